@@ -1,0 +1,1 @@
+"""What depth did: instruments on trained networks."""

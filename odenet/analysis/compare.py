@@ -1,0 +1,170 @@
+"""Is a trained network an ODE? The same weights under other solvers, and a verdict.
+
+A network whose depth is time was trained under one solver. If it is a discretised ODE, a solver
+with a smaller error gives the same predictions; if it is not, its accuracy belongs to the solver
+(Ott et al. 2021, arXiv:2007.15386).
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from odenet.integrators import DiffraxConfig, ExplicitConfig, IntegratorConfig
+from odenet.models import Discretisation
+from odenet.part import PartConfig
+from odenet.training.evaluate import Evaluation
+
+TRAINED = "as trained"
+"""Name of the evaluation under the network's own integrator and steps."""
+
+REFERENCE = Discretisation(
+    DiffraxConfig.model_validate(
+        {"solver": "dopri8", "controller": {"rtol": 1e-6, "atol": 1e-6}, "max_steps": 4096}
+    ).build()
+)
+"""The solve that errors are measured against: order 8, at the tolerance that float32 allows."""
+
+
+class EvaluationConfig(PartConfig):
+    """One way to integrate a trained network, its weights untouched."""
+
+    integrator: IntegratorConfig = ExplicitConfig()
+    step_factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Number of steps as a multiple of those in training: 2 halves every step, 0.5 joins two."""
+
+    @model_validator(mode="after")
+    def _nothing_ignored(self):
+        adaptive = isinstance(self.integrator, DiffraxConfig) and (
+            self.integrator.controller.kind == "pid"
+        )
+        if adaptive and self.step_factor != 1.0:
+            raise ValueError(
+                "an integrator that chooses its own steps would ignore step_factor; remove it, or "
+                "set integrator.controller.kind=constant"
+            )
+        return self
+
+    def build(self) -> Discretisation:
+        """Make the discretisation."""
+        factor = Fraction(self.step_factor).limit_denominator(4096)
+        return Discretisation(self.integrator.build(), factor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One (trained with, evaluated with) pair.
+
+    Attributes:
+        trained_with: Name of the network.
+        evaluated_with: Name of the discretisation.
+        accuracy: On the test split; None for regression.
+        loss: On the test split.
+        parameters: Trainable numbers of the network.
+        nfe: Field evaluations per batch, mean over the batches.
+        solver_error: Root-mean-square difference of the outputs from those of the reference
+            solve, relative to the root mean square of the latter; None for a network without
+            continuous counterpart.
+        solver_ok: Whether every solve reached its end.
+        step_seconds: Median time of one batch, forward.
+        compile_seconds: Time of compiling the evaluation.
+    """
+
+    trained_with: str
+    evaluated_with: str
+    accuracy: float | None
+    loss: float
+    parameters: int
+    nfe: float
+    solver_error: float | None
+    solver_ok: bool
+    step_seconds: float
+    compile_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Whether a trained network depends on its solver, with the numbers that say so.
+
+    Attributes:
+        network: Name of the network.
+        verdict: `solver-independent`, `depends on its solver`, or `not an ODE` for a network
+            that has no continuous counterpart.
+        threshold: Largest change of accuracy that counts as none.
+        largest_change: Largest change of accuracy under a solver of smaller error, or None.
+        under: The evaluation in which it was found, or None.
+        compared: Names of the evaluations of smaller error, reference included.
+    """
+
+    network: str
+    verdict: str
+    threshold: float
+    largest_change: float | None
+    under: str | None
+    compared: tuple[str, ...]
+
+
+def make_row(
+    network: str, name: str, found: Evaluation, reference: Evaluation | None, parameters: int
+) -> Row:
+    """A row of the comparison from an evaluation and the reference solve of the same network."""
+    metrics = found.metrics
+    return Row(
+        network,
+        name,
+        metrics.get("accuracy"),
+        metrics["loss"],
+        parameters,
+        metrics["nfe"],
+        None if reference is None else relative_error(found.outputs, reference.outputs),
+        metrics["solver_ok"] == 1.0,
+        found.step_seconds,
+        found.compile_seconds,
+    )
+
+
+def relative_error(outputs: np.ndarray, reference: np.ndarray) -> float:
+    """Root-mean-square difference relative to the root mean square of `reference`.
+
+    Infinite where `outputs` are not finite: a solve that blew up has no error to speak of.
+    """
+    scale = float(np.sqrt(np.mean(np.square(reference, dtype=np.float64))))
+    difference = np.asarray(outputs, np.float64) - np.asarray(reference, np.float64)
+    error = float(np.sqrt(np.mean(np.square(difference)))) / scale
+    return error if math.isfinite(error) else math.inf
+
+
+def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
+    """Judge a network by the criterion of Ott et al. 2021, sec. 4.
+
+    Every solver whose measured error is smaller than that of the training solver is a test: if
+    the accuracy changes by more than `threshold` under one of them, the network depends on its
+    solver. A solve that did not arrive is no test.
+
+    Args:
+        network: Name of the network.
+        rows: Its evaluations by name; `as trained` among them.
+        threshold: Largest change of accuracy that counts as none, in (0, 1].
+    """
+    own = rows[TRAINED]
+    if own.solver_error is None or own.accuracy is None:
+        return Verdict(network, "not an ODE", threshold, None, None, ())
+    changes = {
+        name: abs(row.accuracy - own.accuracy)
+        for name, row in rows.items()
+        if name != TRAINED
+        and row.solver_ok
+        and row.accuracy is not None
+        and row.solver_error is not None
+        and row.solver_error < own.solver_error
+    }
+    if not changes:
+        return Verdict(network, "not tested: no solver has a smaller error", threshold, None, None,
+                       ())
+    under = max(changes, key=lambda name: changes[name])
+    dependent = changes[under] > threshold
+    verdict = "depends on its solver" if dependent else "solver-independent"
+    return Verdict(network, verdict, threshold, changes[under], under, tuple(changes))

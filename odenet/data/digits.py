@@ -1,0 +1,68 @@
+"""The 1,797 handwritten digits of 8x8 pixels that come with scikit-learn."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, model_validator
+
+from odenet.data.augment import AugmentConfig
+from odenet.data.dataset import Dataset, Split, identity_normalization, measure_normalization
+from odenet.data.source import SourceConfig
+from odenet.data.stratified import stratified_order
+
+NUM_EXAMPLES = 1797
+
+
+class DigitsConfig(SourceConfig):
+    """Images of shape (8, 8, 1) in ten classes; the 17 grey levels are spread over 0 to 255."""
+
+    kind: Literal["digits"] = "digits"
+    validation: int = Field(default=180, ge=1)
+    """Number of validation images."""
+    test: int = Field(default=360, ge=1)
+    """Number of test images; the rest trains. All three parts hold the classes in proportion."""
+    split_seed: NonNegativeInt = 0
+    """Seed of the split into three parts."""
+    normalize: bool = True
+    """Whether to give the model pixels of mean 0 and deviation 1, and not of range 0 to 1."""
+    augment: AugmentConfig | None = None
+    """Random crops and flips of training images; a flipped digit may be none."""
+
+    @model_validator(mode="after")
+    def _leaves_training_images(self):
+        if self.validation + self.test >= NUM_EXAMPLES:
+            raise ValueError(
+                f"`validation` and `test` leave some of the {NUM_EXAMPLES} digits to train on; "
+                f"got {self.validation} + {self.test}"
+            )
+        return self
+
+    @property
+    def augmentation(self) -> AugmentConfig | None:
+        """The `augment` field."""
+        return self.augment
+
+    def build(self, data_dir: Path | None = None) -> Dataset:
+        """Split the digits; `data_dir` is not looked at."""
+        # Imported here because scikit-learn takes over a second to import, for this source alone.
+        from sklearn.datasets import load_digits
+
+        data, target = load_digits(return_X_y=True)
+        # 17 levels to 256, in order and on the full scale that uint8 images have here.
+        images = np.rint(data * (255.0 / 16.0)).astype(np.uint8).reshape(-1, 8, 8, 1)
+        labels = target.astype(np.int32)
+        order = stratified_order(labels, self.split_seed)
+        parts = np.split(order, [self.test, self.test + self.validation])
+        test, validation, train = (Split(images[part], labels[part]) for part in parts)
+        measure = measure_normalization if self.normalize else identity_normalization
+        return Dataset(
+            name="digits",
+            source="Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI; "
+            "the test part, as in scikit-learn",
+            train=train,
+            validation=validation,
+            test=test,
+            num_classes=10,
+            normalization=measure(train.inputs),
+        )

@@ -1,0 +1,1 @@
+"""The depth axis: step sizes, grids, and weights over depth."""

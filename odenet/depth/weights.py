@@ -1,0 +1,149 @@
+"""Weights over depth: which parameters act at which layer.
+
+A family holds the parameters of a vector field at every layer, stacked along a leading axis, so
+that integrators scan over them; `fields()` hands them over in functional form.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import jax
+from flax import nnx
+from pydantic import Field, PositiveInt
+
+from odenet.arrays import Key, State, Time
+from odenet.errors import ConfigError
+from odenet.part import PartConfig
+
+MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
+"""`make_field(takes_time, rngs)` initialises one vector field."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LayerFields:
+    """The vector fields of all layers in functional form, as integrators take them.
+
+    Args:
+        apply: `apply(params, t, h) -> dh/dt` with the parameters of one layer.
+        params: Parameters of every layer; each array has a leading axis `num_layers`.
+        num_layers: Number of sets of weights.
+    """
+
+    apply: Callable[[Any, Time, State], State] = dataclasses.field(metadata={"static": True})
+    params: Any
+    num_layers: int = dataclasses.field(metadata={"static": True})
+
+    def restrict(self, num_layers: int) -> "LayerFields":
+        """Keep the first of every `self.num_layers / num_layers` layers (injection).
+
+        This is how a grid with fewer steps than layers samples piecewise-constant weights: at
+        the left end of its steps, as explicit Euler does.
+
+        Raises:
+            ConfigError: if `num_layers` does not divide the number of layers.
+        """
+        if self.num_layers % num_layers:
+            raise ConfigError(
+                f"{self.num_layers} layers cannot be sampled by {num_layers} equal steps; "
+                f"use a divisor of {self.num_layers}"
+            )
+        stride = self.num_layers // num_layers
+        if stride == 1:
+            return self
+        params = jax.tree.map(lambda leaf: leaf[::stride], self.params)
+        return LayerFields(self.apply, params, num_layers)
+
+    @staticmethod
+    def from_function(field: Callable[[Time, State], State]) -> "LayerFields":
+        """One layer without parameters: any function `field(t, h)`."""
+        return LayerFields(lambda params, t, h: field(t, h), (), 1)
+
+
+class FieldStack(nnx.Module):
+    """A vector field with one set of parameters per layer, stacked along axis 0.
+
+    Args:
+        make_field: Initialises one field.
+        num_layers: Number of sets of weights.
+        takes_time: Whether the field has weights for the time `t`.
+        rngs: Random keys; layer `k` draws from its own split of them.
+    """
+
+    def __init__(
+        self, make_field: MakeField, num_layers: int, takes_time: bool, *, rngs: nnx.Rngs
+    ):
+        self.num_layers = num_layers
+        keys = jax.random.split(rngs.params(), num_layers)
+
+        @jax.jit
+        def init(keys: Key[jax.Array, " layers"]):
+            def one(key):
+                return nnx.split(make_field(takes_time, nnx.Rngs(key)))
+
+            return jax.vmap(lambda key: one(key)[1])(keys)
+
+        abstract = nnx.eval_shape(lambda key: make_field(takes_time, nnx.Rngs(key)), keys[0])
+        self.stacked = nnx.merge(nnx.graphdef(abstract), init(keys))
+
+    def fields(self) -> LayerFields:
+        """The fields of all layers in functional form."""
+        graphdef, state = nnx.split(self.stacked)
+
+        def apply(params, t, h):
+            return nnx.merge(graphdef, params)(t, h)
+
+        return LayerFields(apply, state, self.num_layers)
+
+
+class SharedWeightsConfig(PartConfig):
+    """One set of weights at every depth; the field does not see the time (autonomous)."""
+
+    kind: Literal["shared"] = "shared"
+
+    def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
+        """Make the stack; `num_layers` is 1 whatever `num_steps` is."""
+        del num_steps
+        return FieldStack(make_field, 1, False, rngs=rngs)
+
+
+class SharedWithTimeWeightsConfig(PartConfig):
+    """One set of weights at every depth, and the time as an input (Chen et al. 2018)."""
+
+    kind: Literal["shared_with_time"] = "shared_with_time"
+
+    def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
+        """Make the stack; `num_layers` is 1 whatever `num_steps` is."""
+        del num_steps
+        return FieldStack(make_field, 1, True, rngs=rngs)
+
+
+class PerLayerWeightsConfig(PartConfig):
+    """A set of weights for every layer: piecewise constant in time, as in a residual network."""
+
+    kind: Literal["per_layer"] = "per_layer"
+    num_layers: PositiveInt | None = None
+    """Number of sets of weights, a divisor of the block's `num_steps`; without it, `num_steps`."""
+
+    def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
+        """Make the stack of `num_layers` sets.
+
+        Raises:
+            ConfigError: if `num_layers` does not divide `num_steps`.
+        """
+        num_layers = self.num_layers or num_steps
+        if num_steps % num_layers:
+            divisors = [n for n in range(1, num_steps + 1) if num_steps % n == 0]
+            near = sorted(divisors, key=lambda n: abs(n - num_layers))[:3]
+            raise ConfigError(
+                f"weights.num_layers must divide num_steps={num_steps}; got {num_layers}; "
+                f"nearest: {sorted(near)}"
+            )
+        return FieldStack(make_field, num_layers, False, rngs=rngs)
+
+
+WeightsConfig = Annotated[
+    SharedWeightsConfig | SharedWithTimeWeightsConfig | PerLayerWeightsConfig,
+    Field(discriminator="kind"),
+]

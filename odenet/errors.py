@@ -1,0 +1,40 @@
+"""What can go wrong for a user: each error says the rule, what was given, and what to do."""
+
+
+class OdenetError(Exception):
+    """Base of every error that a user can cause or must hear of.
+
+    `exit_code` is what the command line ends with: 2 for bad input, 1 for a run that broke.
+    """
+
+    exit_code = 2
+
+
+class ConfigError(OdenetError, ValueError):
+    """An experiment file, override or argument breaks a rule."""
+
+
+class DataError(OdenetError, ValueError):
+    """Data files are missing, damaged, or do not fit what was asked of them."""
+
+
+class RunDirectoryError(OdenetError, RuntimeError):
+    """A run directory exists already, is in use, is missing, or holds too little."""
+
+
+class CheckpointError(OdenetError, RuntimeError):
+    """No checkpoint can be read, or one does not fit the model."""
+
+
+class RunFailure(OdenetError, RuntimeError):
+    """A run broke while it trained; its checkpoints and metrics are kept."""
+
+    exit_code = 1
+
+
+class NonFiniteLoss(RunFailure):
+    """The loss became infinite or not a number."""
+
+
+class SolverFailure(RunFailure):
+    """A solver did not reach the end of its interval."""

@@ -1,0 +1,142 @@
+"""From a configuration to the objects of an experiment."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from odenet.arrays import Array
+from odenet.data import Dataset, Split, TrainingBatches, evaluation_batches, is_small
+from odenet.errors import ConfigError
+from odenet.experiment.config import ExperimentConfig
+from odenet.models import Discretisation, count_parameters, init_network
+from odenet.objectives import Objective
+from odenet.training import Evaluator, TrainState, TrainStep
+from odenet.training.parallel import Compiled, Placement
+from odenet.training.state import init_state, split_network
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What a configuration builds: data, network, objective, optimiser, placement.
+
+    Attributes:
+        config: The configuration.
+        dataset: The data.
+        graphdef: Structure of the network.
+        num_parameters: Trainable numbers of the network.
+        objective: What is minimised.
+        optimizer: From gradients to updates.
+        placement: Devices.
+        start: The state before the first step, on the devices.
+    """
+
+    config: ExperimentConfig
+    dataset: Dataset
+    graphdef: nnx.GraphDef
+    num_parameters: int
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    placement: Placement
+    start: TrainState
+
+    def batches(self) -> TrainingBatches:
+        """Training batches from the first step on."""
+        training = self.config.training
+        return TrainingBatches(
+            self.dataset.train,
+            training.batch_size,
+            training.dispatch_steps,
+            self.config.seed,
+            self._resident,
+        )
+
+    @property
+    def _resident(self) -> bool:
+        return is_small(self.dataset.train, self.config.training.resident_bytes)
+
+    def resident(self) -> dict[str, Array] | None:
+        """The training split on the devices, or None if it is streamed."""
+        if not self._resident:
+            return None
+        train = self.dataset.train
+        return self.placement.place(
+            {"inputs": np.asarray(train.inputs), "targets": np.asarray(train.targets)}
+        )
+
+    def compile(self, resident: dict[str, Array] | None, piece: dict[str, np.ndarray]) -> Compiled:
+        """Compile the training dispatch for pieces like `piece`."""
+        augment = self.config.data.augmentation
+        step = TrainStep(
+            self.graphdef,
+            self.objective,
+            self.optimizer,
+            self.config.training.optimizer.learning_rate_at(self.config.training.num_steps),
+            self.dataset.normalization,
+            None if augment is None else augment.build(),
+        )
+        placed = self.placement.place_piece(piece)
+        return self.placement.compile(step, self.start, resident, placed)
+
+    def evaluator(self, split: Split, discretisation: Discretisation | None = None) -> Evaluator:
+        """Evaluation on a split, in batches of the training's size or less."""
+        size = min(self.config.training.batch_size, len(split))
+        return Evaluator(
+            self.graphdef,
+            self.objective,
+            self.dataset.normalization,
+            evaluation_batches(split, size),
+            discretisation,
+        )
+
+    def split(self, name: str) -> Split:
+        """The split of that name: `train`, `validation` or `test`."""
+        return getattr(self.dataset, name)
+
+
+def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
+    """Build everything that a configuration names.
+
+    Args:
+        config: The experiment.
+        data_dir: Folder of the published data sets, or None for the usual places.
+
+    Raises:
+        ConfigError: if parts do not fit each other.
+        DataError: if data are missing or damaged.
+    """
+    dataset = config.data.build(data_dir)
+    classes = config.model.kind == "classifier"
+    if classes != (dataset.num_classes is not None):
+        targets = "values" if dataset.num_classes is None else "classes"
+        raise ConfigError(
+            f"model.kind={config.model.kind} does not fit data.kind={config.data.kind}, whose "
+            f"targets are {targets}; use model.kind={'regressor' if classes else 'classifier'}"
+        )
+    config.training.check_data(len(dataset.train))
+    placement = config.training.parallel.build(config.training.batch_size)
+    init_key, train_key = jax.random.split(jax.random.key(config.seed))
+    network = init_network(config.model, dataset.input_shape, dataset.num_outputs, init_key)
+    graphdef, params, statistics = split_network(network)
+    optimizer = config.training.optimizer.build(config.training.num_steps, params)
+    start = init_state(params, statistics, optimizer, train_key)
+    return Experiment(
+        config,
+        dataset,
+        graphdef,
+        count_parameters(network),
+        Objective(config.loss.build()),
+        optimizer,
+        placement,
+        placement.place(start),
+    )
+
+
+def network_of(experiment: Experiment, params: Any, statistics: Any) -> nnx.Module:
+    """The network with given parameters, for use in Python."""
+    return nnx.merge(experiment.graphdef, params, statistics)
+

@@ -1,0 +1,211 @@
+"""The experiment: one choice for every part, read from YAML, overridden, and validated once.
+
+The only file that imports OmegaConf.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field, NonNegativeInt, ValidationError, model_validator
+
+from odenet.analysis.compare import EvaluationConfig
+from odenet.data import DataConfig
+from odenet.errors import ConfigError
+from odenet.experiment.explain import explain, nearest
+from odenet.models import ModelConfig
+from odenet.objectives import CrossEntropyConfig, LossConfig, MeanSquaredErrorConfig
+from odenet.part import PartConfig
+from odenet.training import TrainingConfig
+
+
+class CompareConfig(PartConfig):
+    """What `odenet compare` trains and how it evaluates each trained network."""
+
+    networks: dict[str, dict[str, Any]] = Field(min_length=1)
+    """Name of each network, and the `dotted.key: value` overrides that make it from the
+    experiment; a mapping replaces what stands at its key."""
+    evaluate: dict[str, EvaluationConfig] = Field(min_length=1)
+    """Name of each way to integrate a trained network whose depth is time."""
+    threshold: float = Field(default=0.1, gt=0, le=1)
+    """Largest change of the accuracy between solvers for a network to count as
+    solver-independent; Ott et al. 2021 (arXiv:2007.15386) take 0.1."""
+
+
+class ExperimentConfig(PartConfig):
+    """An experiment: data, model, objective, training, and what to compare."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the run directory; letters, digits, dot, dash, underscore."""
+    description: str = ""
+    seed: NonNegativeInt = Field(default=0, lt=2**32)
+    """Decides initialisation, order of the data and augmentation; same seed, same bytes."""
+    data: DataConfig
+    model: ModelConfig
+    objective: LossConfig | None = None
+    """What is minimised; without it, cross entropy for classifiers, mean squared error else."""
+    training: TrainingConfig = TrainingConfig()
+    compare: CompareConfig | None = None
+    """Read by `odenet compare` alone."""
+
+    @model_validator(mode="after")
+    def _objective_fits(self):
+        if self.objective is not None and self.objective.kind != self.loss.kind:
+            raise ValueError(
+                f"objective.kind={self.objective.kind} does not fit model.kind={self.model.kind}; "
+                f"use {self.loss.kind}"
+            )
+        return self
+
+    @property
+    def loss(self) -> CrossEntropyConfig | MeanSquaredErrorConfig:
+        """The objective, by the kind of the model where none is given."""
+        if self.model.kind == "classifier":
+            given = self.objective
+            return given if isinstance(given, CrossEntropyConfig) else CrossEntropyConfig()
+        return MeanSquaredErrorConfig()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read an experiment file and set `dotted.key=value` overrides.
+
+    Args:
+        path: YAML file.
+        overrides: Each sets one value; the value is YAML, and a mapping replaces what stood there.
+
+    Raises:
+        ConfigError: if the file is missing or does not parse, a key is unknown, a value is of the
+            wrong type or out of range, or an option would be ignored by the part it is given to.
+    """
+    return parse_config(read_yaml(path), [_parse_override(text) for text in overrides], str(path))
+
+
+def parse_config(
+    values: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (), where: str = "experiment"
+) -> ExperimentConfig:
+    """Validate an experiment given as nested mappings, after setting overrides.
+
+    Args:
+        values: The experiment.
+        overrides: Pairs of dotted key and value.
+        where: What the values came from, for error messages.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    tree = OmegaConf.create(dict(values))
+    assert isinstance(tree, DictConfig)
+    for key, value in overrides:
+        try:
+            OmegaConf.update(tree, key, value, merge=False, force_add=True)
+        except (OmegaConfBaseException, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"override {key}={value}: {_first_line(error)}; a key is a path of names and list "
+                f"positions, such as model.stages.0.width"
+            ) from error
+    try:
+        plain = OmegaConf.to_container(tree, resolve=True)
+        return ExperimentConfig.model_validate(plain)
+    except ValidationError as error:
+        raise ConfigError(explain(ExperimentConfig, error, where)) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{where}: {_first_line(error)}") from error
+
+
+def variant(config: ExperimentConfig, overrides: Mapping[str, Any]) -> ExperimentConfig:
+    """The experiment with some values set otherwise.
+
+    Args:
+        config: An experiment.
+        overrides: Values by dotted key.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    return parse_config(to_values(config), list(overrides.items()), f"experiment {config.name}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, interpolations not yet resolved.
+
+    Raises:
+        ConfigError: if the file is missing, does not parse, or is not a mapping.
+    """
+    if not path.is_file():
+        there = sorted(str(found) for found in path.parent.glob("*.yaml")) if path.parent else []
+        raise ConfigError(f"no experiment file {path}; {nearest(str(path), there)}")
+    try:
+        tree = OmegaConf.load(path)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
+        raise ConfigError(f"{path}{place} is not YAML: {error.problem}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path} cannot be read: {_first_line(error)}") from error
+    if not isinstance(tree, DictConfig):
+        raise ConfigError(f"{path} must hold a mapping with the keys name, data and model")
+    values = OmegaConf.to_container(tree, resolve=False)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def to_values(config: PartConfig) -> dict[str, Any]:
+    """A configuration as plain values: every `kind`, and what differs from its default.
+
+    An option at its default is not a choice: it must not get in the way of an override that
+    exchanges the part it belongs to.
+    """
+    values = {}
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if name == "kind" or field.is_required() or value != field.default:
+            values[name] = _plain(value)
+    return values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, PartConfig):
+        return to_values(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def write_config(config: ExperimentConfig, path: Path) -> None:
+    """Write an experiment as YAML, with every default resolved."""
+    text = yaml.safe_dump(resolved(config), sort_keys=False, width=100)
+    path.write_text(text)
+
+
+def resolved(config: ExperimentConfig) -> dict[str, Any]:
+    """The experiment as plain values with every default, leaving out what is None."""
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def json_schema() -> str:
+    """JSON schema of experiment files, for editors."""
+    schema = ExperimentConfig.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(schema, indent=1) + "\n"
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(
+            f"an override is dotted.key=value, such as training.num_steps=100; got {text!r}"
+        )
+    try:
+        return key, OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"override {text!r}: the value is not YAML") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,156 @@
+"""A run directory: everything that a run leaves, and the lock that keeps a second process out."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from odenet.errors import RunDirectoryError
+
+CONFIG, RUN, STATUS, METRICS, RESULTS = (
+    "config.yaml",
+    "run.json",
+    "status.json",
+    "metrics.jsonl",
+    "results.json",
+)
+
+
+class RunDirectory:
+    """A directory that one process at a time writes to.
+
+    Args:
+        path: The directory.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock: TextIO | None = None
+
+    @staticmethod
+    def create(path: Path) -> "RunDirectory":
+        """Make and lock a new directory.
+
+        Raises:
+            RunDirectoryError: if something stands there already; it is left as it is.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunDirectoryError(
+                f"a run is written to a new directory, but {path} exists; name another with --out, "
+                f"or continue it with: odenet resume {path}"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        return RunDirectory(path)._locked()
+
+    @staticmethod
+    def open(path: Path, needs: str = CONFIG) -> "RunDirectory":
+        """Lock an existing directory that holds the file `needs`.
+
+        Raises:
+            RunDirectoryError: if it does not, or another process uses it.
+        """
+        require(path, needs)
+        return RunDirectory(path)._locked()
+
+    def _locked(self) -> "RunDirectory":
+        # The kernel gives the lock back when the process ends, however it ends.
+        self._lock = (self.path / ".lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise RunDirectoryError(
+                f"{self.path} is in use by another process (pid {owner}); wait for it, or choose "
+                f"another directory with --out"
+            ) from error
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+        return self
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> "RunDirectory":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def file(self, name: str) -> Path:
+        """Path of a file in the directory."""
+        return self.path / name
+
+    def write_json(self, name: str, values: Any) -> None:
+        """Write a JSON file, whole or not at all."""
+        partial = self.file(name + ".partial")
+        partial.write_text(json.dumps(values, indent=1) + "\n")
+        os.replace(partial, self.file(name))
+
+
+def require(path: Path, needs: str) -> None:
+    """Refuse a path that is not a run directory holding the file `needs`.
+
+    Raises:
+        RunDirectoryError: saying what is missing.
+    """
+    if not path.is_dir():
+        raise RunDirectoryError(f"no run directory {path}; `odenet run` and `compare` make one")
+    if not (path / needs).is_file():
+        raise RunDirectoryError(
+            f"{path} is not a run directory of that sort: it has no {needs}"
+        )
+
+
+def unused(path: Path) -> Path:
+    """`path`, or the first of `path-2`, `path-3`, ... that does not exist."""
+    number, candidate = 1, path
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+@contextlib.contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Turn the errors of a full or failing disk into one that says so.
+
+    Raises:
+        RunDirectoryError: in place of an `OSError` for space, quota or size.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise RunDirectoryError(
+            f"no space left to write {path}: {error.strerror}; what was saved before is intact; "
+            f"free some space, then: odenet resume {path}"
+        ) from error
+
+
+def git_commit() -> str | None:
+    """Commit of the working tree that the package runs from, with `+` if it is changed."""
+    folder = Path(__file__).resolve().parent
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain", "--", str(folder)],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")

@@ -1,0 +1,242 @@
+"""config -> objects -> fit -> run directory, and back from a run directory to a trained network."""
+
+import dataclasses
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from odenet.data import find_data_dir
+from odenet.errors import CheckpointError, RunDirectoryError, RunFailure
+from odenet.experiment.build import Experiment, build
+from odenet.experiment.config import (
+    ExperimentConfig,
+    parse_config,
+    read_yaml,
+    to_values,
+    write_config,
+)
+from odenet.experiment.directory import (
+    CONFIG,
+    METRICS,
+    RESULTS,
+    RUN,
+    STATUS,
+    RunDirectory,
+    full_disk_named,
+    git_commit,
+    require,
+)
+from odenet.training import Callback, Checkpointer, Fit, TrainState
+from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
+from odenet.training.checkpoint import Checkpoint, Which
+from odenet.training.interrupt import Interrupted
+from odenet.training.loop import Progress
+
+_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "diffrax", "orbax-checkpoint", "grain", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A network that was trained, as it is in memory.
+
+    Attributes:
+        experiment: What it was built from.
+        state: The state after the last step.
+        results: What `results.json` holds.
+        directory: Its run directory.
+    """
+
+    experiment: Experiment
+    state: TrainState
+    results: dict[str, Any]
+    directory: Path
+
+
+def versions() -> dict[str, str]:
+    """Versions of the package and of what it computes with."""
+    names = ("odenet", *_LIBRARIES)
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in names
+    }
+
+
+def run(
+    config: ExperimentConfig,
+    directory: Path,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Trained:
+    """Train an experiment into a new run directory.
+
+    Args:
+        config: The experiment.
+        directory: Where everything is written; it must not exist.
+        data_dir: Folder of the published data sets, or None for the usual places.
+        console: Where progress is shown, or None for nowhere.
+        callbacks: Run after the usual ones.
+
+    Raises:
+        OdenetError: as its children say.
+    """
+    experiment = build(config, data_dir)
+    with full_disk_named(directory), RunDirectory.create(directory) as place:
+        write_config(config, place.file(CONFIG))
+        place.write_json(RUN, _provenance(experiment, data_dir))
+        return _fit(experiment, place, None, console, callbacks)
+
+
+def resume(
+    directory: Path,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Trained:
+    """Continue a run from its last whole checkpoint to exactly what it would have become.
+
+    Args:
+        directory: A run directory.
+        data_dir: Folder of the published data sets, or None for the usual places.
+        console: Where progress is shown, or None for nowhere.
+        callbacks: Run after the usual ones.
+
+    Raises:
+        OdenetError: as its children say.
+    """
+    with full_disk_named(directory), RunDirectory.open(directory) as place:
+        experiment = build(_config_in(directory), data_dir)
+        checkpointer = Checkpointer(place.file("checkpoints"))
+        checkpoint = checkpointer.restore("last", experiment.start)
+        checkpointer.close()
+        return _fit(experiment, place, checkpoint, console, callbacks)
+
+
+def load(
+    directory: Path,
+    overrides: Sequence[tuple[str, Any]] = (),
+    which: Which = "last",
+    data_dir: Path | None = None,
+) -> tuple[Experiment, Checkpoint]:
+    """A trained network from its run directory, maybe under another integrator.
+
+    Args:
+        directory: A run directory.
+        overrides: Pairs of dotted key and value; they must leave the parameters' shapes alone.
+        which: The last checkpoint or the best.
+        data_dir: Folder of the published data sets, or None for the usual places.
+
+    Raises:
+        OdenetError: as its children say.
+    """
+    experiment = build(_config_in(directory, overrides), data_dir)
+    checkpointer = Checkpointer(directory / "checkpoints")
+    try:
+        checkpoint = checkpointer.restore(which, experiment.start)
+    finally:
+        checkpointer.close()
+    if checkpoint is None:
+        raise CheckpointError(f"{directory} has no {which} checkpoint yet; run or resume it first")
+    return experiment, checkpoint
+
+
+def _config_in(
+    directory: Path, overrides: Sequence[tuple[str, Any]] = ()
+) -> ExperimentConfig:
+    require(directory, CONFIG)
+    path = directory / CONFIG
+    config = parse_config(read_yaml(path), where=str(path))
+    return parse_config(to_values(config), overrides, str(path)) if overrides else config
+
+
+def _provenance(experiment: Experiment, data_dir: Path | None) -> dict[str, Any]:
+    devices = experiment.placement.devices
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "device": devices[0].device_kind,
+        "num_devices": len(devices),
+        "data_source": experiment.dataset.source,
+        "data_dir": str(find_data_dir(data_dir)),
+        "num_parameters": experiment.num_parameters,
+    }
+
+
+def _fit(
+    experiment: Experiment,
+    place: RunDirectory,
+    checkpoint: Checkpoint | None,
+    console: Console | None,
+    callbacks: Sequence[Callback],
+) -> Trained:
+    training = experiment.config.training
+    step = 0 if checkpoint is None else checkpoint.step
+    if checkpoint is not None and step == training.num_steps and place.file(RESULTS).exists():
+        raise RunDirectoryError(
+            f"{place.path} is complete at step {step}; evaluate it with: odenet eval {place.path}"
+        )
+    usual: list[Callback] = [
+        MetricsFile(place.file(METRICS), step),
+        EventFile(place.file("events"), step),
+    ]
+    if console is not None:
+        usual.append(ProgressBar(console, place.path.name))
+    resident = experiment.resident()
+    checkpointer = Checkpointer(place.file("checkpoints"), training.keep_checkpoints)
+    validation = experiment.evaluator(experiment.dataset.validation)
+    with experiment.batches() as batches:
+        program = experiment.compile(resident, next(batches))
+        batches.restore(batches.state() | {"step": 0})
+        state, progress = experiment.start, Progress()
+        if checkpoint is not None:
+            state = experiment.placement.place(checkpoint.state)
+            batches.restore(checkpoint.extras["data"])
+            progress = Progress(**checkpoint.extras["progress"])
+        fit = Fit(
+            training,
+            program,
+            experiment.placement,
+            resident,
+            batches,
+            validation,
+            checkpointer,
+            [*usual, *callbacks],
+            progress,
+        )
+        place.write_json(STATUS, {"state": "running", "step": step})
+        try:
+            state = fit.run(state)
+        except (RunFailure, Interrupted) as error:
+            place.write_json(STATUS, {"state": "stopped", "reason": str(error)})
+            error.args = (f"{error}\ncontinue with: odenet resume {place.path}",)
+            raise
+        finally:
+            checkpointer.close()
+    results = _results(experiment, fit, state)
+    place.write_json(RESULTS, results)
+    place.write_json(STATUS, {"state": "complete", "step": training.num_steps})
+    return Trained(experiment, state, results, place.path)
+
+
+def _results(experiment: Experiment, fit: Fit, state: TrainState) -> dict[str, Any]:
+    test = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
+    return {
+        "step": int(jax.device_get(state.step)),
+        "test": test.metrics,
+        "best_validation_score": fit.progress.best_score,
+        "best_step": fit.progress.best_step,
+        "solver_failures": fit.progress.solver_failures,
+        "num_parameters": experiment.num_parameters,
+        "steps_per_dispatch": fit.config.dispatch_steps,
+        "step_seconds": float(np.median(fit.step_seconds)) if fit.step_seconds else None,
+        "compile_seconds": fit.program.compile_seconds,
+        "evaluation_compile_seconds": test.compile_seconds,
+        "peak_bytes": fit.program.peak_bytes,
+    }

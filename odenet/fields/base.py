@@ -1,0 +1,76 @@
+"""The contract of a vector field, and the choices that all fields share."""
+
+from collections.abc import Callable
+from typing import Literal, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from odenet.arrays import Array, State, Time
+from odenet.errors import ConfigError
+
+
+@runtime_checkable
+class VectorField(Protocol):
+    """`field(t, h) -> dh/dt`: same shape and dtype as `h`.
+
+    A field does not know who integrates it. It is pure: no random draws and no change of state
+    while it is integrated.
+    """
+
+    def __call__(self, t: Time, h: State) -> State:
+        """The time derivative of `h` at depth-time `t`."""
+        ...
+
+
+ActivationName = Literal[
+    "tanh", "relu", "elu", "gelu", "silu", "softplus", "sigmoid", "sin", "identity"
+]
+
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "elu": jax.nn.elu,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "sigmoid": jax.nn.sigmoid,
+    "sin": jnp.sin,
+    "identity": lambda x: x,
+}
+
+
+def activation(name: ActivationName) -> Callable[[Array], Array]:
+    """The activation function of that name, elementwise."""
+    return _ACTIVATIONS[name]
+
+
+def require_rank(kind: str, shape: tuple[int, ...], rank: int, advice: str) -> None:
+    """Refuse a state that a field of `kind` cannot act on.
+
+    Raises:
+        ConfigError: unless `shape`, the shape of one example's state, has `rank` axes.
+    """
+    if len(shape) != rank:
+        states = {1: "vectors (width,)", 3: "images (height, width, channels)"}
+        raise ConfigError(
+            f"field kind={kind} acts on {states[rank]}; its block's state has shape {shape}; "
+            f"{advice}"
+        )
+
+
+class TimeWeight(nnx.Module):
+    """The weights of a time input that is added without being concatenated to the state.
+
+    Concatenating `t` as a channel and applying a linear map is the same as adding `t` times what
+    the map does to a channel of ones: this module holds that part of the kernel.
+
+    Args:
+        shape: Shape of the kernel of the time channel.
+        fan_in: Number of inputs of the whole map, for the variance of LeCun's initialisation.
+        rngs: Random keys.
+    """
+
+    def __init__(self, shape: tuple[int, ...], fan_in: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), shape) / jnp.sqrt(float(fan_in)))

@@ -1,0 +1,20 @@
+"""Integrators: from `h(0)` to `h(horizon)`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from odenet.integrators.base import Integration as Integration
+from odenet.integrators.base import Integrator as Integrator
+from odenet.integrators.base import OneStepIntegrator as OneStepIntegrator
+from odenet.integrators.base import SolverStats as SolverStats
+from odenet.integrators.continuous import Diffrax as Diffrax
+from odenet.integrators.continuous import DiffraxConfig as DiffraxConfig
+from odenet.integrators.explicit import ExplicitConfig as ExplicitConfig
+from odenet.integrators.explicit import ExplicitRungeKutta as ExplicitRungeKutta
+from odenet.integrators.explicit import Tableau as Tableau
+from odenet.integrators.explicit import TableauConfig as TableauConfig
+
+IntegratorConfig = Annotated[
+    ExplicitConfig | TableauConfig | DiffraxConfig, Field(discriminator="kind")
+]

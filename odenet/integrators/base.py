@@ -1,0 +1,156 @@
+"""The contract of an integrator, and the scan over layers that all one-step methods share."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from odenet.arrays import Array, Count, Flag, Float, State, Time
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+
+Field = Callable[[Time, State], State]
+Remat = Literal["none", "step"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class SolverStats:
+    """What an integration cost, and whether it arrived.
+
+    Attributes:
+        nfe: Number of evaluations of the vector field on the way forward.
+        accepted: Number of steps that were taken.
+        rejected: Number of steps that were tried and thrown away.
+        success: Whether every solve reached the end of its interval.
+    """
+
+    nfe: Count
+    accepted: Count
+    rejected: Count
+    success: Flag
+
+    @staticmethod
+    def of(nfe, accepted, rejected=0, success=True) -> "SolverStats":
+        """Statistics from numbers or arrays."""
+        counts = (jnp.asarray(count, jnp.int32) for count in (nfe, accepted, rejected))
+        return SolverStats(*counts, jnp.asarray(success, bool))
+
+    def __add__(self, other: "SolverStats") -> "SolverStats":
+        """Statistics of two integrations, one after the other."""
+        return SolverStats(
+            self.nfe + other.nfe,
+            self.accepted + other.accepted,
+            self.rejected + other.rejected,
+            self.success & other.success,
+        )
+
+    def total(self) -> "SolverStats":
+        """Statistics of many integrations stacked along axis 0."""
+        counts = (jnp.sum(c, axis=0, dtype=jnp.int32) for c in (
+            self.nfe, self.accepted, self.rejected
+        ))
+        return SolverStats(*counts, jnp.all(self.success, axis=0))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Advance:
+    """State at the end of one interval, and what it cost."""
+
+    h1: State
+    stats: SolverStats
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Integration:
+    """Result of an integration over a whole grid.
+
+    Attributes:
+        h1: State at the horizon, shape `(batch, *state)`.
+        path: States at the start and at the end of every interval, shape
+            `(num_intervals + 1, batch, *state)`, or None if it was not asked for.
+        stats: Totals over all intervals.
+    """
+
+    h1: State
+    path: Float[Array, "points batch *state"] | None
+    stats: SolverStats
+
+
+class Integrator(abc.ABC):
+    """`integrate(fields, grid, h0) -> Integration`. Integrators are immutable and hashable."""
+
+    @abc.abstractmethod
+    def integrate(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """Carry `h0` over the whole grid.
+
+        Args:
+            fields: The vector fields of all layers.
+            grid: Step sizes and layers; `grid.num_layers` must equal `fields.num_layers`.
+            h0: State at depth-time 0, shape `(batch, *state)`.
+            save_path: Whether to return the states between the intervals too.
+        """
+
+
+class OneStepIntegrator(Integrator):
+    """An integrator that needs nothing but the present state: `advance` over one interval.
+
+    The scan over layers is written here once, so that an explicit Euler step *is* a residual
+    layer, and a diffrax solve of the same interval *is* its continuous counterpart.
+    """
+
+    remat: Remat = "none"
+
+    @abc.abstractmethod
+    def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
+        """Advance `h0` from depth-time `t0` to `t0 + tau`.
+
+        The interval is given by its length, not by its end: `tau` is a parameter, and times are
+        sums of it that carry rounding.
+
+        Args:
+            field: `field(t, h) -> dh/dt`, a pytree whose leaves are its parameters.
+            t0: Start of the interval, scalar.
+            tau: Length of the interval, scalar of any sign.
+            h0: State at `t0`, shape `(batch, *state)`.
+        """
+
+    def intervals(self, grid: DepthGrid) -> DepthGrid:
+        """The intervals that `advance` is called on: the steps of the grid."""
+        return grid
+
+    def integrate(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """Scan `advance` over the layers, and over the steps inside each layer."""
+        assert grid.num_layers == fields.num_layers
+        grid = self.intervals(grid)
+        grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
+        per_layer = (grid.num_layers, grid.steps_per_layer)
+        t0s, taus = grid.times[:-1].reshape(per_layer), grid.taus.reshape(per_layer)
+
+        def step(field, h, t0, tau):
+            out = self.advance(field, t0, tau, h)
+            return out.h1, (out.stats, out.h1 if save_path else None)
+
+        def layer(h, inputs):
+            params, t0s, taus = inputs
+            field = jax.tree_util.Partial(fields.apply, params)
+            one = jax.checkpoint(step) if self.remat == "step" else step
+            if per_layer[1] == 1:
+                h, out = one(field, h, t0s[0], taus[0])
+                return h, jax.tree.map(lambda leaf: leaf[None], out)
+            return jax.lax.scan(lambda h, x: one(field, h, *x), h, (t0s, taus))
+
+        h1, (stats, states) = jax.lax.scan(layer, h0, (fields.params, t0s, taus))
+        path = None
+        if save_path:
+            path = jnp.concatenate([h0[None], states.reshape(-1, *h0.shape)])
+        return Integration(h1, path, stats.total().total())

@@ -1,0 +1,222 @@
+"""Continuous depth: diffrax solvers. The only file that imports diffrax."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import diffrax
+import jax.numpy as jnp
+from pydantic import Field as Option
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from odenet.arrays import State, Time
+from odenet.depth.grid import DepthGrid
+from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
+from odenet.integrators.shared_control import batch_rms
+from odenet.part import PartConfig
+
+SolverName = Literal[
+    "euler", "midpoint", "heun", "ralston", "bosh3", "tsit5", "dopri5", "dopri8"
+]
+
+_SOLVERS = {
+    "euler": diffrax.Euler,
+    "midpoint": diffrax.Midpoint,
+    "heun": diffrax.Heun,
+    "ralston": diffrax.Ralston,
+    "bosh3": diffrax.Bosh3,
+    "tsit5": diffrax.Tsit5,
+    "dopri5": diffrax.Dopri5,
+    "dopri8": diffrax.Dopri8,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Diffrax(OneStepIntegrator):
+    r"""A diffrax solve of every interval of the grid.
+
+    An interval is normalised to $s \in [0, 1]$, $dh/ds = \tau f(t_0 + s\tau, h)$, so that `tau`
+    may have any sign and any size, and steps end where layers end. With fixed steps the intervals
+    are the steps of the grid, one solver step each. With adaptive steps they are the layers: the
+    solver chooses its own steps inside the stretch of depth on which the weights stay the same.
+
+    Args:
+        solver: A diffrax solver.
+        controller: A PID controller whose norm covers the whole batch, or None for fixed steps.
+        adjoint: How diffrax differentiates the solve.
+        max_steps: Largest number of solver steps in one interval, rejected ones included.
+    """
+
+    solver: diffrax.AbstractSolver
+    controller: diffrax.PIDController | None
+    adjoint: diffrax.AbstractAdjoint
+    max_steps: int
+
+    def intervals(self, grid: DepthGrid) -> DepthGrid:
+        """The steps of the grid if steps are fixed, its layers if they are adaptive."""
+        return grid if self.controller is None else grid.per_layer()
+
+    def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
+        """Advance `h0` from depth-time `t0` to `t0 + tau` by a solve that never raises.
+
+        Returns:
+            `Advance`; where the solve ran out of steps, `stats.success` is false and `h1` is the
+            state that it had reached.
+        """
+
+        # `field` carries its parameters as leaves: what backsolve differentiates must be in args.
+        def normalised(s, h, args):
+            field, t0, tau = args
+            return tau * field(t0 + s * tau, h)
+
+        zero, one = jnp.zeros((), h0.dtype), jnp.ones((), h0.dtype)
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(normalised),
+            self.solver,
+            t0=zero,
+            t1=one,
+            dt0=one if self.controller is None else None,
+            y0=h0,
+            args=(field, t0, tau),
+            stepsize_controller=self.controller or diffrax.ConstantStepSize(),
+            adjoint=self.adjoint,
+            max_steps=self.max_steps,
+            throw=False,
+        )
+        assert solution.ys is not None
+        stats = solution.stats
+        return Advance(
+            solution.ys[-1],
+            SolverStats.of(
+                self._nfe(stats["num_steps"]),
+                stats["num_accepted_steps"],
+                stats["num_rejected_steps"],
+                solution.result == diffrax.RESULTS.successful,
+            ),
+        )
+
+    def _nfe(self, num_steps):
+        """Field evaluations of one solve that tried `num_steps` steps.
+
+        A method whose last stage is the first of the next step saves one evaluation per step and
+        spends one at the start; the choice of an initial step size spends two (Hairer, Nørsett
+        and Wanner 1993, sec. II.4).
+        """
+        tableau = getattr(self.solver, "tableau", None)
+        stages, fsal = (1, False) if tableau is None else (tableau.num_stages, tableau.fsal)
+        start = 0 if self.controller is None else 2
+        return num_steps * (stages - fsal) + fsal + start
+
+
+class PIDControllerConfig(PartConfig):
+    """Adaptive steps: a PID controller of the estimated error (Söderlind 2003)."""
+
+    kind: Literal["pid"] = "pid"
+    rtol: PositiveFloat = 1e-3
+    """Relative tolerance of one step, in the root mean square over the batch."""
+    atol: PositiveFloat = 1e-3
+    """Absolute tolerance of one step."""
+    pcoeff: NonNegativeFloat = 0.0
+    icoeff: PositiveFloat = 1.0
+    dcoeff: NonNegativeFloat = 0.0
+
+    def build(self) -> diffrax.PIDController:
+        """Make the controller."""
+        return diffrax.PIDController(
+            rtol=self.rtol,
+            atol=self.atol,
+            pcoeff=self.pcoeff,
+            icoeff=self.icoeff,
+            dcoeff=self.dcoeff,
+            norm=batch_rms,
+        )
+
+
+class ConstantControllerConfig(PartConfig):
+    """Fixed steps: the solver takes the steps of the grid."""
+
+    kind: Literal["constant"] = "constant"
+
+    def build(self) -> None:
+        """There is nothing to control."""
+
+
+class CheckpointedAdjointConfig(PartConfig):
+    """Exact gradients by recomputing from checkpoints (discretise-then-optimise)."""
+
+    kind: Literal["checkpointed"] = "checkpointed"
+    checkpoints: PositiveInt | None = None
+    """Number of states to keep; without it, diffrax's choice from `max_steps`."""
+
+    def build(self, controller: diffrax.PIDController | None) -> diffrax.AbstractAdjoint:
+        """Make the adjoint."""
+        del controller
+        return diffrax.RecursiveCheckpointAdjoint(self.checkpoints)
+
+
+class DirectAdjointConfig(PartConfig):
+    """Exact gradients by storing every step; allows forward mode; slow for large `max_steps`."""
+
+    kind: Literal["direct"] = "direct"
+
+    def build(self, controller: diffrax.PIDController | None) -> diffrax.AbstractAdjoint:
+        """Make the adjoint."""
+        del controller
+        return diffrax.DirectAdjoint()
+
+
+class BacksolveAdjointConfig(PartConfig):
+    """Approximate gradients by the adjoint equation backwards (optimise-then-discretise).
+
+    Chen et al. 2018, eqs. 4 and 5. Memory does not grow with the number of steps; the gradient
+    carries the error of a second solve.
+    """
+
+    kind: Literal["backsolve"] = "backsolve"
+
+    def build(self, controller: diffrax.PIDController | None) -> diffrax.AbstractAdjoint:
+        """Make the adjoint, with the same step-size control on the way back."""
+        if controller is None:
+            return diffrax.BacksolveAdjoint()
+        # On the way back the state is a tree of several arrays; diffrax's own norm covers it.
+        plain = diffrax.PIDController(rtol=controller.rtol, atol=controller.atol)
+        return diffrax.BacksolveAdjoint(stepsize_controller=plain)
+
+
+class DiffraxConfig(PartConfig):
+    """Continuous depth: a diffrax solver."""
+
+    kind: Literal["diffrax"] = "diffrax"
+    solver: SolverName = "tsit5"
+    controller: Annotated[
+        PIDControllerConfig | ConstantControllerConfig, Option(discriminator="kind")
+    ] = PIDControllerConfig()
+    adjoint: Annotated[
+        CheckpointedAdjointConfig | DirectAdjointConfig | BacksolveAdjointConfig,
+        Option(discriminator="kind"),
+    ] = CheckpointedAdjointConfig()
+    max_steps: PositiveInt = 256
+    """Largest number of solver steps in one interval; a solve that needs more has failed."""
+
+    @model_validator(mode="after")
+    def _controllable(self):
+        if self.solver == "euler" and self.controller.kind == "pid":
+            raise ValueError(
+                "solver=euler has no error estimate, so controller.kind=pid cannot steer it; "
+                "use controller.kind=constant, or a solver such as heun or tsit5"
+            )
+        if self.controller.kind == "constant" and "max_steps" in self.model_fields_set:
+            raise ValueError(
+                "controller.kind=constant takes one solver step per step of the grid and would "
+                "ignore max_steps; remove max_steps"
+            )
+        return self
+
+    def build(self) -> Diffrax:
+        """Make the integrator."""
+        controller = self.controller.build()
+        return Diffrax(
+            _SOLVERS[self.solver](),
+            controller,
+            self.adjoint.build(controller),
+            1 if controller is None else self.max_steps,
+        )

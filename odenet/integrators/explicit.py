@@ -1,0 +1,130 @@
+"""Explicit Runge-Kutta methods with fixed steps: explicit Euler and every explicit tableau."""
+
+import dataclasses
+from typing import Literal
+
+from pydantic import model_validator
+
+from odenet.arrays import State, Time
+from odenet.integrators.base import Advance, Field, OneStepIntegrator, Remat, SolverStats
+from odenet.part import PartConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Tableau:
+    """An explicit Butcher tableau (Hairer, Nørsett and Wanner 1993, sec. II.1).
+
+    Args:
+        a: Row `i` holds the `i` weights of stage `i`; the first row is empty.
+        b: Weights of the stages in the step, summing to 1.
+        c: Times of the stages, each the sum of its row of `a`.
+        order: Order of convergence, or None where it is not known.
+    """
+
+    a: tuple[tuple[float, ...], ...]
+    b: tuple[float, ...]
+    c: tuple[float, ...]
+    order: int | None = None
+
+    @property
+    def num_stages(self) -> int:
+        """Number of field evaluations per step."""
+        return len(self.b)
+
+
+def _tableau(a, b, order=None) -> Tableau:
+    return Tableau(a, b, tuple(float(sum(row)) for row in a), order)
+
+
+TABLEAUS: dict[str, Tableau] = {
+    "euler": _tableau(((),), (1.0,), 1),
+    "midpoint": _tableau(((), (1 / 2,)), (0.0, 1.0), 2),
+    "heun": _tableau(((), (1.0,)), (1 / 2, 1 / 2), 2),
+    "ralston": _tableau(((), (2 / 3,)), (1 / 4, 3 / 4), 2),
+    "rk4": _tableau(
+        ((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), 4
+    ),
+}
+"""The methods with a name, each of the order that is written last in its row."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplicitRungeKutta(OneStepIntegrator):
+    r"""An explicit Runge-Kutta method, one step for every `tau` of the grid.
+
+    $h_1 = h_0 + \tau \sum_i b_i k_i$ with
+    $k_i = f(t_0 + c_i \tau,\ h_0 + \tau \sum_{j<i} a_{ij} k_j)$. With one stage this is explicit
+    Euler, $h_0 + \tau f(t_0, h_0)$; with $\tau = 1$, a residual layer (He et al. 2015,
+    arXiv:1512.03385, eq. 1).
+
+    Args:
+        tableau: The method's coefficients.
+        remat: `none` stores what the backward pass needs, `step` recomputes every step from its
+            initial state, so that memory holds one state per step.
+    """
+
+    tableau: Tableau
+    remat: Remat = "none"
+
+    def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
+        """Advance `h0` from depth-time `t0` to `t0 + tau` by one step.
+
+        Returns:
+            `Advance` with `nfe` equal to the number of stages; it always succeeds.
+        """
+        stages: list[State] = []
+        for row, c in zip(self.tableau.a, self.tableau.c, strict=True):
+            h = _combine(h0, tau, row, stages)
+            stages.append(field(t0 + tau * c, h))
+        h1 = _combine(h0, tau, self.tableau.b, stages)
+        return Advance(h1, SolverStats.of(self.tableau.num_stages, 1))
+
+
+def _combine(h0: State, tau: Time, weights: tuple[float, ...], stages: list[State]) -> State:
+    """`h0 + tau * sum(weights * stages)`, leaving out what is multiplied by zero."""
+    h = h0
+    for weight, stage in zip(weights, stages, strict=True):
+        if weight:
+            h = h + (tau if weight == 1 else tau * weight) * stage
+    return h
+
+
+class ExplicitConfig(PartConfig):
+    """A named explicit Runge-Kutta method with the fixed steps of the grid."""
+
+    kind: Literal["euler", "midpoint", "heun", "ralston", "rk4"] = "euler"
+    remat: Remat = "none"
+    """`none` stores every step for the backward pass, `step` recomputes them one by one."""
+
+    def build(self) -> ExplicitRungeKutta:
+        """Make the integrator."""
+        return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat)
+
+
+class TableauConfig(PartConfig):
+    """An explicit Runge-Kutta method given by its coefficients."""
+
+    kind: Literal["tableau"] = "tableau"
+    a: tuple[tuple[float, ...], ...]
+    """Weights of the stages: row `i` holds `i` numbers, the first row is empty."""
+    b: tuple[float, ...]
+    """Weights of the step, one per stage, summing to 1."""
+    remat: Remat = "none"
+    """`none` stores every step for the backward pass, `step` recomputes them one by one."""
+
+    @model_validator(mode="after")
+    def _explicit_and_consistent(self):
+        if [len(row) for row in self.a] != list(range(len(self.b))):
+            raise ValueError(
+                f"an explicit tableau of {len(self.b)} stages has rows of 0, 1, ... "
+                f"{len(self.b) - 1} numbers in a; got {[len(row) for row in self.a]}"
+            )
+        if abs(sum(self.b) - 1) > 1e-12:
+            raise ValueError(
+                f"the weights b must sum to 1, or the method does not converge; got {sum(self.b)}"
+            )
+        return self
+
+    def build(self) -> ExplicitRungeKutta:
+        """Make the integrator."""
+        return ExplicitRungeKutta(_tableau(self.a, self.b), self.remat)

@@ -1,0 +1,20 @@
+"""Models: blocks, the projections between them, and whole networks."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from odenet.models.blocks import DepthBlock as DepthBlock
+from odenet.models.blocks import DepthBlockConfig as DepthBlockConfig
+from odenet.models.blocks import Discretisation as Discretisation
+from odenet.models.feedforward import FeedForwardBlock as FeedForwardBlock
+from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
+from odenet.models.network import ClassifierConfig as ClassifierConfig
+from odenet.models.network import Network as Network
+from odenet.models.network import Prediction as Prediction
+from odenet.models.network import RegressorConfig as RegressorConfig
+from odenet.models.network import StageConfig as StageConfig
+from odenet.models.network import count_parameters as count_parameters
+from odenet.models.network import init_network as init_network
+
+ModelConfig = Annotated[ClassifierConfig | RegressorConfig, Field(discriminator="kind")]

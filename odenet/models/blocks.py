@@ -1,0 +1,124 @@
+"""A stretch of depth: vector field, weights, step sizes and integrator put together."""
+
+import dataclasses
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from flax import nnx
+from pydantic import Field, PositiveInt
+
+from odenet.arrays import Scalar, State
+from odenet.depth.grid import DepthGrid
+from odenet.depth.step_sizes import (
+    FixedStepSizes,
+    FixedStepSizesConfig,
+    LearnedStepSizes,
+    StepSizesConfig,
+)
+from odenet.depth.weights import FieldStack, PerLayerWeightsConfig, WeightsConfig
+from odenet.errors import ConfigError
+from odenet.fields import FieldConfig, MLPFieldConfig
+from odenet.integrators import ExplicitConfig, Integration, Integrator, IntegratorConfig
+from odenet.models.feedforward import FeedForwardBlockConfig
+from odenet.part import PartConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Discretisation:
+    """How a trained block is integrated: by what, and in how many times its own steps.
+
+    Args:
+        integrator: The integrator, or None for the block's own.
+        step_factor: Number of steps, as a multiple of the block's own: 2 halves every step, 1/2
+            joins every two. It has no effect on an integrator that chooses its own steps.
+    """
+
+    integrator: Integrator | None = None
+    step_factor: Fraction = Fraction(1)
+
+
+class DepthBlock(nnx.Module):
+    """`h(0) -> h(horizon)` by the block's integrator on the block's grid.
+
+    Args:
+        weights: The vector field of every layer.
+        step_sizes: The step sizes, fixed or learned.
+        integrator: How the steps are added up; any other runs the same parameters.
+    """
+
+    def __init__(
+        self,
+        weights: FieldStack,
+        step_sizes: FixedStepSizes | LearnedStepSizes,
+        integrator: Integrator,
+    ):
+        self.weights = weights
+        self.step_sizes = step_sizes
+        self.integrator = integrator
+
+    def grid(self) -> DepthGrid:
+        """The block's own grid."""
+        return DepthGrid(self.step_sizes.taus(), self.weights.num_layers)
+
+    def penalty(self) -> Scalar:
+        """What the step sizes add to the objective."""
+        return self.step_sizes.penalty()
+
+    def __call__(
+        self,
+        h0: State,
+        discretisation: Discretisation = Discretisation(),  # noqa: B008 - immutable
+        *,
+        save_path: bool = False,
+    ) -> Integration:
+        """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
+
+        Raises:
+            ConfigError: if the grid cannot take `step_factor` times its steps.
+        """
+        grid = self.grid()
+        num_steps = grid.num_steps * discretisation.step_factor
+        if num_steps.denominator != 1:
+            raise ConfigError(
+                f"step_factor {discretisation.step_factor} of {grid.num_steps} steps is not a "
+                f"whole number of steps; use a factor whose denominator divides {grid.num_steps}"
+            )
+        grid = grid.with_num_steps(int(num_steps))
+        fields = self.weights.fields().restrict(grid.num_layers)
+        integrator = discretisation.integrator or self.integrator
+        return integrator.integrate(fields, grid, h0, save_path=save_path)
+
+
+class DepthBlockConfig(PartConfig):
+    """A block whose depth is time."""
+
+    kind: Literal["depth"] = "depth"
+    field: FieldConfig = MLPFieldConfig()
+    """What one layer computes."""
+    num_steps: PositiveInt = 8
+    """Number of steps of the grid; an explicit Euler step is a residual layer."""
+    weights: WeightsConfig = PerLayerWeightsConfig()
+    """Which weights act at which depth."""
+    step_sizes: StepSizesConfig = FixedStepSizesConfig()
+    """How long the steps are, fixed or learned."""
+    integrator: IntegratorConfig = ExplicitConfig()
+    """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE."""
+
+    def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:
+        """Make the block for states of `shape` (one example's)."""
+        self.field.check(shape)
+        weights = self.weights.build(
+            lambda takes_time, rngs: self.field.build(shape, takes_time, rngs=rngs),
+            self.num_steps,
+            rngs=rngs,
+        )
+        try:
+            step_sizes = self.step_sizes.build(self.num_steps)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        return DepthBlock(weights, step_sizes, self.integrator.build())
+
+
+BlockConfig = Annotated[
+    DepthBlockConfig | FeedForwardBlockConfig, Field(discriminator="kind")
+]

@@ -1,0 +1,63 @@
+"""The plain network of the same field and width, without skip connections: a control."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import PositiveInt
+
+from odenet.arrays import Scalar, State
+from odenet.depth.weights import FieldStack
+from odenet.fields import FieldConfig, MLPFieldConfig
+from odenet.integrators import Integration, SolverStats
+from odenet.part import PartConfig
+
+
+class FeedForwardBlock(nnx.Module):
+    """$h_{k} = f(h_{k-1}; \\theta_k)$: the layers of a residual network without `h + ...`.
+
+    Args:
+        weights: The map of every layer.
+    """
+
+    def __init__(self, weights: FieldStack):
+        self.weights = weights
+
+    def penalty(self) -> Scalar:
+        """Zero: there are no step sizes."""
+        return jnp.zeros((), dtype=float)
+
+    def __call__(self, h0: State, *, save_path: bool = False) -> Integration:
+        """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number."""
+        fields = self.weights.fields()
+        time = jnp.zeros((), h0.dtype)
+
+        def layer(h, params):
+            h = fields.apply(params, time, h)
+            return h, h if save_path else None
+
+        h1, states = jax.lax.scan(layer, h0, fields.params)
+        path = None if states is None else jnp.concatenate([h0[None], states])
+        return Integration(h1, path, SolverStats.of(fields.num_layers, fields.num_layers))
+
+
+class FeedForwardBlockConfig(PartConfig):
+    """A block of plain layers, without skip connections; it is not a discretised ODE."""
+
+    kind: Literal["feedforward"] = "feedforward"
+    field: FieldConfig = MLPFieldConfig()
+    """What one layer computes."""
+    num_layers: PositiveInt = 8
+
+    def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> FeedForwardBlock:
+        """Make the block for states of `shape` (one example's)."""
+        self.field.check(shape)
+        return FeedForwardBlock(
+            FieldStack(
+                lambda takes_time, rngs: self.field.build(shape, takes_time, rngs=rngs),
+                self.num_layers,
+                False,
+                rngs=rngs,
+            )
+        )

@@ -1,0 +1,207 @@
+"""stem -> [block, projection]* -> head: the shape of every model here."""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import Field, PositiveInt
+
+from odenet.arrays import Array, Float, Key, Scalar
+from odenet.errors import ConfigError
+from odenet.fields.base import ActivationName, activation
+from odenet.integrators import SolverStats
+from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
+from odenet.models.feedforward import FeedForwardBlock
+from odenet.models.projections import (
+    IdentityConfig,
+    LinearConfig,
+    Projection,
+    ProjectionConfig,
+)
+from odenet.part import PartConfig
+
+
+class Prediction(NamedTuple):
+    """What a network says about a batch, and what its blocks cost.
+
+    Attributes:
+        outputs: Logits or values, shape `(batch, num_outputs)`.
+        stats: Sum over the blocks.
+    """
+
+    outputs: Float[Array, "batch outputs"]
+    stats: SolverStats
+
+
+class Head(nnx.Module):
+    """Activation, mean over the image if there is one, affine map.
+
+    Args:
+        width: Channels of the state.
+        num_outputs: Number of logits or values.
+        activation_name: Name of the activation before the mean.
+        rngs: Random keys.
+    """
+
+    def __init__(
+        self, width: int, num_outputs: int, activation_name: ActivationName, *, rngs: nnx.Rngs
+    ):
+        self.activation_name: ActivationName = activation_name
+        self.linear = nnx.Linear(width, num_outputs, rngs=rngs)
+
+    def __call__(self, h: Float[Array, "batch *state"]) -> Float[Array, "batch outputs"]:
+        """Outputs of the last state."""
+        h = activation(self.activation_name)(h)
+        if h.ndim == 4:
+            h = jnp.mean(h, axis=(1, 2))
+        return self.linear(h)
+
+
+class Network(nnx.Module):
+    """A model whose depth is a sequence of blocks.
+
+    Args:
+        projections: One before each block; the first is the stem.
+        blocks: The blocks, each keeping the shape of its state.
+        head: From the last state to the outputs.
+    """
+
+    def __init__(
+        self,
+        projections: list[Projection],
+        blocks: list[DepthBlock | FeedForwardBlock],
+        head: Head,
+    ):
+        self.projections = nnx.List(projections)
+        self.blocks = nnx.List(blocks)
+        self.head = head
+
+    def __call__(
+        self, x: Float[Array, "batch *inputs"], discretisation: Discretisation | None = None
+    ) -> Prediction:
+        """Outputs of a batch.
+
+        Args:
+            x: Inputs, vectors or NHWC images.
+            discretisation: Another integrator or number of steps for every block.
+
+        Raises:
+            ConfigError: if a block cannot be integrated that way.
+        """
+        stats = SolverStats.of(0, 0)
+        for projection, block in zip(self.projections, self.blocks, strict=True):
+            x = projection(x)
+            if discretisation is None:
+                integration = block(x)
+            elif isinstance(block, DepthBlock):
+                integration = block(x, discretisation)
+            else:
+                raise ConfigError(
+                    "a feed-forward block is not a discretised ODE: it has no step size, so no "
+                    "other integrator can run it"
+                )
+            x, stats = integration.h1, stats + integration.stats
+        return Prediction(self.head(x), stats)
+
+    def penalty(self) -> Scalar:
+        """Sum of the blocks' penalties on their step sizes."""
+        penalties = [block.penalty() for block in self.blocks]
+        return jnp.sum(jnp.stack(penalties))
+
+
+class HeadConfig(PartConfig):
+    """From the last state to the outputs: activation, mean over the image, affine map."""
+
+    activation: ActivationName = "identity"
+
+
+class StageConfig(PartConfig):
+    """A block of one width, and how its state is made from the stage before."""
+
+    width: PositiveInt
+    """Width of the vector, or number of channels of the image."""
+    projection: ProjectionConfig = IdentityConfig()
+    """From the state of the stage before; the first stage has the stem instead."""
+    block: BlockConfig | None = None
+    """The block of this stage; without it, the model's `block`."""
+
+
+class NetworkConfig(PartConfig):
+    """Base of the models: what a classifier and a regressor have in common."""
+
+    stem: ProjectionConfig = LinearConfig()
+    """From the inputs to the first state."""
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+    """The stages in order; one is enough for a network of constant width."""
+    block: BlockConfig = DepthBlockConfig()
+    """The block of every stage that does not have its own."""
+    head: HeadConfig = HeadConfig()
+
+    def build(
+        self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs
+    ) -> Network:
+        """Make the network for inputs of `input_shape` (one example's).
+
+        Raises:
+            ConfigError: naming the stage, if shapes do not fit.
+        """
+        if not isinstance(self.stages[0].projection, IdentityConfig):
+            raise ConfigError(
+                "model.stages.0.projection would be ignored: model.stem brings the inputs to the "
+                "first stage; move it there"
+            )
+        shape, projections, blocks = tuple(input_shape), [], []
+        for index, stage in enumerate(self.stages):
+            where = "model.stem" if index == 0 else f"model.stages.{index}.projection"
+            config = self.stem if index == 0 else stage.projection
+            block = stage.block or self.block
+            try:
+                projections.append(config.build(shape, stage.width, rngs=rngs))
+                shape = projections[-1].shape
+                where = f"model.stages.{index}"
+                blocks.append(block.build(shape, rngs=rngs))
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {error}") from error
+        head = Head(shape[-1], num_outputs, self.head.activation, rngs=rngs)
+        return Network(projections, blocks, head)
+
+
+class ClassifierConfig(NetworkConfig):
+    """A network that gives one logit per class."""
+
+    kind: Literal["classifier"] = "classifier"
+
+
+class RegressorConfig(NetworkConfig):
+    """A network that gives one real value per output."""
+
+    kind: Literal["regressor"] = "regressor"
+
+
+def init_network(
+    config: NetworkConfig, input_shape: tuple[int, ...], num_outputs: int, key: Key[Array, ""]
+) -> Network:
+    """Make a network with its initialisers compiled, as a function of the key alone.
+
+    Args:
+        config: The model.
+        input_shape: Shape of one example.
+        num_outputs: Number of classes or values.
+        key: Random key; the same key gives the same bytes.
+
+    Raises:
+        ConfigError: naming the stage, if shapes do not fit.
+    """
+
+    def build(key):
+        return config.build(input_shape, num_outputs, rngs=nnx.Rngs(key))
+
+    graphdef = nnx.graphdef(nnx.eval_shape(build, key))
+    state = jax.jit(lambda key: nnx.split(build(key))[1])(key)
+    return nnx.merge(graphdef, state)
+
+
+def count_parameters(network: Network) -> int:
+    """Number of trainable numbers in the network."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))

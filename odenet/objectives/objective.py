@@ -1,0 +1,62 @@
+"""The objective of a model on a batch: mean loss plus penalties, and the metrics beside it."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax.numpy as jnp
+
+from odenet.arrays import Array, Float, Scalar
+from odenet.integrators import SolverStats
+from odenet.models import Network
+from odenet.objectives.losses import PerExample
+
+Metrics = dict[str, Scalar]
+
+
+def solver_metrics(stats: SolverStats) -> Metrics:
+    """Statistics of the solves as metrics; `solver_ok` is 1 if every solve arrived."""
+    return {
+        "nfe": stats.nfe.astype(jnp.float32),
+        "accepted_steps": stats.accepted.astype(jnp.float32),
+        "rejected_steps": stats.rejected.astype(jnp.float32),
+        "solver_ok": stats.success.astype(jnp.float32),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """`(model, inputs, targets, weights) -> (objective, metrics)`.
+
+    Args:
+        loss: Per-example losses and scores from outputs and targets.
+    """
+
+    loss: Callable[..., PerExample]
+
+    def __call__(
+        self,
+        model: Network,
+        inputs: Float[Array, "batch *inputs"],
+        targets: Array,
+        weights: Float[Array, " batch"],
+    ) -> tuple[Scalar, Metrics]:
+        """Weighted mean of the loss plus the model's penalties.
+
+        Args:
+            model: The network.
+            inputs: Normalised inputs.
+            targets: Labels or values.
+            weights: 1 for an example that counts, 0 for padding.
+
+        Returns:
+            What is minimised, and metrics: every per-example score averaged, `penalty`,
+            `objective`, and the solver's statistics.
+        """
+        outputs, stats = model(inputs)
+        total = jnp.sum(weights)
+        scores = self.loss(outputs, targets)
+        means = {name: jnp.sum(score * weights) / total for name, score in scores.items()}
+        penalty = model.penalty().astype(outputs.dtype)
+        objective = means["loss"] + penalty
+        metrics = means | {"penalty": penalty, "objective": objective} | solver_metrics(stats)
+        return objective, metrics

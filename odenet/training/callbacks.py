@@ -1,0 +1,159 @@
+"""What happens beside the training: each callback says when it runs."""
+
+import abc
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+Event = Literal["start", "log", "evaluate", "checkpoint", "end"]
+"""When a callback can run: before the first step; after steps whose metrics are logged; after an
+evaluation; after a checkpoint was handed over; after the last step, also of a broken run."""
+
+Record = dict[str, Any]
+"""One line of metrics: `step`, `split`, numbers. What depends on the clock or the machine stands
+in keys that end in `_seconds` or `_bytes`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What a callback is told.
+
+    Attributes:
+        event: What has just happened.
+        step: Number of optimiser steps taken.
+        num_steps: Number of steps of the whole training.
+        records: The metrics that came with the event, oldest first.
+    """
+
+    event: Event
+    step: int
+    num_steps: int
+    records: Sequence[Record] = ()
+
+
+class Callback(abc.ABC):
+    """Something that runs at the events in `when`, in the order of the list of callbacks."""
+
+    when: frozenset[Event]
+
+    @abc.abstractmethod
+    def __call__(self, info: Info) -> None:
+        """Run, after one of the events in `when`."""
+
+
+class MetricsFile(Callback):
+    """Appends one JSON object per record to a file, and continues it after a resume.
+
+    Args:
+        path: The file; lines after `first_step` are dropped, since they will be written again.
+        first_step: The step that the run starts from.
+    """
+
+    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
+
+    def __init__(self, path: Path, first_step: int):
+        self.path = path
+        self.first_step = first_step
+        self._file: TextIO | None = None
+
+    def __call__(self, info: Info) -> None:
+        """Open, write and flush, or close."""
+        if info.event == "start":
+            keep = [r for r in read_metrics(self.path) if r["step"] <= self.first_step]
+            partial = self.path.with_suffix(".partial")
+            partial.write_text("".join(json.dumps(record) + "\n" for record in keep))
+            os.replace(partial, self.path)
+            self._file = self.path.open("a")
+        elif self._file is not None:
+            lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in info.records)
+            self._file.write(lines)
+            self._file.flush()
+            if info.event == "end":
+                self._file.close()
+
+
+def read_metrics(path: Path) -> list[Record]:
+    """The records of a metrics file; a last line that was cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+class EventFile(Callback):
+    """Writes the numbers of every record as TensorBoard scalars, named `split/metric`.
+
+    Args:
+        directory: Where the event files go.
+        first_step: The step that the run starts from; later points of an earlier start are hidden.
+    """
+
+    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
+
+    def __init__(self, directory: Path, first_step: int):
+        self.directory = directory
+        self.first_step = first_step
+        self._writer: SummaryWriter | None = None
+
+    def __call__(self, info: Info) -> None:
+        """Open, write, or close."""
+        if info.event == "start":
+            purge = self.first_step + 1 if self.first_step else None
+            self._writer = SummaryWriter(str(self.directory), purge_step=purge)
+        elif self._writer is not None:
+            for record in info.records:
+                for name, value in record.items():
+                    if isinstance(value, (int, float)) and name != "step":
+                        self._writer.add_scalar(f"{record['split']}/{name}", value, record["step"])
+            if info.event == "end":
+                self._writer.close()
+
+
+class ProgressBar(Callback):
+    """A progress bar with the last metrics; silent where there is no terminal.
+
+    Args:
+        console: Where to draw.
+        label: What is being trained.
+    """
+
+    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
+
+    def __init__(self, console: Console, label: str):
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._label = label
+        self._shown: dict[str, str] = {}
+
+    def __call__(self, info: Info) -> None:
+        """Draw, move on, or finish."""
+        if info.event == "start":
+            self._progress.start()
+            self._task = self._progress.add_task(
+                self._label, total=info.num_steps, completed=info.step, metrics=""
+            )
+            return
+        for record in info.records[-1:]:
+            text = f"{record['split']} loss {record['loss']:.4f}"
+            if "accuracy" in record:
+                text += f" accuracy {record['accuracy']:.2%}"
+            self._shown[record["split"]] = text
+        self._progress.update(
+            self._task, completed=info.step, metrics="  ".join(self._shown.values())
+        )
+        if info.event == "end":
+            self._progress.stop()

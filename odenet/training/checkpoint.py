@@ -1,0 +1,218 @@
+"""Checkpoints: written in the background, whole or not at all, verified before they are read.
+
+The only file that imports orbax. A checkpoint is a directory named by its step:
+
+    00000400/arrays/        orbax: every leaf of the training state under its path
+    00000400/extras.json    what is not an array, such as the position in the data
+    00000400/manifest.json  SHA-256 of every other file, written last
+
+It is written under another name and renamed when it is complete, so that a run killed at any
+moment leaves whole checkpoints only; damage done later is found by the manifest.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from odenet.errors import CheckpointError
+
+Which = Literal["last", "best"]
+
+
+class DamagedCheckpointWarning(UserWarning):
+    """A checkpoint on disk is not what was written, and an earlier one is used."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read.
+
+    Attributes:
+        step: Number of optimiser steps taken.
+        state: The training state, its leaves numpy arrays.
+        extras: What was saved beside it.
+    """
+
+    step: int
+    state: Any
+    extras: dict[str, Any]
+
+
+class Checkpointer:
+    """Saves and restores the checkpoints below one directory.
+
+    Args:
+        directory: Holds `last/` and `best/`.
+        keep: How many of the last checkpoints to keep, at least 2, so that a damaged one has a
+            predecessor; of the best, one is kept.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2):
+        self.directory = directory
+        self.keep = {"last": keep, "best": 1}
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: list[Future[None]] = []
+
+    def save(self, which: Which, step: int, state: Any, extras: dict[str, Any]) -> None:
+        """Copy `state` to the host and write it in the background.
+
+        Args:
+            which: Whether it counts as one of the last or as the best.
+            step: Number of optimiser steps taken.
+            state: Any pytree of arrays.
+            extras: Anything JSON can hold.
+
+        Raises:
+            OSError: if an earlier write failed, a full disk for one.
+        """
+        arrays = {name: np.array(leaf) for name, leaf in _named(state).items()}
+        self._pending.append(
+            self._writer.submit(
+                _write, self.directory / which, step, arrays, extras, self.keep[which]
+            )
+        )
+        while len(self._pending) > 2:
+            self._pending.pop(0).result()
+
+    def wait(self) -> None:
+        """Wait until everything is on disk.
+
+        Raises:
+            OSError: if a write failed.
+        """
+        while self._pending:
+            self._pending.pop(0).result()
+
+    def close(self) -> None:
+        """Finish writing and end the background thread."""
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
+
+    def restore(self, which: Which, like: Any) -> Checkpoint | None:
+        """Read the newest checkpoint that is whole, or None if there is none at all.
+
+        Args:
+            which: One of the last, or the best.
+            like: A state of the same structure, shapes and dtypes.
+
+        Raises:
+            CheckpointError: if all checkpoints are damaged, or one does not fit `like`.
+        """
+        folders = steps_on_disk(self.directory / which)
+        complaints: list[str] = []
+        for folder in folders:
+            damage = _damage(folder)
+            if damage is None:
+                if complaints:
+                    _warn(complaints, f"using step {int(folder.name)} instead")
+                return _read(folder, like)
+            complaints.append(f"checkpoint {folder} is damaged: {damage}")
+        if complaints:
+            raise CheckpointError(
+                "; ".join(complaints) + "; none is left to use: start the run again under --out"
+            )
+        return None
+
+
+def steps_on_disk(folder: Path) -> list[Path]:
+    """The complete checkpoints in `folder`, newest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name.isdigit()), reverse=True)
+
+
+def _warn(complaints: list[str], consequence: str) -> None:
+    for complaint in complaints:
+        warnings.warn(f"{complaint}; {consequence}", DamagedCheckpointWarning, stacklevel=3)
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    """Leaves by their path, such as `params/head/linear/kernel`."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _write(
+    folder: Path, step: int, arrays: dict[str, np.ndarray], extras: dict[str, Any], keep: int
+) -> None:
+    final = folder / f"{step:08d}"
+    partial = folder / f".partial-{step:08d}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    checkpointer.save((partial / "arrays").absolute(), arrays)
+    checkpointer.close()
+    (partial / "extras.json").write_text(json.dumps(extras, indent=1))
+    (partial / "manifest.json").write_text(json.dumps(_digests(partial), indent=1))
+    _flush_to_disk(partial)
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(partial, final)
+    for old in steps_on_disk(folder)[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush_to_disk(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+def _damage(folder: Path) -> str | None:
+    """What is wrong with the files of a checkpoint, or None."""
+    try:
+        expected = json.loads((folder / "manifest.json").read_text())
+        found = _digests(folder)
+    except (OSError, ValueError) as error:
+        return f"manifest.json cannot be read ({error})"
+    for name, digest in expected.items():
+        if name not in found:
+            return f"{name} is missing"
+        if found[name] != digest:
+            return f"{name} has changed since it was written"
+    return None
+
+
+def _read(folder: Path, like: Any) -> Checkpoint:
+    checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    arrays = checkpointer.restore((folder / "arrays").absolute())
+    checkpointer.close()
+    wanted = _named(like)
+    complaints = [f"{name} is missing" for name in wanted if name not in arrays]
+    complaints += [f"{name} is not in the model" for name in arrays if name not in wanted]
+    complaints += [
+        f"{name} has shape {np.shape(arrays[name])}, the model needs {np.shape(leaf)}"
+        for name, leaf in wanted.items()
+        if name in arrays and np.shape(arrays[name]) != np.shape(leaf)
+    ]
+    if complaints:
+        shown = "; ".join(complaints[:3]) + (" ..." if len(complaints) > 3 else "")
+        raise CheckpointError(
+            f"checkpoint {folder} does not fit the model: {shown}; keep the options that change "
+            f"parameters (widths, steps, weights, fields) as they were"
+        )
+    leaves = [np.asarray(arrays[name], dtype=leaf.dtype) for name, leaf in wanted.items()]
+    state = jax.tree.unflatten(jax.tree.structure(like), leaves)
+    return Checkpoint(int(folder.name), state, json.loads((folder / "extras.json").read_text()))

@@ -1,0 +1,90 @@
+"""How long and how often: the settings of a training."""
+
+import math
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from odenet.errors import ConfigError
+from odenet.part import PartConfig
+from odenet.training.optimizer import OptimizerConfig, SGDConfig
+from odenet.training.parallel import ParallelConfig
+
+_MOST_STEPS_PER_DISPATCH = 64
+
+
+class TrainingConfig(PartConfig):
+    """A training: its length, its batches, and what happens how often, all counted in steps."""
+
+    num_steps: PositiveInt = 1000
+    """Number of optimiser steps."""
+    batch_size: PositiveInt = 128
+    """Examples per step, over all devices."""
+    optimizer: OptimizerConfig = SGDConfig()
+    parallel: ParallelConfig = ParallelConfig()
+    """Devices, and how a step is spread over them."""
+    log_every: PositiveInt = 10
+    """Steps between two lines of training metrics."""
+    evaluate_every: PositiveInt | None = None
+    """Steps between two evaluations on the validation split; without it, a tenth of all steps
+    (rounded to `log_every`)."""
+    checkpoint_every: PositiveInt | None = None
+    """Steps between two checkpoints; without it, as for the evaluations."""
+    keep_checkpoints: int = Field(default=2, ge=2)
+    """How many of the last checkpoints stay on disk."""
+    steps_per_dispatch: PositiveInt | None = None
+    """Steps that run on the device between two visits of Python, a common divisor of the other
+    numbers of steps; without it, the largest one up to 64."""
+    resident_bytes: NonNegativeInt = 512 * 2**20
+    """A training split of up to this size is placed on the device once; a larger one is
+    streamed."""
+    on_solver_failure: str = Field(default="stop", pattern="^(stop|warn)$")
+    """`stop` the run at the first solve that does not arrive, or `warn` and go on."""
+
+    @model_validator(mode="after")
+    def _dispatches_fit(self):
+        common = math.gcd(self.num_steps, self.log_every, self.evaluation_interval,
+                          self.checkpoint_interval)
+        if self.steps_per_dispatch is not None and common % self.steps_per_dispatch:
+            divisors = [n for n in range(1, common + 1) if common % n == 0]
+            near = sorted(divisors, key=lambda n: abs(n - (self.steps_per_dispatch or 1)))[:3]
+            raise ValueError(
+                f"steps_per_dispatch must divide num_steps={self.num_steps}, log_every="
+                f"{self.log_every}, evaluate_every={self.evaluation_interval} and "
+                f"checkpoint_every={self.checkpoint_interval}; got {self.steps_per_dispatch}; "
+                f"nearest: {sorted(near)}"
+            )
+        return self
+
+    @property
+    def evaluation_interval(self) -> int:
+        """Steps between two evaluations."""
+        return self.evaluate_every or self._tenth()
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """Steps between two checkpoints."""
+        return self.checkpoint_every or self.evaluation_interval
+
+    def _tenth(self) -> int:
+        return max(self.num_steps // 10 // self.log_every, 1) * self.log_every
+
+    @property
+    def dispatch_steps(self) -> int:
+        """Steps that run on the device between two visits of Python."""
+        if self.steps_per_dispatch is not None:
+            return self.steps_per_dispatch
+        common = math.gcd(self.num_steps, self.log_every, self.evaluation_interval,
+                          self.checkpoint_interval)
+        return max(n for n in range(1, _MOST_STEPS_PER_DISPATCH + 1) if common % n == 0)
+
+    def check_data(self, num_examples: int) -> None:
+        """Refuse a batch that is larger than the training split.
+
+        Raises:
+            ConfigError: naming both numbers.
+        """
+        if self.batch_size > num_examples:
+            raise ConfigError(
+                f"training.batch_size must be at most the {num_examples} training examples; got "
+                f"{self.batch_size}"
+            )

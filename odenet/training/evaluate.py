@@ -1,0 +1,96 @@
+"""Evaluation of a network on a whole split, under its own integrator or another."""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from odenet.arrays import Array
+from odenet.data import Batch, Normalization, normalize
+from odenet.models import Discretisation
+from odenet.objectives import Objective, solver_metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: Means over the examples (`loss`, `accuracy`), means over the batches (`nfe`,
+            `accepted_steps`, `rejected_steps`), and `solver_ok`, 1 if every solve arrived.
+        outputs: Outputs for every example, shape `(num_examples, num_outputs)`.
+        step_seconds: Median time of one batch.
+        compile_seconds: Time of tracing and compiling.
+    """
+
+    metrics: dict[str, float]
+    outputs: np.ndarray
+    step_seconds: float
+    compile_seconds: float
+
+
+class Evaluator:
+    """Compiles the evaluation of one network on one split once, and runs it on any parameters.
+
+    Args:
+        graphdef: Structure of the network.
+        objective: Gives the scores.
+        normalization: Of the inputs.
+        batches: The split in batches, leading axis `num_batches`, padded with weight 0.
+        discretisation: Another integrator or number of steps, or None for the network's own.
+    """
+
+    def __init__(
+        self,
+        graphdef: nnx.GraphDef,
+        objective: Objective,
+        normalization: Normalization,
+        batches: Batch,
+        discretisation: Discretisation | None = None,
+    ):
+        self._batches = batches
+
+        def one(params: Any, statistics: Any, batch: Batch):
+            model = nnx.merge(graphdef, params, statistics)
+            outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
+            scores = objective.loss(outputs, batch.targets)
+            sums = {name: jnp.sum(score * batch.weights) for name, score in scores.items()}
+            return sums, solver_metrics(stats), outputs
+
+        self._one = jax.jit(one)
+        self._compiled: Any = None
+        self.compile_seconds = 0.0
+
+    def __call__(self, params: Any, statistics: Any) -> Evaluation:
+        """Evaluate the parameters; the first call compiles."""
+        batches = [
+            jax.tree.map(lambda leaf, i=i: leaf[i], self._batches)
+            for i in range(len(self._batches.weights))
+        ]
+        if self._compiled is None:
+            start = time.perf_counter()
+            self._compiled = self._one.lower(params, statistics, batches[0]).compile()
+            self.compile_seconds = time.perf_counter() - start
+        results, seconds = [], []
+        for batch in batches:
+            start = time.perf_counter()
+            results.append(jax.block_until_ready(self._compiled(params, statistics, batch)))
+            seconds.append(time.perf_counter() - start)
+        return self._summary(results, float(np.median(seconds)))
+
+    def _summary(self, results: list[Any], step_seconds: float) -> Evaluation:
+        sums, solver, outputs = jax.device_get(jax.tree.map(lambda *leaves: _stack(leaves),
+                                                            *results))
+        real = np.asarray(self._batches.weights) > 0
+        metrics = {name: float(np.sum(value)) / int(real.sum()) for name, value in sums.items()}
+        metrics |= {name: float(np.mean(value)) for name, value in solver.items()}
+        metrics["solver_ok"] = float(np.min(solver["solver_ok"]))
+        return Evaluation(metrics, outputs[real], step_seconds, self.compile_seconds)
+
+
+def _stack(leaves: tuple[Array, ...]) -> Array:
+    return jnp.stack(leaves)

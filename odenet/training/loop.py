@@ -1,0 +1,191 @@
+"""The loop: dispatches, metrics, evaluations and checkpoints, in a fixed order."""
+
+import dataclasses
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from odenet.data import TrainingBatches
+from odenet.errors import NonFiniteLoss, SolverFailure
+from odenet.training.callbacks import Callback, Event, Info, Record
+from odenet.training.checkpoint import Checkpointer
+from odenet.training.config import TrainingConfig
+from odenet.training.evaluate import Evaluation
+from odenet.training.interrupt import Interrupted, StopRequest
+from odenet.training.parallel import Compiled, Placement
+from odenet.training.state import TrainState
+from odenet.training.step import Resident
+
+
+class SolverWarning(UserWarning):
+    """A solve did not arrive, and the run goes on as its configuration says."""
+
+
+@dataclasses.dataclass
+class Progress:
+    """What a run knows beside its state; saved with every checkpoint.
+
+    Attributes:
+        best_score: Validation accuracy, or minus the validation loss; None before the first.
+        best_step: The step of the best score.
+        solver_failures: Number of training steps in which a solve did not arrive.
+    """
+
+    best_score: float | None = None
+    best_step: int | None = None
+    solver_failures: int = 0
+
+
+@dataclasses.dataclass
+class Fit:
+    """One training, from a state to a later one.
+
+    Args:
+        config: Lengths and intervals.
+        program: The compiled dispatch.
+        placement: Puts pieces on the devices.
+        resident: The training split on the device, or None.
+        batches: Where the pieces come from.
+        evaluate: Evaluates parameters on the validation split.
+        checkpointer: Saves.
+        callbacks: Run at their events, in order.
+        progress: Where an earlier part of the run had come.
+    """
+
+    config: TrainingConfig
+    program: Compiled
+    placement: Placement
+    resident: Resident
+    batches: TrainingBatches
+    evaluate: Callable[[Any, Any], Evaluation]
+    checkpointer: Checkpointer
+    callbacks: Sequence[Callback]
+    progress: Progress
+    step_seconds: list[float] = dataclasses.field(default_factory=list)
+
+    def run(self, state: TrainState) -> TrainState:
+        """Train to the last step, and return the state after it.
+
+        In this order after every dispatch: metrics are checked and logged; then the evaluation,
+        if one is due; then the checkpoint. Metrics of a dispatch are fetched while the next one
+        runs, unless something is due.
+
+        Raises:
+            NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
+            SolverFailure: if a solve did not arrive and `on_solver_failure` is `stop`.
+            Interrupted: after SIGTERM or Ctrl-C, once everything is saved.
+        """
+        step, last = int(state.step), self.config.num_steps
+        self._tell("start", step)
+        pending: list[tuple[int, Any]] = []
+        self._clock = time.perf_counter()
+        try:
+            with StopRequest() as stop:
+                while step < last and stop.signum is None:
+                    piece = self.placement.place_piece(next(self.batches))
+                    state, metrics = self.program.run(state, self.resident, piece)
+                    step += self.config.dispatch_steps
+                    pending.append((step, metrics))
+                    evaluation_due = step % self.config.evaluation_interval == 0 or step == last
+                    save_due = step % self.config.checkpoint_interval == 0 or step == last
+                    keep = 0 if evaluation_due or save_due or stop.signum is not None else 1
+                    self._log(pending, keep)
+                    if evaluation_due:
+                        self._evaluate(step, state)
+                    if save_due:
+                        self._save("last", step, state)
+                if stop.signum is not None and step < last:
+                    self._log(pending, 0)
+                    self._save("last", step, state)
+                    self.checkpointer.wait()
+                    raise Interrupted(f"stopped by a signal; saved at step {step} of {last}",
+                                      stop.signum)
+            self.checkpointer.wait()
+        finally:
+            self._tell("end", step)
+        return state
+
+    def _tell(self, event: Event, step: int, records: Sequence[Record] = ()) -> None:
+        for callback in self.callbacks:
+            if event in callback.when:
+                callback(Info(event, step, self.config.num_steps, records))
+
+    def _log(self, pending: list[tuple[int, Any]], keep: int) -> None:
+        """Fetch, check and log the metrics of all but the last `keep` dispatches."""
+        while len(pending) > keep:
+            end, device_metrics = pending.pop(0)
+            metrics = jax.device_get(device_metrics)
+            now = time.perf_counter()
+            seconds = (now - self._clock) / self.config.dispatch_steps
+            self._clock = now
+            self.step_seconds.append(seconds)
+            records = self._records(end, metrics, seconds)
+            self._check(end, metrics, records)
+            if records:
+                self._tell("log", end, records)
+
+    def _records(self, end: int, metrics: Any, seconds: float) -> list[Record]:
+        steps = range(end - self.config.dispatch_steps + 1, end + 1)
+        return [
+            {"step": step, "split": "train"}
+            | {name: float(values[row]) for name, values in metrics.items()}
+            | {"step_seconds": seconds}
+            for row, step in enumerate(steps)
+            if step % self.config.log_every == 0 or step == self.config.num_steps
+        ]
+
+    def _check(self, end: int, metrics: Any, records: list[Record]) -> None:
+        """Stop at a loss that is not finite, and at a solver that did not arrive."""
+        first = end - self.config.dispatch_steps + 1
+        finite = np.isfinite(metrics["objective"]) & np.isfinite(metrics["gradient_norm"])
+        if not finite.all():
+            row = int(np.argmin(finite))
+            good = [record for record in records if record["step"] < first + row]
+            if good:
+                self._tell("log", end, good)
+            before = _described(metrics, row - 1) if row else "in the lines before"
+            raise NonFiniteLoss(
+                f"the loss or its gradient is not finite at step {first + row}; last finite "
+                f"metrics: {before}; lower training.optimizer.learning_rate, set "
+                f"training.optimizer.gradient_clip, or shorten the step sizes"
+            )
+        failed = np.flatnonzero(metrics["solver_ok"] < 1)
+        if failed.size == 0:
+            return
+        message = (
+            f"a solve did not reach the end of its interval at step {first + int(failed[0])}: it "
+            f"needed more than integrator.max_steps; raise max_steps, or loosen controller.rtol "
+            f"and controller.atol"
+        )
+        self.progress.solver_failures += int(failed.size)
+        if self.config.on_solver_failure == "stop":
+            raise SolverFailure(message)
+        warnings.warn(message, SolverWarning, stacklevel=2)
+
+    def _evaluate(self, step: int, state: TrainState) -> None:
+        found = self.evaluate(state.params, state.statistics)
+        record: Record = {"step": step, "split": "validation"} | found.metrics
+        record |= {"batch_seconds": found.step_seconds}
+        if not math.isfinite(found.metrics["loss"]):
+            raise NonFiniteLoss(f"the validation loss is not finite at step {step}")
+        self._tell("evaluate", step, [record])
+        score = found.metrics.get("accuracy", -found.metrics["loss"])
+        if self.progress.best_score is None or score > self.progress.best_score:
+            self.progress.best_score, self.progress.best_step = score, step
+            self._save("best", step, state)
+        self._clock = time.perf_counter()
+
+    def _save(self, which: Any, step: int, state: TrainState) -> None:
+        extras = {"progress": dataclasses.asdict(self.progress), "data": self.batches.state()}
+        self.checkpointer.save(which, step, state, extras)
+        self._tell("checkpoint", step)
+        self._clock = time.perf_counter()
+
+
+def _described(metrics: Any, row: int) -> str:
+    return ", ".join(f"{name}={float(values[row]):.4g}" for name, values in metrics.items())

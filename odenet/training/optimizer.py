@@ -1,0 +1,191 @@
+"""Optimisers and learning-rate schedules, with groups for step sizes and biases."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+
+from odenet.arrays import Count, Scalar
+from odenet.errors import ConfigError
+from odenet.part import PartConfig
+
+Schedule = Callable[[Count], Scalar]
+
+
+class ConstantScheduleConfig(PartConfig):
+    """The same learning rate at every step, after the warm-up."""
+
+    kind: Literal["constant"] = "constant"
+
+    def build(self, num_steps: int) -> Schedule:
+        """A factor of the learning rate over `num_steps` steps."""
+        del num_steps
+        return optax.constant_schedule(1.0)
+
+
+class CosineScheduleConfig(PartConfig):
+    """Half a cosine from 1 down to `final` (Loshchilov and Hutter 2017, arXiv:1608.03983)."""
+
+    kind: Literal["cosine"] = "cosine"
+    final: float = Field(default=0.0, ge=0, le=1)
+    """Factor at the last step."""
+
+    def build(self, num_steps: int) -> Schedule:
+        """A factor of the learning rate over `num_steps` steps."""
+        return optax.cosine_decay_schedule(1.0, max(num_steps, 1), alpha=self.final)
+
+
+class StepScheduleConfig(PartConfig):
+    """A factor at given points: He et al. 2015 divide by 10 at 1/2 and 3/4 of the training."""
+
+    kind: Literal["step"] = "step"
+    at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
+    """Points as fractions of all steps, increasing."""
+    factor: float = Field(default=0.1, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _increasing(self):
+        if list(self.at) != sorted(set(self.at)):
+            raise ValueError(f"the points `at` must increase; got {list(self.at)}")
+        return self
+
+    def build(self, num_steps: int) -> Schedule:
+        """A factor of the learning rate over `num_steps` steps."""
+        boundaries = {round(point * num_steps): self.factor for point in self.at}
+        return optax.piecewise_constant_schedule(1.0, boundaries)
+
+
+ScheduleConfig = Annotated[
+    ConstantScheduleConfig | CosineScheduleConfig | StepScheduleConfig,
+    Field(discriminator="kind"),
+]
+
+
+class GroupConfig(PartConfig):
+    """How one group of parameters differs from the weights."""
+
+    learning_rate_factor: NonNegativeFloat = 1.0
+    """Multiplies the learning rate of the group; 0 freezes it."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Weight decay of the group."""
+
+
+class _OptimizerConfig(PartConfig):
+    """What all optimisers share."""
+
+    learning_rate: PositiveFloat = Field(default=1e-3, allow_inf_nan=False)
+    schedule: ScheduleConfig = ConstantScheduleConfig()
+    """How the learning rate falls after the warm-up."""
+    warmup_steps: NonNegativeInt = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Weight decay of the weights (kernels); biases and step sizes have their own."""
+    step_sizes: GroupConfig | None = None
+    """The learned step sizes `tau`; without it, the learning rate of the weights and no decay."""
+    biases: GroupConfig | None = None
+    """Biases and the scales of norms; without it, as for the step sizes."""
+    gradient_clip: PositiveFloat | None = None
+    """Largest global norm of the gradient; a longer one is scaled down to it."""
+
+    def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
+        raise NotImplementedError  # pragma: no cover - every optimiser defines it
+
+    def learning_rate_at(self, num_steps: int) -> Schedule:
+        """The learning rate of the weights as a function of the step.
+
+        Raises:
+            ConfigError: if the warm-up is as long as the training.
+        """
+        if self.warmup_steps >= num_steps:
+            raise ConfigError(
+                f"training.optimizer.warmup_steps must be less than training.num_steps="
+                f"{num_steps}; got {self.warmup_steps}"
+            )
+        after = self.schedule.build(num_steps - self.warmup_steps)
+        warmup = optax.linear_schedule(0.0, 1.0, self.warmup_steps)
+        factor = optax.join_schedules([warmup, after], [self.warmup_steps])
+        return lambda step: jnp.asarray(self.learning_rate * factor(step), jnp.float32)
+
+    def build(self, num_steps: int, params: Any) -> optax.GradientTransformation:
+        """Make the optimiser of a training of `num_steps` steps for parameters like `params`.
+
+        Raises:
+            ConfigError: if there are options for step sizes but none is learned.
+        """
+        labels = parameter_groups(params)
+        present = set(jax.tree.leaves(labels))
+        if self.step_sizes is not None and "step_sizes" not in present:
+            raise ConfigError(
+                "training.optimizer.step_sizes would be ignored: no step size is learned; remove "
+                "it, or set the block's step_sizes.kind=learned"
+            )
+        rate = self.learning_rate_at(num_steps)
+        groups = {"weights": GroupConfig(weight_decay=self.weight_decay)}
+        groups |= {"step_sizes": self.step_sizes or GroupConfig()}
+        groups |= {"biases": self.biases or GroupConfig()}
+        parts = {
+            name: self._transform(_scaled(rate, group.learning_rate_factor), group.weight_decay)
+            for name, group in groups.items()
+        }
+        grouped = optax.partition(parts, labels)
+        if self.gradient_clip is None:
+            return grouped
+        return optax.chain(optax.clip_by_global_norm(self.gradient_clip), grouped)
+
+
+def _scaled(rate: Schedule, factor: float) -> Schedule:
+    return lambda step: rate(step) * jnp.float32(factor)
+
+
+def parameter_groups(params: Any) -> Any:
+    """The group of every parameter, as a tree of `weights`, `biases` and `step_sizes`.
+
+    Args:
+        params: Nested dict of parameters by attribute name. What lies below `step_sizes` is a
+            step size; what is called `bias` or `scale` is a bias.
+    """
+
+    def group(path, _leaf):
+        names = [str(getattr(entry, "key", entry)) for entry in path]
+        if "step_sizes" in names:
+            return "step_sizes"
+        return "biases" if names[-1] in ("bias", "scale") else "weights"
+
+    return jax.tree_util.tree_map_with_path(group, params)
+
+
+class SGDConfig(_OptimizerConfig):
+    """Stochastic gradient descent with momentum; weight decay adds to the gradient (L2)."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self):
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov would be ignored without momentum; set momentum above 0")
+        return self
+
+    def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
+        decay = [optax.add_decayed_weights(weight_decay)] if weight_decay else []
+        momentum = self.momentum or None
+        return optax.chain(*decay, optax.sgd(rate, momentum, nesterov=self.nesterov))
+
+
+class AdamWConfig(_OptimizerConfig):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+
+    kind: Literal["adamw"] = "adamw"
+    b1: float = Field(default=0.9, ge=0, lt=1)
+    b2: float = Field(default=0.999, ge=0, lt=1)
+    eps: PositiveFloat = 1e-8
+
+    def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
+        return optax.adamw(rate, self.b1, self.b2, self.eps, weight_decay=weight_decay)
+
+
+OptimizerConfig = Annotated[SGDConfig | AdamWConfig, Field(discriminator="kind")]

@@ -1,0 +1,162 @@
+"""One train step on many devices: a sharded batch axis under `jit`, or `pmap`.
+
+Both give the numbers of one device to round-off. Parameters and moments are on every device; only
+the batch is spread.
+"""
+
+import abc
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from pydantic import PositiveInt
+
+from odenet.errors import ConfigError
+from odenet.part import PartConfig
+from odenet.training.state import TrainState
+from odenet.training.step import Piece, Resident, TrainStep
+
+AXIS = "batch"
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A compiled dispatch, with what its compilation took and what it needs.
+
+    Attributes:
+        run: `(state, resident, piece) -> (state, metrics)`; the state is donated.
+        compile_seconds: Time of tracing and compiling.
+        peak_bytes: Memory of arguments, results and temporaries by XLA's own analysis, on one
+            device, or None where the backend does not tell.
+    """
+
+    run: Callable[..., tuple[TrainState, Any]]
+    compile_seconds: float
+    peak_bytes: int | None
+
+
+class Placement(abc.ABC):
+    """Where state and batches live, and how the train step is compiled for it."""
+
+    axis: str | None = None
+
+    def __init__(self, devices: list[jax.Device]):
+        self.devices = devices
+
+    @abc.abstractmethod
+    def place(self, tree: Any) -> Any:
+        """Put a tree on every device."""
+
+    @abc.abstractmethod
+    def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
+        """Spread a piece, with leading axes `(steps, batch)`, over the devices."""
+
+    @abc.abstractmethod
+    def _jit(self, step: TrainStep) -> Any:
+        """The step with donation and placement, not yet compiled."""
+
+    def compile(
+        self, step: TrainStep, state: TrainState, resident: Resident, piece: Piece
+    ) -> Compiled:
+        """Compile `step` for arguments like these, apart from running it."""
+        start = time.perf_counter()
+        step = dataclasses.replace(step, axis=self.axis)
+        compiled = self._jit(step).lower(state, resident, piece).compile()
+        return Compiled(compiled, time.perf_counter() - start, _peak_bytes(compiled))
+
+
+def _peak_bytes(compiled: Any) -> int | None:
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return None
+    parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+    shared = getattr(analysis, "alias_size_in_bytes", 0)
+    return int(sum(getattr(analysis, part) for part in parts) - shared)
+
+
+class JitPlacement(Placement):
+    """A mesh with one axis; the compiler inserts the sums over devices."""
+
+    def __init__(self, devices: list[jax.Device]):
+        super().__init__(devices)
+        mesh = Mesh(np.asarray(devices), (AXIS,))
+        self._everywhere = NamedSharding(mesh, PartitionSpec())
+        self._spread = NamedSharding(mesh, PartitionSpec(None, AXIS))
+
+    def place(self, tree: Any) -> Any:
+        """Put a tree on every device."""
+        return jax.device_put(tree, self._everywhere)
+
+    def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
+        """Spread the batch axis of a piece over the devices."""
+        return jax.device_put(piece, self._spread)
+
+    def _jit(self, step: TrainStep) -> Any:
+        return jax.jit(
+            step,
+            donate_argnums=0,
+            in_shardings=(self._everywhere, self._everywhere, self._spread),
+            out_shardings=(self._everywhere, self._everywhere),
+        )
+
+
+class PmapPlacement(Placement):
+    """One program per device, each on its part of the batch, with explicit means over them."""
+
+    axis = AXIS
+
+    def place(self, tree: Any) -> Any:
+        """Put a tree on the first device; `pmap` broadcasts it."""
+        return jax.device_put(tree, self.devices[0])
+
+    def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
+        """Split the batch axis into `(devices, batch / devices)`, devices first."""
+        count = len(self.devices)
+
+        def split(leaf: np.ndarray) -> np.ndarray:
+            steps, batch = leaf.shape[:2]
+            parts = leaf.reshape(steps, count, batch // count, *leaf.shape[2:])
+            return np.moveaxis(parts, 1, 0)
+
+        return jax.tree.map(split, piece)
+
+    def _jit(self, step: TrainStep) -> Any:
+        return jax.pmap(
+            step, axis_name=AXIS, in_axes=(None, None, 0), out_axes=None, devices=self.devices
+        )
+
+
+class ParallelConfig(PartConfig):
+    """On how many devices, and how the step is spread over them."""
+
+    kind: Literal["jit", "pmap"] = "jit"
+    """`jit`: a sharded batch axis, compiled as one program; `pmap`: one program per device."""
+    devices: PositiveInt | None = None
+    """Number of devices; without it, all there are."""
+
+    def build(self, batch_size: int) -> Placement:
+        """Make the placement for batches of `batch_size`.
+
+        Raises:
+            ConfigError: if there are fewer devices, or the batch does not divide.
+        """
+        available = jax.devices()
+        count = self.devices or len(available)
+        if count > len(available):
+            raise ConfigError(
+                f"training.parallel.devices={count}, but there are {len(available)} "
+                f"({available[0].platform}); use at most that many"
+            )
+        if batch_size % count:
+            below = batch_size - batch_size % count
+            near = [size for size in (below, below + count) if size]
+            raise ConfigError(
+                f"training.batch_size must be a multiple of the {count} devices; got {batch_size}; "
+                f"nearest: {near}"
+            )
+        placement = JitPlacement if self.kind == "jit" else PmapPlacement
+        return placement(available[:count])

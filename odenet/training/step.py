@@ -1,0 +1,95 @@
+"""The train step: pure maths, several steps to a dispatch, no graph walk and no host transfer."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from odenet.arrays import Array, Key
+from odenet.data import Normalization, normalize
+from odenet.data.augment import Augmentation
+from odenet.integrators.shared_control import batch_axis
+from odenet.objectives import Metrics, Objective
+from odenet.training.optimizer import Schedule
+from odenet.training.state import TrainState
+
+Piece = dict[str, Array]
+"""What one dispatch trains on, with leading axes `(steps, batch)`: either `indices` into the
+resident split, or `inputs` and `targets` themselves."""
+
+Resident = dict[str, Array] | None
+"""`inputs` and `targets` of a whole split on the device, or None where batches are streamed."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainStep:
+    """`(state, resident, piece) -> (state, metrics)`, as many steps as the piece holds.
+
+    Args:
+        graphdef: Structure of the network.
+        objective: What is minimised.
+        optimizer: From gradients to updates.
+        learning_rate: The learning rate of the weights, for the metrics.
+        normalization: Of the inputs.
+        augmentation: Random change of the training images, or None.
+        axis: Name of the mapped axis when the batch is spread by `pmap`, else None.
+    """
+
+    graphdef: nnx.GraphDef
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    learning_rate: Schedule
+    normalization: Normalization
+    augmentation: Augmentation | None = None
+    axis: str | None = None
+
+    def __call__(
+        self, state: TrainState, resident: Resident, piece: Piece
+    ) -> tuple[TrainState, Metrics]:
+        """Take the steps of `piece` in one scan; metrics have a leading axis `steps`."""
+        return jax.lax.scan(lambda state, one: self._step(state, resident, one), state, piece)
+
+    def _step(self, state: TrainState, resident: Resident, piece: Piece):
+        inputs, targets = _gather(resident, piece)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        inputs = normalize(self._augmented(key, inputs), self.normalization)
+
+        def objective(params):
+            model = nnx.merge(self.graphdef, params, state.statistics)
+            return self.objective(model, inputs, targets, jnp.ones(len(inputs), inputs.dtype))
+
+        with batch_axis(self.axis):
+            gradient_of = jax.value_and_grad(objective, has_aux=True)
+            (_, metrics), grads = gradient_of(state.params)
+        if self.axis is not None:
+            grads, metrics = jax.lax.pmean((grads, metrics), self.axis)
+        updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
+        metrics = metrics | {
+            "gradient_norm": optax.global_norm(grads),
+            "learning_rate": self.learning_rate(state.step),
+        }
+        new = TrainState(state.step + 1, params, state.statistics, opt_state, state.key)
+        return new, metrics
+
+    def _augmented(self, key: Key[Array, ""], inputs: Array) -> Array:
+        """Augment every image by a key of its own, the same wherever the image is placed."""
+        augmentation: Callable[[Array, Array], Array] | None = self.augmentation
+        if augmentation is None:
+            return inputs
+        index = jnp.arange(len(inputs), dtype=jnp.int32)
+        if self.axis is not None:
+            index = index + jax.lax.axis_index(self.axis).astype(jnp.int32) * len(inputs)
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+        return jax.vmap(lambda key, image: augmentation(key, image[None])[0])(keys, inputs)
+
+
+def _gather(resident: Resident, piece: Piece) -> tuple[Array, Array]:
+    if resident is None:
+        return piece["inputs"], piece["targets"]
+    rows = piece["indices"]
+    return resident["inputs"][rows], resident["targets"][rows]
