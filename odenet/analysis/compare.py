@@ -21,6 +21,9 @@ from odenet.training.evaluate import Evaluation
 TRAINED = "as trained"
 """Name of the evaluation under the network's own integrator and steps."""
 
+REFERENCE_NAME = "reference: dopri8, 1e-6"
+"""Name of the evaluation that errors are measured against."""
+
 REFERENCE = Discretisation(
     DiffraxConfig.model_validate(
         {"solver": "dopri8", "controller": {"rtol": 1e-6, "atol": 1e-6}, "max_steps": 4096}

@@ -84,6 +84,23 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     return parse_config(read_yaml(path), [_parse_override(text) for text in overrides], str(path))
 
 
+def read_experiment(
+    path: Path, overrides: Sequence[tuple[str, Any]] = ()
+) -> ExperimentConfig:
+    """Read the experiment of a run directory, where every default is written out.
+
+    Args:
+        path: The `config.yaml` of a run directory.
+        overrides: Pairs of dotted key and value. They meet the choices that were made, not the
+            defaults, so that an override may exchange a part.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    config = parse_config(read_yaml(path), where=str(path))
+    return parse_config(to_values(config), overrides, str(path)) if overrides else config
+
+
 def parse_config(
     values: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (), where: str = "experiment"
 ) -> ExperimentConfig:

@@ -12,12 +12,13 @@ from typing import Any, TextIO
 
 from odenet.errors import RunDirectoryError
 
-CONFIG, RUN, STATUS, METRICS, RESULTS = (
+CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON = (
     "config.yaml",
     "run.json",
     "status.json",
     "metrics.jsonl",
     "results.json",
+    "comparison.json",
 )
 
 
@@ -110,6 +111,18 @@ def require(path: Path, needs: str) -> None:
         raise RunDirectoryError(
             f"{path} is not a run directory of that sort: it has no {needs}"
         )
+
+
+def read_json(path: Path) -> Any:
+    """The values in a JSON file of a run directory.
+
+    Raises:
+        RunDirectoryError: if it is missing or does not parse.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{path} cannot be read: {error}") from error
 
 
 def unused(path: Path) -> Path:

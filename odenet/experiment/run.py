@@ -15,13 +15,7 @@ from rich.console import Console
 from odenet.data import find_data_dir
 from odenet.errors import CheckpointError, RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment, build
-from odenet.experiment.config import (
-    ExperimentConfig,
-    parse_config,
-    read_yaml,
-    to_values,
-    write_config,
-)
+from odenet.experiment.config import ExperimentConfig, read_experiment, write_config
 from odenet.experiment.directory import (
     CONFIG,
     METRICS,
@@ -111,7 +105,7 @@ def resume(
         OdenetError: as its children say.
     """
     with full_disk_named(directory), RunDirectory.open(directory) as place:
-        experiment = build(_config_in(directory), data_dir)
+        experiment = build(read_experiment(place.file(CONFIG)), data_dir)
         checkpointer = Checkpointer(place.file("checkpoints"))
         checkpoint = checkpointer.restore("last", experiment.start)
         checkpointer.close()
@@ -135,7 +129,8 @@ def load(
     Raises:
         OdenetError: as its children say.
     """
-    experiment = build(_config_in(directory, overrides), data_dir)
+    require(directory, CONFIG)
+    experiment = build(read_experiment(directory / CONFIG, overrides), data_dir)
     checkpointer = Checkpointer(directory / "checkpoints")
     try:
         checkpoint = checkpointer.restore(which, experiment.start)
@@ -144,15 +139,6 @@ def load(
     if checkpoint is None:
         raise CheckpointError(f"{directory} has no {which} checkpoint yet; run or resume it first")
     return experiment, checkpoint
-
-
-def _config_in(
-    directory: Path, overrides: Sequence[tuple[str, Any]] = ()
-) -> ExperimentConfig:
-    require(directory, CONFIG)
-    path = directory / CONFIG
-    config = parse_config(read_yaml(path), where=str(path))
-    return parse_config(to_values(config), overrides, str(path)) if overrides else config
 
 
 def _provenance(experiment: Experiment, data_dir: Path | None) -> dict[str, Any]:

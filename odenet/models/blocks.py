@@ -4,6 +4,7 @@ import dataclasses
 from fractions import Fraction
 from typing import Annotated, Literal
 
+import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, PositiveInt
 
@@ -35,6 +36,20 @@ class Discretisation:
 
     integrator: Integrator | None = None
     step_factor: Fraction = Fraction(1)
+
+    def steps_of(self, grid: DepthGrid) -> DepthGrid:
+        """The grid in `step_factor` times its steps.
+
+        Raises:
+            ConfigError: if that is not a whole number of steps, or does not fit the layers.
+        """
+        num_steps = grid.num_steps * self.step_factor
+        if num_steps.denominator != 1:
+            raise ConfigError(
+                f"step_factor {self.step_factor} of {grid.num_steps} steps is not a whole number "
+                f"of steps; use a factor whose denominator divides {grid.num_steps}"
+            )
+        return grid.with_num_steps(int(num_steps))
 
 
 class DepthBlock(nnx.Module):
@@ -76,14 +91,7 @@ class DepthBlock(nnx.Module):
         Raises:
             ConfigError: if the grid cannot take `step_factor` times its steps.
         """
-        grid = self.grid()
-        num_steps = grid.num_steps * discretisation.step_factor
-        if num_steps.denominator != 1:
-            raise ConfigError(
-                f"step_factor {discretisation.step_factor} of {grid.num_steps} steps is not a "
-                f"whole number of steps; use a factor whose denominator divides {grid.num_steps}"
-            )
-        grid = grid.with_num_steps(int(num_steps))
+        grid = discretisation.steps_of(self.grid())
         fields = self.weights.fields().restrict(grid.num_layers)
         integrator = discretisation.integrator or self.integrator
         return integrator.integrate(fields, grid, h0, save_path=save_path)
@@ -103,6 +111,21 @@ class DepthBlockConfig(PartConfig):
     """How long the steps are, fixed or learned."""
     integrator: IntegratorConfig = ExplicitConfig()
     """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE."""
+
+    @property
+    def num_layers(self) -> int:
+        """Number of sets of weights."""
+        if isinstance(self.weights, PerLayerWeightsConfig):
+            return self.weights.num_layers or self.num_steps
+        return 1
+
+    def check_discretisation(self, discretisation: Discretisation) -> None:
+        """Refuse a discretisation that the block's grid cannot take, before anything is built.
+
+        Raises:
+            ConfigError: saying which numbers of steps fit.
+        """
+        discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:
         """Make the block for states of `shape` (one example's)."""

@@ -12,7 +12,7 @@ from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, activation
 from odenet.integrators import SolverStats
 from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
-from odenet.models.feedforward import FeedForwardBlock
+from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
@@ -138,6 +138,11 @@ class NetworkConfig(PartConfig):
     """The block of every stage that does not have its own."""
     head: HeadConfig = HeadConfig()
 
+    @property
+    def blocks(self) -> list[DepthBlockConfig | FeedForwardBlockConfig]:
+        """The block of every stage."""
+        return [stage.block or self.block for stage in self.stages]
+
     def build(
         self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs
     ) -> Network:
@@ -155,12 +160,11 @@ class NetworkConfig(PartConfig):
         for index, stage in enumerate(self.stages):
             where = "model.stem" if index == 0 else f"model.stages.{index}.projection"
             config = self.stem if index == 0 else stage.projection
-            block = stage.block or self.block
             try:
                 projections.append(config.build(shape, stage.width, rngs=rngs))
                 shape = projections[-1].shape
                 where = f"model.stages.{index}"
-                blocks.append(block.build(shape, rngs=rngs))
+                blocks.append(self.blocks[index].build(shape, rngs=rngs))
             except ConfigError as error:
                 raise ConfigError(f"{where}: {error}") from error
         head = Head(shape[-1], num_outputs, self.head.activation, rngs=rngs)

@@ -1,0 +1,219 @@
+"""Train the networks of a comparison, run each by every solver, and write down what was found."""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from flax import nnx
+from rich.console import Console
+
+from odenet.analysis.compare import (
+    REFERENCE,
+    REFERENCE_NAME,
+    TRAINED,
+    Row,
+    Verdict,
+    judge,
+    make_row,
+)
+from odenet.errors import ConfigError
+from odenet.experiment.config import (
+    CompareConfig,
+    ExperimentConfig,
+    read_experiment,
+    variant,
+    write_config,
+)
+
+from odenet.experiment.directory import (
+    COMPARISON,
+    CONFIG,
+    RESULTS,
+    RunDirectory,
+    full_disk_named,
+    read_json,
+)
+from odenet.experiment.run import Experiment, load, resume, run, versions
+from odenet.models import DepthBlock, Discretisation, Network
+from odenet.models.feedforward import FeedForwardBlockConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Everything that a comparison found.
+
+    Attributes:
+        experiment: Name of the experiment.
+        rows: All (trained with, evaluated with) pairs.
+        verdicts: One for each network.
+        networks: For each network what its training cost and gave, and its step sizes.
+    """
+
+    experiment: str
+    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+    networks: dict[str, dict[str, Any]]
+
+
+def compare(
+    config: ExperimentConfig,
+    directory: Path,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+) -> Comparison:
+    """Train and compare into a new run directory.
+
+    Args:
+        config: An experiment with a `compare` section.
+        directory: Where everything is written; it must not exist.
+        data_dir: Folder of the published data sets, or None for the usual places.
+        console: Where progress is shown, or None for nowhere.
+
+    Raises:
+        OdenetError: as its children say.
+    """
+    networks_of(config)
+    with full_disk_named(directory), RunDirectory.create(directory) as place:
+        write_config(config, place.file(CONFIG))
+        return _compare(config, place, data_dir, console)
+
+
+def resume_comparison(
+    directory: Path, data_dir: Path | None = None, console: Console | None = None
+) -> Comparison:
+    """Continue a comparison: finished networks are kept, the others trained to their end.
+
+    Args:
+        directory: The run directory of a comparison.
+        data_dir: Folder of the published data sets, or None for the usual places.
+        console: Where progress is shown, or None for nowhere.
+
+    Raises:
+        OdenetError: as its children say.
+    """
+    with full_disk_named(directory), RunDirectory.open(directory) as place:
+        return _compare(read_experiment(place.file(CONFIG)), place, data_dir, console)
+
+
+def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
+    """The experiment of every network, all checked before the first is trained.
+
+    Raises:
+        ConfigError: if there is no `compare` section, an override is wrong, or a network cannot
+            be evaluated as asked.
+    """
+    section = _section(config)
+    base = config.model_copy(update={"compare": None})
+    networks = {}
+    for name, overrides in section.networks.items():
+        try:
+            networks[name] = variant(base, overrides)
+            for block in networks[name].model.blocks:
+                for way in section.evaluate.values():
+                    if not isinstance(block, FeedForwardBlockConfig):
+                        block.check_discretisation(way.build())
+        except ConfigError as error:
+            raise ConfigError(f"compare.networks.{name}: {error}") from error
+    return networks
+
+
+def _section(config: ExperimentConfig) -> CompareConfig:
+    if config.compare is None:
+        raise ConfigError(
+            f"experiment {config.name} has no `compare` section, so there is nothing to compare; "
+            f"add one with networks and evaluate, or train it with: odenet run"
+        )
+    return config.compare
+
+
+def _compare(
+    config: ExperimentConfig, place: RunDirectory, data_dir: Path | None, console: Console | None
+) -> Comparison:
+    section = _section(config)
+    rows: list[Row] = []
+    verdicts: list[Verdict] = []
+    networks: dict[str, dict[str, Any]] = {}
+    for name, network in networks_of(config).items():
+        directory = place.file("networks") / name
+        experiment, state = _trained(network, directory, data_dir, console)
+        ways = {TRAINED: Discretisation()}
+        ways |= {key: way.build() for key, way in section.evaluate.items()}
+        found = _evaluate(name, experiment, state, ways)
+        rows += found.values()
+        verdicts.append(judge(name, found, section.threshold))
+        networks[name] = {"directory": str(directory.relative_to(place.path))}
+        networks[name] |= read_json(directory / RESULTS)
+        networks[name]["taus"] = _taus(experiment, state)
+    comparison = Comparison(config.name, tuple(rows), tuple(verdicts), networks)
+    _write(comparison, place)
+    return comparison
+
+
+def _trained(
+    config: ExperimentConfig, directory: Path, data_dir: Path | None, console: Console | None
+) -> tuple[Experiment, Any]:
+    """The trained network: from disk, resumed, or from the start."""
+    if (directory / RESULTS).exists():
+        experiment, checkpoint = load(directory, data_dir=data_dir)
+        return experiment, checkpoint.state
+    if (directory / CONFIG).exists():
+        trained = resume(directory, data_dir, console)
+    else:
+        trained = run(config, directory, data_dir, console)
+    return trained.experiment, trained.state
+
+
+def _evaluate(
+    name: str, experiment: Experiment, state: Any, ways: Mapping[str, Discretisation]
+) -> dict[str, Row]:
+    test = experiment.dataset.test
+
+    def evaluate(way: Discretisation | None):
+        return experiment.evaluator(test, way)(state.params, state.statistics)
+
+    def row(way_name: str, found, reference):
+        return make_row(name, way_name, found, reference, experiment.num_parameters)
+
+    blocks = experiment.config.model.blocks
+    if any(isinstance(block, FeedForwardBlockConfig) for block in blocks):
+        return {TRAINED: row(TRAINED, evaluate(None), None)}
+    reference = evaluate(REFERENCE)
+    rows = {key: row(key, evaluate(way), reference) for key, way in ways.items()}
+    return rows | {REFERENCE_NAME: row(REFERENCE_NAME, reference, reference)}
+
+
+def _taus(experiment: Experiment, state: Any) -> list[list[float]]:
+    """Step sizes of every block whose depth is time."""
+    network: Network = nnx.merge(experiment.graphdef, state.params, state.statistics)
+    blocks = [block for block in network.blocks if isinstance(block, DepthBlock)]
+    return [jax.device_get(block.grid().taus).tolist() for block in blocks]
+
+
+def _write(comparison: Comparison, place: RunDirectory) -> None:
+    rows = [_finite(dataclasses.asdict(row)) for row in comparison.rows]
+    with place.file("comparison.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=[field.name for field in dataclasses.fields(Row)])
+        writer.writeheader()
+        writer.writerows(rows)
+    values = {
+        "experiment": comparison.experiment,
+        "criterion": "Ott et al. 2021, arXiv:2007.15386",
+        "rows": rows,
+        "verdicts": [_finite(dataclasses.asdict(verdict)) for verdict in comparison.verdicts],
+        "networks": comparison.networks,
+        "versions": versions(),
+        "device": jax.devices()[0].device_kind,
+    }
+    place.write_json(COMPARISON, values)
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: what is not finite becomes None."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
