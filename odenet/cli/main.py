@@ -1,2 +1,52 @@
-"""stub."""
-def main(): ...
+"""The command line. Every command is one small file; what is heavy is imported when it runs."""
+
+import sys
+import warnings
+
+import typer
+
+from odenet.cli import compare, data, doctor, evaluate, listing, report, resume, run, schema
+from odenet.cli.output import stderr
+from odenet.errors import OdenetError
+
+app = typer.Typer(
+    name="odenet",
+    help="Networks whose depth is time: train them, swap their solver, and see what depends on it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.command)
+app.command("compare")(compare.command)
+app.command("resume")(resume.command)
+app.command("eval")(evaluate.command)
+app.command("report")(report.command)
+app.command("list")(listing.command)
+app.command("schema")(schema.command)
+app.add_typer(data.app, name="data")
+app.command("doctor")(doctor.command)
+
+
+def main() -> None:
+    """Run a command; what a user did wrong ends in a few lines on stderr, never a traceback."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except OdenetError as error:
+        stderr(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        stderr("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    # A warning of our own speaks to the user; where in the code it was raised does not.
+    if category.__module__.startswith("odenet"):
+        stderr(f"warning: {message}")
+    else:
+        stderr(f"warning: {category.__name__}: {str(message).splitlines()[0]}")

@@ -33,9 +33,11 @@ from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
     RESULTS,
+    RUN,
     RunDirectory,
     full_disk_named,
     read_json,
+    require,
 )
 from odenet.experiment.run import Experiment, load, resume, run, versions
 from odenet.models import DepthBlock, Discretisation, Network
@@ -97,6 +99,16 @@ def resume_comparison(
     """
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         return _compare(read_experiment(place.file(CONFIG)), place, data_dir, console)
+
+
+def is_comparison(directory: Path) -> bool:
+    """Whether a run directory is that of a comparison and not of one run.
+
+    Raises:
+        RunDirectoryError: if it is no run directory.
+    """
+    require(directory, CONFIG)
+    return not (directory / RUN).exists()
 
 
 def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:

@@ -81,7 +81,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
         ConfigError: if the file is missing or does not parse, a key is unknown, a value is of the
             wrong type or out of range, or an option would be ignored by the part it is given to.
     """
-    return parse_config(read_yaml(path), [_parse_override(text) for text in overrides], str(path))
+    return parse_config(read_yaml(path), [parse_override(text) for text in overrides], str(path))
 
 
 def read_experiment(
@@ -212,7 +212,12 @@ def json_schema() -> str:
     return json.dumps(schema, indent=1) + "\n"
 
 
-def _parse_override(text: str) -> tuple[str, Any]:
+def parse_override(text: str) -> tuple[str, Any]:
+    """Key and value of `dotted.key=value`, the value read as YAML.
+
+    Raises:
+        ConfigError: if there is no `=`, or the value is not YAML.
+    """
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ConfigError(

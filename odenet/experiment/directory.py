@@ -125,8 +125,9 @@ def read_json(path: Path) -> Any:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from error
 
 
-def unused(path: Path) -> Path:
-    """`path`, or the first of `path-2`, `path-3`, ... that does not exist."""
+def default_directory(name: str) -> Path:
+    """`runs/name`, or the first of `runs/name-2`, `runs/name-3`, ... that does not exist."""
+    path = Path("runs") / name
     number, candidate = 1, path
     while candidate.exists():
         number += 1

@@ -28,7 +28,16 @@ def explain(model: type[BaseModel], error: ValidationError, where: str) -> str:
         error: What pydantic found.
         where: File or object that was validated.
     """
-    lines = [_line(model, details) for details in error.errors()]
+    found = error.errors()
+    inner = [details["loc"] for details in found]
+    # A container whose element is wrong is reported too; the element says it better.
+    found = [
+        details
+        for details in found
+        if not any(len(loc) > len(details["loc"]) and loc[: len(details["loc"])] == details["loc"]
+                   for loc in inner)
+    ]
+    lines = [_line(model, details) for details in found]
     more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return "\n".join([f"{where}:" if len(lines) > 1 else where] + lines[:_SHOWN] + more).replace(
         f"{where}\n", f"{where}: "
@@ -36,11 +45,11 @@ def explain(model: type[BaseModel], error: ValidationError, where: str) -> str:
 
 
 def _line(model: type[BaseModel], details: Any) -> str:
-    owner, path = _walk(model, details["loc"])
+    owner, siblings, path = _walk(model, details["loc"])
     key, given = ".".join(path), details["input"]
     match details["type"]:
         case "extra_forbidden":
-            return _unknown_key(owner, path)
+            return _unknown_key(owner, siblings, path)
         case "union_tag_invalid":
             expected = [tag.strip(" '") for tag in details["ctx"]["expected_tags"].split(",")]
             tag = str(details["ctx"]["tag"])
@@ -60,21 +69,34 @@ def _line(model: type[BaseModel], details: Any) -> str:
             return f"{key}: {details['msg'][0].lower()}{details['msg'][1:]}; got {given!r}"
 
 
-def _unknown_key(owner: type[BaseModel] | None, path: list[str]) -> str:
+def _unknown_key(
+    owner: type[BaseModel] | None, siblings: list[type[BaseModel]], path: list[str]
+) -> str:
     name, parent = path[-1], ".".join(path[:-1])
     line = f"unknown key {'.'.join(path)}"
     if owner is None:
         return line
-    kind = owner.model_fields.get("kind")
-    if kind is not None:
-        line += f": {parent}.kind={'|'.join(map(str, get_args(kind.annotation)))} has no {name}"
+    if "kind" in owner.model_fields:
+        line += f": {parent}.kind={'|'.join(map(str, _kinds(owner)))} has no {name}"
+    places = _places(owner, name)
+    if places:
+        return f"{line}; it belongs to {'.'.join(part for part in (parent, places[0]) if part)}"
+    for sibling in siblings:
+        if sibling is not owner and (places := _places(sibling, name)):
+            kind = "|".join(map(str, _kinds(sibling)))
+            return f"{line}; it belongs to {parent}.kind={kind}, as {parent}.{places[0]}"
+    return f"{line}; {nearest(name, owner.model_fields)}"
+
+
+def _places(part: type[BaseModel], name: str) -> list[str]:
+    """Where a part has an option of that name: itself, or one level below."""
     inside = [
-        f"{parent}.{field}.{name}".lstrip(".")
-        for field, info in owner.model_fields.items()
-        for part in _models(info.annotation)
-        if name in part.model_fields
+        f"{field}.{name}"
+        for field, info in part.model_fields.items()
+        for choice in _models(info.annotation)
+        if name in choice.model_fields and name != "kind"
     ]
-    return f"{line}; {f'it belongs to {inside[0]}' if inside else nearest(name, owner.model_fields)}"
+    return [name, *inside] if name in part.model_fields else inside
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -88,17 +110,17 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _walk(
     model: type[BaseModel], location: tuple[int | str, ...]
-) -> tuple[type[BaseModel] | None, list[str]]:
-    """The model that owns the last key of a location, and the path as a user writes it.
+) -> tuple[type[BaseModel] | None, list[type[BaseModel]], list[str]]:
+    """The model that owns the last key of a location, its siblings, and the path as written.
 
     Pydantic names the chosen kind of a union as a step of its own; a user does not write it.
     """
     owner: type[BaseModel] | None = None
-    candidates, path = [model], []
+    candidates, siblings, path = [model], [model], []
     for entry in location:
         tagged = [part for part in candidates if entry in _kinds(part)]
         if len(candidates) > 1 and tagged:
-            candidates = tagged
+            siblings, candidates = candidates, tagged
             continue
         if isinstance(entry, str) and entry in {part.__name__ for part in candidates}:
             candidates = [part for part in candidates if part.__name__ == entry]
@@ -107,8 +129,8 @@ def _walk(
         path.append(str(entry))
         fields = owner.model_fields if owner else {}
         if entry in fields:
-            candidates = _models(fields[str(entry)].annotation)
-    return owner, path
+            siblings = candidates = _models(fields[str(entry)].annotation)
+    return owner, siblings, path
 
 
 def _kinds(part: type[BaseModel]) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from pydantic import PositiveInt
 
 from odenet.errors import ConfigError
@@ -46,10 +46,14 @@ class Placement(abc.ABC):
 
     def __init__(self, devices: list[jax.Device]):
         self.devices = devices
+        self._mesh = Mesh(np.asarray(devices), (AXIS,))
 
-    @abc.abstractmethod
     def place(self, tree: Any) -> Any:
         """Put a tree on every device."""
+        return jax.device_put(tree, self._sharding())
+
+    def _sharding(self, *spec: str | None) -> NamedSharding:
+        return NamedSharding(self._mesh, PartitionSpec(*spec))
 
     @abc.abstractmethod
     def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
@@ -81,26 +85,17 @@ def _peak_bytes(compiled: Any) -> int | None:
 class JitPlacement(Placement):
     """A mesh with one axis; the compiler inserts the sums over devices."""
 
-    def __init__(self, devices: list[jax.Device]):
-        super().__init__(devices)
-        mesh = Mesh(np.asarray(devices), (AXIS,))
-        self._everywhere = NamedSharding(mesh, PartitionSpec())
-        self._spread = NamedSharding(mesh, PartitionSpec(None, AXIS))
-
-    def place(self, tree: Any) -> Any:
-        """Put a tree on every device."""
-        return jax.device_put(tree, self._everywhere)
-
     def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
         """Spread the batch axis of a piece over the devices."""
-        return jax.device_put(piece, self._spread)
+        return jax.device_put(piece, self._sharding(None, AXIS))
 
     def _jit(self, step: TrainStep) -> Any:
+        everywhere = self._sharding()
         return jax.jit(
             step,
             donate_argnums=0,
-            in_shardings=(self._everywhere, self._everywhere, self._spread),
-            out_shardings=(self._everywhere, self._everywhere),
+            in_shardings=(everywhere, everywhere, self._sharding(None, AXIS)),
+            out_shardings=(everywhere, everywhere),
         )
 
 
@@ -108,10 +103,6 @@ class PmapPlacement(Placement):
     """One program per device, each on its part of the batch, with explicit means over them."""
 
     axis = AXIS
-
-    def place(self, tree: Any) -> Any:
-        """Put a tree on the first device; `pmap` broadcasts it."""
-        return jax.device_put(tree, self.devices[0])
 
     def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
         """Split the batch axis into `(devices, batch / devices)`, devices first."""
@@ -122,11 +113,23 @@ class PmapPlacement(Placement):
             parts = leaf.reshape(steps, count, batch // count, *leaf.shape[2:])
             return np.moveaxis(parts, 1, 0)
 
-        return jax.tree.map(split, piece)
+        return jax.device_put(jax.tree.map(split, piece), self._sharding(AXIS))
 
     def _jit(self, step: TrainStep) -> Any:
+        def on_one_device(state: TrainState, resident: Resident, piece: Piece):
+            # pmap gives every traced array a sharding over its devices, constants have none, and
+            # diffrax's checkpointed loop takes the two for different types; a program for one
+            # device has no need of shardings.
+            with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
+                return step(state, resident, piece)
+
         return jax.pmap(
-            step, axis_name=AXIS, in_axes=(None, None, 0), out_axes=None, devices=self.devices
+            on_one_device,
+            axis_name=AXIS,
+            in_axes=(None, None, 0),
+            out_axes=None,
+            devices=self.devices,
+            donate_argnums=0,
         )
 
 

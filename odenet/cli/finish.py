@@ -1,0 +1,47 @@
+"""What a finished run or comparison shows: its report on disk, a table or JSON on the screen."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from odenet.cli.output import print_json
+from odenet.experiment.directory import COMPARISON, read_json
+from odenet.reports import comparison_tables, run_table, write_report
+
+
+def finish_run(directory: Path, results: dict[str, Any], json: bool) -> None:
+    """Write the report of a run and print its results."""
+    report = write_report(directory)
+    if json:
+        print_json({"directory": str(directory), "report": str(report)} | results)
+        return
+    console = Console()
+    console.print(run_table(results))
+    console.print(f"report: {report}", soft_wrap=True)
+
+
+def finish_comparison(directory: Path, json: bool) -> None:
+    """Write the report of a comparison and print its tables and verdicts."""
+    comparison = read_json(directory / COMPARISON)
+    report = write_report(directory)
+    if json:
+        print_json({"directory": str(directory), "report": str(report)} | comparison)
+        return
+    console = Console()
+    for table in comparison_tables(comparison):
+        console.print(table)
+    console.print(f"report: {report}", soft_wrap=True)
+
+
+def show_evaluation(found: dict[str, Any], json: bool) -> None:
+    """Print the metrics of an evaluation."""
+    if json:
+        print_json(found)
+        return
+    table = Table(show_header=False, title=f"{found['directory']} on {found['split']}")
+    for name, value in found.items():
+        if name not in ("directory", "split"):
+            table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
+    Console().print(table)

@@ -1,0 +1,30 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ExperimentFile = Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="FILE")]
+RunPath = Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Values to set, such as model.block.integrator.kind=diffrax.",
+        metavar="[KEY=VALUE]...",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Run directory to make; without it, a new one below runs/."),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder of the published data sets; also $ODENET_DATA_DIR.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

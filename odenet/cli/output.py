@@ -1,0 +1,22 @@
+"""What the commands print: people read stderr and tables, programs read one JSON object."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+
+def stderr(message: str) -> None:
+    """Print lines for a person to stderr, as they are."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def progress_console(quiet: bool) -> Console | None:
+    """Where progress is shown: stderr, or nowhere."""
+    return None if quiet else Console(stderr=True)
+
+
+def print_json(values: Any) -> None:
+    """Print one JSON object to stdout."""
+    print(json.dumps(values, indent=1))

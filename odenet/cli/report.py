@@ -1,0 +1,15 @@
+"""`odenet report`: draw the report of a run or a comparison again."""
+
+from odenet.cli.options import Json, RunPath
+
+
+def command(directory: RunPath, json: Json = False) -> None:
+    """Write figures and report.html from what is in a run directory."""
+    from odenet.cli.output import print_json
+    from odenet.reports import write_report
+
+    path = write_report(directory)
+    if json:
+        print_json({"report": str(path)})
+    else:
+        print(f"report: {path}")

@@ -1,0 +1,21 @@
+"""`odenet resume`: continue a run or a comparison."""
+
+from odenet.cli.options import DataDir, Json, Quiet, RunPath
+
+
+def command(
+    directory: RunPath, data_dir: DataDir = None, json: Json = False, quiet: Quiet = False
+) -> None:
+    """Continue a run or comparison to exactly what it would have become."""
+    from odenet.cli.finish import finish_comparison, finish_run
+    from odenet.cli.output import progress_console
+    from odenet.experiment.compare import is_comparison, resume_comparison
+    from odenet.experiment.run import resume
+
+    console = progress_console(quiet or json)
+    if is_comparison(directory):
+        resume_comparison(directory, data_dir, console)
+        finish_comparison(directory, json)
+    else:
+        trained = resume(directory, data_dir, console)
+        finish_run(directory, trained.results, json)

@@ -1,0 +1,69 @@
+"""Evaluate a trained network from its run directory, maybe under another integrator."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from odenet.errors import ConfigError
+from odenet.experiment.config import parse_override
+from odenet.experiment.run import load
+from odenet.models import Discretisation
+from odenet.training.checkpoint import Which
+
+
+def evaluate(
+    directory: Path,
+    overrides: Sequence[str] = (),
+    split: str = "test",
+    which: Which = "last",
+    step_factor: float = 1.0,
+    data_dir: Path | None = None,
+) -> dict[str, Any]:
+    """Metrics of a trained network on a split.
+
+    Args:
+        directory: A run directory.
+        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        split: `train`, `validation` or `test`.
+        which: The last checkpoint or the best.
+        step_factor: Number of steps, as a multiple of those in training.
+        data_dir: Folder of the published data sets, or None for the usual places.
+
+    Returns:
+        `accuracy` (classifiers), `loss`, `nfe` and the other metrics, with the step of the
+        checkpoint and the time per batch.
+
+    Raises:
+        OdenetError: as its children say.
+    """
+    experiment, checkpoint = load(
+        directory, [parse_override(text) for text in overrides], which, data_dir
+    )
+    way = None
+    if step_factor != 1.0:
+        _refuse_ignored_factor(experiment.config.model.blocks)
+        way = Discretisation(step_factor=Fraction(step_factor).limit_denominator(4096))
+    evaluator = experiment.evaluator(experiment.split(split), way)
+    state = checkpoint.state
+    found = evaluator(state.params, state.statistics)
+    return {
+        "directory": str(directory),
+        "split": split,
+        "checkpoint": which,
+        "step": checkpoint.step,
+        "num_parameters": experiment.num_parameters,
+        **found.metrics,
+        "batch_seconds": found.step_seconds,
+        "compile_seconds": found.compile_seconds,
+    }
+
+
+def _refuse_ignored_factor(blocks: Sequence[Any]) -> None:
+    for block in blocks:
+        controller = getattr(getattr(block, "integrator", None), "controller", None)
+        if controller is not None and controller.kind == "pid":
+            raise ConfigError(
+                "an integrator that chooses its own steps would ignore --step-factor; remove it, "
+                "or set model.block.integrator.controller.kind=constant"
+            )

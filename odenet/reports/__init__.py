@@ -1,0 +1,7 @@
+"""Figures, pages and tables from run directories; nothing is computed here that they lack."""
+
+from odenet.reports.report import FIGURES as FIGURES
+from odenet.reports.report import REPORT as REPORT
+from odenet.reports.report import write_report as write_report
+from odenet.reports.table import comparison_tables as comparison_tables
+from odenet.reports.table import run_table as run_table

@@ -1,0 +1,9 @@
+"""Figures from plain data: what a run directory holds goes in, a figure comes out."""
+
+from odenet.reports.figures.canvas import png as png
+from odenet.reports.figures.canvas import svg as svg
+from odenet.reports.figures.cost import cost_figure as cost_figure
+from odenet.reports.figures.curves import curves_figure as curves_figure
+from odenet.reports.figures.matrix import matrix_figure as matrix_figure
+from odenet.reports.figures.solver import solver_figure as solver_figure
+from odenet.reports.figures.step_sizes import step_sizes_figure as step_sizes_figure

@@ -1,0 +1,193 @@
+"""The surface that all figures are drawn on: size, style, colours, files. Only matplotlib's room.
+
+Figures are made with the object-oriented interface and never shown, so that no display is needed
+and nothing global is left behind.
+"""
+
+import functools
+import io
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib.style
+from matplotlib import font_manager, ft2font
+from matplotlib.axes import Axes as Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure as Figure
+from matplotlib.lines import Line2D as Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    PercentFormatter,
+)
+
+DPI = 160
+INK, MUTED, FAINT = "#1b1f24", "#646c77", "#e4e7eb"
+GOOD, BAD, NEUTRAL = "#00735a", "#b84300", "#545b65"
+
+TONES = {"good": GOOD, "bad": BAD, "none": NEUTRAL}
+"""Colour of a verdict, readable as text on white."""
+
+# Okabe and Ito 2008 without its yellow, which is lost on white, and with a violet in its place.
+_COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5D3A9B", "#222222",
+)  # fmt: skip
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+_DASHES = ("-", "--", "-.", ":")
+
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "legend.frameon": False,
+    "axes.unicode_minus": True,
+    # Names are the user's: a dollar sign in one is no formula.
+    "text.parse_math": False,
+    # Glyphs as paths look the same everywhere and ask the reader for no font.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "odenet",
+}
+
+_P, _R = ParamSpec("_P"), TypeVar("_R")
+
+
+def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Run a drawing function in the house style, whatever the user's own settings are."""
+
+    @functools.wraps(draw)
+    def inside(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with matplotlib.style.context(_STYLE, after_reset=True):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def new_figure(width: float, height: float, *, arrange: bool = True) -> Figure:
+    """An empty figure.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        arrange: Whether the axes are arranged so that nothing is cut off.
+    """
+    figure = Figure((width, height), dpi=DPI, layout="constrained" if arrange else None)
+    if engine := figure.get_layout_engine():
+        engine.set(w_pad=0.1, h_pad=0.1)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@styled
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DPI, facecolor="white")
+    return file.getvalue()
+
+
+@styled
+def svg(figure: Figure) -> bytes:
+    """The figure as an SVG file, the same bytes for the same figure."""
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
+    return file.getvalue()
+
+
+def colour_of(index: int) -> str:
+    """Colour of the network with this position in the comparison, over all figures."""
+    return _COLOURS[index % len(_COLOURS)]
+
+
+def marker_of(index: int) -> str:
+    """Marker of a network: colour is never the only difference."""
+    return _MARKERS[index % len(_MARKERS)]
+
+
+def dashes_of(index: int) -> str:
+    """Line style of a network: colour is never the only difference."""
+    return _DASHES[index % len(_DASHES)]
+
+
+def pale() -> Colormap:
+    """Colours for cells, from light ochre to blue, all light enough for dark text."""
+    return LinearSegmentedColormap.from_list("pale", ["#f3d9a4", "#f4f1e6", "#9cc9e6"])
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Width of a line of text in inches."""
+    font = _font(bold)
+    font.set_size(size, 72)
+    font.set_text(text, 0.0)
+    return font.get_width_height()[0] / 64 / 72
+
+
+def legible(text: str, longest: int = 44) -> str:
+    """A name as it can be drawn: signs that the font lacks replaced, a very long one shortened."""
+    font = _font(False)
+    drawn = "".join(sign if font.get_char_index(ord(sign)) else "?" for sign in text)
+    if len(drawn) <= longest:
+        return drawn
+    head = longest * 2 // 3
+    return f"{drawn[:head]}…{drawn[head + 1 - longest :]}"
+
+
+def ticks(axes: Axes, which: str, places: Iterable[float], names: Iterable[str]) -> None:
+    """Put named ticks on the axis `x` or `y`, and no others."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator(list(places)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_ticklabels(list(names))
+
+
+def percentages(axes: Axes) -> None:
+    """Read the fractions of the vertical axis as percentages."""
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
+
+
+def plain_numbers(axes: Axes, which: str) -> None:
+    """Write the numbers of a logarithmic axis without powers, which need typesetting."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
+    # Between two powers of ten there would be one number on the axis, or none.
+    parts = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=parts))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Put ticks of the horizontal axis at whole numbers only."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
+
+
+def cell(column: int, line: int, colour: Any, *, hatched: bool) -> Rectangle:
+    """One cell of a matrix, with a white border to its neighbours."""
+    return Rectangle(
+        (column, line), 1, 1, facecolor=colour, edgecolor=FAINT if hatched else "white", lw=2,
+        hatch="////" if hatched else None,
+    )  # fmt: skip
+
+
+@functools.cache
+def _font(bold: bool) -> ft2font.FT2Font:
+    weight = "bold" if bold else "normal"
+    properties = font_manager.FontProperties(family="DejaVu Sans", weight=weight)
+    return ft2font.FT2Font(font_manager.findfont(properties))

@@ -1,0 +1,131 @@
+"""What the picture shows, before it is drawn: places along the axis, names, levels, verdicts."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from odenet.analysis.compare import TRAINED
+from odenet.reports import wording
+from odenet.reports.figures import canvas
+from odenet.reports.figures.labels import Label, levels, scale
+
+
+@dataclasses.dataclass(frozen=True)
+class SolverAxis:
+    """Minus the exponent of the solver's error; errors 0 and infinity have places of their own."""
+
+    first: float
+    last: float
+    exact: float
+    unbounded: float | None
+
+    def place(self, error: float | None) -> float:
+        """Where an error stands on the axis."""
+        if not wording.is_number(error):
+            return self.first if self.unbounded is None else self.unbounded
+        return self.exact if error == 0 else -math.log10(error)
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """What one network's panel shows: its evaluations, their names and levels, its verdict."""
+
+    name: str
+    colour: str
+    marker: str
+    rows: Sequence[Mapping[str, Any]]
+    verdict: Mapping[str, Any]
+    labels: list[Label]
+    levels: list[int]
+
+    @property
+    def trained(self) -> Mapping[str, Any]:
+        """The row of the network as it was trained."""
+        return next(row for row in self.rows if row["evaluated_with"] == TRAINED)
+
+    @property
+    def metric(self) -> str:
+        """What the panel shows: accuracy, or loss where there is none."""
+        return "loss" if self.trained["accuracy"] is None else "accuracy"
+
+    @property
+    def values(self) -> list[float]:
+        """The finite values of the metric."""
+        return [row[self.metric] for row in self.rows if wording.is_number(row[self.metric])]
+
+    def is_finer(self, row: Mapping[str, Any]) -> bool:
+        """Whether the verdict rests on this row; where none was given, whether it could."""
+        if self.metric == "accuracy":
+            return row["evaluated_with"] in self.verdict["compared"]
+        own, error = self.trained["solver_error"], row["solver_error"]
+        return None not in (own, error) and error < own
+
+
+def read_panels(
+    comparison: Mapping[str, Any], room: float, size: float
+) -> tuple[list[Panel], SolverAxis, float]:
+    """The panels of all networks whose depth is time, their axis, and the end of that axis.
+
+    Args:
+        comparison: What `comparison.json` holds.
+        room: Length of the axis in inches.
+        size: Of the names, in points.
+    """
+    rows = [row for row in comparison["rows"] if row["solver_error"] is not None]
+    timed = [n for n in comparison["networks"] if any(r["trained_with"] == n for r in rows)]
+    if not timed:
+        return [], SolverAxis(0.0, 1.0, 1.0, None), 1.0
+    shown = [row for row in comparison["rows"] if row["trained_with"] in timed]
+    axis = _axis(shown)
+    labels = {
+        name: [
+            Label(axis.place(row["solver_error"]), _label_width(row, size))
+            for row in shown
+            if row["trained_with"] == name
+        ]
+        for name in timed
+    }
+    inches = scale([label for some in labels.values() for label in some], axis.first, room)
+    order = list(comparison["networks"])
+    verdicts = {verdict["network"]: verdict for verdict in comparison["verdicts"]}
+    panels = [
+        Panel(
+            name,
+            canvas.colour_of(order.index(name)),
+            canvas.marker_of(order.index(name)),
+            [row for row in shown if row["trained_with"] == name],
+            verdicts[name],
+            labels[name],
+            levels(labels[name], inches),
+        )
+        for name in timed
+    ]
+    return panels, axis, axis.first + room / inches
+
+
+def _axis(rows: Sequence[Mapping[str, Any]]) -> SolverAxis:
+    errors = [row["solver_error"] for row in rows]
+    places = [-math.log10(error) for error in errors if wording.is_number(error) and error > 0]
+    places = places or [0.0]
+    unbounded = any(not wording.is_number(error) for error in errors)
+    first, last = math.floor(min(places)), max(math.ceil(max(places)), math.floor(min(places)) + 2)
+    gap = max(1.0, 0.08 * (last - first))
+    start = first - (1.6 * gap if unbounded else 0.25)
+    return SolverAxis(start, last, last + gap, first - 0.9 * gap if unbounded else None)
+
+
+def label_of(row: Mapping[str, Any], metric: str) -> str:
+    """Name of an evaluation, with what went wrong in it."""
+    name = canvas.legible(row["evaluated_with"])
+    if not row["solver_ok"]:
+        name += " (solve failed)"
+    elif not wording.is_number(row[metric]):
+        name += f" (no finite {metric})"
+    return name
+
+
+def _label_width(row: Mapping[str, Any], size: float) -> float:
+    metric = "loss" if row["accuracy"] is None else "accuracy"
+    bold = row["evaluated_with"] == TRAINED
+    return canvas.text_width(label_of(row, metric), size, bold=bold) + 0.14

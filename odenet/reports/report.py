@@ -1,0 +1,127 @@
+"""run directory -> figures and page, written beside what they are made from."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from odenet.errors import RunDirectoryError
+from odenet.reports.contents import ComparisonContents, RunContents, read_contents
+from odenet.reports.figures import (
+    cost_figure,
+    curves_figure,
+    matrix_figure,
+    png,
+    solver_figure,
+    step_sizes_figure,
+    svg,
+)
+from odenet.reports.figures.canvas import Figure
+from odenet.reports.html import Picture, comparison_page, run_page
+
+REPORT, FIGURES = "report.html", "figures"
+
+_CAPTIONS = {
+    "solver": (
+        "The test metric of each trained network under every solver, against the measured error "
+        "of the solver",
+        "Every mark is the same trained network under another solver; solvers become more exact "
+        "to the right. The star is the network as it was trained. Look at the filled marks, which "
+        "are the more exact solvers: on the level of the star, the network is an ODE; off it, "
+        "the result belonged to the solver. At the far right stands the reference solve, whose "
+        "error is 0 by definition; a solve whose outputs are not finite stands at the far left.",
+    ),
+    "matrix": (
+        "The test metric of every pair of a trained network and a solver",
+        "A column that keeps its colour from top to bottom is a network that does not care which "
+        "solver runs it; coarse solvers may differ. A dash is a pair that does not exist.",
+    ),
+    "cost": (
+        "The test metric of every pair against field evaluations and time of a batch",
+        "What a solver costs, and what it gives: each mark is one evaluation, the stars are the "
+        "networks as trained. Failed solves are left out.",
+    ),
+    "step_sizes": (
+        "Step sizes of every network from the first layer to the last",
+        "Step sizes after training. Their sum is the horizon: the depth-time over which the "
+        "network is integrated. Networks with the same step sizes share one line.",
+    ),
+    "curves": (
+        "Loss and accuracy during training, on training batches and on validation data",
+        "Left: batches of the training data, as they were used. Right: the validation data, which "
+        "the optimiser never sees.",
+    ),
+}
+
+
+def write_report(directory: Path) -> Path:
+    """Draw what a run directory holds into `figures/` and `report.html` in the same directory.
+
+    A comparison needs its `comparison.json`; a single run may be incomplete, and the report then
+    says so. Files of an earlier report are replaced, each whole or not at all.
+
+    Args:
+        directory: The directory of a comparison or a run.
+
+    Returns:
+        Path of `report.html`.
+
+    Raises:
+        RunDirectoryError: if there is nothing to report, a file is damaged, or the report cannot
+            be written.
+    """
+    contents = read_contents(directory)
+    if isinstance(contents, ComparisonContents):
+        pictures = _pictures(_comparison_figures(contents))
+        page = comparison_page(contents, pictures)
+    else:
+        pictures = _pictures(_run_figures(contents))
+        page = run_page(contents, pictures)
+    try:
+        (directory / FIGURES).mkdir(exist_ok=True)
+        for picture in pictures.values():
+            _replace(directory / FIGURES / f"{picture.name}.png", picture.png)
+            _replace(directory / FIGURES / f"{picture.name}.svg", picture.svg)
+        _replace(directory / REPORT, page.encode())
+    except OSError as error:
+        raise RunDirectoryError(
+            f"a report is written into its run directory, but {error.filename} cannot be written: "
+            f"{error.strerror}; free some space or make {directory} writable"
+        ) from error
+    return directory / REPORT
+
+
+def _comparison_figures(contents: ComparisonContents) -> dict[str, Figure | None]:
+    comparison = contents.comparison
+    taus = {name: values.get("taus", []) for name, values in comparison["networks"].items()}
+    return {
+        "solver": solver_figure(comparison),
+        "matrix": matrix_figure(comparison),
+        "cost": cost_figure(comparison),
+        "step_sizes": step_sizes_figure(taus),
+        "curves": curves_figure({name: run.metrics for name, run in contents.runs.items()}),
+    }
+
+
+def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
+    name = contents.config.get("name", contents.path.name)
+    taus = (contents.results or {}).get("taus", [])
+    return {
+        "curves": curves_figure({name: contents.metrics}),
+        "step_sizes": step_sizes_figure({name: taus}),
+    }
+
+
+def _pictures(figures: Mapping[str, Figure | None]) -> dict[str, Picture]:
+    pictures = {}
+    for name, figure in figures.items():
+        if figure is not None:
+            width, height = figure.get_size_inches()
+            inches = (float(width), float(height))
+            pictures[name] = Picture(name, svg(figure), png(figure), inches, *_CAPTIONS[name])
+    return pictures
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

@@ -1,0 +1,55 @@
+"""The numbers of one training in the order in which they are told."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from odenet.reports import wording
+
+
+class Quantity(NamedTuple):
+    """A named number and how it is said."""
+
+    name: str
+    value: float | None
+    text: str
+
+
+def best_validation(results: Mapping[str, Any]) -> float | None:
+    """Best validation accuracy or, for regression, the smallest validation loss."""
+    score = results["best_validation_score"]
+    # The score of a regression is minus its loss, so that larger is better for both.
+    return score if score is None or "accuracy" in results["test"] else -score
+
+
+def run_summary(results: Mapping[str, Any]) -> list[Quantity]:
+    """What a training gave and what it cost.
+
+    Args:
+        results: What `results.json` holds.
+    """
+    test = results["test"]
+    metric, say = ("accuracy", wording.percent) if "accuracy" in test else ("loss", wording.decimal)
+    best, step = best_validation(results), results["best_step"]
+    best_text = say(best) if step is None else f"{say(best)} at step {step:,}"
+    told = [
+        Quantity("test accuracy", test.get("accuracy"), wording.percent(test.get("accuracy"))),
+        Quantity("test loss", test["loss"], wording.decimal(test["loss"])),
+        Quantity(f"best validation {metric}", best, best_text),
+        Quantity("optimiser steps", results["step"], wording.count(results["step"])),
+        Quantity("parameters", *_counted(results["num_parameters"])),
+        Quantity("field evaluations for a batch", *_counted(test.get("nfe"))),
+        Quantity("solver failures in training", *_counted(results["solver_failures"])),
+        Quantity("time of a training step", *_timed(results["step_seconds"])),
+        Quantity("compile time, training", *_timed(results["compile_seconds"])),
+        Quantity("compile time, evaluation", *_timed(results["evaluation_compile_seconds"])),
+        Quantity("peak memory", results["peak_bytes"], wording.size(results["peak_bytes"])),
+    ]
+    return told if "accuracy" in test else told[1:]
+
+
+def _counted(value: float | None) -> tuple[float | None, str]:
+    return value, wording.count(value)
+
+
+def _timed(value: float | None) -> tuple[float | None, str]:
+    return value, wording.seconds(value)

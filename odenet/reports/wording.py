@@ -1,0 +1,121 @@
+"""How numbers and verdicts are said: one way for the terminal, the page and the figures."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Verdict = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+NONE = "–"
+"""Stands where there is no number."""
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as a percentage with two decimals."""
+    return NONE if fraction is None else f"{100 * fraction:.2f}%"
+
+
+def points(change: float) -> str:
+    """A difference of two fractions in percentage points."""
+    return f"{100 * change:.2f}".rstrip("0").rstrip(".") + " points"
+
+
+def decimal(value: float | None) -> str:
+    """Four significant digits, scientific where the number is very large or small."""
+    if value is None:
+        return NONE
+    if value == 0:
+        return "0"
+    return f"{value:.4g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.2e}"
+
+
+def error(value: float | None) -> str:
+    """A solver's error, two significant digits; 0 is the reference solve itself."""
+    if value is None:
+        return NONE
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def count(value: float | None) -> str:
+    """A number of things, maybe a mean over batches."""
+    if value is None:
+        return NONE
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit that suits it."""
+    if value is None:
+        return NONE
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if value < limit:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value:,.2f} s"
+
+
+def size(value: float | None) -> str:
+    """A number of bytes in the unit that suits it."""
+    if value is None:
+        return NONE
+    for limit, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if value >= limit:
+            return f"{value / limit:.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+def power_of_ten(exponent: int) -> str:
+    """Ten to an exponent, without mathematical typesetting."""
+    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def is_number(value: Any) -> bool:
+    """Whether there is a finite number."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def verdict_tone(verdict: Verdict) -> str:
+    """`good`, `bad` or `none`: what a verdict says about the network as an ODE."""
+    return {"solver-independent": "good", "depends on its solver": "bad"}.get(
+        verdict["verdict"], "none"
+    )
+
+
+def verdict_mark(verdict: Verdict) -> str:
+    """A sign that goes with the verdict, so that it does not hang on colour alone."""
+    return {"good": "✓", "bad": "✗", "none": "○"}[verdict_tone(verdict)]
+
+
+def verdict_name(verdict: Verdict, trained: Row | None) -> str:
+    """The verdict in few words.
+
+    Args:
+        verdict: As in `comparison.json`.
+        trained: The row of the network as it was trained. The criterion compares accuracies, so
+            a network that has an error but no accuracy was not judged, which is not to say that
+            it is no ODE.
+    """
+    if trained is not None and trained["accuracy"] is None and trained["solver_error"] is not None:
+        return "not judged"
+    return verdict["verdict"]
+
+
+def verdict_reason(verdict: Verdict, trained: Row | None) -> str:
+    """The numbers behind a verdict, as one sentence without its full stop."""
+    if verdict_name(verdict, trained) == "not judged":
+        return "the criterion compares accuracies, and a regression has none; look at the loss"
+    change, allowed = verdict["largest_change"], points(verdict["threshold"])
+    if change is None:
+        if trained is not None and trained["solver_error"] is None:
+            return "its depth is not time, so no other solver can run it"
+        return "none of the solvers has a smaller error than the one it was trained with"
+    tested = len(verdict["compared"])
+    solvers = "1 finer solver" if tested == 1 else f"{tested} finer solvers"
+    if change == 0:
+        return f"accuracy does not change under {solvers} (allowed: {allowed})"
+    return (
+        f"accuracy changes by up to {points(change)} under {solvers} (allowed: {allowed}), "
+        f"most under {verdict['under']}"
+    )

@@ -1,0 +1,20 @@
+"""Modules in double precision, where derivatives are compared with finite differences."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+def in_float64(module):
+    """The same module with every floating-point parameter in double precision."""
+    graphdef, state = nnx.split(module)
+    return nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf.astype(jnp.float64), state))
+
+
+def randomised(module, key, scale=0.4):
+    """The same module in double precision with every parameter drawn anew, biases too."""
+    graphdef, state = nnx.split(module)
+    leaves, tree = jax.tree.flatten(state)
+    keys = jax.random.split(key, len(leaves))
+    new = [scale * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
+    return nnx.merge(graphdef, jax.tree.unflatten(tree, new))

@@ -1,0 +1,98 @@
+"""Initial-value problems whose flows are known exactly, independent of the package."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """dh/dt = field(t, h) from `h0` at time 0, with `flow(t)` the exact state at time `t`."""
+
+    name: str
+    field: Callable
+    h0: np.ndarray
+    flow: Callable[[float], np.ndarray]
+
+
+A = np.array([[-0.6, 2.0, 0.3], [-2.0, -0.4, 0.5], [0.2, -0.5, -0.9]])
+RATE = np.array([0.7, -1.3])
+STIFFNESS = 20.0
+
+CONSTANT = Problem(
+    "constant",
+    lambda t, h: jnp.full_like(h, 0.75),
+    np.array([[0.3, -1.0]]),
+    lambda t: np.array([[0.3, -1.0]]) + 0.75 * t,
+)
+EXPONENTIAL = Problem(
+    "exponential",
+    lambda t, h: h * RATE[None, :],
+    np.array([[1.0, -0.5]]),
+    lambda t: np.array([[1.0, -0.5]]) * np.exp(RATE * t),
+)
+LINEAR = Problem(
+    "linear",
+    lambda t, h: h @ A.T,
+    np.array([[1.0, -0.5, 0.25]]),
+    lambda t: np.array([[1.0, -0.5, 0.25]]) @ scipy.linalg.expm(A * t).T,
+)
+TIME_DEPENDENT = Problem(
+    "time_dependent",
+    lambda t, h: (1.5 * jnp.cos(2 * t) - 1) * h,
+    np.array([[1.0, 2.0]]),
+    lambda t: np.array([[1.0, 2.0]]) * np.exp(0.75 * np.sin(2 * t) - t),
+)
+GROWING = Problem(
+    "growing",
+    lambda t, h: (1 + t) * h,
+    np.array([[1.0]]),
+    lambda t: np.array([[np.exp(t + t**2 / 2)]]),
+)
+QUADRATURE = Problem(
+    "quadrature",
+    lambda t, h: jnp.full_like(h, 3 * jnp.cos(3 * t)),
+    np.array([[0.5]]),
+    lambda t: np.array([[0.5 + np.sin(3 * t)]]),
+)
+LOGISTIC = Problem(
+    "logistic",
+    lambda t, h: 2 * h * (1 - h),
+    np.array([[0.1, 0.4]]),
+    lambda t: 1 / (1 + (1 / np.array([[0.1, 0.4]]) - 1) * np.exp(-2 * t)),
+)
+STIFF = Problem(
+    "stiff",
+    lambda t, h: -STIFFNESS * (h - jnp.cos(t)) - jnp.sin(t),
+    np.array([[0.0, 2.0]]),
+    lambda t: np.cos(t) + np.array([[-1.0, 1.0]]) * np.exp(-STIFFNESS * t),
+)
+
+PROBLEMS = (
+    CONSTANT, EXPONENTIAL, LINEAR, TIME_DEPENDENT, GROWING, QUADRATURE, LOGISTIC, STIFF
+)
+
+
+def together(problems: tuple[Problem, ...]) -> Problem:
+    """One problem made of several that do not see each other, so that they compile once."""
+    widths = [problem.h0.shape[1] for problem in problems]
+    ends = np.cumsum(widths)[:-1]
+
+    def field(t, h):
+        parts = jnp.split(h, ends, axis=1)
+        return jnp.concatenate(
+            [problem.field(t, part) for problem, part in zip(problems, parts, strict=True)], axis=1
+        )
+
+    def flow(t):
+        return np.concatenate([problem.flow(t) for problem in problems], axis=1)
+
+    return Problem("together", field, np.concatenate([p.h0 for p in problems], axis=1), flow)
+
+
+def split(problems: tuple[Problem, ...], h: np.ndarray) -> list[np.ndarray]:
+    """The states of the single problems in the state of all `together`."""
+    return np.split(h, np.cumsum([problem.h0.shape[1] for problem in problems])[:-1], axis=1)

@@ -1,0 +1,105 @@
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numerics.methods import DIFFRAX_ORDERS, EXPLICIT, FIXED_STEP
+from numerics.problems import (
+    CONSTANT,
+    EXPONENTIAL,
+    GROWING,
+    LINEAR,
+    LOGISTIC,
+    PROBLEMS,
+    STIFF,
+    TIME_DEPENDENT,
+    split,
+    together,
+)
+
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators.continuous import SolverName
+from odenet.integrators.explicit import TABLEAUS
+
+HORIZON = 2.0
+# The ranges are asymptotic: small enough for the leading error term, far above round-off.
+STEPS = {1: (256, 512, 1024), 2: (256, 512, 1024), 3: (256, 512), 4: (128, 256)}
+SMOOTH = (EXPONENTIAL, LINEAR, LOGISTIC, TIME_DEPENDENT, GROWING)
+RANGES = {
+    "diffrax_tsit5": ((160, 224, 288), (LINEAR, GROWING)),
+    "diffrax_dopri5": ((96, 128, 160), (EXPONENTIAL, LINEAR, GROWING)),
+    "diffrax_dopri8": ((16, 20, 24), (LOGISTIC, GROWING)),
+}
+
+
+def grids(spacing, steps):
+    if spacing == "uniform":
+        return [np.full(n, HORIZON / n) for n in steps]
+    base = np.random.default_rng(3).uniform(0.8, 1.2, 4)
+    base *= HORIZON / base.sum()
+    return [np.repeat(base, n // 4) / (n // 4) for n in steps]
+
+
+def errors(integrator, problems, taus):
+    problem = together(problems)
+    fields = LayerFields.from_function(problem.field)
+    h1 = jax.jit(lambda taus, h0: integrator.integrate(fields, DepthGrid(taus), h0).h1)(
+        jnp.asarray(taus), jnp.asarray(problem.h0)
+    )
+    both = zip(
+        split(problems, np.asarray(h1)), split(problems, problem.flow(taus.sum())), strict=True
+    )
+    return [np.max(np.abs(reached - exact)) for reached, exact in both]
+
+
+def slopes(integrator, problems, taus_of):
+    table = np.log([errors(integrator, problems, taus) for taus in taus_of])
+    steps = np.log([len(taus) for taus in taus_of])
+    return {p.name: -np.polyfit(steps, table[:, k], 1)[0] for k, p in enumerate(problems)}
+
+
+def test_bank_covers_every_named_method():
+    assert set(TABLEAUS) <= set(EXPLICIT)
+    assert set(get_args(SolverName)) == set(DIFFRAX_ORDERS)
+
+
+def test_flows_solve_their_problems():
+    for problem in PROBLEMS:
+        np.testing.assert_allclose(problem.flow(0.0), problem.h0, atol=1e-15)
+        for t in (0.0, 0.4, 1.7):
+            step = 1e-5
+            derivative = (problem.flow(t + step) - problem.flow(t - step)) / (2 * step)
+            field = problem.field(jnp.asarray(t), jnp.asarray(problem.flow(t)))
+            np.testing.assert_allclose(derivative, field, rtol=1e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("spacing", ["uniform", "random"])
+@pytest.mark.parametrize("name", FIXED_STEP)
+def test_observed_order_is_theoretical(name, spacing):
+    config, order = FIXED_STEP[name]
+    steps, problems = RANGES.get(name) or (STEPS[order], SMOOTH)
+    observed = slopes(config.build(), problems, grids(spacing, steps))
+    for problem, slope in observed.items():
+        assert slope == pytest.approx(order, abs=0.1), (problem, observed)
+
+
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_observed_order_on_stiff_problem_is_theoretical(name):
+    config, order = EXPLICIT[name]
+    observed = slopes(config.build(), (STIFF,), grids("uniform", (768, 1024)))
+    assert observed["stiff"] == pytest.approx(order, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["euler", "rk4", "kutta_3", "diffrax_tsit5", "diffrax_dopri8"])
+def test_constant_field_is_integrated_exactly(name):
+    taus = np.random.default_rng(0).uniform(-0.2, 0.5, 7)
+    assert errors(FIXED_STEP[name][0].build(), (CONSTANT,), taus)[0] < 1e-14
+
+
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_recorded_order_is_none_or_theoretical(name):
+    integrator = EXPLICIT[name][0].build()
+    assert integrator.tableau.order in (None, EXPLICIT[name][1])
+    assert (integrator.tableau.order is None) == (name not in TABLEAUS)
