@@ -94,8 +94,8 @@ class Verdict:
 
     Attributes:
         network: Name of the network.
-        verdict: `solver-independent`, `depends on its solver`, or `not an ODE` for a network
-            that has no continuous counterpart.
+        verdict: `solver-independent`, `depends on its solver`, `not an ODE` for a network that has
+            no continuous counterpart, or one that begins with `not` and says why there is none.
         threshold: Largest change of accuracy that counts as none.
         largest_change: Largest change of accuracy under a solver of smaller error, or None.
         under: The evaluation in which it was found, or None.
@@ -153,8 +153,10 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
         threshold: Largest change of accuracy that counts as none, in (0, 1].
     """
     own = rows[TRAINED]
-    if own.solver_error is None or own.accuracy is None:
+    if own.solver_error is None:
         return Verdict(network, "not an ODE", threshold, None, None, ())
+    if own.accuracy is None:
+        return Verdict(network, "not judged: it has no accuracy", threshold, None, None, ())
     changes = {
         name: abs(row.accuracy - own.accuracy)
         for name, row in rows.items()
@@ -165,8 +167,8 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
         and row.solver_error < own.solver_error
     }
     if not changes:
-        return Verdict(network, "not tested: no solver has a smaller error", threshold, None, None,
-                       ())
+        verdict = "not judged: no solver has a smaller error"
+        return Verdict(network, verdict, threshold, None, None, ())
     under = max(changes, key=lambda name: changes[name])
     dependent = changes[under] > threshold
     verdict = "depends on its solver" if dependent else "solver-independent"

@@ -13,7 +13,7 @@ from odenet.arrays import Array
 from odenet.data import Dataset, Split, TrainingBatches, evaluation_batches, is_small
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
-from odenet.models import Discretisation, count_parameters, init_network
+from odenet.models import Discretisation, Network, count_parameters, init_network
 from odenet.objectives import Objective
 from odenet.training import Evaluator, TrainState, TrainStep
 from odenet.training.parallel import Compiled, Placement
@@ -93,6 +93,10 @@ class Experiment:
             discretisation,
         )
 
+    def network(self, params: Any, statistics: Any) -> Network:
+        """The network with given parameters, for use in Python."""
+        return nnx.merge(self.graphdef, params, statistics)
+
     def split(self, name: str) -> Split:
         """The split of that name: `train`, `validation` or `test`."""
         return getattr(self.dataset, name)
@@ -134,9 +138,3 @@ def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
         placement,
         placement.place(start),
     )
-
-
-def network_of(experiment: Experiment, params: Any, statistics: Any) -> nnx.Module:
-    """The network with given parameters, for use in Python."""
-    return nnx.merge(experiment.graphdef, params, statistics)
-

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from flax import nnx
 from rich.console import Console
 
 from odenet.analysis.compare import (
@@ -40,7 +39,7 @@ from odenet.experiment.directory import (
     require,
 )
 from odenet.experiment.run import Experiment, load, resume, run, versions
-from odenet.models import DepthBlock, Discretisation, Network
+from odenet.models import Discretisation
 from odenet.models.feedforward import FeedForwardBlockConfig
 
 
@@ -159,7 +158,6 @@ def _compare(
         verdicts.append(judge(name, found, section.threshold))
         networks[name] = {"directory": str(directory.relative_to(place.path))}
         networks[name] |= read_json(directory / RESULTS)
-        networks[name]["taus"] = _taus(experiment, state)
     comparison = Comparison(config.name, tuple(rows), tuple(verdicts), networks)
     _write(comparison, place)
     return comparison
@@ -196,13 +194,6 @@ def _evaluate(
     reference = evaluate(REFERENCE)
     rows = {key: row(key, evaluate(way), reference) for key, way in ways.items()}
     return rows | {REFERENCE_NAME: row(REFERENCE_NAME, reference, reference)}
-
-
-def _taus(experiment: Experiment, state: Any) -> list[list[float]]:
-    """Step sizes of every block whose depth is time."""
-    network: Network = nnx.merge(experiment.graphdef, state.params, state.statistics)
-    blocks = [block for block in network.blocks if isinstance(block, DepthBlock)]
-    return [jax.device_get(block.grid().taus).tolist() for block in blocks]
 
 
 def _write(comparison: Comparison, place: RunDirectory) -> None:

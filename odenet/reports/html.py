@@ -87,9 +87,7 @@ def comparison_page(contents: ComparisonContents, pictures: Mapping[str, Picture
         ],
         solver=pictures.get("solver"),
         matrix=pictures["matrix"],
-        figures=[
-            picture for name, picture in pictures.items() if name not in ("solver", "matrix")
-        ],
+        figures=[picture for name, picture in pictures.items() if name not in ("solver", "matrix")],
         again=f"odenet compare {shlex.quote(str(contents.path / CONFIG))}",
         provenance=_provenance(list(contents.runs.values()), comparison),
         config_text=contents.config_text,
@@ -111,15 +109,19 @@ def run_page(contents: RunContents, pictures: Mapping[str, Picture]) -> str:
             f"This training is not complete: it came to step {step:,} ({reason}). "
             f"Continue it with: odenet resume {contents.path}"
         )
-    return _environment().get_template("run.html.j2").render(
-        title=contents.config.get("name", contents.path.name),
-        description=contents.config.get("description", ""),
-        notice=notice,
-        results=[] if contents.results is None else run_summary(contents.results),
-        figures=list(pictures.values()),
-        again=f"odenet run {shlex.quote(str(contents.path / CONFIG))}",
-        provenance=_provenance([contents], {}),
-        config_text=contents.config_text,
+    return (
+        _environment()
+        .get_template("run.html.j2")
+        .render(
+            title=contents.config.get("name", contents.path.name),
+            description=contents.config.get("description", ""),
+            notice=notice,
+            results=[] if contents.results is None else run_summary(contents.results),
+            figures=list(pictures.values()),
+            again=f"odenet run {shlex.quote(str(contents.path / CONFIG))}",
+            provenance=_provenance([contents], {}),
+            config_text=contents.config_text,
+        )
     )
 
 
@@ -153,7 +155,7 @@ def _card(verdict: Mapping[str, Any], trained: Mapping[str, Any] | None) -> dict
         "mark": wording.verdict_mark(verdict),
         "verdict": wording.verdict_name(verdict, trained),
         "reason": wording.verdict_reason(verdict, trained),
-        "trained": ", ".join(said),
+        "trained": said,
     }
 
 

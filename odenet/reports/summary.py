@@ -10,11 +10,11 @@ class Quantity(NamedTuple):
     """A named number and how it is said."""
 
     name: str
-    value: float | None
+    value: wording.Number | None
     text: str
 
 
-def best_validation(results: Mapping[str, Any]) -> float | None:
+def best_validation(results: Mapping[str, Any]) -> wording.Number | None:
     """Best validation accuracy or, for regression, the smallest validation loss."""
     score = results["best_validation_score"]
     # The score of a regression is minus its loss, so that larger is better for both.
@@ -47,9 +47,9 @@ def run_summary(results: Mapping[str, Any]) -> list[Quantity]:
     return told if "accuracy" in test else told[1:]
 
 
-def _counted(value: float | None) -> tuple[float | None, str]:
+def _counted(value: wording.Number | None) -> tuple[wording.Number | None, str]:
     return value, wording.count(value)
 
 
-def _timed(value: float | None) -> tuple[float | None, str]:
+def _timed(value: wording.Number | None) -> tuple[wording.Number | None, str]:
     return value, wording.seconds(value)

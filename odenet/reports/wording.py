@@ -6,6 +6,7 @@ from typing import Any
 
 Verdict = Mapping[str, Any]
 Row = Mapping[str, Any]
+Number = int | float
 
 NONE = "–"
 """Stands where there is no number."""
@@ -13,17 +14,17 @@ NONE = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def percent(fraction: float | None) -> str:
+def percent(fraction: Number | None) -> str:
     """A fraction as a percentage with two decimals."""
     return NONE if fraction is None else f"{100 * fraction:.2f}%"
 
 
-def points(change: float) -> str:
+def points(change: Number) -> str:
     """A difference of two fractions in percentage points."""
     return f"{100 * change:.2f}".rstrip("0").rstrip(".") + " points"
 
 
-def decimal(value: float | None) -> str:
+def decimal(value: Number | None) -> str:
     """Four significant digits, scientific where the number is very large or small."""
     if value is None:
         return NONE
@@ -32,21 +33,21 @@ def decimal(value: float | None) -> str:
     return f"{value:.4g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.2e}"
 
 
-def error(value: float | None) -> str:
+def error(value: Number | None) -> str:
     """A solver's error, two significant digits; 0 is the reference solve itself."""
     if value is None:
         return NONE
     return "0" if value == 0 else f"{value:.1e}"
 
 
-def count(value: float | None) -> str:
+def count(value: Number | None) -> str:
     """A number of things, maybe a mean over batches."""
     if value is None:
         return NONE
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
-def seconds(value: float | None) -> str:
+def seconds(value: Number | None) -> str:
     """A duration in the unit that suits it."""
     if value is None:
         return NONE
@@ -56,7 +57,7 @@ def seconds(value: float | None) -> str:
     return f"{value:,.2f} s"
 
 
-def size(value: float | None) -> str:
+def size(value: Number | None) -> str:
     """A number of bytes in the unit that suits it."""
     if value is None:
         return NONE
@@ -99,7 +100,8 @@ def verdict_name(verdict: Verdict, trained: Row | None) -> str:
     """
     if trained is not None and trained["accuracy"] is None and trained["solver_error"] is not None:
         return "not judged"
-    return verdict["verdict"]
+    # What follows a colon is a reason, which `verdict_reason` gives.
+    return verdict["verdict"].partition(":")[0]
 
 
 def verdict_reason(verdict: Verdict, trained: Row | None) -> str:

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from odenet.arrays import Array
 from odenet.data import Batch, Normalization, normalize
 from odenet.models import Discretisation
 from odenet.objectives import Objective, solver_metrics
@@ -83,14 +82,12 @@ class Evaluator:
         return self._summary(results, float(np.median(seconds)))
 
     def _summary(self, results: list[Any], step_seconds: float) -> Evaluation:
-        sums, solver, outputs = jax.device_get(jax.tree.map(lambda *leaves: _stack(leaves),
-                                                            *results))
+        sums, solver, outputs = jax.tree.map(
+            lambda *leaves: np.stack(leaves), *jax.device_get(results)
+        )
         real = np.asarray(self._batches.weights) > 0
         metrics = {name: float(np.sum(value)) / int(real.sum()) for name, value in sums.items()}
         metrics |= {name: float(np.mean(value)) for name, value in solver.items()}
         metrics["solver_ok"] = float(np.min(solver["solver_ok"]))
         return Evaluation(metrics, outputs[real], step_seconds, self.compile_seconds)
 
-
-def _stack(leaves: tuple[Array, ...]) -> Array:
-    return jnp.stack(leaves)

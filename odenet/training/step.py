@@ -2,18 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from odenet.arrays import Array, Key
+from odenet.arrays import Array, Float, Key
 from odenet.data import Normalization, normalize
 from odenet.data.augment import Augmentation
 from odenet.integrators.shared_control import batch_axis
-from odenet.objectives import Metrics, Objective
+from odenet.objectives import Objective
 from odenet.training.optimizer import Schedule
 from odenet.training.state import TrainState
 
@@ -46,10 +46,11 @@ class TrainStep:
     normalization: Normalization
     augmentation: Augmentation | None = None
     axis: str | None = None
+    __name__: ClassVar[str] = "train_steps"
 
     def __call__(
         self, state: TrainState, resident: Resident, piece: Piece
-    ) -> tuple[TrainState, Metrics]:
+    ) -> tuple[TrainState, dict[str, Float[Array, " steps"]]]:
         """Take the steps of `piece` in one scan; metrics have a leading axis `steps`."""
         return jax.lax.scan(lambda state, one: self._step(state, resident, one), state, piece)
 
@@ -70,7 +71,7 @@ class TrainStep:
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         metrics = metrics | {
-            "gradient_norm": optax.global_norm(grads),
+            "gradient_norm": optax.tree.norm(grads),
             "learning_rate": self.learning_rate(state.step),
         }
         new = TrainState(state.step + 1, params, state.statistics, opt_state, state.key)

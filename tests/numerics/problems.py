@@ -64,6 +64,12 @@ LOGISTIC = Problem(
     np.array([[0.1, 0.4]]),
     lambda t: 1 / (1 + (1 / np.array([[0.1, 0.4]]) - 1) * np.exp(-2 * t)),
 )
+LOGISTIC_FROM_ABOVE = Problem(
+    "logistic_from_above",
+    lambda t, h: 2 * h * (1 - h),
+    np.array([[2.0]]),
+    lambda t: 1 / (1 - 0.5 * np.exp(-2 * np.array([[t]]))),
+)
 STIFF = Problem(
     "stiff",
     lambda t, h: -STIFFNESS * (h - jnp.cos(t)) - jnp.sin(t),
@@ -72,7 +78,15 @@ STIFF = Problem(
 )
 
 PROBLEMS = (
-    CONSTANT, EXPONENTIAL, LINEAR, TIME_DEPENDENT, GROWING, QUADRATURE, LOGISTIC, STIFF
+    CONSTANT,
+    EXPONENTIAL,
+    LINEAR,
+    TIME_DEPENDENT,
+    GROWING,
+    QUADRATURE,
+    LOGISTIC,
+    LOGISTIC_FROM_ABOVE,
+    STIFF,
 )
 
 

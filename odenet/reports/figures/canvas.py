@@ -15,6 +15,7 @@ from matplotlib.axes import Axes as Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure as Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D as Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import (
@@ -66,7 +67,8 @@ _STYLE = {
     "svg.hashsalt": "odenet",
 }
 
-_P, _R = ParamSpec("_P"), TypeVar("_R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -88,9 +90,8 @@ def new_figure(width: float, height: float, *, arrange: bool = True) -> Figure:
         height: In inches.
         arrange: Whether the axes are arranged so that nothing is cut off.
     """
-    figure = Figure((width, height), dpi=DPI, layout="constrained" if arrange else None)
-    if engine := figure.get_layout_engine():
-        engine.set(w_pad=0.1, h_pad=0.1)
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1) if arrange else None
+    figure = Figure((width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

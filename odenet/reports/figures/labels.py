@@ -46,9 +46,7 @@ def levels(labels: Sequence[Label], inches: float) -> list[int]:
     for index in sorted(range(len(labels)), key=lambda i: (-labels[i].x, -i)):
         label = labels[index]
         reached = [
-            chosen[other]
-            for other in done
-            if (labels[other].x - label.x) * inches < label.width
+            chosen[other] for other in done if (labels[other].x - label.x) * inches < label.width
         ]
         chosen[index] = 1 + max(reached) if reached else 0
         done.append(index)

@@ -24,11 +24,13 @@ def matrix_figure(comparison: Mapping[str, Any]) -> Figure:
     metric = "loss" if all(row["accuracy"] is None for row in rows) else "accuracy"
     found = {(row["trained_with"], row["evaluated_with"]): row for row in rows}
     names = [canvas.legible(name) for name in networks]
-    left = max(canvas.text_width(canvas.legible(way), 9) for way in ways)
-    slant = max(canvas.text_width(name, 9) for name in names) > _CELL_WIDTH - 0.1
+    left = max(canvas.text_width(canvas.legible(way), 9.0) for way in ways)
+    longest = max(canvas.text_width(name, 9.0) for name in names)
+    slant = longest > _CELL_WIDTH - 0.1
+    # Slanted names rise by half of their length and reach right by nearly all of it.
     figure = canvas.new_figure(
-        left + 2.6 + _CELL_WIDTH * len(networks),
-        1.0 + _CELL_HEIGHT * len(ways) + 0.5 * slant * max(map(len, names)) * 0.09,
+        left + 1.0 + _CELL_WIDTH * len(networks) + max(1.6, 0.9 * longest * slant),
+        1.0 + _CELL_HEIGHT * len(ways) + 0.6 * longest * slant,
     )
     axes = figure.add_subplot()
     _draw_cells(axes, found, networks, ways, metric)

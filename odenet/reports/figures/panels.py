@@ -20,9 +20,9 @@ class SolverAxis:
     exact: float
     unbounded: float | None
 
-    def place(self, error: float | None) -> float:
+    def place(self, error: wording.Number | None) -> float:
         """Where an error stands on the axis."""
-        if not wording.is_number(error):
+        if error is None or not wording.is_number(error):
             return self.first if self.unbounded is None else self.unbounded
         return self.exact if error == 0 else -math.log10(error)
 

@@ -1,0 +1,5 @@
+"""`python -m odenet`."""
+
+from odenet.cli.main import main
+
+main()

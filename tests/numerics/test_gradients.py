@@ -1,0 +1,131 @@
+"""Derivatives by every integrator against central differences in double precision."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from numerics.methods import KUTTA_3, adaptive_diffrax, fixed_diffrax
+from numerics.precision import randomised
+
+from odenet.depth.step_sizes import LearnedStepSizesConfig
+from odenet.fields import MLPFieldConfig
+from odenet.integrators import ExplicitConfig
+from odenet.models import DepthBlockConfig
+
+NUM_STEPS, WIDTH = 4, 2
+TIGHT = 1e-10
+INTEGRATORS = {
+    "euler": ExplicitConfig(),
+    "euler_remat": ExplicitConfig(remat="step"),
+    "midpoint": ExplicitConfig(kind="midpoint"),
+    "heun": ExplicitConfig(kind="heun"),
+    "ralston": ExplicitConfig(kind="ralston"),
+    "rk4": ExplicitConfig(kind="rk4"),
+    "tableau": KUTTA_3,
+    "diffrax_fixed": fixed_diffrax("tsit5"),
+    "diffrax_fixed_direct": fixed_diffrax("heun", adjoint={"kind": "direct"}),
+    "diffrax_fixed_backsolve": fixed_diffrax("dopri8", adjoint={"kind": "backsolve"}),
+    "diffrax_adaptive": adaptive_diffrax("dopri8", TIGHT),
+    "diffrax_adaptive_direct": adaptive_diffrax(
+        "dopri8", TIGHT, adjoint={"kind": "direct"}, max_steps=64
+    ),
+    "diffrax_adaptive_backsolve": adaptive_diffrax(
+        "dopri8", TIGHT, adjoint={"kind": "backsolve"}
+    ),
+}
+# An adaptive solver takes other steps at shifted parameters; backsolve solves once more. The
+# explicit methods and fixed steps leave the error of the central difference alone.
+TOLERANCE = {
+    "diffrax_fixed_backsolve": 1e-6,
+    "diffrax_adaptive": 1e-6,
+    "diffrax_adaptive_direct": 1e-6,
+    "diffrax_adaptive_backsolve": 1e-6,
+}
+STEP_SIZES = [
+    LearnedStepSizesConfig(sharing=sharing, parametrisation=parametrisation, horizon=1.6)
+    for sharing, parametrisation in itertools.product(
+        ("shared", "per_layer"), ("free", "positive", "simplex")
+    )
+    if (sharing, parametrisation) != ("shared", "simplex")
+]
+
+
+def loss_of(step_sizes, integrator, weights):
+    """A loss as a function of `(parameters, h0)`, and where its derivative is taken."""
+    config = DepthBlockConfig(
+        field=MLPFieldConfig(),
+        num_steps=NUM_STEPS,
+        weights={"kind": weights},
+        step_sizes=step_sizes,
+        integrator=integrator,
+    )
+    block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(3))
+    raw = block.step_sizes.raw
+    raw[...] = 0.5 + 0.3 * raw[...]
+    graphdef, params = nnx.split(block)
+    target = jnp.asarray([[0.4, -0.3], [1.0, 0.2]])
+
+    def loss(at):
+        params, h0 = at
+        h1 = nnx.merge(graphdef, params)(h0).h1
+        return jnp.sum((h1 - target) ** 2)
+
+    return loss, (params, jnp.asarray([[0.3, -0.8], [1.1, 0.6]]))
+
+
+def central_differences(loss, at, step=1e-5):
+    """The gradient, one number at a time, all of them in one compiled call."""
+    flat, unravel = jax.flatten_util.ravel_pytree(at)
+    shifts = step * jnp.eye(flat.size)
+    shifted = jnp.concatenate([flat[None] + shifts, flat[None] - shifts])
+    values = jax.jit(functools.partial(jax.lax.map, lambda x: loss(unravel(x))))(shifted)
+    ahead, behind = jnp.split(values, 2)
+    return (ahead - behind) / (2 * step)
+
+
+def check(loss, at, tolerance):
+    gradient, _ = jax.flatten_util.ravel_pytree(jax.jit(jax.grad(loss))(at))
+    expected = central_differences(loss, at)
+    assert float(jnp.min(jnp.abs(expected))) > 1e-4
+    np.testing.assert_allclose(gradient, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", INTEGRATORS)
+def test_gradients_of_every_integrator_equal_finite_differences(name):
+    adaptive = "adaptive" in name
+    weights = "shared_with_time" if adaptive else "per_layer"
+    loss, at = loss_of(LearnedStepSizesConfig(horizon=1.6), INTEGRATORS[name], weights)
+    check(loss, at, TOLERANCE.get(name, 1e-8))
+
+
+@pytest.mark.parametrize("step_sizes", STEP_SIZES, ids=lambda c: f"{c.sharing}_{c.parametrisation}")
+@pytest.mark.parametrize("name", ["euler", "rk4", "diffrax_adaptive"])
+def test_gradients_of_every_step_size_parametrisation_equal_finite_differences(name, step_sizes):
+    # On shared weights the flow depends on the sum of the steps, which a simplex keeps.
+    weights = "per_layer" if step_sizes.parametrisation == "simplex" else "shared_with_time"
+    loss, at = loss_of(step_sizes, INTEGRATORS[name], weights)
+    check(loss, at, TOLERANCE.get(name, 1e-8))
+
+
+def test_gradient_of_shared_simplex_solve_vanishes():
+    loss, at = loss_of(
+        LearnedStepSizesConfig(parametrisation="simplex", horizon=1.6),
+        INTEGRATORS["diffrax_adaptive"],
+        "shared_with_time",
+    )
+    params, _ = jax.jit(jax.grad(loss))(at)
+    np.testing.assert_allclose(params["step_sizes"]["raw"][...], np.zeros(NUM_STEPS), atol=1e-12)
+
+
+def test_gradients_of_euler_and_diffrax_euler_agree():
+    explicit, at = loss_of(LearnedStepSizesConfig(horizon=1.6), INTEGRATORS["euler"], "per_layer")
+    diffrax, _ = loss_of(
+        LearnedStepSizesConfig(horizon=1.6), fixed_diffrax("euler"), "per_layer"
+    )
+    ours, theirs = (jax.jit(jax.grad(loss))(at) for loss in (explicit, diffrax))
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,54 @@
+"""Reported statistics against evaluations of the field that really ran."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numerics.methods import DIFFRAX, DIFFRAX_ORDERS, EXPLICIT, adaptive_diffrax
+
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+
+STAGES = {
+    "euler": 1, "midpoint": 2, "heun": 2, "ralston": 2, "rk4": 4, "kutta_3": 3, "three_eighths": 4,
+    "diffrax_euler": 1, "diffrax_midpoint": 2, "diffrax_heun": 2, "diffrax_ralston": 2,
+    "diffrax_bosh3": 4, "diffrax_tsit5": 7, "diffrax_dopri5": 7, "diffrax_dopri8": 14,
+}
+H0 = np.array([[0.3, 1.0], [-0.7, 0.2]])
+
+
+def gentle(t, h):
+    return 0.1 * jnp.sin(t) * h
+
+
+def rough(t, h):
+    return 3 * jnp.cos(6 * h) + jnp.sin(30 * t) * h
+
+
+def count(integrator, field, taus):
+    """The statistics, and the times at which the field was evaluated on the way forward."""
+    times = []
+
+    def counting(t, h):
+        jax.debug.callback(lambda t: times.append(float(t)), t)
+        return field(t, h)
+
+    fields = LayerFields.from_function(counting)
+    run = jax.jit(lambda taus, h0: integrator.integrate(fields, DepthGrid(taus), h0).stats)
+    stats = jax.block_until_ready(run(jnp.asarray(taus), jnp.asarray(H0)))
+    jax.effects_barrier()
+    return stats, times
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_fixed_steps_report_every_evaluation(name):
+    taus = [0.5, -0.3, 0.8]
+    stats, times = count((EXPLICIT | DIFFRAX)[name][0].build(), rough, taus)
+    assert int(stats.nfe) == len(times) == STAGES[name] * len(taus)
+    assert int(stats.accepted) == len(taus)
+    assert int(stats.rejected) == 0
+    assert bool(stats.success)
+
+
+def test_bank_of_stages_covers_every_method():
+    assert set(STAGES) == set(EXPLICIT) | set(DIFFRAX)

@@ -1,0 +1,62 @@
+"""The terminal: the same numbers as in the file, on lines that fit."""
+
+import pytest
+from made_up_runs import RESULTS, comparison_values, regression_values
+from rich.console import Console
+
+from odenet.reports import comparison_tables, run_table
+
+
+def printed(renderables, width):
+    console = Console(width=width, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        for each in renderables:
+            console.print(each)
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_lines_fit_and_numbers_stay_whole(width):
+    lines = printed(comparison_tables(comparison_values()), width)
+    assert max(map(len, lines)) <= width
+    (line,) = [line for line in lines if "51.22%" in line]
+    assert line.split() == [
+        "rk4", "51.22%", "0.05", "8", "2.6e-04", "203", "µs", "357", "ms", "yes",
+    ]  # fmt: skip
+
+
+def test_every_pair_has_a_line_under_its_network():
+    text = "\n".join(printed(comparison_tables(comparison_values()), 100))
+    blocks = text.split("trained with ")[1:]
+    assert [block.split()[0] for block in blocks] == ["steady", "brittle", "plain"]
+    assert [block.count("203 µs") for block in blocks] == [5, 5, 1]
+    assert "✗ no" in next(line for line in text.splitlines() if "10.33%" in line)
+
+
+def test_long_names_give_way_and_keep_both_ends():
+    values = comparison_values()
+    values["rows"][2]["evaluated_with"] = "tsit5_with_a_controller_that_is_named_at_length_1e-3"
+    (line,) = [line for line in printed(comparison_tables(values), 80) if "97.89%" in line]
+    assert line.startswith("tsit5_")
+    assert "…" in line
+    assert "_1e-3 " in line
+
+
+def test_verdicts_stand_last_with_their_numbers():
+    lines = printed(comparison_tables(comparison_values()), 140)[-5:]
+    text = " ".join(" ".join(lines).split())
+    assert "✓ steady: solver-independent; accuracy changes by up to 0.45 points" in text
+    assert "✗ brittle: depends on its solver; accuracy changes by up to 48.33 points" in text
+    assert "○ plain <&> $x$: not an ODE" in text
+
+
+def test_regression_has_no_accuracy_column():
+    lines = printed(comparison_tables(regression_values()), 100)
+    assert not any("accuracy" in line for line in lines if "NFE" in line)
+    assert any("steady: not judged" in line for line in lines)
+
+
+def test_run_table_holds_the_results():
+    text = " ".join(" ".join(printed([run_table(RESULTS)], 80)).split())
+    for said in ("test accuracy 98.00%", "parameters 38,090", "time of a training step 570 µs"):
+        assert said in text

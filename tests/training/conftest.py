@@ -1,0 +1,66 @@
+from user_settings import settings_of_a_user as settings_of_a_user
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from odenet.experiment.build import build
+from odenet.experiment.config import parse_config
+
+VALUES = {
+    "name": "tiny",
+    "data": {"kind": "digits", "validation": 100, "test": 100},
+    "model": {
+        "kind": "classifier",
+        "stages": [{"width": 8}],
+        "block": {"num_steps": 3, "field": {"kind": "mlp"}},
+    },
+    "training": {
+        "num_steps": 24,
+        "batch_size": 16,
+        "log_every": 2,
+        "evaluate_every": 12,
+        "checkpoint_every": 6,
+        "parallel": {"devices": 1},
+        "optimizer": {"kind": "sgd", "learning_rate": 0.05},
+    },
+}
+
+
+@pytest.fixture
+def configure():
+    """Makes the tiny experiment with values set by dotted key."""
+    return lambda **changes: parse_config(
+        VALUES, [(key.replace("__", "."), value) for key, value in changes.items()]
+    )
+
+
+@dataclasses.dataclass
+class Taken:
+    """What some steps of training gave."""
+
+    params: dict
+    metrics: dict
+
+
+@pytest.fixture
+def take_steps():
+    """Takes the first dispatches of an experiment, and returns parameters and metrics."""
+
+    def take(config, dispatches=1):
+        experiment = build(config)
+        resident = experiment.resident()
+        metrics = []
+        with experiment.batches() as batches:
+            pieces = [next(batches) for _ in range(dispatches)]
+        program = experiment.compile(resident, pieces[0])
+        state = experiment.start
+        for piece in pieces:
+            state, found = program.run(state, resident, experiment.placement.place_piece(piece))
+            metrics.append(jax.device_get(found))
+        joined = {name: np.concatenate([m[name] for m in metrics]) for name in metrics[0]}
+        return Taken(jax.device_get(state.params), joined)
+
+    return take

@@ -1,0 +1,59 @@
+import jax
+import numpy as np
+import pytest
+
+from odenet.errors import ConfigError
+from odenet.training.parallel import ParallelConfig
+
+INTEGRATORS = {
+    "discrete": {"kind": "euler"},
+    "adaptive": {"kind": "diffrax", "controller": {"rtol": 1e-4, "atol": 1e-4}, "max_steps": 32},
+}
+
+
+@pytest.fixture(params=INTEGRATORS)
+def integrator(request):
+    return INTEGRATORS[request.param]
+
+
+@pytest.fixture
+def on_one_device(configure, take_steps, integrator):
+    return take_steps(configure(model__block__integrator=integrator), dispatches=3)
+
+
+@pytest.mark.parametrize(
+    "parallel", [("jit", 2), ("jit", 4), ("pmap", 1), ("pmap", 2), ("pmap", 4)], ids=str
+)
+def test_many_devices_equal_one_to_roundoff(
+    configure, take_steps, integrator, on_one_device, parallel
+):
+    kind, devices = parallel
+    config = configure(
+        model__block__integrator=integrator,
+        training__parallel={"kind": kind, "devices": devices},
+    )
+    found = take_steps(config, dispatches=3)
+    # One step is equal to round-off; six of them amplify it.
+    for name in ("loss", "gradient_norm"):
+        np.testing.assert_allclose(
+            found.metrics[name][0], on_one_device.metrics[name][0], rtol=5e-6, err_msg=name
+        )
+    for name in ("loss", "gradient_norm", "accuracy"):
+        np.testing.assert_allclose(
+            found.metrics[name], on_one_device.metrics[name], rtol=2e-5, atol=1e-6, err_msg=name
+        )
+    np.testing.assert_array_equal(found.metrics["nfe"], on_one_device.metrics["nfe"])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        found.params, on_one_device.params,
+    )
+
+
+def test_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():
+    with pytest.raises(ConfigError, match=r"multiple of the 4 devices; got 30; nearest: \[28, 32"):
+        ParallelConfig(devices=4).build(30)
+
+
+def test_more_devices_than_there_are_is_refused():
+    with pytest.raises(ConfigError, match="devices=9, but there are 4"):
+        ParallelConfig(devices=9).build(18)

@@ -1,0 +1,163 @@
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from odenet.errors import NonFiniteLoss, RunDirectoryError, SolverFailure
+from odenet.experiment.run import load, resume, run
+from odenet.training.callbacks import Callback, read_metrics
+from odenet.training.checkpoint import DamagedCheckpointWarning
+from odenet.training.interrupt import Interrupted
+from odenet.training.loop import SolverWarning
+
+
+class SignalAt(Callback):
+    """Sends this process a signal when a step is logged, as an operator would."""
+
+    when = frozenset({"log"})
+
+    def __init__(self, step, signum):
+        self.step, self.signum = step, signum
+
+    def __call__(self, info):
+        if info.step >= self.step and self.signum is not None:
+            # A second signal would be obeyed at once, and end the tests.
+            signum, self.signum = self.signum, None
+            signal.raise_signal(signum)
+
+
+def without_clock(records):
+    return [
+        {name: value for name, value in record.items()
+         if not name.endswith(("_seconds", "_bytes"))}
+        for record in records
+    ]
+
+
+def assert_same_run(one, other):
+    a, b = (without_clock(read_metrics(path / "metrics.jsonl")) for path in (one, other))
+    assert a == b
+    assert len(a) == 14
+    _, first = load(one)
+    _, second = load(other)
+    assert first.step == second.step
+    for x, y in zip(jax.tree.leaves(first.state), jax.tree.leaves(second.state), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert first.extras == second.extras
+
+
+@pytest.fixture
+def straight(configure, tmp_path):
+    run(configure(), tmp_path / "straight")
+    return tmp_path / "straight"
+
+
+@pytest.mark.parametrize("step", [2, 8, 18])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_run_resumes_bit_for_bit(configure, tmp_path, straight, step, signum):
+    path = tmp_path / "stopped"
+    with pytest.raises(Interrupted, match="saved at step") as caught:
+        run(configure(), path, callbacks=[SignalAt(step, signum)])
+    assert caught.value.exit_code == 128 + signum
+    assert json.loads((path / "status.json").read_text())["state"] == "stopped"
+    resume(path)
+    assert_same_run(straight, path)
+    assert json.loads((path / "status.json").read_text())["state"] == "complete"
+
+
+def test_adaptive_run_with_augmentation_on_two_devices_resumes_bit_for_bit(configure, tmp_path):
+    config = configure(
+        model__block__integrator={"kind": "diffrax", "max_steps": 32},
+        data__augment={"padding": 1, "flip": False},
+        training__parallel={"kind": "pmap", "devices": 2},
+        training__optimizer={"kind": "adamw", "learning_rate": 1e-3},
+    )
+    run(config, tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "stopped", callbacks=[SignalAt(8, signal.SIGTERM)])
+    resume(tmp_path / "stopped")
+    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
+
+
+def test_damaged_last_checkpoint_resumes_from_the_one_before(configure, tmp_path, straight):
+    path = tmp_path / "stopped"
+    with pytest.raises(Interrupted):
+        run(configure(), path, callbacks=[SignalAt(14, signal.SIGTERM)])
+    newest = max((path / "checkpoints" / "last").iterdir())
+    victim = max((newest / "arrays").rglob("*"), key=lambda p: p.stat().st_size * p.is_file())
+    victim.write_bytes(victim.read_bytes()[:-7])
+    with pytest.warns(DamagedCheckpointWarning, match="is damaged"):
+        resume(path)
+    assert_same_run(straight, path)
+
+
+def test_complete_run_is_not_resumed(straight):
+    with pytest.raises(RunDirectoryError, match="is complete at step 24"):
+        resume(straight)
+
+
+def test_run_into_an_existing_directory_is_refused_and_leaves_it(configure, straight):
+    before = (straight / "metrics.jsonl").read_bytes()
+    with pytest.raises(RunDirectoryError, match="exists; name another with --out"):
+        run(configure(), straight)
+    assert (straight / "metrics.jsonl").read_bytes() == before
+
+
+def test_non_finite_loss_stops_with_the_step_and_the_last_finite_metrics(configure, tmp_path):
+    config = configure(
+        model__block__field={"kind": "mlp", "activation": "relu"},
+        training__optimizer__learning_rate=1e20,
+    )
+    with pytest.raises(NonFiniteLoss, match=r"not finite at step \d+; last finite metrics: .*loss="):
+        run(config, tmp_path / "run")
+    for record in read_metrics(tmp_path / "run" / "metrics.jsonl"):
+        assert np.isfinite(record["loss"])
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["state"] == "stopped"
+    assert "not finite" in status["reason"]
+
+
+def test_solver_that_does_not_arrive_stops_the_run_or_warns(configure, tmp_path):
+    changes = {"model__block__integrator": {"kind": "diffrax", "max_steps": 1}}
+    with pytest.raises(SolverFailure, match="at step 1: it needed more than integrator.max_steps"):
+        run(configure(**changes), tmp_path / "stop")
+    with pytest.warns(SolverWarning, match="did not reach the end"):
+        trained = run(configure(**changes, training__on_solver_failure="warn"), tmp_path / "warn")
+    assert trained.results["solver_failures"] == 24
+    assert trained.results["test"]["solver_ok"] == 0.0
+
+
+def test_best_checkpoint_is_the_best_on_validation(straight):
+    records = read_metrics(straight / "metrics.jsonl")
+    scores = {r["step"]: r["accuracy"] for r in records if r["split"] == "validation"}
+    assert set(scores) == {12, 24}
+    experiment, best = load(straight, which="best")
+    assert best.step == max(scores, key=lambda step: (scores[step], -step))
+    state = best.state
+    found = experiment.evaluator(experiment.dataset.validation)(state.params, state.statistics)
+    assert found.metrics["accuracy"] == pytest.approx(scores[best.step])
+
+
+def test_metrics_are_logged_at_the_steps_asked_for(straight):
+    records = read_metrics(straight / "metrics.jsonl")
+    assert [r["step"] for r in records if r["split"] == "train"] == list(range(2, 25, 2))
+    assert all(r["nfe"] == 3 and r["solver_ok"] == 1 for r in records)
+    assert list((straight / "events").glob("events.out.tfevents.*"))
+
+
+def test_euler_weights_load_into_diffrax_and_back(configure, tmp_path, straight):
+    experiment, checkpoint = load(straight, [("model.block.integrator.kind", "diffrax")])
+    assert experiment.config.model.block.integrator.kind == "diffrax"
+    state = checkpoint.state
+    continuous = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
+    assert continuous.metrics["nfe"] > 3
+    config = configure(model__block__integrator={"kind": "diffrax"})
+    run(config, tmp_path / "continuous")
+    experiment, checkpoint = load(
+        tmp_path / "continuous", [("model.block.integrator", {"kind": "euler"})]
+    )
+    state = checkpoint.state
+    discrete = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
+    assert discrete.metrics["nfe"] == 3

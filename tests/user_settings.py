@@ -1,0 +1,15 @@
+"""JAX as users run it: single precision and its usual promotion rules."""
+
+import contextlib
+
+import jax
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def settings_of_a_user():
+    """Lifts what tests/conftest.py sets for the tests of mathematics."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(jax.enable_x64(False))
+        stack.enter_context(jax.numpy_dtype_promotion("standard"))
+        yield
