@@ -16,5 +16,16 @@ Scalar = Float[Array, ""]
 Count = Int[Array, ""]
 Flag = Bool[Array, ""]
 
-__all__ = ["Array", "Bool", "Count", "Flag", "Float", "Int", "Key", "Scalar", "State", "StepSizes",
-           "Time"]
+__all__ = [
+    "Array",
+    "Bool",
+    "Count",
+    "Flag",
+    "Float",
+    "Int",
+    "Key",
+    "Scalar",
+    "State",
+    "StepSizes",
+    "Time",
+]

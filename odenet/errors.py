@@ -26,7 +26,7 @@ class CheckpointError(OdenetError, RuntimeError):
     """No checkpoint can be read, or one does not fit the model."""
 
 
-class RunFailure(OdenetError, RuntimeError):
+class RunFailure(OdenetError, RuntimeError):  # noqa: N818 - what failed is the run
     """A run broke while it trained; its checkpoints and metrics are kept."""
 
     exit_code = 1

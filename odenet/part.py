@@ -24,7 +24,7 @@ class PartConfig(BaseModel):
         if not isinstance(data, dict):
             return data
         kinds = {
-            name: field.default.kind
+            name: getattr(field.default, "kind")  # noqa: B009 - not every part has one
             for name, field in cls.model_fields.items()
             if isinstance(field.default, PartConfig) and hasattr(field.default, "kind")
         }

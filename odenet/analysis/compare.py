@@ -21,7 +21,7 @@ from odenet.training.evaluate import Evaluation
 TRAINED = "as trained"
 """Name of the evaluation under the network's own integrator and steps."""
 
-REFERENCE_NAME = "reference: dopri8, 1e-6"
+REFERENCE_NAME = "reference"
 """Name of the evaluation that errors are measured against."""
 
 REFERENCE = Discretisation(

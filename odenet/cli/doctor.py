@@ -23,9 +23,9 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     facts = {
         "versions": versions(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
-            os.cpu_count()
-        ),
+        "threads": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else (os.cpu_count()),
         "data_dir": str(folder),
         "data": data,
     }

@@ -22,7 +22,8 @@ Out = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", help="Folder of the published data sets; also $ODENET_DATA_DIR.",
+        "--data-dir",
+        help="Folder of the published data sets; also $ODENET_DATA_DIR.",
         show_default=False,
     ),
 ]

@@ -71,9 +71,7 @@ class FieldStack(nnx.Module):
         rngs: Random keys; layer `k` draws from its own split of them.
     """
 
-    def __init__(
-        self, make_field: MakeField, num_layers: int, takes_time: bool, *, rngs: nnx.Rngs
-    ):
+    def __init__(self, make_field: MakeField, num_layers: int, takes_time: bool, *, rngs: nnx.Rngs):
         self.num_layers = num_layers
         keys = jax.random.split(rngs.params(), num_layers)
 

@@ -51,9 +51,7 @@ def _collect(model: type[BaseModel], parts: dict[str, dict[str, Options]]) -> No
             names = "|".join(get_args(kind.annotation))
             if names not in parts.setdefault(name, {}):
                 parts[name][names] = [
-                    _option(key, info)
-                    for key, info in choice.model_fields.items()
-                    if key != "kind"
+                    _option(key, info) for key, info in choice.model_fields.items() if key != "kind"
                 ]
                 _collect(choice, parts)
 

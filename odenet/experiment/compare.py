@@ -27,7 +27,6 @@ from odenet.experiment.config import (
     variant,
     write_config,
 )
-
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,

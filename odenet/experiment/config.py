@@ -84,9 +84,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     return parse_config(read_yaml(path), [parse_override(text) for text in overrides], str(path))
 
 
-def read_experiment(
-    path: Path, overrides: Sequence[tuple[str, Any]] = ()
-) -> ExperimentConfig:
+def read_experiment(path: Path, overrides: Sequence[tuple[str, Any]] = ()) -> ExperimentConfig:
     """Read the experiment of a run directory, where every default is written out.
 
     Args:
@@ -224,7 +222,8 @@ def parse_override(text: str) -> tuple[str, Any]:
             f"an override is dotted.key=value, such as training.num_steps=100; got {text!r}"
         )
     try:
-        return key, OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]
+        parsed: Any = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))
+        return key, parsed["value"]
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"override {text!r}: the value is not YAML") from error
 

@@ -108,9 +108,7 @@ def require(path: Path, needs: str) -> None:
     if not path.is_dir():
         raise RunDirectoryError(f"no run directory {path}; `odenet run` and `compare` make one")
     if not (path / needs).is_file():
-        raise RunDirectoryError(
-            f"{path} is not a run directory of that sort: it has no {needs}"
-        )
+        raise RunDirectoryError(f"{path} is not a run directory of that sort: it has no {needs}")
 
 
 def read_json(path: Path) -> Any:
@@ -159,11 +157,15 @@ def git_commit() -> str | None:
     try:
         head = subprocess.run(
             ["git", "-C", str(folder), "rev-parse", "HEAD"],
-            capture_output=True, text=True, check=True,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
         changed = subprocess.run(
             ["git", "-C", str(folder), "status", "--porcelain", "--", str(folder)],
-            capture_output=True, text=True, check=True,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

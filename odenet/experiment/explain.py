@@ -34,14 +34,16 @@ def explain(model: type[BaseModel], error: ValidationError, where: str) -> str:
     found = [
         details
         for details in found
-        if not any(len(loc) > len(details["loc"]) and loc[: len(details["loc"])] == details["loc"]
-                   for loc in inner)
+        if not any(
+            len(loc) > len(details["loc"]) and loc[: len(details["loc"])] == details["loc"]
+            for loc in inner
+        )
     ]
     lines = [_line(model, details) for details in found]
     more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return "\n".join([f"{where}:" if len(lines) > 1 else where] + lines[:_SHOWN] + more).replace(
-        f"{where}\n", f"{where}: "
-    )
+    if len(lines) == 1:
+        return f"{where}: {lines[0]}"
+    return "\n".join([f"{where}:", *lines[:_SHOWN], *more])
 
 
 def _line(model: type[BaseModel], details: Any) -> str:
@@ -136,5 +138,3 @@ def _walk(
 def _kinds(part: type[BaseModel]) -> tuple[Any, ...]:
     kind = part.model_fields.get("kind")
     return () if kind is None else get_args(kind.annotation)
-
-

@@ -1,5 +1,6 @@
 """Convolutional fields on images: norm, activation, convolution, repeated."""
 
+import itertools
 from typing import Literal
 
 import jax
@@ -46,7 +47,7 @@ class ConvField(nnx.Module):
         rngs: nnx.Rngs,
     ):
         widths = (width, *(hidden,) * (num_convolutions - 1), width)
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(itertools.pairwise(widths))
         window = (kernel_size, kernel_size)
         self.activation_name: ActivationName = activation_name
         self.norms = nnx.List(

@@ -1,5 +1,6 @@
 """Multilayer-perceptron fields on vectors, the simplified residual layer among them."""
 
+import itertools
 from typing import Literal
 
 from flax import nnx
@@ -41,7 +42,7 @@ class MLPField(nnx.Module):
         rngs: nnx.Rngs,
     ):
         widths = (width, *hidden, width)
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(itertools.pairwise(widths))
         self.form = form
         self.activation_name: ActivationName = activation_name
         self.affine = nnx.List([nnx.Linear(i, o, rngs=rngs) for i, o in pairs])
@@ -82,6 +83,4 @@ class MLPFieldConfig(PartConfig):
     def build(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
         """Make the field for states of `shape` `(width,)`."""
         self.check(shape)
-        return MLPField(
-            shape[0], self.hidden, self.form, self.activation, takes_time, rngs=rngs
-        )
+        return MLPField(shape[0], self.hidden, self.form, self.activation, takes_time, rngs=rngs)

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -34,10 +34,14 @@ class SolverStats:
     success: Flag
 
     @staticmethod
-    def of(nfe, accepted, rejected=0, success=True) -> "SolverStats":
+    def of(nfe: Any, accepted: Any, rejected: Any = 0, success: Any = True) -> "SolverStats":
         """Statistics from numbers or arrays."""
-        counts = (jnp.asarray(count, jnp.int32) for count in (nfe, accepted, rejected))
-        return SolverStats(*counts, jnp.asarray(success, bool))
+        return SolverStats(
+            jnp.asarray(nfe, jnp.int32),
+            jnp.asarray(accepted, jnp.int32),
+            jnp.asarray(rejected, jnp.int32),
+            jnp.asarray(success, bool),
+        )
 
     def __add__(self, other: "SolverStats") -> "SolverStats":
         """Statistics of two integrations, one after the other."""
@@ -50,10 +54,12 @@ class SolverStats:
 
     def total(self) -> "SolverStats":
         """Statistics of many integrations stacked along axis 0."""
-        counts = (jnp.sum(c, axis=0, dtype=jnp.int32) for c in (
-            self.nfe, self.accepted, self.rejected
-        ))
-        return SolverStats(*counts, jnp.all(self.success, axis=0))
+        return SolverStats(
+            jnp.sum(self.nfe, axis=0, dtype=jnp.int32),
+            jnp.sum(self.accepted, axis=0, dtype=jnp.int32),
+            jnp.sum(self.rejected, axis=0, dtype=jnp.int32),
+            jnp.all(self.success, axis=0),
+        )
 
 
 @jax.tree_util.register_dataclass

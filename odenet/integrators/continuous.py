@@ -14,9 +14,7 @@ from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverSta
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
 
-SolverName = Literal[
-    "euler", "midpoint", "heun", "ralston", "bosh3", "tsit5", "dopri5", "dopri8"
-]
+SolverName = Literal["euler", "midpoint", "heun", "ralston", "bosh3", "tsit5", "dopri5", "dopri8"]
 
 _SOLVERS = {
     "euler": diffrax.Euler,

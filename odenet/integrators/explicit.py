@@ -41,9 +41,7 @@ TABLEAUS: dict[str, Tableau] = {
     "midpoint": _tableau(((), (1 / 2,)), (0.0, 1.0), 2),
     "heun": _tableau(((), (1.0,)), (1 / 2, 1 / 2), 2),
     "ralston": _tableau(((), (2 / 3,)), (1 / 4, 3 / 4), 2),
-    "rk4": _tableau(
-        ((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), 4
-    ),
+    "rk4": _tableau(((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), 4),
 }
 """The methods with a name, each of the order that is written last in its row."""
 

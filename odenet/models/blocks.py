@@ -82,7 +82,7 @@ class DepthBlock(nnx.Module):
     def __call__(
         self,
         h0: State,
-        discretisation: Discretisation = Discretisation(),  # noqa: B008 - immutable
+        discretisation: Discretisation = Discretisation(),
         *,
         save_path: bool = False,
     ) -> Integration:
@@ -142,6 +142,4 @@ class DepthBlockConfig(PartConfig):
         return DepthBlock(weights, step_sizes, self.integrator.build())
 
 
-BlockConfig = Annotated[
-    DepthBlockConfig | FeedForwardBlockConfig, Field(discriminator="kind")
-]
+BlockConfig = Annotated[DepthBlockConfig | FeedForwardBlockConfig, Field(discriminator="kind")]

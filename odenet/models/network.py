@@ -143,9 +143,7 @@ class NetworkConfig(PartConfig):
         """The block of every stage."""
         return [stage.block or self.block for stage in self.stages]
 
-    def build(
-        self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs
-    ) -> Network:
+    def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
         """Make the network for inputs of `input_shape` (one example's).
 
         Raises:

@@ -33,7 +33,9 @@ class CrossEntropy:
         smoothed = optax.smooth_labels(labels, self.label_smoothing)
         return {
             "loss": optax.softmax_cross_entropy(outputs, smoothed),
-            "accuracy": (jnp.argmax(outputs, axis=-1).astype(targets.dtype) == targets).astype(outputs.dtype),
+            "accuracy": (jnp.argmax(outputs, axis=-1).astype(targets.dtype) == targets).astype(
+                outputs.dtype
+            ),
         }
 
 
@@ -69,6 +71,4 @@ class MeanSquaredErrorConfig(PartConfig):
         return MeanSquaredError()
 
 
-LossConfig = Annotated[
-    CrossEntropyConfig | MeanSquaredErrorConfig, Field(discriminator="kind")
-]
+LossConfig = Annotated[CrossEntropyConfig | MeanSquaredErrorConfig, Field(discriminator="kind")]

@@ -52,7 +52,8 @@ def seconds(value: Number | None) -> str:
     if value is None:
         return NONE
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
-        if value < limit:
+        # What would be rounded up to 1000 of a unit is said in the next.
+        if value < limit * (1 - 5e-4):
             return f"{value * factor:.3g} {unit}"
     return f"{value:,.2f} s"
 

@@ -42,8 +42,9 @@ class TrainingConfig(PartConfig):
 
     @model_validator(mode="after")
     def _dispatches_fit(self):
-        common = math.gcd(self.num_steps, self.log_every, self.evaluation_interval,
-                          self.checkpoint_interval)
+        common = math.gcd(
+            self.num_steps, self.log_every, self.evaluation_interval, self.checkpoint_interval
+        )
         if self.steps_per_dispatch is not None and common % self.steps_per_dispatch:
             divisors = [n for n in range(1, common + 1) if common % n == 0]
             near = sorted(divisors, key=lambda n: abs(n - (self.steps_per_dispatch or 1)))[:3]
@@ -73,8 +74,9 @@ class TrainingConfig(PartConfig):
         """Steps that run on the device between two visits of Python."""
         if self.steps_per_dispatch is not None:
             return self.steps_per_dispatch
-        common = math.gcd(self.num_steps, self.log_every, self.evaluation_interval,
-                          self.checkpoint_interval)
+        common = math.gcd(
+            self.num_steps, self.log_every, self.evaluation_interval, self.checkpoint_interval
+        )
         return max(n for n in range(1, _MOST_STEPS_PER_DISPATCH + 1) if common % n == 0)
 
     def check_data(self, num_examples: int) -> None:

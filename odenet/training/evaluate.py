@@ -90,4 +90,3 @@ class Evaluator:
         metrics |= {name: float(np.mean(value)) for name, value in solver.items()}
         metrics["solver_ok"] = float(np.min(solver["solver_ok"]))
         return Evaluation(metrics, outputs[real], step_seconds, self.compile_seconds)
-

@@ -9,7 +9,7 @@ from odenet.errors import OdenetError
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupted(OdenetError):
+class Interrupted(OdenetError):  # noqa: N818 - it is no error of anybody
     """A run was asked to stop, and saved before it left.
 
     Args:

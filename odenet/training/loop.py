@@ -103,8 +103,9 @@ class Fit:
                     self._log(pending, 0)
                     self._save("last", step, state)
                     self.checkpointer.wait()
-                    raise Interrupted(f"stopped by a signal; saved at step {step} of {last}",
-                                      stop.signum)
+                    raise Interrupted(
+                        f"stopped by a signal; saved at step {step} of {last}", stop.signum
+                    )
             self.checkpointer.wait()
         finally:
             self._tell("end", step)

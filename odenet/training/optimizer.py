@@ -1,6 +1,5 @@
 """Optimisers and learning-rate schedules, with groups for step sizes and biases."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import jax
@@ -8,11 +7,10 @@ import jax.numpy as jnp
 import optax
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
-from odenet.arrays import Count, Scalar
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
 
-Schedule = Callable[[Count], Scalar]
+Schedule = optax.Schedule
 
 
 class ConstantScheduleConfig(PartConfig):
@@ -126,7 +124,7 @@ class _OptimizerConfig(PartConfig):
         groups = {"weights": GroupConfig(weight_decay=self.weight_decay)}
         groups |= {"step_sizes": self.step_sizes or GroupConfig()}
         groups |= {"biases": self.biases or GroupConfig()}
-        parts = {
+        parts: dict[Any, optax.GradientTransformation] = {
             name: self._transform(_scaled(rate, group.learning_rate_factor), group.weight_decay)
             for name, group in groups.items()
         }

@@ -7,7 +7,7 @@ the batch is spread.
 import abc
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
@@ -44,7 +44,7 @@ class Placement(abc.ABC):
 
     axis: str | None = None
 
-    def __init__(self, devices: list[jax.Device]):
+    def __init__(self, devices: Sequence[Any]):
         self.devices = devices
         self._mesh = Mesh(np.asarray(devices), (AXIS,))
 

@@ -33,8 +33,14 @@ def command(*words):
 
 def odenet(*words, cwd=ROOT, **options):
     return subprocess.run(
-        command(*words), capture_output=True, text=True, cwd=cwd, env=environment(),
-        timeout=300, check=False, **options,
+        command(*words),
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(),
+        timeout=300,
+        check=False,
+        **options,
     )
 
 

@@ -50,7 +50,7 @@ def test_run_killed_at_ten_random_points_ends_bit_identical(tmp_path):
     deaths = 0
     for step in steps:
         process = subprocess.Popen(
-            command(*words), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command(*words), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         kill_after_step(process, killed, step, points.uniform(0, 0.05))
         deaths += process.returncode == -9

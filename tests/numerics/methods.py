@@ -32,8 +32,14 @@ EXPLICIT = {
     "three_eighths": (THREE_EIGHTHS, 4),
 }
 DIFFRAX_ORDERS = {
-    "euler": 1, "midpoint": 2, "heun": 2, "ralston": 2,
-    "bosh3": 3, "tsit5": 5, "dopri5": 5, "dopri8": 8,
+    "euler": 1,
+    "midpoint": 2,
+    "heun": 2,
+    "ralston": 2,
+    "bosh3": 3,
+    "tsit5": 5,
+    "dopri5": 5,
+    "dopri8": 8,
 }
 DIFFRAX = {
     f"diffrax_{solver}": (fixed_diffrax(solver), order) for solver, order in DIFFRAX_ORDERS.items()

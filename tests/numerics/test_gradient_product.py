@@ -50,9 +50,7 @@ def layers_of(tree, skip):
             kind = "residual" if skip else "plain"
             layers.append((kind, affine["kernel"][k], affine["bias"][k], tau))
     layers.append(("affine", head["kernel"], head["bias"], None))
-    return [
-        (kind, np.asarray(W).T, np.asarray(b), tau) for kind, W, b, tau in layers
-    ]
+    return [(kind, np.asarray(W).T, np.asarray(b), tau) for kind, W, b, tau in layers]
 
 
 def jacobian(layer, y):
@@ -83,11 +81,13 @@ def gradients_by_product(layers):
         product = dL_dy  # dL/dy[L] * prod_{j=L}^{l+2} dy[j]/dy[j-1]
         for J, *_ in reversed(steps[index + 1 :]):
             product = product @ J
-        result.append((
-            np.einsum("i,ijk->jk", product, dW),
-            product @ db,
-            None if dtau is None else product @ dtau,
-        ))
+        result.append(
+            (
+                np.einsum("i,ijk->jk", product, dW),
+                product @ db,
+                None if dtau is None else product @ dtau,
+            )
+        )
     return result
 
 

@@ -33,9 +33,7 @@ INTEGRATORS = {
     "diffrax_adaptive_direct": adaptive_diffrax(
         "dopri8", TIGHT, adjoint={"kind": "direct"}, max_steps=64
     ),
-    "diffrax_adaptive_backsolve": adaptive_diffrax(
-        "dopri8", TIGHT, adjoint={"kind": "backsolve"}
-    ),
+    "diffrax_adaptive_backsolve": adaptive_diffrax("dopri8", TIGHT, adjoint={"kind": "backsolve"}),
 }
 # An adaptive solver takes other steps at shifted parameters; backsolve solves once more. The
 # explicit methods and fixed steps leave the error of the central difference alone.
@@ -123,9 +121,7 @@ def test_gradient_of_shared_simplex_solve_vanishes():
 
 def test_gradients_of_euler_and_diffrax_euler_agree():
     explicit, at = loss_of(LearnedStepSizesConfig(horizon=1.6), INTEGRATORS["euler"], "per_layer")
-    diffrax, _ = loss_of(
-        LearnedStepSizesConfig(horizon=1.6), fixed_diffrax("euler"), "per_layer"
-    )
+    diffrax, _ = loss_of(LearnedStepSizesConfig(horizon=1.6), fixed_diffrax("euler"), "per_layer")
     ours, theirs = (jax.jit(jax.grad(loss))(at) for loss in (explicit, diffrax))
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

@@ -21,7 +21,9 @@ MLP = MLPFieldConfig()
 def stack_of(num_layers, key):
     stack = FieldStack(
         lambda takes_time, rngs: MLP.build((WIDTH,), takes_time, rngs=rngs),
-        num_layers, False, rngs=nnx.Rngs(0),
+        num_layers,
+        False,
+        rngs=nnx.Rngs(0),
     )
     return randomised(stack, key)
 

@@ -28,7 +28,9 @@ def compiled(integrator):
 
 
 @pytest.mark.parametrize(
-    "integrator", [{"kind": "euler"}, {"kind": "rk4"}, KUTTA_3.model_dump()], ids=lambda c: c["kind"]
+    "integrator",
+    [{"kind": "euler"}, {"kind": "rk4"}, KUTTA_3.model_dump()],
+    ids=lambda c: c["kind"],
 )
 def test_remat_gives_the_same_numbers_in_less_memory(integrator):
     plain, arguments = compiled(integrator | {"remat": "none"})

@@ -4,15 +4,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numerics.methods import DIFFRAX, DIFFRAX_ORDERS, EXPLICIT, adaptive_diffrax
+from numerics.methods import DIFFRAX, EXPLICIT
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 
 STAGES = {
-    "euler": 1, "midpoint": 2, "heun": 2, "ralston": 2, "rk4": 4, "kutta_3": 3, "three_eighths": 4,
-    "diffrax_euler": 1, "diffrax_midpoint": 2, "diffrax_heun": 2, "diffrax_ralston": 2,
-    "diffrax_bosh3": 4, "diffrax_tsit5": 7, "diffrax_dopri5": 7, "diffrax_dopri8": 14,
+    "euler": 1,
+    "midpoint": 2,
+    "heun": 2,
+    "ralston": 2,
+    "rk4": 4,
+    "kutta_3": 3,
+    "three_eighths": 4,
+    "diffrax_euler": 1,
+    "diffrax_midpoint": 2,
+    "diffrax_heun": 2,
+    "diffrax_ralston": 2,
+    "diffrax_bosh3": 4,
+    "diffrax_tsit5": 7,
+    "diffrax_dopri5": 7,
+    "diffrax_dopri8": 14,
 }
 H0 = np.array([[0.3, 1.0], [-0.7, 0.2]])
 

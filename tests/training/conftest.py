@@ -1,10 +1,9 @@
-from user_settings import settings_of_a_user as settings_of_a_user
-
 import dataclasses
 
 import jax
 import numpy as np
 import pytest
+from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.experiment.build import build
 from odenet.experiment.config import parse_config

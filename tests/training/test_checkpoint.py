@@ -23,8 +23,9 @@ def written(tmp_path):
 
 
 def flip_a_byte(folder):
-    path = max((p for p in (folder / "arrays").rglob("*") if p.is_file()),
-               key=lambda p: p.stat().st_size)
+    path = max(
+        (p for p in (folder / "arrays").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
@@ -58,7 +59,7 @@ def test_missing_file_counts_as_damage(written, tmp_path):
 def test_no_whole_checkpoint_left_is_an_error_that_names_them(written, tmp_path):
     for step in (20, 30):
         flip_a_byte(tmp_path / "last" / f"{step:08d}")
-    with pytest.raises(CheckpointError, match="00000030 is damaged.*00000020 is damaged"):
+    with pytest.raises(CheckpointError, match=r"00000030 is damaged.*00000020 is damaged"):
         written.restore("last", state_at(0))
 
 
@@ -92,8 +93,8 @@ def test_failed_write_is_raised_and_leaves_the_others(written, tmp_path):
     (tmp_path / "last").chmod(0o755)
     blocked = tmp_path / "last" / ".partial-00000040"
     blocked.write_text("a file where the directory should go")
+    written.save("last", 40, state_at(40), {})
     with pytest.raises(OSError):
-        written.save("last", 40, state_at(40), {})
         written.wait()
     blocked.unlink()
     assert written.restore("last", state_at(0)).step == 30

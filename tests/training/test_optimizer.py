@@ -61,7 +61,9 @@ def test_adamw_decays_apart_from_the_gradient():
 
 def test_learning_rate_factor_scales_the_group_and_zero_freezes_it():
     config = SGDConfig(
-        learning_rate=0.1, momentum=0.0, step_sizes={"learning_rate_factor": 0.0},
+        learning_rate=0.1,
+        momentum=0.0,
+        step_sizes={"learning_rate_factor": 0.0},
         biases={"learning_rate_factor": 0.5},
     )
     params = updates_of(config, PARAMS, ones_like(PARAMS), steps=1)
@@ -74,8 +76,10 @@ def test_gradient_clip_scales_to_the_global_norm():
     config = SGDConfig(learning_rate=1.0, momentum=0.0, gradient_clip=0.3)
     params = updates_of(config, PARAMS, ones_like(PARAMS), steps=1)
     moved = np.concatenate(
-        [np.ravel(a - b) for a, b in zip(jax.tree.leaves(PARAMS), jax.tree.leaves(params),
-                                         strict=True)]
+        [
+            np.ravel(a - b)
+            for a, b in zip(jax.tree.leaves(PARAMS), jax.tree.leaves(params), strict=True)
+        ]
     )
     np.testing.assert_allclose(np.linalg.norm(moved), 0.3, rtol=1e-5)
 
@@ -100,8 +104,9 @@ def test_schedule_at_a_step_is_the_published_factor(schedule, step, factor):
 def test_warmup_rises_linearly_and_then_the_schedule_starts():
     config = SGDConfig(learning_rate=1.0, warmup_steps=10, schedule={"kind": "cosine"})
     rate = config.learning_rate_at(110)
-    np.testing.assert_allclose([float(rate(jnp.int32(k))) for k in (0, 5, 10, 60, 110)],
-                               [0, 0.5, 1, 0.5, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        [float(rate(jnp.int32(k))) for k in (0, 5, 10, 60, 110)], [0, 0.5, 1, 0.5, 0], atol=1e-6
+    )
 
 
 def test_warmup_as_long_as_the_training_is_refused():

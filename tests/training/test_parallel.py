@@ -45,7 +45,8 @@ def test_many_devices_equal_one_to_roundoff(
     np.testing.assert_array_equal(found.metrics["nfe"], on_one_device.metrics["nfe"])
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-        found.params, on_one_device.params,
+        found.params,
+        on_one_device.params,
     )
 
 

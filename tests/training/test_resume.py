@@ -30,8 +30,7 @@ class SignalAt(Callback):
 
 def without_clock(records):
     return [
-        {name: value for name, value in record.items()
-         if not name.endswith(("_seconds", "_bytes"))}
+        {name: value for name, value in record.items() if not name.endswith(("_seconds", "_bytes"))}
         for record in records
     ]
 
@@ -110,7 +109,9 @@ def test_non_finite_loss_stops_with_the_step_and_the_last_finite_metrics(configu
         model__block__field={"kind": "mlp", "activation": "relu"},
         training__optimizer__learning_rate=1e20,
     )
-    with pytest.raises(NonFiniteLoss, match=r"not finite at step \d+; last finite metrics: .*loss="):
+    with pytest.raises(
+        NonFiniteLoss, match=r"not finite at step \d+; last finite metrics: .*loss="
+    ):
         run(config, tmp_path / "run")
     for record in read_metrics(tmp_path / "run" / "metrics.jsonl"):
         assert np.isfinite(record["loss"])
@@ -121,7 +122,7 @@ def test_non_finite_loss_stops_with_the_step_and_the_last_finite_metrics(configu
 
 def test_solver_that_does_not_arrive_stops_the_run_or_warns(configure, tmp_path):
     changes = {"model__block__integrator": {"kind": "diffrax", "max_steps": 1}}
-    with pytest.raises(SolverFailure, match="at step 1: it needed more than integrator.max_steps"):
+    with pytest.raises(SolverFailure, match=r"at step 1: it needed more than integrator.max_steps"):
         run(configure(**changes), tmp_path / "stop")
     with pytest.warns(SolverWarning, match="did not reach the end"):
         trained = run(configure(**changes, training__on_solver_failure="warn"), tmp_path / "warn")

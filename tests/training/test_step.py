@@ -38,7 +38,8 @@ def test_one_step_equals_gradient_descent_by_hand(configure):
     np.testing.assert_allclose(metrics["loss"][0], value, rtol=1e-6)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7),
-        jax.device_get(state.params), jax.device_get(expected),
+        jax.device_get(state.params),
+        jax.device_get(expected),
     )
 
 
@@ -46,8 +47,9 @@ def test_steps_per_dispatch_do_not_change_the_numbers(configure, take_steps):
     one = take_steps(configure(training__steps_per_dispatch=1), dispatches=6)
     six = take_steps(configure(training__steps_per_dispatch=2), dispatches=3)
     np.testing.assert_allclose(one.metrics["loss"], six.metrics["loss"], rtol=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
-                 one.params, six.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), one.params, six.params
+    )
 
 
 def test_streamed_and_resident_data_give_the_same_numbers(configure, take_steps):

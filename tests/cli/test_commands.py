@@ -1,0 +1,233 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from commands import QUICKSTART, ROOT, SMALL, answer, command, environment, odenet
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compare") / "out"
+    done = odenet(
+        "compare",
+        QUICKSTART,
+        *SMALL,
+        "--out",
+        path,
+        "compare.networks.feedforward={model.block: {kind: feedforward}}",
+    )
+    assert done.returncode == 0, done.stderr
+    return path, done
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "out"
+    return path, answer("run", QUICKSTART, *SMALL, "--out", path, "--json")
+
+
+def test_comparison_writes_everything_it_promises(compared):
+    path, done = compared
+    comparison = json.loads((path / "comparison.json").read_text())
+    section = comparison["rows"]
+    networks = ["euler", "euler_learned_tau", "continuous", "feedforward"]
+    assert [verdict["network"] for verdict in comparison["verdicts"]] == networks
+    # Three networks by as trained, seven ways and the reference; the control only as trained.
+    assert len(section) == 3 * 9 + 1
+    with (path / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in rows] == [row["loss"] for row in section]
+    assert {"accuracy", "loss", "parameters", "nfe", "step_seconds", "compile_seconds"} <= set(
+        rows[0]
+    )
+    for name in networks:
+        assert (path / "networks" / name / "metrics.jsonl").exists()
+        assert (path / "networks" / name / "checkpoints" / "last").is_dir()
+        assert name in done.stdout
+    assert (path / "report.html").stat().st_size > 100_000
+    assert (path / "figures" / "solver.png").exists()
+
+
+def test_euler_of_the_same_steps_is_the_network_as_trained(compared):
+    rows = json.loads((compared[0] / "comparison.json").read_text())["rows"]
+    found = {(r["trained_with"], r["evaluated_with"]): r for r in rows}
+    for network in ("euler", "euler_learned_tau"):
+        trained, again = found[network, "as trained"], found[network, "euler"]
+        assert trained["loss"] == again["loss"]
+        assert trained["nfe"] == again["nfe"] == 4
+    assert found["euler", "euler_half"]["nfe"] == 2
+    assert found["euler", "rk4"]["nfe"] == 16
+    assert found["euler", "tsit5_1e-5"]["solver_error"] < found["euler", "rk4"]["solver_error"]
+
+
+def test_unfinished_comparison_is_resumed_to_the_same_rows(compared, tmp_path):
+    import shutil
+
+    path = tmp_path / "copy"
+    shutil.copytree(compared[0], path)
+    before = json.loads((path / "comparison.json").read_text())["rows"]
+    (path / "comparison.json").unlink()
+    (path / "networks" / "euler" / "results.json").unlink()
+    shutil.rmtree(path / "networks" / "continuous")
+    after = answer("resume", path, "--json")["rows"]
+    for one, two in zip(before, after, strict=True):
+        assert one["loss"] == two["loss"]
+        assert one["accuracy"] == two["accuracy"]
+
+
+def test_eval_answers_in_json(ran):
+    path, trained = ran
+    found = answer("eval", path, "--json")
+    assert found["accuracy"] == trained["test"]["accuracy"]
+    assert found["loss"] == trained["test"]["loss"]
+    assert found["nfe"] == 4
+    assert found["step"] == 20
+
+
+def test_eval_swaps_the_solver_and_the_number_of_steps(ran):
+    path, _ = ran
+    continuous = answer("eval", path, "model.block.integrator.kind=diffrax", "--json")
+    assert continuous["nfe"] > 4
+    assert answer("eval", path, "--step-factor", "2", "--json")["nfe"] == 8
+    assert answer("eval", path, "--split", "validation", "--checkpoint", "best", "--json")["loss"]
+
+
+def test_same_command_twice_gives_the_same_lines(ran, tmp_path):
+    answer("run", QUICKSTART, *SMALL, "--out", tmp_path / "again", "--json")
+
+    def lines(path):
+        return [
+            {k: v for k, v in json.loads(line).items() if not k.endswith(("_seconds", "_bytes"))}
+            for line in (path / "metrics.jsonl").read_text().splitlines()
+        ]
+
+    assert lines(ran[0]) == lines(tmp_path / "again")
+
+
+def test_report_is_drawn_again(ran):
+    page = ran[0] / "report.html"
+    page.unlink()
+    assert answer("report", ran[0], "--json")["report"] == str(page)
+    assert page.exists()
+
+
+def test_default_directories_do_not_collide(tmp_path):
+    words = ("run", QUICKSTART, *SMALL, "training.num_steps=10", "--json")
+    first, second = (answer(*words, cwd=tmp_path)["directory"] for _ in range(2))
+    assert (first, second) == ("runs/quickstart", "runs/quickstart-2")
+
+
+def test_help_does_not_import_jax():
+    code = (
+        "import sys, odenet.cli.main; "
+        "print([name for name in ('jax', 'flax', 'matplotlib', 'pydantic', 'sklearn') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_every_command():
+    text = odenet("--help").stdout
+    for name in ("run", "resume", "eval", "compare", "report", "list", "schema", "data", "doctor"):
+        assert f" {name} " in text
+
+
+def test_doctor_list_schema_and_data_answer_in_json(tmp_path):
+    facts = answer("doctor", "--json", "--data-dir", tmp_path)
+    assert facts["versions"]["jax"]
+    assert set(facts["data"]) == {"mnist", "fashion_mnist", "cifar10"}
+    parts = answer("list", "integrator", "--json")["parts"]
+    assert set(parts) == {"integrator"}
+    assert answer("list", "--json")["experiments"]
+    assert "$defs" in json.loads(odenet("schema").stdout)
+    done = odenet("data", "check", "mnist", "--data-dir", tmp_path, "--json")
+    assert done.returncode == 1
+    assert {file["state"] for file in json.loads(done.stdout)["mnist"]} == {"missing"}
+
+
+ERRORS = {
+    "unknown key": (("run", QUICKSTART, "modle.kind=classifier"), "unknown key modle; nearest"),
+    "wrong type": (("run", QUICKSTART, "training.num_steps=x"), "valid integer"),
+    "missing file": (("run", "experiments/nothing.yaml"), "no experiment file"),
+    "ignored option": (("run", QUICKSTART, "model.block.integrator.rtol=1"), "has no rtol"),
+    "batch too large": (("run", QUICKSTART, "training.batch_size=9999"), "at most the 1257"),
+    "batch that does not divide": (
+        ("run", QUICKSTART, "training.parallel.devices=2"),
+        "but there are 1",
+    ),
+    "no data": (
+        ("run", QUICKSTART, "data={kind: mnist}", "--data-dir", "nowhere"),
+        "odenet data fetch mnist",
+    ),
+    "no run directory": (("eval", "runs/nothing"), "no run directory"),
+    "not a run directory": (("resume", "experiments"), "has no config.yaml"),
+    "nothing to compare": (("compare", QUICKSTART, "compare=null"), "no `compare` section"),
+    "unknown data set": (("data", "check", "minst"), "nearest: mnist"),
+    "unknown part": (("list", "integrater"), "nearest: integrator"),
+    "unknown command": (("rnu",), "No such command"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_bad_input_ends_with_2_and_a_few_lines_on_stderr(name, tmp_path):
+    words, message = ERRORS[name]
+    out = ("--out", tmp_path / "new") if words[0] in ("run", "compare") else ()
+    done = odenet(*words, *out)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 8
+    assert done.stdout == ""
+    assert not (tmp_path / "new").exists()
+
+
+def test_existing_directory_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "precious").write_text("data")
+    done = odenet("run", QUICKSTART, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "exists; name another with --out" in done.stderr
+    assert (tmp_path / "precious").read_text() == "data"
+
+
+def test_directory_in_use_is_refused(tmp_path):
+    path = tmp_path / "busy"
+    words = ("run", QUICKSTART, "training.num_steps=100000", "--out", path, "--quiet")
+    process = subprocess.Popen(command(*words), env=environment(), stderr=subprocess.PIPE)
+    try:
+        while process.poll() is None and not (path / "metrics.jsonl").exists():
+            time.sleep(0.05)
+        done = odenet("resume", path)
+        assert done.returncode == 2
+        assert f"in use by another process (pid {process.pid})" in done.stderr
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + 15
+    assert f"continue with: odenet resume {path}".encode() in errors
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device /dev/full")
+def test_full_disk_is_said_and_nothing_is_lost(tmp_path):
+    path = tmp_path / "out"
+    assert odenet("run", QUICKSTART, *SMALL, "--out", path, "--quiet").returncode == 0
+    (path / "results.json").unlink()
+    metrics = (path / "metrics.jsonl").read_bytes()
+    (path / "results.json.partial").symlink_to("/dev/full")
+    done = odenet("resume", path)
+    assert done.returncode == 2
+    assert "no space left" in done.stderr
+    assert (path / "metrics.jsonl").read_bytes() == metrics
+    (path / "results.json.partial").unlink()
+    assert odenet("resume", path).returncode == 0
+
+
+def test_tables_are_plain_where_there_is_no_terminal(compared):
+    done = compared[1]
+    assert "\x1b[" not in done.stdout
+    assert done.stderr == ""
+    assert str(ROOT) not in done.stdout

@@ -1,0 +1,188 @@
+"""What every vector field must do, and what each one computes, written out by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from numerics.precision import randomised
+from pydantic import TypeAdapter, ValidationError
+
+from odenet.errors import ConfigError
+from odenet.fields import ConvFieldConfig, FieldConfig, MLPFieldConfig, VectorField
+
+VECTOR, IMAGE = (3,), (5, 4, 4)
+CASES = {
+    "mlp": (MLPFieldConfig(), VECTOR),
+    "mlp_outside": (MLPFieldConfig(form="outside", hidden=(5,), activation="gelu"), VECTOR),
+    "mlp_between": (MLPFieldConfig(form="between", hidden=(5, 2)), VECTOR),
+    "conv": (ConvFieldConfig(), IMAGE),
+    "conv_plain": (ConvFieldConfig(norm="none", hidden=6, kernel_size=1), IMAGE),
+}
+MAPS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "identity": lambda x: x}
+
+
+def build(config, shape, takes_time=True):
+    return randomised(config.build(shape, takes_time, rngs=nnx.Rngs(0)), jax.random.key(7))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("takes_time", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_field_keeps_shape_and_dtype_and_obeys_transformations(name, takes_time, dtype, getkey):
+    config, shape = CASES[name]
+    graphdef, state = nnx.split(build(config, shape, takes_time))
+    field = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf.astype(dtype), state))
+    assert isinstance(field, VectorField)
+    t, h = jnp.asarray(0.6, dtype), jax.random.normal(getkey(), (3, *shape), dtype)
+    eager = field(t, h)
+    assert eager.shape == h.shape
+    assert eager.dtype == h.dtype
+    tolerance = 1e-4 if dtype == jnp.float32 else 1e-12
+    np.testing.assert_allclose(jax.jit(field)(t, h), eager, rtol=tolerance, atol=tolerance)
+    one_by_one = np.concatenate([field(t, h[k : k + 1]) for k in range(3)])
+    np.testing.assert_allclose(one_by_one, eager, rtol=tolerance, atol=tolerance)
+    batches = jnp.stack([h, 2 * h])
+    mapped = jax.vmap(field, in_axes=(None, 0))(t, batches)
+    np.testing.assert_allclose(mapped[0], eager, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(mapped[1], field(t, 2 * h), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_time_changes_a_field_only_if_it_takes_time(name, getkey):
+    config, shape = CASES[name]
+    h = jax.random.normal(getkey(), (2, *shape))
+    for takes_time in (False, True):
+        field = build(config, shape, takes_time)
+        now, later = field(jnp.asarray(0.0), h), field(jnp.asarray(1.0), h)
+        assert (float(jnp.max(jnp.abs(now - later))) > 1e-3) == takes_time
+
+
+@pytest.mark.parametrize("form", ["inside", "outside", "between"])
+@pytest.mark.parametrize("hidden", [(), (5,), (4, 6)])
+@pytest.mark.parametrize("name", MAPS)
+def test_mlp_forms_equal_their_formulas(form, hidden, name, getkey):
+    config = MLPFieldConfig(form=form, hidden=hidden, activation=name)
+    field, sigma = build(config, VECTOR, takes_time=False), MAPS[name]
+    h = jax.random.normal(getkey(), (2, 3))
+    expected = np.asarray(h)
+    for index, affine in enumerate(field.affine):
+        W, b = np.asarray(affine.kernel[...]), np.asarray(affine.bias[...])
+        if form == "inside":
+            expected = sigma(expected @ W + b)
+        elif form == "outside":
+            expected = sigma(expected) @ W + b
+        else:
+            expected = (sigma(expected) if index else expected) @ W + b
+    np.testing.assert_allclose(field(jnp.asarray(0.0), h), expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("form", ["inside", "outside", "between"])
+def test_mlp_time_input_is_a_concatenated_column(form, getkey):
+    t = 0.7
+    field = build(MLPFieldConfig(form=form, hidden=(4,)), VECTOR)
+    h = jax.random.normal(getkey(), (2, 3))
+    x = np.asarray(h)
+    for index, (affine, time) in enumerate(zip(field.affine, field.time, strict=True)):
+        if form == "outside" or (form == "between" and index):
+            x = np.tanh(x)
+        kernel = np.vstack([affine.kernel[...], np.asarray(time.kernel[...])[None]])
+        x = np.hstack([x, np.full((2, 1), t)]) @ kernel + np.asarray(affine.bias[...])
+        if form == "inside":
+            x = np.tanh(x)
+    np.testing.assert_allclose(field(jnp.asarray(t), h), x, rtol=1e-12, atol=1e-13)
+
+
+def convolve(x, kernel, bias):
+    """A convolution with zero padding that keeps the size, as loops over the window."""
+    size, (height, width) = kernel.shape[0], x.shape[1:3]
+    pad = size // 2
+    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    out = np.zeros((*x.shape[:3], kernel.shape[3])) + bias
+    for i in range(size):
+        for j in range(size):
+            out += padded[:, i : i + height, j : j + width] @ kernel[i, j]
+    return out
+
+
+def group_norm(x, groups, scale, bias):
+    parts = x.reshape(*x.shape[:3], groups, -1)
+    mean = parts.mean(axis=(1, 2, 4), keepdims=True)
+    variance = parts.var(axis=(1, 2, 4), keepdims=True)
+    return ((parts - mean) / np.sqrt(variance + 1e-6)).reshape(x.shape) * scale + bias
+
+
+@pytest.mark.parametrize("takes_time", [False, True])
+@pytest.mark.parametrize(
+    ("options", "groups"),
+    [
+        ({}, 4),
+        ({"num_groups": 2, "hidden": 6}, 2),
+        ({"hidden": 6}, 2),
+        ({"norm": "none", "num_convolutions": 3}, 0),
+        ({"norm": "none", "num_convolutions": 1, "kernel_size": 5}, 0),
+    ],
+)
+def test_conv_field_equals_loops_with_a_concatenated_time_channel(
+    options, groups, takes_time, getkey
+):
+    t = 0.7
+    field = build(ConvFieldConfig(**options), IMAGE, takes_time)
+    h = jax.random.normal(getkey(), (2, *IMAGE))
+    x = np.asarray(h)
+    assert len(field.norms) == (len(field.convolutions) if groups else 0)
+    for index, convolution in enumerate(field.convolutions):
+        if groups:
+            norm = field.norms[index]
+            scale, bias = np.asarray(norm.scale[...]), np.asarray(norm.bias[...])
+            x = group_norm(x, groups, scale, bias)
+        x = np.maximum(x, 0)
+        kernel = np.asarray(convolution.kernel[...])
+        if takes_time:
+            kernel = np.concatenate([kernel, field.time[index].kernel[...]], axis=2)
+            x = np.concatenate([x, np.full((*x.shape[:3], 1), t)], axis=3)
+        x = convolve(x, kernel, np.asarray(convolution.bias[...]))
+    np.testing.assert_allclose(field(jnp.asarray(t), h), x, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("width", "hidden", "expected"), [(64, None, 32), (48, None, 24), (7, None, 7), (16, 24, 8)]
+)
+def test_number_of_groups_is_the_largest_common_divisor_up_to_32(width, hidden, expected):
+    field = nnx.eval_shape(
+        lambda: ConvFieldConfig(hidden=hidden).build((2, 2, width), False, rngs=nnx.Rngs(0))
+    )
+    assert [norm.num_groups for norm in field.norms] == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "message"),
+    [
+        (MLPFieldConfig(), IMAGE, r"kind=mlp acts on vectors.*shape \(5, 4, 4\); use field kind"),
+        (ConvFieldConfig(), VECTOR, r"kind=conv acts on images.*shape \(3,\); use field kind=mlp"),
+        (ConvFieldConfig(kernel_size=2), IMAGE, "must be odd.*got 2"),
+        (ConvFieldConfig(num_groups=3), IMAGE, "divide the channels 4; got 3"),
+        (ConvFieldConfig(num_groups=4, hidden=6), IMAGE, "divide the channels 6; got 4"),
+        (ConvFieldConfig(norm="none", num_groups=2), IMAGE, "would ignore num_groups"),
+        (ConvFieldConfig(num_convolutions=1, hidden=3), IMAGE, "would ignore hidden"),
+    ],
+)
+def test_states_and_options_that_do_not_fit_are_refused(config, shape, message):
+    with pytest.raises(ConfigError, match=message):
+        config.build(shape, False, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"kind": "mlp", "kernel_size": 3},
+        {"kind": "conv", "form": "inside"},
+        {"kind": "mlp", "form": "beside"},
+        {"kind": "mlp", "activation": "step"},
+        {"kind": "mlp", "hidden": [0]},
+        {"kind": "attention"},
+    ],
+)
+def test_field_options_that_do_not_exist_are_refused(mapping):
+    with pytest.raises(ValidationError):
+        TypeAdapter(FieldConfig).validate_python(mapping)

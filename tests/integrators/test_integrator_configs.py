@@ -1,0 +1,114 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators import IntegratorConfig, SolverStats
+from odenet.integrators.explicit import TABLEAUS
+from odenet.integrators.shared_control import batch_axis, batch_rms
+
+CONFIG = TypeAdapter(IntegratorConfig)
+
+
+@pytest.mark.parametrize("name", TABLEAUS)
+def test_tableau_is_explicit_and_consistent(name):
+    tableau = TABLEAUS[name]
+    assert [len(row) for row in tableau.a] == list(range(tableau.num_stages))
+    assert tableau.c == tuple(sum(row) for row in tableau.a)
+    assert sum(tableau.b) == pytest.approx(1, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"kind": "euler", "rtol": 1e-3}, "rtol"),
+        ({"kind": "euler", "remat": "layer"}, "remat"),
+        ({"kind": "verlet"}, "verlet"),
+        ({"kind": "diffrax", "solver": "euler"}, "has no error estimate"),
+        (
+            {"kind": "diffrax", "controller": {"kind": "constant"}, "max_steps": 8},
+            "would ignore max_steps",
+        ),
+        ({"kind": "diffrax", "controller": {"kind": "constant", "rtol": 1e-3}}, "rtol"),
+        ({"kind": "diffrax", "controller": {"rtol": 0.0}}, "greater than 0"),
+        ({"kind": "diffrax", "adjoint": {"kind": "direct", "checkpoints": 4}}, "checkpoints"),
+        ({"kind": "diffrax", "remat": "step"}, "remat"),
+        ({"kind": "tableau", "a": [[], [0.5]], "b": [0.5, 0.4]}, "must sum to 1"),
+        ({"kind": "tableau", "a": [[0.5], [0.5]], "b": [0.5, 0.5]}, "has rows of 0, 1"),
+        ({"kind": "tableau", "a": [[]], "b": [0.5, 0.5]}, "has rows of 0, 1"),
+        ({"kind": "tableau", "a": [[]]}, "b"),
+    ],
+)
+def test_options_that_would_be_ignored_or_break_a_rule_are_refused(mapping, message):
+    with pytest.raises(ValidationError, match=message):
+        CONFIG.validate_python(mapping)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"kind": "rk4", "remat": "step"},
+        {"kind": "tableau", "a": [[], [1.0]], "b": [0.25, 0.75]},
+        {"kind": "diffrax"},
+        {"kind": "diffrax", "solver": "dopri8", "max_steps": 32, "adjoint": {"kind": "backsolve"}},
+        {"kind": "diffrax", "solver": "euler", "controller": {"kind": "constant"}},
+        {"kind": "diffrax", "controller": {"kind": "pid", "rtol": 1e-5, "pcoeff": 0.3}},
+    ],
+)
+def test_integrators_are_hashable_and_equal_by_value(mapping):
+    first, again = (CONFIG.validate_python(mapping).build() for _ in range(2))
+    assert hash(first) == hash(again)
+    assert first == again
+    assert first != CONFIG.validate_python({"kind": "midpoint"}).build()
+
+
+def test_statistics_add_up_and_one_failure_is_kept():
+    stats = SolverStats.of(7, 3, 1) + SolverStats.of(5, 2, 2, success=False)
+    numbers = (stats.nfe, stats.accepted, stats.rejected, stats.success)
+    assert [int(number) for number in numbers] == [12, 5, 3, 0]
+    stacked = SolverStats.of(np.array([1, 2, 3]), np.array([1, 1, 1]), np.zeros(3), [True] * 3)
+    total = stacked.total()
+    assert [int(total.nfe), int(total.accepted), int(total.rejected)] == [6, 3, 0]
+    assert bool(total.success)
+    assert total.nfe.dtype == jnp.int32
+
+
+@pytest.mark.parametrize("kind", ["euler", "rk4"])
+def test_path_holds_every_state_and_is_left_out_unless_asked_for(kind):
+    integrator = CONFIG.validate_python({"kind": kind}).build()
+    fields = LayerFields.from_function(lambda t, h: jnp.ones_like(h))
+    taus, h0 = jnp.asarray([1.0, 0.5, -0.25]), jnp.zeros((2, 1))
+    with_path = integrator.integrate(fields, DepthGrid(taus), h0, save_path=True)
+    np.testing.assert_allclose(with_path.path[:, 1, 0], [0.0, 1.0, 1.5, 1.25])
+    assert integrator.integrate(fields, DepthGrid(taus), h0).path is None
+
+
+def test_state_keeps_single_precision():
+    integrator = CONFIG.validate_python({"kind": "rk4"}).build()
+    fields = LayerFields.from_function(lambda t, h: t * h)
+    h1 = integrator.integrate(fields, DepthGrid(jnp.ones(2)), jnp.ones((1, 2), jnp.float32)).h1
+    assert h1.dtype == jnp.float32
+
+
+def test_batch_rms_is_the_root_mean_square_and_has_a_derivative_at_zero():
+    error = np.array([[3.0, 4.0], [0.0, 5.0]])
+    assert float(batch_rms(jnp.asarray(error))) == pytest.approx(np.sqrt(50 / 4), rel=1e-15)
+    np.testing.assert_array_equal(jax.grad(batch_rms)(jnp.zeros((2, 2))), np.zeros((2, 2)))
+
+
+def test_batch_rms_covers_all_shards_of_a_mapped_axis():
+    error = np.arange(8.0).reshape(4, 2)
+
+    def shard(part):
+        with batch_axis("devices"):
+            return batch_rms(part)
+
+    whole = np.sqrt(np.mean(error**2))
+    np.testing.assert_allclose(
+        jax.vmap(shard, axis_name="devices")(jnp.asarray(error)), np.full(4, whole), rtol=1e-14
+    )
+    alone = jax.vmap(batch_rms)(jnp.asarray(error))
+    np.testing.assert_allclose(alone, np.sqrt(np.mean(error**2, axis=1)), rtol=1e-14)

@@ -1,0 +1,93 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from numerics.precision import in_float64
+
+from odenet.integrators import SolverStats
+from odenet.models import RegressorConfig, init_network
+from odenet.objectives import MeanSquaredErrorConfig, Objective, solver_metrics
+
+X = np.random.default_rng(0).normal(size=(5, 2))
+Y = np.random.default_rng(1).normal(size=(5, 1))
+PENALTY = {"horizon": 0.5, "l1": 0.25}
+
+
+def network(penalty):
+    block = {
+        "num_steps": 3,
+        "step_sizes": {"kind": "learned", "horizon": 1.5, "penalty": penalty},
+    }
+    config = RegressorConfig.model_validate({"stages": [{"width": 4}], "block": block})
+    return in_float64(init_network(config, (2,), 1, jax.random.key(0)))
+
+
+def evaluate(model, inputs, targets, weights):
+    objective = Objective(MeanSquaredErrorConfig().build())
+    return objective(model, jnp.asarray(inputs), jnp.asarray(targets), jnp.asarray(weights))
+
+
+def test_objective_is_the_mean_loss_and_the_metrics_say_what_it_cost():
+    model = network({})
+    value, metrics = evaluate(model, X, Y, np.ones(5))
+    outputs = np.asarray(model(jnp.asarray(X)).outputs)
+    assert float(value) == pytest.approx(np.mean((outputs - Y) ** 2), rel=1e-12)
+    assert float(metrics["loss"]) == float(metrics["objective"]) == float(value)
+    assert float(metrics["penalty"]) == 0.0
+    assert [float(metrics[k]) for k in ("nfe", "accepted_steps", "rejected_steps")] == [3, 3, 0]
+    assert float(metrics["solver_ok"]) == 1.0
+
+
+def test_examples_of_weight_zero_change_nothing():
+    model = network(PENALTY)
+    padded = np.vstack([X, np.full((3, 2), 1e6)]), np.vstack([Y, np.full((3, 1), -1e6)])
+    weights = np.r_[np.ones(5), np.zeros(3)]
+    value, metrics = evaluate(model, *padded, weights)
+    expected, expected_metrics = evaluate(model, X, Y, np.ones(5))
+    assert float(value) == pytest.approx(float(expected), rel=1e-12)
+    assert float(metrics["loss"]) == pytest.approx(float(expected_metrics["loss"]), rel=1e-12)
+
+
+def test_weights_weigh_the_mean():
+    model, weights = network({}), np.array([1.0, 0.0, 2.0, 0.5, 0.0])
+    outputs = np.asarray(model(jnp.asarray(X)).outputs)
+    value, _ = evaluate(model, X, Y, weights)
+    losses = ((outputs - Y) ** 2)[:, 0]
+    assert float(value) == pytest.approx((weights * losses).sum() / weights.sum(), rel=1e-12)
+
+
+def test_penalty_on_the_step_sizes_enters_the_objective_and_its_gradient():
+    model = network(PENALTY)
+    raw = np.array([0.5, 1.0, -0.75])
+    model.blocks[0].step_sizes.raw[...] = jnp.asarray(raw)
+    value, metrics = evaluate(model, X, Y, np.ones(5))
+    penalty = 0.5 * (raw.sum() - 1.5) ** 2 + 0.25 * np.abs(raw).sum()
+    assert float(metrics["penalty"]) == pytest.approx(penalty, rel=1e-12)
+    assert float(value) == pytest.approx(float(metrics["loss"]) + penalty, rel=1e-12)
+
+    graphdef, params = nnx.split(model)
+
+    def part(params, name):
+        metrics = evaluate(nnx.merge(graphdef, params), X, Y, np.ones(5))[1]
+        return metrics[name]
+
+    gradients = {
+        name: jax.grad(part)(params, name)["blocks"][0]["step_sizes"]["raw"][...]
+        for name in ("objective", "loss")
+    }
+    expected = 2 * 0.5 * (raw.sum() - 1.5) + 0.25 * np.sign(raw)
+    np.testing.assert_allclose(gradients["objective"] - gradients["loss"], expected, rtol=1e-9)
+
+
+def test_solver_metrics_name_every_statistic():
+    metrics = solver_metrics(SolverStats.of(12, 5, 3, success=False))
+    assert {name: float(value) for name, value in metrics.items()} == {
+        "nfe": 12.0,
+        "accepted_steps": 5.0,
+        "rejected_steps": 3.0,
+        "solver_ok": 0.0,
+    }
+    assert len(metrics) == len(dataclasses.fields(SolverStats))
