@@ -61,7 +61,7 @@ class Comparison:
 
 def compare(
     config: ExperimentConfig,
-    directory: Path,
+    directory: Path | str,
     data_dir: Path | None = None,
     console: Console | None = None,
 ) -> Comparison:
@@ -77,6 +77,7 @@ def compare(
         OdenetError: as its children say.
     """
     networks_of(config)
+    directory = Path(directory)
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         write_config(config, place.file(CONFIG))
         return _compare(config, place, data_dir, console)

@@ -70,7 +70,7 @@ class ExperimentConfig(PartConfig):
         return MeanSquaredErrorConfig()
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Read an experiment file and set `dotted.key=value` overrides.
 
     Args:
@@ -81,6 +81,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
         ConfigError: if the file is missing or does not parse, a key is unknown, a value is of the
             wrong type or out of range, or an option would be ignored by the part it is given to.
     """
+    path = Path(path)
     return parse_config(read_yaml(path), [parse_override(text) for text in overrides], str(path))
 
 

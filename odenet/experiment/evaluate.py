@@ -13,7 +13,7 @@ from odenet.training.checkpoint import Which
 
 
 def evaluate(
-    directory: Path,
+    directory: Path | str,
     overrides: Sequence[str] = (),
     split: str = "test",
     which: Which = "last",

@@ -53,6 +53,11 @@ class Trained:
     results: dict[str, Any]
     directory: Path
 
+    @property
+    def network(self) -> Network:
+        """The trained network: `network(x) -> Prediction`, for normalised inputs."""
+        return self.experiment.network(self.state.params, self.state.statistics)
+
 
 def versions() -> dict[str, str]:
     """Versions of the package and of what it computes with."""
@@ -64,7 +69,7 @@ def versions() -> dict[str, str]:
 
 def run(
     config: ExperimentConfig,
-    directory: Path,
+    directory: Path | str,
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
@@ -81,7 +86,7 @@ def run(
     Raises:
         OdenetError: as its children say.
     """
-    experiment = build(config, data_dir)
+    experiment, directory = build(config, data_dir), Path(directory)
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         write_config(config, place.file(CONFIG))
         place.write_json(RUN, _provenance(experiment, data_dir))
@@ -89,7 +94,7 @@ def run(
 
 
 def resume(
-    directory: Path,
+    directory: Path | str,
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
@@ -105,6 +110,7 @@ def resume(
     Raises:
         OdenetError: as its children say.
     """
+    directory = Path(directory)
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         experiment = build(read_experiment(place.file(CONFIG)), data_dir)
         checkpointer = Checkpointer(place.file("checkpoints"))
@@ -114,7 +120,7 @@ def resume(
 
 
 def load(
-    directory: Path,
+    directory: Path | str,
     overrides: Sequence[tuple[str, Any]] = (),
     which: Which = "last",
     data_dir: Path | None = None,
@@ -130,6 +136,7 @@ def load(
     Raises:
         OdenetError: as its children say.
     """
+    directory = Path(directory)
     require(directory, CONFIG)
     experiment = build(read_experiment(directory / CONFIG, overrides), data_dir)
     checkpointer = Checkpointer(directory / "checkpoints")

@@ -1,0 +1,87 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from odenet.experiment.config import parse_config, read_yaml
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(language):
+    found = []
+    for path in DOCUMENTS:
+        for number, match in enumerate(
+            re.finditer(rf"^```{language}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+        ):
+            found.append(pytest.param(match[1], id=f"{path.stem}-{language}-{number}"))
+    return found
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_block_runs(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_yaml_block_is_an_experiment_or_fits_the_quickstart(text):
+    values = yaml.safe_load(text)
+    if "data" not in values:
+        base = read_yaml(ROOT / "experiments" / "quickstart.yaml")
+        values = OmegaConf.to_container(OmegaConf.merge(base, OmegaConf.create(text)))
+    assert parse_config(values).model.kind == "classifier"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", blocks("sh"))
+def test_commands_of_a_block_run(code, tmp_path):
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    # Set-up, checks and the two first commands are what .ci/run runs.
+    setup = re.compile(r"^(pip|pre-commit|ruff|pytest)\b.*\n", re.MULTILINE)
+    script = setup.sub("", code)
+    if not script:
+        return
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_files_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_every_block_has_a_language_that_is_tested():
+    for path in DOCUMENTS:
+        languages = re.findall(r"^```(\w*)\n.*?^```", path.read_text(), re.DOTALL | re.MULTILINE)
+        assert set(languages) <= {"python", "yaml", "sh"}, path
+
+
+def test_the_two_commands_stand_at_the_top_of_the_readme():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert lines[2:4] == ["```sh", lines[3]]
+    assert lines[3].startswith("pip install -e . && odenet compare experiments/quickstart.yaml")
+    assert lines[4].startswith("pip install -e '.[test]' && pytest")
+
+
+def test_public_names_are_all_there():
+    code = "import odenet; [getattr(odenet, name) for name in odenet.__all__]; print('ok')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "ok", done.stderr
