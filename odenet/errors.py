@@ -1,13 +1,18 @@
 """What can go wrong for a user: each error says the rule, what was given, and what to do."""
 
+from pathlib import Path
+
 
 class OdenetError(Exception):
     """Base of every error that a user can cause or must hear of.
 
-    `exit_code` is what the command line ends with: 2 for bad input, 1 for a run that broke.
+    Attributes:
+        exit_code: What the command line ends with: 2 for bad input, 1 for a run that broke.
+        resume_from: The run directory that can be continued, if there is one.
     """
 
     exit_code = 2
+    resume_from: Path | None = None
 
 
 class ConfigError(OdenetError, ValueError):

@@ -18,8 +18,13 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     folder = find_data_dir(data_dir)
     data = {}
     for name in PUBLISHED:
-        states = {status.state for status in check(name, data_dir)}
-        data[name] = "ok" if states == {"ok"} else ", ".join(sorted(states - {"ok"}))
+        states = [status.state for status in check(name, data_dir)]
+        counts = [
+            f"{states.count(state)} {state}"
+            for state in ("ok", "missing", "damaged")
+            if state in states
+        ]
+        data[name] = ", ".join(counts)
     facts = {
         "versions": versions(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],

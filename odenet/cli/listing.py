@@ -42,7 +42,9 @@ def command(
             table.add_row(path, description)
         console.print(table)
     for name, kinds in shown.items():
-        table = Table("kind", "option", "values", "default", title=name, title_justify="left")
+        table = Table(title=name, title_justify="left")
+        for heading in ("kind", "option", "values", "default"):
+            table.add_column(heading, overflow="fold")
         for kind, options in kinds.items():
             rows = options or [{"name": "", "values": "", "default": ""}]
             for index, option in enumerate(rows):

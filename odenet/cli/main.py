@@ -36,6 +36,8 @@ def main() -> None:
         app()
     except OdenetError as error:
         stderr(f"error: {error}")
+        if error.resume_from is not None:
+            stderr(f"continue with: odenet resume {error.resume_from}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr("interrupted")

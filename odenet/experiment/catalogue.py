@@ -48,7 +48,7 @@ def _collect(model: type[BaseModel], parts: dict[str, dict[str, Options]]) -> No
             if kind is None:
                 _collect(choice, parts)
                 continue
-            names = "|".join(get_args(kind.annotation))
+            names = " | ".join(get_args(kind.annotation))
             if names not in parts.setdefault(name, {}):
                 parts[name][names] = [
                     _option(key, info) for key, info in choice.model_fields.items() if key != "kind"
@@ -78,7 +78,7 @@ def _values(annotation: Any) -> str:
     """An annotation as a user would say it."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return "|".join(map(str, inner))
+        return " | ".join(map(str, inner))
     if origin is Annotated:
         return _values(inner[0])
     if origin in (Union, UnionType):
@@ -92,6 +92,6 @@ def _values(annotation: Any) -> str:
         return "mapping"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "part"
-    return {int: "whole number", float: "number", str: "text", bool: "true|false"}.get(
+    return {int: "whole number", float: "number", str: "text", bool: "true | false"}.get(
         annotation, str(annotation)
     )

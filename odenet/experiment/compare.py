@@ -19,7 +19,7 @@ from odenet.analysis.compare import (
     judge,
     make_row,
 )
-from odenet.errors import ConfigError
+from odenet.errors import ConfigError, OdenetError
 from odenet.experiment.config import (
     CompareConfig,
     ExperimentConfig,
@@ -150,7 +150,12 @@ def _compare(
     networks: dict[str, dict[str, Any]] = {}
     for name, network in networks_of(config).items():
         directory = place.file("networks") / name
-        experiment, state = _trained(network, directory, data_dir, console)
+        try:
+            experiment, state = _trained(network, directory, data_dir, console)
+        except OdenetError as error:
+            # The comparison goes on as a whole, not only the network that it had come to.
+            error.resume_from = error.resume_from and place.path
+            raise
         ways = {TRAINED: Discretisation()}
         ways |= {key: way.build() for key, way in section.evaluate.items()}
         found = _evaluate(name, experiment, state, ways)

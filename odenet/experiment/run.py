@@ -209,7 +209,7 @@ def _fit(
             state = fit.run(state)
         except (RunFailure, Interrupted) as error:
             place.write_json(STATUS, {"state": "stopped", "reason": str(error)})
-            error.args = (f"{error}\ncontinue with: odenet resume {place.path}",)
+            error.resume_from = place.path
             raise
         finally:
             checkpointer.close()

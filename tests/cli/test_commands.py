@@ -231,3 +231,14 @@ def test_tables_are_plain_where_there_is_no_terminal(compared):
     assert "\x1b[" not in done.stdout
     assert done.stderr == ""
     assert str(ROOT) not in done.stdout
+
+
+def test_interrupted_comparison_says_how_to_go_on_as_a_whole(tmp_path):
+    path = tmp_path / "out"
+    words = ("compare", QUICKSTART, "training.num_steps=100000", "--out", path, "--quiet")
+    process = subprocess.Popen(command(*words), env=environment(), stderr=subprocess.PIPE)
+    while process.poll() is None and not (path / "networks/euler/metrics.jsonl").exists():
+        time.sleep(0.05)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert errors.decode().splitlines()[-1] == f"continue with: odenet resume {path}"

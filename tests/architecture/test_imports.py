@@ -1,0 +1,136 @@
+"""Imports run one way, and a library that one room needs is imported in that room alone."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "odenet"
+FILES = sorted(PACKAGE.rglob("*.py"))
+ORDER = [
+    {"arrays", "errors", "part"},
+    {"ops"},
+    {"depth"},
+    {"fields"},
+    {"integrators"},
+    {"models"},
+    {"objectives"},
+    {"training"},
+    {"analysis"},
+    {"experiment"},
+    {"reports"},
+    {"cli"},
+]
+RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
+FLOOR = ORDER[0]
+ONE_FILE = {"diffrax", "orbax", "grain", "omegaconf"}
+ONE_ROOM = {"typer": "cli", "matplotlib": "reports"}
+CATCH_ALLS = {"utils.py", "helpers.py", "common.py", "misc.py"}
+
+
+def room_of(path):
+    """The room that a file stands in: its folder, or its name beside the folders."""
+    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    return "cli" if room == "__main__" else room
+
+
+def modules_of(tree, path):
+    """Full names of the modules that a file imports, wherever in it the import stands."""
+    package = ("odenet", *path.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
+            module = ".".join(filter(None, (base, node.module)))
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+IMPORTS = {path: set(modules_of(ast.parse(path.read_text()), path)) for path in FILES}
+
+
+def rooms_imported(path):
+    names = {name.split(".")[1] for name in IMPORTS[path] if name.startswith("odenet.")}
+    return {name for name in names if name in RANK or name == "data"}
+
+
+def runs_back(room, imported):
+    """Whether the arrow from `room` to the room that it imports runs against the order."""
+    if imported == room or imported in FLOOR:
+        return False
+    if room == "data":
+        return True
+    if imported == "data":
+        return RANK[room] < RANK["training"]
+    return RANK[imported] >= RANK[room]
+
+
+def test_every_room_has_its_place():
+    rooms = {room_of(path) for path in FILES} - {"__init__"}
+    assert rooms <= set(RANK) | {"data"}
+    assert {"depth", "fields", "integrators", "models", "training", "data"} <= rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_import_runs_back(path):
+    room = room_of(path)
+    if room == "__init__":  # the public names, lazily from every room
+        return
+    back = {imported for imported in rooms_imported(path) if runs_back(room, imported)}
+    assert not back, f"{room} must not import {sorted(back)}"
+
+
+@pytest.mark.parametrize(
+    ("room", "imported", "back"),
+    [
+        ("depth", "integrators", True),
+        ("integrators", "depth", False),
+        ("models", "data", True),
+        ("training", "data", False),
+        ("data", "training", True),
+        ("data", "errors", False),
+        ("errors", "depth", True),
+        ("experiment", "reports", True),
+        ("cli", "experiment", False),
+    ],
+)
+def test_rule_tells_the_directions_apart(room, imported, back):
+    assert runs_back(room, imported) == back
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import odenet.cli.main",
+        "from odenet.cli import main",
+        "def f():\n    from odenet import cli",
+        "from ..cli import main",
+    ],
+)
+def test_every_form_of_import_is_seen(statement):
+    seen = set(modules_of(ast.parse(statement), PACKAGE / "depth" / "grid.py"))
+    assert any(name.startswith("odenet.cli") for name in seen)
+
+
+def importers(library):
+    return [path for path in FILES if any(name.split(".")[0] == library for name in IMPORTS[path])]
+
+
+@pytest.mark.parametrize("library", sorted(ONE_FILE))
+def test_library_is_imported_in_one_file(library):
+    assert len(importers(library)) == 1, importers(library)
+
+
+@pytest.mark.parametrize(("library", "room"), ONE_ROOM.items())
+def test_library_is_imported_in_one_room(library, room):
+    assert {room_of(path) for path in importers(library)} == {room}
+
+
+def test_no_catch_all_files():
+    assert not [path for path in FILES if path.name in CATCH_ALLS]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_file_fits_in_the_head(path):
+    assert len(path.read_text().splitlines()) <= 300

@@ -1,0 +1,157 @@
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from numerics.methods import adaptive_diffrax, fixed_diffrax
+from numerics.precision import in_float64, randomised
+
+from odenet.errors import ConfigError
+from odenet.integrators import ExplicitConfig
+from odenet.models import (
+    DepthBlockConfig,
+    Discretisation,
+    FeedForwardBlockConfig,
+    RegressorConfig,
+    init_network,
+)
+
+DEPTH, WIDTH = 4, 3
+H0 = np.random.default_rng(0).normal(size=(2, WIDTH))
+BLOCK = randomised(
+    DepthBlockConfig(num_steps=DEPTH, step_sizes={"horizon": 1.0}).build(
+        (WIDTH,), rngs=nnx.Rngs(0)
+    ),
+    jax.random.key(2),
+)
+
+
+def numbers(module):
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+
+
+def layers_of(block):
+    affine = block.weights.stacked.affine[0]
+    return list(zip(np.asarray(affine.kernel[...]), np.asarray(affine.bias[...]), strict=True))
+
+
+def euler_by_hand(layers, taus):
+    h = H0
+    for (W, b), tau in zip(layers, taus, strict=True):
+        h = h + tau * np.tanh(h @ W + b)
+    return h
+
+
+def run(block, *arguments):
+    return jax.jit(lambda h0: block(h0, *arguments))(jnp.asarray(H0))
+
+
+def test_block_is_euler_on_its_own_grid():
+    expected = euler_by_hand(layers_of(BLOCK), np.full(DEPTH, 0.25))
+    np.testing.assert_allclose(run(BLOCK).h1, expected, rtol=1e-12)
+
+
+def test_finer_discretisation_repeats_every_layer_with_smaller_steps():
+    layers = [layer for layer in layers_of(BLOCK) for _ in range(3)]
+    expected = euler_by_hand(layers, np.full(12, 1 / 12))
+    fine = run(BLOCK, Discretisation(step_factor=Fraction(3)))
+    np.testing.assert_allclose(fine.h1, expected, rtol=1e-12)
+    assert int(fine.stats.accepted) == 12
+
+
+def test_coarser_discretisation_takes_the_first_layer_of_every_pair():
+    expected = euler_by_hand(layers_of(BLOCK)[::2], np.full(2, 0.5))
+    coarse = run(BLOCK, Discretisation(step_factor=Fraction(1, 2)))
+    np.testing.assert_allclose(coarse.h1, expected, rtol=1e-12)
+
+
+def test_other_integrator_runs_the_same_parameters_and_leaves_them_alone():
+    before = jax.tree.map(np.array, nnx.state(BLOCK))
+    exact = run(BLOCK, Discretisation(adaptive_diffrax("dopri8", 1e-10).build())).h1
+    errors = []
+    for kind in ("euler", "midpoint", "rk4"):
+        other = run(BLOCK, Discretisation(ExplicitConfig(kind=kind).build(), Fraction(8))).h1
+        errors.append(float(jnp.max(jnp.abs(other - exact))))
+    assert errors[0] > 30 * errors[1] > 900 * errors[2] > 0
+    for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(nnx.state(BLOCK)), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert BLOCK.integrator == ExplicitConfig().build()
+
+
+@pytest.mark.parametrize("factor", [Fraction(1, 3), Fraction(3, 8)])
+def test_factor_that_gives_no_whole_number_of_steps_is_refused(factor):
+    with pytest.raises(ConfigError, match=f"step_factor {factor} of 4 steps is not a whole number"):
+        BLOCK(jnp.asarray(H0), Discretisation(step_factor=factor))
+
+
+def test_discretisation_is_refused_before_anything_is_built():
+    config = DepthBlockConfig(num_steps=12, weights={"kind": "per_layer", "num_layers": 6})
+    config.check_discretisation(Discretisation(step_factor=Fraction(2)))
+    config.check_discretisation(Discretisation(step_factor=Fraction(1, 4)))
+    with pytest.raises(ConfigError, match="4 steps do not fit 6 layers"):
+        config.check_discretisation(Discretisation(step_factor=Fraction(1, 3)))
+    with pytest.raises(ConfigError, match="nearest"):
+        config.check_discretisation(Discretisation(step_factor=Fraction(3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"kind": "shared"}, 1),
+        ({"kind": "shared_with_time"}, 1),
+        ({"kind": "per_layer"}, 6),
+        ({"kind": "per_layer", "num_layers": 2}, 2),
+    ],
+)
+def test_config_and_block_agree_on_the_number_of_layers(weights, expected):
+    config = DepthBlockConfig(num_steps=6, weights=weights)
+    assert config.num_layers == expected
+    block = nnx.eval_shape(lambda: config.build((2,), rngs=nnx.Rngs(0)))
+    assert block.weights.num_layers == expected
+
+
+def test_feedforward_block_is_the_composition_of_its_layers():
+    block = randomised(
+        FeedForwardBlockConfig(num_layers=DEPTH).build((WIDTH,), rngs=nnx.Rngs(0)),
+        jax.random.key(5),
+    )
+    states = [H0]
+    for W, b in layers_of(block):
+        states.append(np.tanh(states[-1] @ W + b))
+    result = jax.jit(lambda h0: block(h0, save_path=True))(jnp.asarray(H0))
+    np.testing.assert_allclose(result.path, states, rtol=1e-12)
+    np.testing.assert_array_equal(result.h1, result.path[-1])
+    assert int(result.stats.nfe) == DEPTH
+    assert float(block.penalty()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("field", "shape"),
+    [({"kind": "mlp", "hidden": (5,)}, (WIDTH,)), ({"kind": "conv"}, (4, 4, 2))],
+)
+def test_feedforward_control_has_the_parameters_of_the_residual_block(field, shape):
+    plain = FeedForwardBlockConfig(field=field, num_layers=DEPTH).build(shape, rngs=nnx.Rngs(0))
+    residual = DepthBlockConfig(field=field, num_steps=DEPTH).build(shape, rngs=nnx.Rngs(0))
+    assert numbers(plain) == numbers(residual) > 0
+
+
+def test_only_the_residual_block_has_a_skip_connection():
+    """With weights of zero the field is zero: a skip connection is what is left."""
+    for config, expected in (
+        (DepthBlockConfig(num_steps=DEPTH), H0),
+        (FeedForwardBlockConfig(num_layers=DEPTH), np.zeros_like(H0)),
+    ):
+        block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(0), scale=0.0)
+        np.testing.assert_array_equal(run(block).h1, expected)
+
+
+def test_feedforward_network_refuses_another_discretisation():
+    config = RegressorConfig.model_validate(
+        {"stages": [{"width": 3}], "block": {"kind": "feedforward", "num_layers": 2}}
+    )
+    network = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
+    assert network(jnp.ones((1, 2))).outputs.shape == (1, 1)
+    with pytest.raises(ConfigError, match="feed-forward block is not a discretised ODE"):
+        network(jnp.ones((1, 2)), Discretisation(fixed_diffrax("heun").build()))

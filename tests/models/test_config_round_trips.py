@@ -1,0 +1,112 @@
+import json
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from odenet.depth.step_sizes import StepSizesConfig
+from odenet.depth.weights import WeightsConfig
+from odenet.fields import FieldConfig
+from odenet.integrators import IntegratorConfig
+from odenet.models import DepthBlockConfig, ModelConfig
+from odenet.models.blocks import BlockConfig
+from odenet.models.projections import ProjectionConfig
+from odenet.objectives import LossConfig
+
+CASES = {
+    "fixed": (StepSizesConfig, {"kind": "fixed", "taus": [1.0, -0.5]}),
+    "learned": (
+        StepSizesConfig,
+        {
+            "kind": "learned",
+            "sharing": "shared",
+            "parametrisation": "positive",
+            "penalty": {"horizon": 0.5, "l1": 0.01, "l2": 0.1},
+        },
+    ),
+    "shared": (WeightsConfig, {"kind": "shared"}),
+    "shared_with_time": (WeightsConfig, {"kind": "shared_with_time"}),
+    "per_layer": (WeightsConfig, {"kind": "per_layer", "num_layers": 3}),
+    "mlp": (FieldConfig, {"kind": "mlp", "hidden": [3, 4], "form": "between"}),
+    "conv": (FieldConfig, {"kind": "conv", "kernel_size": 5, "num_groups": 2}),
+    "euler": (IntegratorConfig, {"kind": "euler", "remat": "step"}),
+    "midpoint": (IntegratorConfig, {"kind": "midpoint"}),
+    "heun": (IntegratorConfig, {"kind": "heun"}),
+    "ralston": (IntegratorConfig, {"kind": "ralston"}),
+    "rk4": (IntegratorConfig, {"kind": "rk4"}),
+    "tableau": (IntegratorConfig, {"kind": "tableau", "a": [[], [1.0]], "b": [0.5, 0.5]}),
+    "adaptive": (
+        IntegratorConfig,
+        {
+            "kind": "diffrax",
+            "solver": "dopri5",
+            "controller": {"kind": "pid", "rtol": 1e-4},
+            "adjoint": {"kind": "checkpointed", "checkpoints": 7},
+            "max_steps": 99,
+        },
+    ),
+    "constant": (
+        IntegratorConfig,
+        {"kind": "diffrax", "solver": "euler", "controller": {"kind": "constant"}},
+    ),
+    "backsolve": (IntegratorConfig, {"kind": "diffrax", "adjoint": {"kind": "backsolve"}}),
+    "direct": (IntegratorConfig, {"kind": "diffrax", "adjoint": {"kind": "direct"}}),
+    "identity": (ProjectionConfig, {"kind": "identity"}),
+    "flatten": (ProjectionConfig, {"kind": "flatten"}),
+    "zero_pad": (ProjectionConfig, {"kind": "zero_pad", "stride": 2}),
+    "linear": (ProjectionConfig, {"kind": "linear"}),
+    "conv_projection": (ProjectionConfig, {"kind": "conv", "kernel_size": 1, "stride": 2}),
+    "depth": (BlockConfig, {"kind": "depth", "num_steps": 3}),
+    "feedforward": (BlockConfig, {"kind": "feedforward", "num_layers": 3}),
+    "classifier": (
+        ModelConfig,
+        {
+            "kind": "classifier",
+            "stages": [{"width": 3}, {"width": 4, "projection": {"kind": "zero_pad"}}],
+            "block": {"num_steps": 3, "integrator": {"kind": "diffrax"}},
+            "head": {"activation": "relu"},
+        },
+    ),
+    "regressor": (ModelConfig, {"kind": "regressor", "stages": [{"width": 3}]}),
+    "cross_entropy": (LossConfig, {"kind": "cross_entropy", "label_smoothing": 0.1}),
+    "mean_squared_error": (LossConfig, {"kind": "mean_squared_error"}),
+}
+
+
+def contains(whole, part):
+    """Whether every value of `part` stands in `whole`."""
+    if isinstance(part, dict):
+        return all(name in whole and contains(whole[name], part[name]) for name in part)
+    if isinstance(part, list):
+        return len(whole) == len(part) and all(map(contains, whole, part))
+    return whole == part
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_config_survives_a_round_trip(name):
+    union, mapping = CASES[name]
+    adapter = TypeAdapter(union)
+    config = adapter.validate_python(mapping)
+    text = config.model_dump_json()
+    assert contains(json.loads(text), mapping)
+    for again in (adapter.validate_python(config.model_dump()), adapter.validate_json(text)):
+        assert again == config
+        assert type(again) is type(config)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_config_cannot_be_changed(name):
+    union, mapping = CASES[name]
+    config = TypeAdapter(union).validate_python(mapping)
+    with pytest.raises(ValidationError, match="frozen"):
+        config.kind = "other"
+
+
+def test_mapping_without_kind_is_of_the_kind_of_the_default():
+    config = DepthBlockConfig.model_validate(
+        {"field": {"hidden": [3]}, "step_sizes": {"tau": 0.5}, "integrator": {"remat": "step"}}
+    )
+    assert (config.field.kind, config.step_sizes.kind, config.integrator.kind) == (
+        "mlp",
+        "fixed",
+        "euler",
+    )

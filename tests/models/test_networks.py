@@ -1,0 +1,166 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from numerics.methods import adaptive_diffrax
+from numerics.precision import in_float64
+from pydantic import TypeAdapter, ValidationError
+
+from odenet.errors import ConfigError
+from odenet.models import (
+    ClassifierConfig,
+    Discretisation,
+    ModelConfig,
+    RegressorConfig,
+    count_parameters,
+    init_network,
+)
+from odenet.models.network import Head
+
+EULER, RK4, DIFFRAX = {"kind": "euler"}, {"kind": "rk4"}, {"kind": "diffrax"}
+MODEL = TypeAdapter(ModelConfig)
+
+
+def config_of(integrator=EULER, **block):
+    block = {"num_steps": 2, "integrator": integrator} | block
+    stages = [{"width": 4}, {"width": 6, "projection": {"kind": "linear"}}]
+    return ClassifierConfig.model_validate({"stages": stages, "block": block})
+
+
+def arrays(network):
+    """Every parameter with its path, in order."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(nnx.state(network))
+    return [(jax.tree_util.keystr(path), np.asarray(leaf)) for path, leaf in leaves]
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize(
+    ("model", "input_shape"),
+    [
+        ({"stages": [{"width": 4}]}, (2,)),
+        ({"stages": [{"width": 4}]}, (3, 3, 2)),
+        (
+            {
+                "stem": {"kind": "conv"},
+                "block": {"field": {"kind": "conv"}, "num_steps": 1},
+                "stages": [
+                    {"width": 2},
+                    {"width": 4, "projection": {"kind": "zero_pad", "stride": 2}},
+                ],
+                "head": {"activation": "relu"},
+            },
+            (4, 4, 1),
+        ),
+    ],
+)
+def test_outputs_have_one_number_per_class_or_value(kind, model, input_shape):
+    network = init_network(
+        MODEL.validate_python({"kind": kind} | model), input_shape, 5, jax.random.key(0)
+    )
+    shape = jax.eval_shape(network, jnp.ones((3, *input_shape), jnp.float32))
+    assert shape.outputs.shape == (3, 5)
+    assert shape.outputs.dtype == jnp.float32
+
+
+def test_head_averages_images_after_its_activation(getkey):
+    head = in_float64(Head(2, 3, "relu", rngs=nnx.Rngs(0)))
+    h = jax.random.normal(getkey(), (2, 4, 5, 2))
+    means = np.maximum(np.asarray(h), 0).mean(axis=(1, 2))
+    expected = means @ np.asarray(head.linear.kernel[...]) + np.asarray(head.linear.bias[...])
+    np.testing.assert_allclose(head(h), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weights", ["per_layer", "shared", "shared_with_time"])
+def test_integrators_share_their_parameters_byte_for_byte(weights):
+    first, *others = (
+        arrays(
+            init_network(
+                config_of(integrator, weights={"kind": weights}), (2,), 3, jax.random.key(7)
+            )
+        )
+        for integrator in (EULER, RK4, DIFFRAX)
+    )
+    for other in others:
+        assert [path for path, _ in other] == [path for path, _ in first]
+        for (_, a), (_, b) in zip(first, other, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_same_key_gives_the_same_bytes_and_another_key_other_weights():
+    first, again, other = (
+        arrays(init_network(config_of(), (2,), 3, jax.random.key(seed))) for seed in (0, 0, 1)
+    )
+    assert all(a.tobytes() == b.tobytes() for (_, a), (_, b) in zip(first, again, strict=True))
+    assert any(a.tobytes() != b.tobytes() for (_, a), (_, b) in zip(first, other, strict=True))
+
+
+def test_parameters_are_single_precision_and_counted():
+    network = init_network(
+        config_of(weights={"kind": "shared_with_time"}), (2,), 3, jax.random.key(0)
+    )
+    assert {leaf.dtype for _, leaf in arrays(network)} == {np.dtype(np.float32)}
+    stem, projection, head = 2 * 4 + 4, 4 * 6 + 6, 6 * 3 + 3
+    blocks = sum(width * width + width + width for width in (4, 6))
+    assert count_parameters(network) == stem + projection + head + blocks
+
+
+def test_discretisation_changes_the_solver_of_every_block_and_no_parameter():
+    network = in_float64(init_network(config_of(), (2,), 3, jax.random.key(0)))
+    before = arrays(network)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 2)))
+    own = network(x)
+    other = network(x, Discretisation(adaptive_diffrax("dopri5", 1e-6).build()))
+    assert int(own.stats.nfe) == 2 * 2
+    assert int(other.stats.nfe) > 2 * 2 * 7 - 1
+    assert float(jnp.max(jnp.abs(own.outputs - other.outputs))) > 1e-3
+    for (_, a), (_, b) in zip(before, arrays(network), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_penalty_of_a_network_is_the_sum_over_its_blocks():
+    penalty = {"l1": 1.0}
+    learned = {"kind": "learned", "horizon": 1.5, "penalty": penalty}
+    network = init_network(config_of(step_sizes=learned), (2,), 3, jax.random.key(0))
+    assert float(network.penalty()) == pytest.approx(2 * 1.5)
+
+
+def test_stage_may_have_its_own_block():
+    config = RegressorConfig.model_validate(
+        {
+            "block": {"num_steps": 3},
+            "stages": [{"width": 2}, {"width": 2, "block": {"kind": "depth", "num_steps": 5}}],
+        }
+    )
+    assert [block.num_steps for block in config.blocks] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"kind": "classifier", "stages": []},
+        {"kind": "classifier", "stages": [{"width": 0}]},
+        {"kind": "classifier", "stages": [{"width": 2, "depth": 3}]},
+        {"kind": "classifier", "stages": [{"width": 2}], "block": {"num_step": 3}},
+        {"kind": "segmenter", "stages": [{"width": 2}]},
+        {"stages": [{"width": 2}]},
+    ],
+)
+def test_model_options_that_do_not_exist_are_refused(mapping):
+    with pytest.raises(ValidationError):
+        MODEL.validate_python(mapping)
+
+
+def test_feedforward_and_residual_stages_cannot_share_another_solver():
+    config = RegressorConfig.model_validate(
+        {
+            "stages": [
+                {"width": 2},
+                {"width": 2, "block": {"kind": "feedforward", "num_layers": 1}},
+            ],
+            "block": {"num_steps": 1},
+        }
+    )
+    network = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
+    with pytest.raises(ConfigError, match="feed-forward"):
+        network(jnp.ones((1, 2)), Discretisation())
