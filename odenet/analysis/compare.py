@@ -41,10 +41,7 @@ class EvaluationConfig(PartConfig):
 
     @model_validator(mode="after")
     def _nothing_ignored(self):
-        adaptive = isinstance(self.integrator, DiffraxConfig) and (
-            self.integrator.controller.kind == "pid"
-        )
-        if adaptive and self.step_factor != 1.0:
+        if self.integrator.chooses_steps and self.step_factor != 1.0:
             raise ValueError(
                 "an integrator that chooses its own steps would ignore step_factor; remove it, or "
                 "set integrator.controller.kind=constant"

@@ -8,7 +8,7 @@ from typing import Any
 from odenet.errors import ConfigError
 from odenet.experiment.config import parse_override
 from odenet.experiment.run import load
-from odenet.models import Discretisation
+from odenet.models import DepthBlockConfig, Discretisation
 from odenet.training.checkpoint import Which
 
 
@@ -61,8 +61,7 @@ def evaluate(
 
 def _refuse_ignored_factor(blocks: Sequence[Any]) -> None:
     for block in blocks:
-        controller = getattr(getattr(block, "integrator", None), "controller", None)
-        if controller is not None and controller.kind == "pid":
+        if isinstance(block, DepthBlockConfig) and block.integrator.chooses_steps:
             raise ConfigError(
                 "an integrator that chooses its own steps would ignore --step-factor; remove it, "
                 "or set model.block.integrator.controller.kind=constant"

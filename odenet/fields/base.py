@@ -1,5 +1,6 @@
 """The contract of a vector field, and the choices that all fields share."""
 
+import math
 from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 
@@ -73,4 +74,5 @@ class TimeWeight(nnx.Module):
     """
 
     def __init__(self, shape: tuple[int, ...], fan_in: int, *, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(jax.random.normal(rngs.params(), shape) / jnp.sqrt(float(fan_in)))
+        kernel = jax.random.normal(rngs.params(), shape, jnp.float32)
+        self.kernel = nnx.Param(kernel / math.sqrt(fan_in))

@@ -16,15 +16,43 @@ from odenet.part import PartConfig
 
 SolverName = Literal["euler", "midpoint", "heun", "ralston", "bosh3", "tsit5", "dopri5", "dopri8"]
 
+
+class _FirstStageAtStart:
+    """A method whose last stage is the first of the next step, with its very first stage done once.
+
+    diffrax alone would evaluate that stage again at every step rejected before one is accepted.
+    """
+
+    def init(self, terms, t0, t1, y0, args):
+        del t1
+        return jnp.zeros((), bool), self.func(terms, t0, y0, args)  # pyright: ignore
+
+
+class _Bosh3(_FirstStageAtStart, diffrax.Bosh3):
+    pass
+
+
+class _Tsit5(_FirstStageAtStart, diffrax.Tsit5):
+    pass
+
+
+class _Dopri5(_FirstStageAtStart, diffrax.Dopri5):
+    pass
+
+
+class _Dopri8(_FirstStageAtStart, diffrax.Dopri8):
+    pass
+
+
 _SOLVERS = {
     "euler": diffrax.Euler,
     "midpoint": diffrax.Midpoint,
     "heun": diffrax.Heun,
     "ralston": diffrax.Ralston,
-    "bosh3": diffrax.Bosh3,
-    "tsit5": diffrax.Tsit5,
-    "dopri5": diffrax.Dopri5,
-    "dopri8": diffrax.Dopri8,
+    "bosh3": _Bosh3,
+    "tsit5": _Tsit5,
+    "dopri5": _Dopri5,
+    "dopri8": _Dopri8,
 }
 
 
@@ -42,12 +70,14 @@ class Diffrax(OneStepIntegrator):
         controller: A PID controller whose norm covers the whole batch, or None for fixed steps.
         adjoint: How diffrax differentiates the solve.
         max_steps: Largest number of solver steps in one interval, rejected ones included.
+        first_step: First step that an adaptive solver tries, as a part of its interval.
     """
 
     solver: diffrax.AbstractSolver
     controller: diffrax.PIDController | None
-    adjoint: diffrax.AbstractAdjoint
+    adjoint: diffrax.AbstractAdjoint = dataclasses.field(hash=False)  # backsolve holds a dict
     max_steps: int
+    first_step: float = 1.0
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
         """The steps of the grid if steps are fixed, its layers if they are adaptive."""
@@ -72,7 +102,7 @@ class Diffrax(OneStepIntegrator):
             self.solver,
             t0=zero,
             t1=one,
-            dt0=one if self.controller is None else None,
+            dt0=one * self.first_step,
             y0=h0,
             args=(field, t0, tau),
             stepsize_controller=self.controller or diffrax.ConstantStepSize(),
@@ -96,13 +126,11 @@ class Diffrax(OneStepIntegrator):
         """Field evaluations of one solve that tried `num_steps` steps.
 
         A method whose last stage is the first of the next step saves one evaluation per step and
-        spends one at the start; the choice of an initial step size spends two (Hairer, Nørsett
-        and Wanner 1993, sec. II.4).
+        spends one at the start.
         """
         tableau = getattr(self.solver, "tableau", None)
-        stages, fsal = (1, False) if tableau is None else (tableau.num_stages, tableau.fsal)
-        start = 0 if self.controller is None else 2
-        return num_steps * (stages - fsal) + fsal + start
+        stages, fsal = (1, 0) if tableau is None else (tableau.num_stages, int(tableau.fsal))
+        return num_steps * (stages - fsal) + fsal
 
 
 class PIDControllerConfig(PartConfig):
@@ -116,6 +144,8 @@ class PIDControllerConfig(PartConfig):
     pcoeff: NonNegativeFloat = 0.0
     icoeff: PositiveFloat = 1.0
     dcoeff: NonNegativeFloat = 0.0
+    first_step: float = Option(default=0.01, gt=0, le=1)
+    """First step that is tried, as a part of the interval."""
 
     def build(self) -> diffrax.PIDController:
         """Make the controller."""
@@ -192,8 +222,14 @@ class DiffraxConfig(PartConfig):
         CheckpointedAdjointConfig | DirectAdjointConfig | BacksolveAdjointConfig,
         Option(discriminator="kind"),
     ] = CheckpointedAdjointConfig()
-    max_steps: PositiveInt = 256
-    """Largest number of solver steps in one interval; a solve that needs more has failed."""
+    max_steps: PositiveInt | None = None
+    """Largest number of solver steps in one interval, for adaptive steps; a solve that needs more
+    has failed. Without it, 256."""
+
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the integrator chooses its own steps and leaves those of the grid alone."""
+        return self.controller.kind == "pid"
 
     @model_validator(mode="after")
     def _controllable(self):
@@ -202,7 +238,7 @@ class DiffraxConfig(PartConfig):
                 "solver=euler has no error estimate, so controller.kind=pid cannot steer it; "
                 "use controller.kind=constant, or a solver such as heun or tsit5"
             )
-        if self.controller.kind == "constant" and "max_steps" in self.model_fields_set:
+        if self.controller.kind == "constant" and self.max_steps is not None:
             raise ValueError(
                 "controller.kind=constant takes one solver step per step of the grid and would "
                 "ignore max_steps; remove max_steps"
@@ -216,5 +252,8 @@ class DiffraxConfig(PartConfig):
             _SOLVERS[self.solver](),
             controller,
             self.adjoint.build(controller),
-            1 if controller is None else self.max_steps,
+            1 if controller is None else self.max_steps or 256,
+            1.0
+            if isinstance(self.controller, ConstantControllerConfig)
+            else (self.controller.first_step),
         )

@@ -94,6 +94,11 @@ class ExplicitConfig(PartConfig):
     remat: Remat = "none"
     """`none` stores every step for the backward pass, `step` recomputes them one by one."""
 
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
+        return False
+
     def build(self) -> ExplicitRungeKutta:
         """Make the integrator."""
         return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat)
@@ -109,6 +114,11 @@ class TableauConfig(PartConfig):
     """Weights of the step, one per stage, summing to 1."""
     remat: Remat = "none"
     """`none` stores every step for the backward pass, `step` recomputes them one by one."""
+
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
+        return False
 
     @model_validator(mode="after")
     def _explicit_and_consistent(self):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from odenet.arrays import Scalar, State
 from odenet.depth.grid import DepthGrid
@@ -111,6 +111,18 @@ class DepthBlockConfig(PartConfig):
     """How long the steps are, fixed or learned."""
     integrator: IntegratorConfig = ExplicitConfig()
     """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE."""
+
+    @model_validator(mode="after")
+    def _step_sizes_matter(self):
+        chosen = self.step_sizes
+        simplex = chosen.kind == "learned" and chosen.parametrisation == "simplex"
+        if simplex and self.num_layers == 1 and self.integrator.chooses_steps:
+            raise ValueError(
+                "an integrator that chooses its own steps sees the sum of the step sizes alone on "
+                "shared weights, and simplex keeps that fixed, so nothing would be learned; use "
+                "weights.kind=per_layer, or step_sizes.kind=fixed"
+            )
+        return self
 
     @property
     def num_layers(self) -> int:

@@ -81,9 +81,9 @@ def test_resolved_file_reads_back_to_the_same_experiment(tmp_path):
     assert read_experiment(tmp_path / "config.yaml") == config
     assert (
         yaml.safe_load((tmp_path / "config.yaml").read_text())["model"]["block"]["integrator"][
-            "max_steps"
+            "solver"
         ]
-        == 256
+        == "tsit5"
     )
 
 

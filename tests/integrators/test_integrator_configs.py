@@ -53,7 +53,7 @@ def test_options_that_would_be_ignored_or_break_a_rule_are_refused(mapping, mess
         {"kind": "rk4", "remat": "step"},
         {"kind": "tableau", "a": [[], [1.0]], "b": [0.25, 0.75]},
         {"kind": "diffrax"},
-        {"kind": "diffrax", "solver": "dopri8", "max_steps": 32},
+        {"kind": "diffrax", "solver": "dopri8", "max_steps": 32, "adjoint": {"kind": "backsolve"}},
         {"kind": "diffrax", "solver": "euler", "controller": {"kind": "constant"}},
         {"kind": "diffrax", "controller": {"kind": "pid", "rtol": 1e-5, "pcoeff": 0.3}},
     ],

@@ -155,3 +155,14 @@ def test_feedforward_network_refuses_another_discretisation():
     assert network(jnp.ones((1, 2))).outputs.shape == (1, 1)
     with pytest.raises(ConfigError, match="feed-forward block is not a discretised ODE"):
         network(jnp.ones((1, 2)), Discretisation(fixed_diffrax("heun").build()))
+
+
+def test_learned_steps_that_an_adaptive_solver_cannot_see_are_refused():
+    values = {
+        "step_sizes": {"kind": "learned", "parametrisation": "simplex"},
+        "integrator": {"kind": "diffrax"},
+        "weights": {"kind": "shared"},
+    }
+    with pytest.raises(ValueError, match="nothing would be learned"):
+        DepthBlockConfig.model_validate(values)
+    DepthBlockConfig.model_validate(values | {"weights": {"kind": "per_layer"}})

@@ -95,10 +95,11 @@ def test_same_key_gives_the_same_bytes_and_another_key_other_weights():
     assert any(a.tobytes() != b.tobytes() for (_, a), (_, b) in zip(first, other, strict=True))
 
 
-def test_parameters_are_counted():
+def test_parameters_are_single_precision_and_counted():
     network = init_network(
         config_of(weights={"kind": "shared_with_time"}), (2,), 3, jax.random.key(0)
     )
+    assert {leaf.dtype for _, leaf in arrays(network)} == {np.dtype(np.float32)}
     stem, projection, head = 2 * 4 + 4, 4 * 6 + 6, 6 * 3 + 3
     blocks = sum(width * width + width + width for width in (4, 6))
     assert count_parameters(network) == stem + projection + head + blocks

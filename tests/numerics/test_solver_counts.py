@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numerics.methods import DIFFRAX, EXPLICIT
+from numerics.methods import DIFFRAX, DIFFRAX_ORDERS, EXPLICIT, adaptive_diffrax
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
@@ -27,6 +27,10 @@ STAGES = {
     "diffrax_dopri8": 14,
 }
 H0 = np.array([[0.3, 1.0], [-0.7, 0.2]])
+
+
+def gentle(t, h):
+    return 0.01 * h
 
 
 def rough(t, h):
@@ -60,3 +64,27 @@ def test_fixed_steps_report_every_evaluation(name):
 
 def test_bank_of_stages_covers_every_method():
     assert set(STAGES) == set(EXPLICIT) | set(DIFFRAX)
+
+
+ADAPTIVE = [(solver, "checkpointed") for solver in DIFFRAX_ORDERS if solver != "euler"]
+
+
+@pytest.mark.parametrize("field", [gentle, rough])
+@pytest.mark.parametrize(("solver", "adjoint"), [*ADAPTIVE, ("tsit5", "direct")])
+def test_adaptive_steps_report_every_evaluation(solver, adjoint, field):
+    options = {"adjoint": {"kind": adjoint}, "max_steps": 64}
+    integrator = adaptive_diffrax(solver, 1e-3, **options).build()
+    stats, times = count(integrator, field, [1.5, 1.0])
+    assert int(stats.nfe) == len(times)
+    assert (int(stats.rejected) > 0) == (field is rough)
+
+
+def test_step_rejected_before_any_was_accepted_is_counted():
+    def steep_at_start(t, h):
+        return jnp.where(t < 0.05, 1e4, 1.0) * jnp.cos(40 * h)
+
+    integrator = adaptive_diffrax("tsit5", 1e-6, max_steps=8).build()
+    stats, times = count(integrator, steep_at_start, [4.0])
+    assert int(stats.rejected) > 1
+    assert int(stats.nfe) == len(times)
+    assert times.count(0.0) == 1
