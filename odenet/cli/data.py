@@ -65,5 +65,5 @@ def _show(found: dict, json: bool) -> None:
     for name, statuses in found.items():
         for status in statuses:
             colour = colours[status.state]
-            table.add_row(name, str(status.path), f"[{colour}]{status.state}[/]")
+            table.add_row(name, status.path.name, f"[{colour}]{status.state}[/]")
     Console().print(table)

@@ -117,7 +117,7 @@ class EventFile(Callback):
 
 
 class ProgressBar(Callback):
-    """A progress bar with the last metrics; silent where there is no terminal.
+    """A progress bar with the last loss and accuracy of each split; silent without a terminal.
 
     Args:
         console: Where to draw.
@@ -129,7 +129,7 @@ class ProgressBar(Callback):
     def __init__(self, console: Console, label: str):
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TextColumn("{task.fields[metrics]}"),
             TimeRemainingColumn(),
@@ -148,9 +148,9 @@ class ProgressBar(Callback):
             )
             return
         for record in info.records[-1:]:
-            text = f"{record['split']} loss {record['loss']:.4f}"
+            text = f"{record['split']} {record['loss']:.4f}"
             if "accuracy" in record:
-                text += f" accuracy {record['accuracy']:.2%}"
+                text += f" {record['accuracy']:.1%}"
             self._shown[record["split"]] = text
         self._progress.update(
             self._task, completed=info.step, metrics="  ".join(self._shown.values())
