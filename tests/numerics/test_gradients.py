@@ -120,16 +120,6 @@ def test_gradients_of_every_step_size_parametrisation_equal_finite_differences(n
     check(loss, at, TOLERANCE.get(name, 1e-8))
 
 
-def test_gradient_of_shared_simplex_solve_vanishes():
-    loss, at = loss_of(
-        LearnedStepSizesConfig(parametrisation="simplex", horizon=1.6),
-        INTEGRATORS["diffrax_adaptive"],
-        "shared_with_time",
-    )
-    params, _ = jax.jit(jax.grad(loss))(at)
-    np.testing.assert_allclose(params["step_sizes"]["raw"][...], np.zeros(NUM_STEPS), atol=1e-12)
-
-
 def test_gradients_of_euler_and_diffrax_euler_agree():
     explicit, at = loss_of(LearnedStepSizesConfig(horizon=1.6), INTEGRATORS["euler"], "per_layer")
     diffrax, _ = loss_of(LearnedStepSizesConfig(horizon=1.6), fixed_diffrax("euler"), "per_layer")

@@ -162,3 +162,25 @@ def test_euler_weights_load_into_diffrax_and_back(configure, tmp_path, straight)
     state = checkpoint.state
     discrete = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
     assert discrete.metrics["nfe"] == 3
+
+
+@pytest.mark.parametrize("kind", ["jit", "pmap"])
+def test_run_resumed_on_four_devices_equals_one_device_to_roundoff(
+    configure, tmp_path, straight, kind
+):
+    config = configure(training__parallel={"kind": kind, "devices": 4})
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "four", callbacks=[SignalAt(8, signal.SIGTERM)])
+    resume(tmp_path / "four")
+    one, four = (
+        [record["loss"] for record in read_metrics(path / "metrics.jsonl")]
+        for path in (straight, tmp_path / "four")
+    )
+    np.testing.assert_allclose(four, one, rtol=1e-4)
+
+
+def test_event_file_names_the_metrics_of_both_splits(straight):
+    (events,) = (straight / "events").glob("events.out.tfevents.*")
+    written = events.read_bytes()
+    for tag in (b"train/loss", b"train/gradient_norm", b"validation/accuracy"):
+        assert tag in written
