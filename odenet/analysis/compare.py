@@ -36,7 +36,7 @@ class EvaluationConfig(PartConfig):
     """One way to integrate a trained network, its weights untouched."""
 
     integrator: IntegratorConfig = ExplicitConfig()
-    step_factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    step_factor: float = Field(default=1.0, gt=0, le=4096, allow_inf_nan=False)
     """Number of steps as a multiple of those in training: 2 halves every step, 0.5 joins two."""
 
     @model_validator(mode="after")
@@ -133,8 +133,10 @@ def relative_error(outputs: np.ndarray, reference: np.ndarray) -> float:
     """
     scale = float(np.sqrt(np.mean(np.square(reference, dtype=np.float64))))
     difference = np.asarray(outputs, np.float64) - np.asarray(reference, np.float64)
-    error = float(np.sqrt(np.mean(np.square(difference)))) / scale
-    return error if math.isfinite(error) else math.inf
+    error = float(np.sqrt(np.mean(np.square(difference))))
+    if error == 0.0:
+        return 0.0
+    return error / scale if math.isfinite(error) and scale > 0.0 else math.inf
 
 
 def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
@@ -154,6 +156,9 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
         return Verdict(network, "not an ODE", threshold, None, None, ())
     if own.accuracy is None:
         return Verdict(network, "not judged: it has no accuracy", threshold, None, None, ())
+    if REFERENCE_NAME in rows and not rows[REFERENCE_NAME].solver_ok:
+        verdict = "not judged: the reference solve did not arrive"
+        return Verdict(network, verdict, threshold, None, None, ())
     changes = {
         name: abs(row.accuracy - own.accuracy)
         for name, row in rows.items()

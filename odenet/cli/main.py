@@ -44,6 +44,9 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:
+        stderr(f"error: {error.filename or 'a file'} cannot be used: {error.strerror}")
+        sys.exit(2)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
+from odenet.experiment.directory import finite
+
 
 def stderr(message: str) -> None:
     """Print lines for a person to stderr, as they are."""
@@ -19,4 +21,4 @@ def progress_console(quiet: bool) -> Console | None:
 
 def print_json(values: Any) -> None:
     """Print one JSON object to stdout."""
-    print(json.dumps(values, indent=1))
+    print(json.dumps(finite(values), indent=1, allow_nan=False))

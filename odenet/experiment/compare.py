@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,8 @@ from odenet.experiment.config import (
     CompareConfig,
     ExperimentConfig,
     read_experiment,
+    to_yaml,
     variant,
-    write_config,
 )
 from odenet.experiment.directory import (
     COMPARISON,
@@ -33,11 +32,20 @@ from odenet.experiment.directory import (
     RESULTS,
     RUN,
     RunDirectory,
+    finite,
     full_disk_named,
     read_json,
     require,
 )
-from odenet.experiment.run import Experiment, load, resume, run, versions
+from odenet.experiment.run import (
+    Experiment,
+    load,
+    provenance,
+    recorded_data_dir,
+    resume,
+    run,
+    versions,
+)
 from odenet.models import Discretisation
 from odenet.models.feedforward import FeedForwardBlockConfig
 
@@ -79,7 +87,8 @@ def compare(
     networks_of(config)
     directory = Path(directory)
     with full_disk_named(directory), RunDirectory.create(directory) as place:
-        write_config(config, place.file(CONFIG))
+        place.write_json(RUN, {"kind": "compare"} | provenance(data_dir, jax.devices()))
+        place.write_text(CONFIG, to_yaml(config))
         return _compare(config, place, data_dir, console)
 
 
@@ -97,6 +106,7 @@ def resume_comparison(
         OdenetError: as its children say.
     """
     with full_disk_named(directory), RunDirectory.open(directory) as place:
+        data_dir = recorded_data_dir(directory, data_dir)
         return _compare(read_experiment(place.file(CONFIG)), place, data_dir, console)
 
 
@@ -107,7 +117,7 @@ def is_comparison(directory: Path) -> bool:
         RunDirectoryError: if it is no run directory.
     """
     require(directory, CONFIG)
-    return not (directory / RUN).exists()
+    return read_json(directory / RUN)["kind"] == "compare"
 
 
 def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
@@ -174,7 +184,9 @@ def _trained(
     """The trained network: from disk, resumed, or from the start."""
     if (directory / RESULTS).exists():
         experiment, checkpoint = load(directory, data_dir=data_dir)
-        return experiment, checkpoint.state
+        # Where the last checkpoint is damaged, an earlier one was loaded: train it to its end.
+        if checkpoint.step == config.training.num_steps:
+            return experiment, checkpoint.state
     if (directory / CONFIG).exists():
         trained = resume(directory, data_dir, console)
     else:
@@ -202,7 +214,7 @@ def _evaluate(
 
 
 def _write(comparison: Comparison, place: RunDirectory) -> None:
-    rows = [_finite(dataclasses.asdict(row)) for row in comparison.rows]
+    rows = [finite(dataclasses.asdict(row)) for row in comparison.rows]
     with place.file("comparison.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=[field.name for field in dataclasses.fields(Row)])
         writer.writeheader()
@@ -211,17 +223,9 @@ def _write(comparison: Comparison, place: RunDirectory) -> None:
         "experiment": comparison.experiment,
         "criterion": "Ott et al. 2021, arXiv:2007.15386",
         "rows": rows,
-        "verdicts": [_finite(dataclasses.asdict(verdict)) for verdict in comparison.verdicts],
+        "verdicts": [dataclasses.asdict(verdict) for verdict in comparison.verdicts],
         "networks": comparison.networks,
         "versions": versions(),
         "device": jax.devices()[0].device_kind,
     }
     place.write_json(COMPARISON, values)
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: what is not finite becomes None."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }

@@ -6,14 +6,14 @@ The only file that imports OmegaConf.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
-from odenet.analysis.compare import EvaluationConfig
+from odenet.analysis.compare import REFERENCE_NAME, EvaluationConfig
 from odenet.data import DataConfig
 from odenet.errors import ConfigError
 from odenet.experiment.explain import explain, nearest
@@ -22,24 +22,37 @@ from odenet.objectives import CrossEntropyConfig, LossConfig, MeanSquaredErrorCo
 from odenet.part import PartConfig
 from odenet.training import TrainingConfig
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A name that is part of a path: letters, digits, dot, dash, underscore."""
+
 
 class CompareConfig(PartConfig):
     """What `odenet compare` trains and how it evaluates each trained network."""
 
-    networks: dict[str, dict[str, Any]] = Field(min_length=1)
+    networks: dict[Name, dict[str, Any]] = Field(min_length=1)
     """Name of each network, and the `dotted.key: value` overrides that make it from the
     experiment; a mapping replaces what stands at its key."""
-    evaluate: dict[str, EvaluationConfig] = Field(min_length=1)
+    evaluate: dict[Name, EvaluationConfig] = Field(min_length=1)
     """Name of each way to integrate a trained network whose depth is time."""
     threshold: float = Field(default=0.1, gt=0, le=1)
     """Largest change of the accuracy between solvers for a network to count as
     solver-independent; Ott et al. 2021 (arXiv:2007.15386) take 0.1."""
 
+    @field_validator("evaluate")
+    @classmethod
+    def _names_are_free(cls, ways: dict[str, EvaluationConfig]) -> dict[str, EvaluationConfig]:
+        if REFERENCE_NAME in ways:
+            raise ValueError(
+                f"{REFERENCE_NAME!r} names the solve that errors are measured against; choose "
+                f"another name"
+            )
+        return ways
+
 
 class ExperimentConfig(PartConfig):
     """An experiment: data, model, objective, training, and what to compare."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     """Names the run directory; letters, digits, dot, dash, underscore."""
     description: str = ""
     seed: NonNegativeInt = Field(default=0, lt=2**32)
@@ -193,10 +206,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def write_config(config: ExperimentConfig, path: Path) -> None:
-    """Write an experiment as YAML, with every default resolved."""
-    text = yaml.safe_dump(resolved(config), sort_keys=False, width=100)
-    path.write_text(text)
+def to_yaml(config: ExperimentConfig) -> str:
+    """An experiment as YAML, with every default resolved."""
+    return yaml.safe_dump(resolved(config), sort_keys=False, width=100)
 
 
 def resolved(config: ExperimentConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import subprocess
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ class RunDirectory:
         Raises:
             RunDirectoryError: if something stands there already; it is left as it is.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or _holds_a_run(path)):
             raise RunDirectoryError(
                 f"a run is written to a new directory, but {path} exists; name another with --out, "
                 f"or continue it with: odenet resume {path}"
@@ -94,9 +95,33 @@ class RunDirectory:
 
     def write_json(self, name: str, values: Any) -> None:
         """Write a JSON file, whole or not at all."""
+        self.write_text(name, json.dumps(finite(values), indent=1, allow_nan=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file, whole or not at all."""
         partial = self.file(name + ".partial")
-        partial.write_text(json.dumps(values, indent=1) + "\n")
+        partial.write_text(text)
         os.replace(partial, self.file(name))
+
+
+def _holds_a_run(path: Path) -> bool:
+    """Whether a directory holds more than a run leaves that was killed before it began.
+
+    `config.yaml` is written last, so that a directory that has it is complete enough to resume.
+    """
+    begun = {".lock", RUN}
+    return any(entry.name not in begun and entry.suffix != ".partial" for entry in path.iterdir())
+
+
+def finite(values: Any) -> Any:
+    """Values as JSON can hold them: a number that is not finite becomes None."""
+    if isinstance(values, dict):
+        return {key: finite(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [finite(value) for value in values]
+    if isinstance(values, float) and not math.isfinite(values):
+        return None
+    return values
 
 
 def require(path: Path, needs: str) -> None:
@@ -143,12 +168,14 @@ def full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             raise
-        raise RunDirectoryError(
-            f"no space left to write {path}: {error.strerror}; what was saved before is intact; "
-            f"free some space, then: odenet resume {path}"
-        ) from error
+        failure = RunDirectoryError(
+            f"{path} cannot be written: {error.strerror}; what was saved before is intact; make "
+            f"room on the disk"
+        )
+        failure.resume_from = path
+        raise failure from error
 
 
 def git_commit() -> str | None:

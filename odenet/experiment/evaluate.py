@@ -1,11 +1,13 @@
 """Evaluate a trained network from its run directory, maybe under another integrator."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from odenet.errors import ConfigError
+from odenet.experiment.compare import is_comparison
 from odenet.experiment.config import parse_override
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
@@ -37,10 +39,19 @@ def evaluate(
     Raises:
         OdenetError: as its children say.
     """
-    experiment, checkpoint = load(
-        directory, [parse_override(text) for text in overrides], which, data_dir
-    )
+    directory = Path(directory)
+    if is_comparison(directory):
+        names = sorted(path.name for path in (directory / "networks").glob("*"))
+        raise ConfigError(
+            f"{directory} is a comparison; evaluate one of its networks, such as "
+            f"{directory / 'networks' / (names or ['NAME'])[0]}"
+        )
+    parsed = [parse_override(text) for text in overrides]
+    _refuse_ignored_overrides([key for key, _ in parsed])
+    experiment, checkpoint = load(directory, parsed, which, data_dir)
     way = None
+    if not (math.isfinite(step_factor) and 0 < step_factor <= 4096):
+        raise ConfigError(f"--step-factor must be above 0 and at most 4096; got {step_factor}")
     if step_factor != 1.0:
         _refuse_ignored_factor(experiment.config.model.blocks)
         way = Discretisation(step_factor=Fraction(step_factor).limit_denominator(4096))
@@ -57,6 +68,15 @@ def evaluate(
         "batch_seconds": found.step_seconds,
         "compile_seconds": found.compile_seconds,
     }
+
+
+def _refuse_ignored_overrides(keys: Sequence[str]) -> None:
+    used = ("model", "data", "objective", "training.batch_size", "training.parallel")
+    for key in keys:
+        if not any(key == part or key.startswith(f"{part}.") for part in used):
+            raise ConfigError(
+                f"an evaluation would ignore {key}; it takes overrides of {', '.join(used)}"
+            )
 
 
 def _refuse_ignored_factor(blocks: Sequence[Any]) -> None:

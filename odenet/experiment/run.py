@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from rich.console import Console
 from odenet.data import find_data_dir
 from odenet.errors import CheckpointError, RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment, build
-from odenet.experiment.config import ExperimentConfig, read_experiment, write_config
+from odenet.experiment.config import ExperimentConfig, read_experiment, to_yaml
 from odenet.experiment.directory import (
     CONFIG,
     METRICS,
@@ -25,6 +26,7 @@ from odenet.experiment.directory import (
     RunDirectory,
     full_disk_named,
     git_commit,
+    read_json,
     require,
 )
 from odenet.models import DepthBlock, Network
@@ -88,8 +90,10 @@ def run(
     """
     experiment, directory = build(config, data_dir), Path(directory)
     with full_disk_named(directory), RunDirectory.create(directory) as place:
-        write_config(config, place.file(CONFIG))
-        place.write_json(RUN, _provenance(experiment, data_dir))
+        about = {"num_parameters": experiment.num_parameters, "kind": "run"}
+        about |= {"data_source": experiment.dataset.source}
+        place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
+        place.write_text(CONFIG, to_yaml(config))
         return _fit(experiment, place, None, console, callbacks)
 
 
@@ -112,6 +116,7 @@ def resume(
     """
     directory = Path(directory)
     with full_disk_named(directory), RunDirectory.open(directory) as place:
+        data_dir = recorded_data_dir(directory, data_dir)
         experiment = build(read_experiment(place.file(CONFIG)), data_dir)
         checkpointer = Checkpointer(place.file("checkpoints"))
         checkpoint = checkpointer.restore("last", experiment.start)
@@ -138,7 +143,8 @@ def load(
     """
     directory = Path(directory)
     require(directory, CONFIG)
-    experiment = build(read_experiment(directory / CONFIG, overrides), data_dir)
+    config = read_experiment(directory / CONFIG, overrides)
+    experiment = build(config, recorded_data_dir(directory, data_dir))
     checkpointer = Checkpointer(directory / "checkpoints")
     try:
         checkpoint = checkpointer.restore(which, experiment.start)
@@ -149,18 +155,23 @@ def load(
     return experiment, checkpoint
 
 
-def _provenance(experiment: Experiment, data_dir: Path | None) -> dict[str, Any]:
-    devices = experiment.placement.devices
+def provenance(data_dir: Path | None, devices: Sequence[Any]) -> dict[str, Any]:
+    """What a run was made by and on: command, versions, commit, devices, folder of the data."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
         "git_commit": git_commit(),
         "device": devices[0].device_kind,
         "num_devices": len(devices),
-        "data_source": experiment.dataset.source,
-        "data_dir": str(find_data_dir(data_dir)),
-        "num_parameters": experiment.num_parameters,
+        "data_dir": str(find_data_dir(data_dir).absolute()),
     }
+
+
+def recorded_data_dir(directory: Path, given: Path | None) -> Path | None:
+    """The folder that is given, or else the one that the run was started with."""
+    if given is not None or os.environ.get("ODENET_DATA_DIR"):
+        return given
+    return Path(read_json(directory / RUN)["data_dir"])
 
 
 def _fit(

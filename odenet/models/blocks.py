@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from odenet.arrays import Scalar, State
 from odenet.depth.grid import DepthGrid
@@ -103,7 +103,7 @@ class DepthBlockConfig(PartConfig):
     kind: Literal["depth"] = "depth"
     field: FieldConfig = MLPFieldConfig()
     """What one layer computes."""
-    num_steps: PositiveInt = 8
+    num_steps: int = Field(default=8, ge=1, le=10**6)
     """Number of steps of the grid; an explicit Euler step is a residual layer."""
     weights: WeightsConfig = PerLayerWeightsConfig()
     """Which weights act at which depth."""

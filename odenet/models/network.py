@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.errors import ConfigError
@@ -119,7 +119,7 @@ class HeadConfig(PartConfig):
 class StageConfig(PartConfig):
     """A block of one width, and how its state is made from the stage before."""
 
-    width: PositiveInt
+    width: int = Field(ge=1, le=10**6)
     """Width of the vector, or number of channels of the image."""
     projection: ProjectionConfig = IdentityConfig()
     """From the state of the stage before; the first stage has the stem instead."""

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
+from odenet.errors import RunDirectoryError
+
 Event = Literal["start", "log", "evaluate", "checkpoint", "end"]
 """When a callback can run: before the first step; after steps whose metrics are logged; after an
 evaluation; after a checkpoint was handed over; after the last step, also of a broken run."""
@@ -56,7 +58,7 @@ class MetricsFile(Callback):
         first_step: The step that the run starts from.
     """
 
-    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
+    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "checkpoint", "end"})
 
     def __init__(self, path: Path, first_step: int):
         self.path = path
@@ -75,6 +77,9 @@ class MetricsFile(Callback):
             lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in info.records)
             self._file.write(lines)
             self._file.flush()
+            if info.event == "checkpoint":
+                # Lines up to a checkpoint must outlive what the checkpoint outlives.
+                os.fsync(self._file.fileno())
             if info.event == "end":
                 self._file.close()
 
@@ -83,8 +88,16 @@ def read_metrics(path: Path) -> list[Record]:
     """The records of a metrics file; a last line that was cut off by a kill is left out."""
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    records = []
+    for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], start=1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            raise RunDirectoryError(
+                f"{path}, line {number} is damaged; remove the lines from there on that belong to "
+                f"steps after the last checkpoint, then go on"
+            ) from error
+    return records
 
 
 class EventFile(Callback):

@@ -11,6 +11,7 @@ moment leaves whole checkpoints only; damage done later is found by the manifest
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -113,11 +114,20 @@ class Checkpointer:
         folders = steps_on_disk(self.directory / which)
         complaints: list[str] = []
         for folder in folders:
-            damage = _damage(folder)
-            if damage is None:
+            try:
+                damage = _damage(folder)
+                found = _read(folder, like) if damage is None else None
+            except (OSError, ValueError):
+                if folder.is_dir():
+                    raise
+                damage, found = "it is gone", None
+            if not folder.is_dir():
+                # Another process is training here and has replaced it by a newer one.
+                return self.restore(which, like)
+            if found is not None:
                 if complaints:
-                    _warn(complaints, f"using step {int(folder.name)} instead")
-                return _read(folder, like)
+                    _warn(complaints, f"using step {found.step} instead")
+                return found
             complaints.append(f"checkpoint {folder} is damaged: {damage}")
         if complaints:
             raise CheckpointError(
@@ -151,12 +161,21 @@ def _write(
     partial = folder / f".partial-{step:08d}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-    checkpointer.save((partial / "arrays").absolute(), arrays)
-    checkpointer.close()
-    (partial / "extras.json").write_text(json.dumps(extras, indent=1))
-    (partial / "manifest.json").write_text(json.dumps(_digests(partial), indent=1))
-    _flush_to_disk(partial)
+    try:
+        checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+        checkpointer.save((partial / "arrays").absolute(), arrays)
+        checkpointer.close()
+        (partial / "extras.json").write_text(json.dumps(extras, indent=1))
+        (partial / "manifest.json").write_text(json.dumps(_digests(partial), indent=1))
+        _flush_to_disk(partial)
+    except ValueError as error:
+        # What tensorstore raises where a file cannot be written.
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OSError(errno.EIO, str(error).splitlines()[0]) from error
+    except OSError:
+        # Half a checkpoint would keep a full disk full.
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     shutil.rmtree(final, ignore_errors=True)
     os.replace(partial, final)
     for old in steps_on_disk(folder)[keep:]:

@@ -15,7 +15,7 @@ _MOST_STEPS_PER_DISPATCH = 64
 class TrainingConfig(PartConfig):
     """A training: its length, its batches, and what happens how often, all counted in steps."""
 
-    num_steps: PositiveInt = 1000
+    num_steps: int = Field(default=1000, ge=1, lt=2**31)
     """Number of optimiser steps."""
     batch_size: PositiveInt = 128
     """Examples per step, over all devices."""

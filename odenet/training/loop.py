@@ -99,7 +99,7 @@ class Fit:
                         self._evaluate(step, state)
                     if save_due:
                         self._save("last", step, state)
-                if stop.signum is not None and step < last:
+                if stop.signum is not None:
                     self._log(pending, 0)
                     self._save("last", step, state)
                     self.checkpointer.wait()

@@ -41,7 +41,7 @@ class StepScheduleConfig(PartConfig):
 
     kind: Literal["step"] = "step"
     at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
-    """Points as fractions of all steps, increasing."""
+    """Points as fractions of the steps after the warm-up, increasing."""
     factor: float = Field(default=0.1, gt=0, lt=1)
 
     @model_validator(mode="after")
@@ -52,7 +52,10 @@ class StepScheduleConfig(PartConfig):
 
     def build(self, num_steps: int) -> Schedule:
         """A factor of the learning rate over `num_steps` steps."""
-        boundaries = {round(point * num_steps): self.factor for point in self.at}
+        boundaries: dict[int, float] = {}
+        for point in self.at:
+            step = round(point * num_steps)
+            boundaries[step] = boundaries.get(step, 1.0) * self.factor
         return optax.piecewise_constant_schedule(1.0, boundaries)
 
 

@@ -170,6 +170,14 @@ ERRORS = {
     "unknown data set": (("data", "check", "minst"), "nearest: mnist"),
     "unknown part": (("list", "integrater"), "nearest: integrator"),
     "unknown command": (("rnu",), "No such command"),
+    "reserved name": (
+        ("compare", QUICKSTART, "compare.evaluate.reference={}"),
+        "choose another name",
+    ),
+    "name that is a path": (
+        ("compare", QUICKSTART, 'compare.networks={"../x": {}}'),
+        "should match pattern",
+    ),
 }
 
 
@@ -220,7 +228,8 @@ def test_full_disk_is_said_and_nothing_is_lost(tmp_path):
     (path / "results.json.partial").symlink_to("/dev/full")
     done = odenet("resume", path)
     assert done.returncode == 2
-    assert "no space left" in done.stderr
+    assert "cannot be written: No space left" in done.stderr
+    assert f"odenet resume {path}" in done.stderr
     assert (path / "metrics.jsonl").read_bytes() == metrics
     (path / "results.json.partial").unlink()
     assert odenet("resume", path).returncode == 0

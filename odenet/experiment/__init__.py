@@ -1,0 +1,1 @@
+"""Experiments: from a file to a run directory, and back."""
