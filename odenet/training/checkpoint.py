@@ -29,6 +29,9 @@ from odenet.errors import CheckpointError
 
 Which = Literal["last", "best"]
 
+_SPARE_BYTES = 2**20
+"""Room on the disk that a checkpoint leaves for what is small beside it."""
+
 
 class DamagedCheckpointWarning(UserWarning):
     """A checkpoint on disk is not what was written, and an earlier one is used."""
@@ -162,6 +165,7 @@ def _write(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
+        _require_space(folder, sum(array.nbytes for array in arrays.values()))
         checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
         checkpointer.save((partial / "arrays").absolute(), arrays)
         checkpointer.close()
@@ -180,6 +184,13 @@ def _write(
     os.replace(partial, final)
     for old in steps_on_disk(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _require_space(folder: Path, nbytes: int) -> None:
+    # Asked beforehand: on a full disk orbax's own threads print tracebacks of theirs.
+    free = shutil.disk_usage(folder).free
+    if free < 2 * nbytes + _SPARE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _flush_to_disk(folder: Path) -> None:

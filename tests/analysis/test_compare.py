@@ -71,3 +71,8 @@ def test_network_without_a_test_gets_no_verdict(own, others, verdict):
 def test_step_factor_of_an_adaptive_solver_is_refused():
     with pytest.raises(ValueError, match="would ignore step_factor"):
         EvaluationConfig(integrator={"kind": "diffrax"}, step_factor=2)
+
+
+def test_reference_that_did_not_arrive_judges_nothing():
+    rows = {TRAINED: row(0.98, 1e-1), "fine": row(0.1, 1e-3), "reference": row(0.1, 0.0, ok=False)}
+    assert judge("net", rows, 0.1).verdict == "not judged: the reference solve did not arrive"

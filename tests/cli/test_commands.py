@@ -251,3 +251,50 @@ def test_interrupted_comparison_says_how_to_go_on_as_a_whole(tmp_path):
     process.terminate()
     _, errors = process.communicate(timeout=60)
     assert errors.decode().splitlines()[-1] == f"continue with: odenet resume {path}"
+
+
+def test_directory_of_a_run_killed_before_it_began_is_taken(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    for name in (".lock", "run.json", "config.yaml.partial"):
+        (path / name).write_text("")
+    assert answer("run", QUICKSTART, *SMALL, "--out", path, "--json")["step"] == 20
+
+
+def test_checkpoint_that_cannot_be_written_ends_the_run_with_advice(tmp_path):
+    path = tmp_path / "out"
+    words = command("run", QUICKSTART, *SMALL[:-1], "model.stages.0.width=200", "--out", path)
+    limited = ["bash", "-c", 'ulimit -f 100; exec "$@"', "limited", *words]
+    done = subprocess.run(limited, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written" in done.stderr
+    # Threads of orbax may print lines of their own before; ours are the last.
+    assert done.stderr.splitlines()[-1] == f"continue with: odenet resume {path}"
+    assert not list((path / "checkpoints").rglob(".partial-*"))
+
+
+def test_eval_refuses_what_it_would_ignore(ran, compared):
+    for words, message in (
+        ((ran[0], "seed=5"), "would ignore seed"),
+        ((ran[0], "--step-factor", "nan"), "above 0 and at most 4096"),
+        ((compared[0],), "is a comparison; evaluate one of its networks"),
+    ):
+        done = odenet("eval", *words)
+        assert done.returncode == 2
+        assert message in done.stderr
+
+
+def test_damaged_checkpoint_of_a_finished_network_is_trained_again(compared, tmp_path):
+    import shutil
+
+    path = tmp_path / "copy"
+    shutil.copytree(compared[0], path)
+    before = json.loads((path / "comparison.json").read_text())["rows"]
+    newest = max((path / "networks" / "euler" / "checkpoints" / "last").iterdir())
+    (newest / "extras.json").write_text("{}")
+    (path / "comparison.json").unlink()
+    done = odenet("resume", path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "is damaged" in done.stderr
+    after = json.loads(done.stdout)["rows"]
+    assert [row["loss"] for row in after] == [row["loss"] for row in before]

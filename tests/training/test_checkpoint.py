@@ -1,3 +1,4 @@
+import shutil
 import warnings
 
 import numpy as np
@@ -97,4 +98,14 @@ def test_failed_write_is_raised_and_leaves_the_others(written, tmp_path):
     with pytest.raises(OSError):
         written.wait()
     blocked.unlink()
+    assert written.restore("last", state_at(0)).step == 30
+
+
+def test_full_disk_is_noticed_before_anything_is_written(written, tmp_path, monkeypatch):
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+    written.save("last", 40, state_at(40), {})
+    with pytest.raises(OSError, match="No space left"):
+        written.wait()
+    assert not (tmp_path / "last" / ".partial-00000040").exists()
     assert written.restore("last", state_at(0)).step == 30
