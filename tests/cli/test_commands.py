@@ -268,8 +268,8 @@ def test_checkpoint_that_cannot_be_written_ends_the_run_with_advice(tmp_path):
     done = subprocess.run(limited, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 2, done.stderr
     assert "cannot be written" in done.stderr
-    # Threads of orbax may print lines of their own before; ours are the last.
-    assert done.stderr.splitlines()[-1] == f"continue with: odenet resume {path}"
+    # Threads of orbax may print lines of their own beside ours.
+    assert f"\ncontinue with: odenet resume {path}\n" in done.stderr
     assert not list((path / "checkpoints").rglob(".partial-*"))
 
 
