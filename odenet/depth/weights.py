@@ -20,20 +20,39 @@ MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
 """`make_field(takes_time, rngs)` initialises one vector field."""
 
 
+def _as_they_are(params: Any, h: State) -> Any:
+    del h
+    return params
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LayerFields:
     """The vector fields of all layers in functional form, as integrators take them.
 
     Args:
-        apply: `apply(params, t, h) -> dh/dt` with the parameters of one layer.
+        apply: `apply(prepared, t, h) -> dh/dt` with the parameters of one layer, prepared.
         params: Parameters of every layer; each array has a leading axis `num_layers`.
         num_layers: Number of sets of weights.
+        prepare: `prepare(params, h) -> prepared` computes what depends on the weights of a layer
+            and on the shape of the state alone, once for all evaluations of the layer's field.
     """
 
     apply: Callable[[Any, Time, State], State] = dataclasses.field(metadata={"static": True})
     params: Any
     num_layers: int = dataclasses.field(metadata={"static": True})
+    prepare: Callable[[Any, State], Any] = dataclasses.field(
+        metadata={"static": True}, default=_as_they_are
+    )
+
+    def field(self, params: Any, h: State) -> Callable[[Time, State], State]:
+        """The vector field of one layer, a pytree whose leaves are its prepared parameters.
+
+        Args:
+            params: Parameters of one layer.
+            h: A state of the shape and type that the field will be evaluated at.
+        """
+        return jax.tree_util.Partial(self.apply, self.prepare(params, h))
 
     def restrict(self, num_layers: int) -> "LayerFields":
         """Keep the first of every `self.num_layers / num_layers` layers (injection).
@@ -53,7 +72,7 @@ class LayerFields:
         if stride == 1:
             return self
         params = jax.tree.map(lambda leaf: leaf[::stride], self.params)
-        return LayerFields(self.apply, params, num_layers)
+        return dataclasses.replace(self, params=params, num_layers=num_layers)
 
     @staticmethod
     def from_function(field: Callable[[Time, State], State]) -> "LayerFields":
@@ -92,7 +111,17 @@ class FieldStack(nnx.Module):
         def apply(params, t, h):
             return nnx.merge(graphdef, params)(t, h)
 
-        return LayerFields(apply, state, self.num_layers)
+        if not hasattr(self.stacked, "prepare"):
+            return LayerFields(apply, state, self.num_layers)
+
+        def prepare(params, h):
+            return params, nnx.merge(graphdef, params).prepare(h)
+
+        def evaluate(prepared, t, h):
+            params, constants = prepared
+            return nnx.merge(graphdef, params).evaluate(constants, t, h)
+
+        return LayerFields(evaluate, state, self.num_layers, prepare)
 
 
 class SharedWeightsConfig(PartConfig):

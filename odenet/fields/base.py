@@ -18,6 +18,10 @@ class VectorField(Protocol):
 
     A field does not know who integrates it. It is pure: no random draws and no change of state
     while it is integrated.
+
+    A field may split its work in two: `prepare(h)` returns arrays that depend on its weights and
+    on the shape of the state alone, and `evaluate(prepared, t, h)` the time derivative. Integrators
+    then prepare once for all evaluations with the same weights.
     """
 
     def __call__(self, t: Time, h: State) -> State:

@@ -1,34 +1,38 @@
 """Convolutional fields on images: norm, activation, convolution, repeated."""
 
 import itertools
-from typing import Literal
+from typing import Annotated, Literal
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from odenet.arrays import State, Time
+from odenet.arrays import Array, Float, State, Time
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, TimeWeight, activation, require_rank
+from odenet.fields.layers import GroupNorm, convolution
+from odenet.ops.conv import conv_general_dilated
 from odenet.part import PartConfig
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+Maps = list[Float[Array, "1 height width _"]]
 
 
 class ConvField(nnx.Module):
     """`[norm, activation, convolution]` repeated, on images of constant size.
 
     The order is that of full pre-activation (He et al. 2016, arXiv:1603.05027, fig. 4e), with
-    group norm in the place of batch norm (the field of torchdiffeq's MNIST example). Padding is
-    by zeros, so that height and width stay.
+    group norm in the place of batch norm. With kernels of sides 1, 3, 1 and few channels between
+    them it is the bottleneck of the same paper; with a last norm, the field of torchdiffeq's MNIST
+    example. Padding is by zeros, so that height and width stay.
 
     Args:
-        width: Number of channels of the state.
-        hidden: Channels between two convolutions.
-        num_convolutions: Number of convolutions, at least 1.
-        kernel_size: Side of the square kernels, odd.
-        num_groups: Groups of the group norm; 0 for no normalisation.
+        widths: Number of channels before, between and after the convolutions.
+        kernel_sizes: Side of the square kernels of each convolution, odd.
+        num_groups: Groups of the group norms; 0 for no normalisation.
+        epsilon: Added to the variances.
+        has_last_norm: Whether a norm follows the last convolution.
         activation_name: Name of the activation.
         takes_time: Whether every convolution has weights for the time.
         rngs: Random keys.
@@ -36,50 +40,52 @@ class ConvField(nnx.Module):
 
     def __init__(
         self,
-        width: int,
-        hidden: int,
-        num_convolutions: int,
-        kernel_size: int,
+        widths: tuple[int, ...],
+        kernel_sizes: tuple[int, ...],
         num_groups: int,
+        epsilon: float,
+        has_last_norm: bool,
         activation_name: ActivationName,
         takes_time: bool,
         *,
         rngs: nnx.Rngs,
     ):
-        widths = (width, *(hidden,) * (num_convolutions - 1), width)
-        pairs = list(itertools.pairwise(widths))
-        window = (kernel_size, kernel_size)
+        layers = [(*p, k) for p, k in zip(itertools.pairwise(widths), kernel_sizes, strict=True)]
+        normed = widths if has_last_norm else widths[:-1]
         self.activation_name: ActivationName = activation_name
         self.norms = nnx.List(
-            [nnx.GroupNorm(i, num_groups=num_groups, rngs=rngs) for i, _ in pairs]
-            if num_groups
-            else []
+            [GroupNorm(i, num_groups, epsilon, rngs=rngs) for i in normed] if num_groups else []
         )
-        self.convolutions = nnx.List(
-            [nnx.Conv(i, o, window, padding="SAME", rngs=rngs) for i, o in pairs]
-        )
+        self.convolutions = nnx.List([convolution(i, o, k, rngs=rngs) for i, o, k in layers])
         self.time = nnx.List(
-            [TimeWeight((*window, 1, o), kernel_size**2 * (i + 1), rngs=rngs) for i, o in pairs]
+            [TimeWeight((k, k, 1, o), k**2 * (i + 1), rngs=rngs) for i, o, k in layers]
             if takes_time
             else []
         )
 
-    def __call__(self, t: Time, h: State) -> State:
-        """dh/dt at `(t, h)`, shape `(batch, height, width, channels)`."""
-        sigma = activation(self.activation_name)
+    def prepare(self, h: State) -> Maps:
+        """What each convolution makes of a channel of ones: `t` times this is its time channel."""
         ones = jnp.ones((1, *h.shape[1:3], 1), h.dtype)
+        return [
+            conv_general_dilated(ones, time.kernel[...], (1, 1), "SAME", dimension_numbers=_LAYOUT)
+            for time in self.time
+        ]
+
+    def evaluate(self, of_ones: Maps, t: Time, h: State) -> State:
+        """dh/dt at `(t, h)` with what `prepare` gave for the same weights."""
+        sigma = activation(self.activation_name)
         x = h
-        for index, convolution in enumerate(self.convolutions):
+        for index, convolve in enumerate(self.convolutions):
             if self.norms:
                 x = self.norms[index](x)
-            x = convolution(sigma(x))
+            x = convolve(sigma(x))
             if self.time:
-                kernel = self.time[index].kernel[...]
-                of_ones = jax.lax.conv_general_dilated(
-                    ones, kernel, (1, 1), "SAME", dimension_numbers=_LAYOUT
-                )
-                x = x + t * of_ones
-        return x
+                x = x + t * of_ones[index]
+        return self.norms[-1](x) if len(self.norms) > len(self.convolutions) else x
+
+    def __call__(self, t: Time, h: State) -> State:
+        """dh/dt at `(t, h)`, shape `(batch, height, width, channels)`."""
+        return self.evaluate(self.prepare(h), t, h)
 
 
 class ConvFieldConfig(PartConfig):
@@ -88,45 +94,77 @@ class ConvFieldConfig(PartConfig):
     kind: Literal["conv"] = "conv"
     activation: ActivationName = "relu"
     num_convolutions: PositiveInt = 2
-    hidden: PositiveInt | None = None
-    """Channels between two convolutions; without it, those of the state."""
-    kernel_size: PositiveInt = 3
-    """Side of the square kernels, an odd number."""
+    hidden: PositiveInt | tuple[PositiveInt, ...] | None = None
+    """Channels between two convolutions, one number or one for each; without it, those of the
+    state."""
+    kernel_size: PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = 3
+    """Side of the square kernels, odd, one number or one for each convolution."""
     norm: Literal["group", "none"] = "group"
     num_groups: PositiveInt | None = Field(default=None)
     """Groups of the group norm, a divisor of the channels; without it, the largest divisor of the
     channels that is at most 32."""
+    norm_epsilon: PositiveFloat | None = None
+    """Added to the variances; without it, 1e-6."""
+    last_norm: bool = False
+    """Whether a norm follows the last convolution, as in torchdiffeq's MNIST example."""
+
+    @property
+    def _kernel_sizes(self) -> tuple[int, ...]:
+        one = isinstance(self.kernel_size, int)
+        return (self.kernel_size,) * self.num_convolutions if one else self.kernel_size
+
+    def _widths(self, width: int) -> tuple[int, ...]:
+        between = self.num_convolutions - 1
+        one = self.hidden is None or isinstance(self.hidden, int)
+        hidden = (self.hidden or width,) * between if one else self.hidden
+        return (width, *hidden, width)
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuse options that do not fit a state of `shape` (one example's)."""
         require_rank("conv", shape, 3, "use field kind=mlp, or a stem of kind=conv")
-        if self.kernel_size % 2 == 0:
+        if any(size % 2 == 0 for size in self._kernel_sizes):
             raise ConfigError(
                 f"kernel_size must be odd, so that images keep their size; got {self.kernel_size}"
             )
-        if self.norm == "none" and self.num_groups is not None:
-            raise ConfigError("norm=none would ignore num_groups; remove one of the two")
+        ignored = {
+            "num_groups": self.num_groups is not None,
+            "norm_epsilon": self.norm_epsilon is not None,
+            "last_norm": self.last_norm,
+        }
+        for name in [name for name, is_set in ignored.items() if is_set and self.norm == "none"]:
+            raise ConfigError(f"norm=none would ignore {name}; remove one of the two")
         if self.hidden is not None and self.num_convolutions == 1:
             raise ConfigError("num_convolutions=1 would ignore hidden; remove one of the two")
-        for channels in (shape[-1], self.hidden or shape[-1]):
+        self._check_lengths()
+        for channels in dict.fromkeys(self._widths(shape[-1])):
             if self.num_groups is not None and channels % self.num_groups:
                 raise ConfigError(
                     f"num_groups must divide the channels {channels}; got {self.num_groups}"
                 )
 
+    def _check_lengths(self) -> None:
+        given = {"kernel_size": (self.kernel_size, 0), "hidden": (self.hidden, 1)}
+        for name, (values, fewer) in given.items():
+            number = self.num_convolutions - fewer
+            if isinstance(values, tuple) and len(values) != number:
+                raise ConfigError(
+                    f"{name} needs one number, or {number} for num_convolutions="
+                    f"{self.num_convolutions}; got {len(values)}: {list(values)}"
+                )
+
     def build(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:
         """Make the field for states of `shape` `(height, width, channels)`."""
         self.check(shape)
-        width, hidden = shape[-1], self.hidden or shape[-1]
+        widths = self._widths(shape[-1])
         groups = self.num_groups or max(
-            n for n in range(1, 33) if width % n == 0 and hidden % n == 0
+            n for n in range(1, 33) if all(width % n == 0 for width in widths)
         )
         return ConvField(
-            width,
-            hidden,
-            self.num_convolutions,
-            self.kernel_size,
+            widths,
+            self._kernel_sizes,
             groups if self.norm == "group" else 0,
+            self.norm_epsilon or 1e-6,
+            self.last_norm,
             self.activation,
             takes_time,
             rngs=rngs,

@@ -148,7 +148,7 @@ class OneStepIntegrator(Integrator):
 
         def layer(h, inputs):
             params, t0s, taus = inputs
-            field = jax.tree_util.Partial(fields.apply, params)
+            field = fields.field(params, h)
             one = jax.checkpoint(step) if self.remat == "step" else step
             if per_layer[1] == 1:
                 h, out = one(field, h, t0s[0], taus[0])

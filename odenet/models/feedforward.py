@@ -34,7 +34,7 @@ class FeedForwardBlock(nnx.Module):
         time = jnp.zeros((), h0.dtype)
 
         def layer(h, params):
-            h = fields.apply(params, time, h)
+            h = fields.field(params, h)(time, h)
             return h, h if save_path else None
 
         h1, states = jax.lax.scan(layer, h0, fields.params)

@@ -14,6 +14,7 @@ from pydantic import Field, PositiveInt
 
 from odenet.arrays import Array, Float, State
 from odenet.errors import ConfigError
+from odenet.fields.layers import convolution
 from odenet.part import PartConfig
 
 Shape = tuple[int, ...]
@@ -142,8 +143,7 @@ class ConvConfig(PartConfig):
                 f"kind=conv acts on images (height, width, channels), got a state of shape "
                 f"{shape}; use kind=linear"
             )
-        window, strides = (self.kernel_size,) * 2, (self.stride,) * 2
-        conv = nnx.Conv(shape[-1], width, window, strides, padding="SAME", rngs=rngs)
+        conv = convolution(shape[-1], width, self.kernel_size, self.stride, rngs=rngs)
         size = tuple(-(-side // self.stride) for side in shape[:-1])
         return Projection(conv, (*size, width))
 

@@ -1,0 +1,1 @@
+"""Operations whose derivative or whose algorithm on a CPU is written here."""

@@ -1,0 +1,314 @@
+"""The convolution against XLA's own, in value and in every derivative and transformation."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from jax import lax
+from jax.sharding import AxisType
+
+from odenet.ops import conv_cpu, winograd
+from odenet.ops.conv import conv_general_dilated
+from odenet.ops.geometry import Geometry
+
+LAYOUTS = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NHWDC", "HWDIO", "NHWDC")}
+TOLERANCE = {"float64": 1e-12, "float32": 3e-5, "bfloat16": 5e-2}
+
+
+def theirs_and_ours(strides, padding, dilation=None, groups=1):
+    options = {
+        "window_strides": strides,
+        "padding": padding,
+        "rhs_dilation": dilation,
+        "dimension_numbers": LAYOUTS[len(strides)],
+        "feature_group_count": groups,
+    }
+    return (
+        functools.partial(lax.conv_general_dilated, **options),
+        functools.partial(conv_general_dilated, **options),
+    )
+
+
+def drawn(key, *shapes, dtype="float64"):
+    keys = jax.random.split(jax.random.key(key), len(shapes))
+    return [
+        jax.random.normal(k, shape, jnp.float64).astype(dtype)
+        for k, shape in zip(keys, shapes, strict=True)
+    ]
+
+
+def check(ours, theirs, tolerance):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * (1 + np.abs(b).max()))
+
+
+def derivatives(f, x, w, dx, dw, g):
+    """Value, tangent and cotangents, and the cotangents' own derivatives."""
+    value, tangent = jax.jvp(f, (x, w), (dx, dw))
+    _, pullback = jax.vjp(f, x, w)
+
+    def cotangents(x, w, g):
+        return jax.vjp(f, x, w)[1](g)
+
+    def scalar(x, w):
+        return jnp.sum(jnp.sin(f(x, w)) * g)
+
+    second = jax.jvp(jax.grad(scalar, (0, 1)), (x, w), (dx, dw))[1]
+    twice = jax.vjp(cotangents, x, w, g)[1]((dx, dw))
+    return value, tangent, pullback(g), second, twice
+
+
+@st.composite
+def convolutions(draw):
+    """Shapes, strides, padding, dilation and groups of any kind that leaves an output."""
+    rank = draw(st.sampled_from([1, 2, 2, 2, 3]))
+    axis = st.tuples(
+        st.integers(1, 4),  # kernel
+        st.integers(1, 3),  # stride
+        st.integers(1, 2),  # dilation
+        st.integers(-1, 3),
+        st.integers(0, 3),
+    )
+    axes = draw(st.lists(axis, min_size=rank, max_size=rank))
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    channels, outputs = (groups * draw(st.integers(1, 3)) for _ in range(2))
+    sizes = []
+    for kernel, _, dilation, low, high in axes:
+        least = max(1, dilation * (kernel - 1) + 1 - low - high)
+        sizes.append(draw(st.integers(least, least + 4)))
+    batch = draw(st.integers(1, 5))
+    kernel, strides, dilation = (tuple(a[i] for a in axes) for i in range(3))
+    padding = tuple((a[3], a[4]) for a in axes)
+    return (
+        (batch, *sizes, channels),
+        (*kernel, channels // groups, outputs),
+        (strides, padding, dilation, groups),
+    )
+
+
+# Every example compiles: shrinking one would take longer than reading it.
+@settings(max_examples=16, deadline=None, derandomize=True, phases=[Phase.generate])
+@given(convolutions(), st.integers(0, 2**31))
+def test_every_derivative_equals_that_of_xla(convolution, seed):
+    x_shape, w_shape, options = convolution
+    theirs, ours = theirs_and_ours(*options)
+    y = jax.eval_shape(theirs, jnp.zeros(x_shape), jnp.zeros(w_shape))
+    arguments = drawn(seed, x_shape, w_shape, x_shape, w_shape, y.shape)
+    expected = jax.jit(functools.partial(derivatives, theirs))(*arguments)
+    check(jax.jit(functools.partial(derivatives, ours))(*arguments), expected, 1e-11)
+
+
+CASES = {
+    "winograd": ((9, 11, 10, 33), (3, 3, 33, 37), ((1, 1), "SAME")),
+    "winograd_uneven_padding": ((16, 9, 8, 32), (3, 3, 32, 40), ((1, 1), ((2, 0), (1, 3)))),
+    "winograd_valid": ((16, 9, 9, 32), (3, 3, 32, 32), ((1, 1), "VALID")),
+    "pointwise": ((6, 5, 4, 7), (1, 1, 7, 9), ((1, 1), "SAME")),
+    "strided": ((6, 9, 8, 5), (4, 4, 5, 3), ((2, 2), ((1, 1), (1, 1)))),
+    "dilated": ((5, 9, 8, 3), (3, 3, 3, 4), ((1, 1), "SAME", (2, 3))),
+    "depthwise": ((5, 6, 6, 4), (3, 3, 1, 8), ((1, 1), "SAME", None, 4)),
+    "blocks_and_a_rest": ((37, 40, 40, 16), (3, 3, 16, 3), ((1, 1), "SAME")),
+    "large_kernel": ((3, 12, 12, 2), (9, 9, 2, 3), ((1, 1), "SAME")),
+    "vector": ((4, 20, 3), (5, 3, 4), ((2,), "SAME")),
+    "volume": ((2, 5, 4, 6, 3), (3, 2, 3, 3, 2), ((1, 1, 1), "SAME")),
+}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", CASES)
+def test_each_algorithm_equals_xla_in_every_precision(name, dtype):
+    x_shape, w_shape, options = CASES[name]
+    theirs, ours = theirs_and_ours(*options)
+    y = jax.eval_shape(theirs, jnp.zeros(x_shape), jnp.zeros(w_shape))
+    x, w, g = drawn(3, x_shape, w_shape, y.shape, dtype=dtype)
+
+    def both(f):
+        return jax.jit(lambda x, w, g: (f(x, w), jax.vjp(f, x, w)[1](g)))(x, w, g)
+
+    check(both(ours), both(theirs), TOLERANCE[dtype])
+
+
+def test_cases_reach_the_algorithm_that_names_them():
+    def geometry_of(name):
+        x_shape, w_shape, (strides, padding, *_) = CASES[name]
+        if isinstance(padding, str):
+            padding = tuple(lax.padtype_to_pads(x_shape[1:-1], w_shape[:-2], strides, padding))
+        geometry = Geometry(x_shape[1:-1], w_shape[:-2], strides, padding, (1, 1))
+        return jnp.zeros(x_shape), jnp.zeros(w_shape), geometry
+
+    for name, expected in (
+        ("winograd", True),
+        ("winograd_uneven_padding", True),
+        ("winograd_valid", True),
+        ("pointwise", False),
+        ("strided", False),
+    ):
+        assert winograd.wins(*geometry_of(name)) == expected
+    block, number = conv_cpu._blocks(37, 40 * 40 * 9 * 16 * 4)
+    assert number > 1
+    assert block * number > 37
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("mapped", [(0, None), (None, 1), (1, 0), (2, 3)])
+def test_vmap_equals_a_loop(mapped, groups, getkey):
+    _, ours = theirs_and_ours((1, 2), ((1, 1), (0, 1)), (2, 1), groups)
+    batch, x_shape, w_shape = 3, (2, 6, 5, 4), (3, 2, 4 // groups, 6)
+
+    def lifted(shape, axis):
+        return shape if axis is None else (*shape[:axis], batch, *shape[axis:])
+
+    x = jax.random.normal(getkey(), lifted(x_shape, mapped[0]))
+    w = jax.random.normal(getkey(), lifted(w_shape, mapped[1]))
+    y = jax.eval_shape(ours, jnp.zeros(x_shape), jnp.zeros(w_shape))
+    g = jax.random.normal(getkey(), (batch, *y.shape))
+
+    def one(x, w, g):
+        return ours(x, w), *jax.vjp(ours, x, w)[1](g)
+
+    together = jax.jit(jax.vmap(one, (*mapped, 0)))(x, w, g)
+    for index in range(batch):
+        a, b = (
+            v if axis is None else jnp.take(v, index, axis)
+            for v, axis in zip((x, w), mapped, strict=True)
+        )
+        check([part[index] for part in together], one(a, b, g[index]), 1e-12)
+
+
+@pytest.mark.parametrize("cotangent", [True, False])
+@pytest.mark.parametrize("operand", [0, 1])
+def test_vmapped_cotangents_of_shared_operands(cotangent, operand, getkey):
+    # The Jacobian maps over the cotangent alone, or over the tangent alone.
+    theirs, ours = theirs_and_ours((1, 1), "SAME")
+    x, w = drawn(5, (2, 3, 3, 2), (3, 3, 2, 2))
+    jacobian = jax.jacrev if cotangent else jax.jacfwd
+    expected = jacobian(theirs, operand)(x, w)
+    check(jacobian(ours, operand)(x, w), expected, 1e-12)
+
+
+@pytest.mark.parametrize("wrapped", ["remat", "scan", "fori"])
+def test_derivatives_inside_loops_and_remat(wrapped):
+    theirs, ours = theirs_and_ours((1, 1), "SAME")
+    x, w = drawn(7, (4, 6, 6, 3), (3, 3, 3, 3))
+
+    def loss(f, x, w):
+        def step(h):
+            return h + 0.1 * jnp.tanh(f(h, w))
+
+        if wrapped == "remat":
+            h = jax.checkpoint(step)(jax.checkpoint(step)(x))
+        elif wrapped == "scan":
+            h = lax.scan(lambda h, _: (step(h), None), x, None, length=4)[0]
+        else:
+            h = lax.fori_loop(0, 4, lambda _, h: step(h), x)
+        return jnp.sum(h**2)
+
+    gradients = [
+        jax.jit(jax.grad(functools.partial(loss, f), (0, 1)))(x, w) for f in (ours, theirs)
+    ]
+    check(*gradients, 1e-12)
+
+
+def sharded(x, kind):
+    mesh = jax.make_mesh((4,), ("batch",), (kind,), devices=jax.devices()[:4])
+    spec = jax.sharding.PartitionSpec("batch")
+    return jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))
+
+
+def test_shardings_in_types_are_left_to_xla():
+    _, ours = theirs_and_ours((1, 1), "SAME")
+    x, w = drawn(9, (4, 8, 8, 2), (3, 3, 2, 2))
+    assert "odenet_conv" in str(jax.make_jaxpr(ours)(sharded(x, AxisType.Auto), w))
+    assert "odenet_conv" not in str(jax.make_jaxpr(ours)(sharded(x, AxisType.Explicit), w))
+
+
+def test_sharded_and_pmapped_batches_equal_one_device(getkey):
+    _, ours = theirs_and_ours((1, 1), "SAME")
+    x, w = drawn(9, (16, 8, 8, 32), (3, 3, 32, 32))
+
+    def gradient(x, w):
+        return jax.grad(lambda x, w: jnp.sum(jnp.sin(ours(x, w))), (0, 1))(x, w)
+
+    expected = jax.jit(gradient)(x, w)
+    check(jax.jit(gradient)(sharded(x, AxisType.Auto), w), expected, 1e-12)
+
+    def mapped(x, w):
+        gx, gw = gradient(x, w)
+        return gx, lax.psum(gw, "devices")
+
+    gx, gw = jax.pmap(mapped, "devices", in_axes=(0, None), devices=jax.devices()[:4])(
+        x.reshape(4, 4, *x.shape[1:]), w
+    )
+    check((gx.reshape(x.shape), gw[0]), expected, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lhs_dilation": (2, 2)},
+        {"precision": lax.Precision.HIGHEST},
+        {"dimension_numbers": ("NCHW", "OIHW", "NCHW")},
+        {"dimension_numbers": None},
+        {"preferred_element_type": jnp.float64},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_is_left_to_xla_is_xla(options):
+    x, w = drawn(11, (4, 4, 4, 4), (4, 4, 4, 4))
+    options = {"dimension_numbers": LAYOUTS[2], "padding": ((1, 1), (1, 1))} | options
+    jaxpr = jax.make_jaxpr(lambda x, w: conv_general_dilated(x, w, (1, 1), **options))(x, w)
+    assert [equation.primitive.name for equation in jaxpr.eqns] == ["conv_general_dilated"]
+
+
+def test_other_platforms_lower_to_the_convolutions_of_xla():
+    theirs, ours = theirs_and_ours((1, 1), "SAME")
+    x, w = drawn(13, (16, 8, 8, 32), (3, 3, 32, 32), dtype="float32")
+
+    def lowered(f, platform):
+        def both(x, w):
+            return jax.vjp(f, x, w)[1](jnp.ones_like(f(x, w)))
+
+        return jax.jit(both).trace(x, w).lower(lowering_platforms=(platform,)).as_text()
+
+    for platform in ("cuda", "tpu"):
+        counts = [lowered(f, platform).count("stablehlo.convolution") for f in (ours, theirs)]
+        assert counts[0] == counts[1] > 0
+        assert "stablehlo.dot" not in lowered(ours, platform)
+    assert "stablehlo.dot_general" in lowered(ours, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "options"),
+    [
+        ((2, 4, 4, 3), (3, 3, 4, 5), {}),
+        ((2, 4, 4, 3), (3, 3, 3), {}),
+        ((2, 4, 4, 3), (3, 3, 3, 5), {"window_strides": (1,)}),
+        ((2, 4, 4, 4), (3, 3, 2, 5), {"feature_group_count": 2}),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_as_by_jax(x_shape, w_shape, options):
+    options = {"window_strides": (1, 1), "dimension_numbers": LAYOUTS[2]} | options
+    x, w = jnp.zeros(x_shape), jnp.zeros(w_shape)
+    messages = []
+    for f in (lax.conv_general_dilated, conv_general_dilated):
+        with pytest.raises((ValueError, TypeError)) as error:
+            f(x, w, padding="SAME", **options)
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
+
+
+def test_operands_of_two_types_are_refused():
+    x, w = jnp.zeros((1, 4, 4, 1)), jnp.zeros((3, 3, 1, 1), jnp.float32)
+    with pytest.raises(TypeError):
+        conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=LAYOUTS[2])
+
+
+def test_nothing_is_computed_for_an_empty_batch():
+    _, ours = theirs_and_ours((1, 1), "SAME")
+    assert ours(jnp.zeros((0, 4, 4, 2)), jnp.zeros((3, 3, 2, 5))).shape == (0, 4, 4, 5)
