@@ -30,15 +30,16 @@ def group_norm(
         num_groups: Number of groups, a divisor of the channels.
         epsilon: $\epsilon$, positive.
     """
-    mean, variance = _moments(x, tuple(range(1, x.ndim - 1)))
+    difference, shift, mean, variance = _moments(x, tuple(range(1, x.ndim - 1)))
     grouped = (x.shape[0], num_groups, -1)
-    mean, variance = mean.reshape(grouped), variance.reshape(grouped)
+    mean, variance = (mean + shift).reshape(grouped), variance.reshape(grouped)
     group_mean = jnp.mean(mean, axis=2, keepdims=True)
     group_variance = jnp.mean(variance + jnp.square(mean - group_mean), axis=2, keepdims=True)
     factor = lax.rsqrt(group_variance + jnp.asarray(epsilon, x.dtype))
-    factor = jnp.broadcast_to(factor, mean.shape).reshape(x.shape[0], -1) * scale[None]
-    group_mean = jnp.broadcast_to(group_mean, mean.shape).reshape(x.shape[0], -1)
-    return _affine(x, factor, bias[None] - group_mean * factor)
+    per_channel = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+    factor = jnp.broadcast_to(factor, mean.shape).reshape(per_channel) * _last(scale, x.ndim)
+    group_mean = jnp.broadcast_to(group_mean, mean.shape).reshape(per_channel)
+    return difference * factor + (_last(bias, x.ndim) - (group_mean - shift) * factor)
 
 
 def batch_norm(
@@ -63,24 +64,24 @@ def batch_norm(
     Returns:
         The normalised images, $\mu$, and $\sigma^2$ (the mean square, not the unbiased estimate).
     """
-    mean, variance = _moments(x, tuple(range(x.ndim - 1)))
-    mean, variance = mean.reshape(-1), variance.reshape(-1)
-    factor = scale * lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
-    return _affine(x, factor[None], (bias - mean * factor)[None]), mean, variance
+    difference, shift, mean, variance = _moments(x, tuple(range(x.ndim - 1)))
+    factor = _last(scale, x.ndim) * lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
+    y = difference * factor + (_last(bias, x.ndim) - mean * factor)
+    return y, (mean + shift).reshape(-1), variance.reshape(-1)
 
 
-def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Mean and variance over `axes`, which are kept with size 1."""
+def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
+    """`x - shift`, `shift`, and the mean and variance of `x - shift` over `axes`, kept as size 1.
+
+    All that follows uses the difference, so that it alone is stored for the backward pass.
+    """
     first = tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))
     shift = lax.stop_gradient(x[first])
     difference = x - shift
     mean = jnp.mean(difference, axis=axes, keepdims=True)
-    square = jnp.mean(jnp.square(difference), axis=axes, keepdims=True)
-    variance = square - jnp.square(mean)
-    return mean + shift, jnp.maximum(variance, jnp.zeros((), x.dtype))
+    variance = jnp.mean(jnp.square(difference), axis=axes, keepdims=True) - jnp.square(mean)
+    return difference, shift, mean, jnp.maximum(variance, jnp.zeros((), x.dtype))
 
 
-def _affine(x: Array, factor: Array, summand: Array) -> Array:
-    """`x * factor + summand` with one number per example and channel, or per channel."""
-    shape = (factor.shape[0], *(1,) * (x.ndim - 2), -1)
-    return x * factor.reshape(shape) + summand.reshape(shape)
+def _last(vector: Array, rank: int) -> Array:
+    return vector.reshape(*(1,) * (rank - 1), -1)
