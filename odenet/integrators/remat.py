@@ -10,9 +10,9 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 
 Remat = Literal["none", "step", "sqrt"]
-"""`none` keeps everything that a step computes; `step` one state per step, and recomputes each step
-from it; `sqrt` one state per segment of about `sqrt(num_steps)` steps, and recomputes one segment
-at a time (Chen et al. 2016, arXiv:1604.06174, sec. 4.2). In a residual network a step is a layer."""
+"""`none` keeps everything that a step computes; `step` one state per step, and recomputes each
+step from it; `sqrt` one state per segment of about `sqrt(num_steps)` steps, and recomputes one
+segment at a time (Chen et al. 2016, arXiv:1604.06174). In a residual network a step is a layer."""
 
 
 def scan_depth(
