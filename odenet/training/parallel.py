@@ -70,10 +70,10 @@ class Placement(abc.ABC):
         start = time.perf_counter()
         step = dataclasses.replace(step, axis=self.axis)
         compiled = self._jit(step).lower(state, resident, piece).compile()
-        return Compiled(compiled, time.perf_counter() - start, _peak_bytes(compiled))
+        return Compiled(compiled, time.perf_counter() - start, peak_bytes(compiled))
 
 
-def _peak_bytes(compiled: Any) -> int | None:
+def peak_bytes(compiled: Any) -> int | None:
     analysis = compiled.memory_analysis()
     if analysis is None:
         return None
