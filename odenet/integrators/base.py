@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Count, Flag, Float, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.errors import ConfigError
 from odenet.integrators.remat import Remat, scan_depth
 
 Field = Callable[[Time, State], State]
@@ -110,6 +111,27 @@ class Integrator(abc.ABC):
             h0: State at depth-time 0, shape `(batch, *state)`.
             save_path: Whether to return the states between the intervals too.
         """
+
+
+def refuse_other_equation(own: int, other: int) -> None:
+    """Refuse to integrate a block by an integrator that solves an equation of another order.
+
+    Args:
+        own: `equation_order` of the block's own integrator.
+        other: That of the integrator that is asked for.
+
+    Raises:
+        ConfigError: if they differ.
+    """
+    if own == other:
+        return
+    equations = {1: "h' = f(t, h)", 2: "h'' = f(t, h)"}
+    use = "kind=leapfrog" if own == 2 else "any kind but leapfrog"
+    raise ConfigError(
+        f"integrators can be exchanged only within one equation: the block's own solves "
+        f"{equations[own]}, and under one that solves {equations[other]} the same weights are "
+        f"another network; use {use}, or train a network with the other equation"
+    )
 
 
 class OneStepIntegrator(Integrator):

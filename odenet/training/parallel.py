@@ -31,7 +31,7 @@ class Compiled:
         run: `(state, resident, piece) -> (state, metrics)`; the state is donated.
         compile_seconds: Time of tracing and compiling.
         peak_bytes: Memory of arguments, results and temporaries by XLA's own analysis, on one
-            device, or None where the backend does not tell.
+            device (see `peak_bytes`), or None where the backend does not tell.
     """
 
     run: Callable[..., tuple[TrainState, Any]]
@@ -74,6 +74,11 @@ class Placement(abc.ABC):
 
 
 def peak_bytes(compiled: Any) -> int | None:
+    """Bytes on one device while a compiled program runs: arguments, results and temporaries.
+
+    What is donated is counted once, as argument and not as result. XLA's own
+    `peak_memory_in_bytes` is not used: on CPU it leaves the temporaries out.
+    """
     analysis = compiled.memory_analysis()
     if analysis is None:
         return None

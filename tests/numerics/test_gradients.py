@@ -104,9 +104,8 @@ def test_gradients_of_every_integrator_equal_finite_differences(name):
     check(loss, at, TOLERANCE.get(name, 1e-8))
 
 
-PARAMETRISED = [
-    (name, config) for name in ("euler", "rk4", "leapfrog") for config in STEP_SIZES
-] + [
+PARAMETRISED = [(name, step) for name in ("euler", "rk4", "leapfrog") for step in STEP_SIZES]
+PARAMETRISED += [
     ("diffrax_adaptive", config)
     for config in STEP_SIZES
     if (config.sharing, config.parametrisation)
