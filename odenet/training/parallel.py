@@ -17,6 +17,7 @@ from pydantic import PositiveInt
 
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
+from odenet.training.callbacks import Record
 from odenet.training.state import TrainState
 from odenet.training.step import Piece, Resident, TrainStep
 
@@ -37,6 +38,12 @@ class Compiled:
     run: Callable[..., tuple[TrainState, Any]]
     compile_seconds: float
     peak_bytes: int | None
+
+    def record(self, step: int) -> Record:
+        """What the program cost, as a line of metrics of a start at `step`."""
+        record: Record = {"step": step, "split": "program"}
+        record["compile_seconds"] = self.compile_seconds
+        return record if self.peak_bytes is None else record | {"peak_bytes": self.peak_bytes}
 
 
 class Placement(abc.ABC):
