@@ -73,4 +73,4 @@ def test_peak_bytes_count_arguments_results_and_temporaries_and_what_is_donated_
     step = jax.jit(lambda h: h - jax.grad(loss)(h), donate_argnums=0 if donated else ())
     found = peak_bytes(step.lower(state).compile()) / state.nbytes
     held = 64 + (1 if donated else 2)
-    assert held <= found < held + 3
+    assert held <= found < held + 3.5
