@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
@@ -89,5 +90,5 @@ def _scan(body: Any, carry: Any, xs: Any, length: int, segment: int | None) -> t
     out = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), out)
     if rest:
         carry, last = again(carry, jax.tree.map(lambda x: x[whole:], xs))
-        out = jax.tree.map(lambda y, z: jax.numpy.concatenate([y, z]), out, last)
+        out = jax.tree.map(lambda y, z: jnp.concatenate([y, z]), out, last)
     return carry, out
