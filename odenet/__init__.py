@@ -22,6 +22,7 @@ _HOMES = {
         "ExplicitConfig",
         "Integration",
         "Integrator",
+        "LeapfrogConfig",
         "OneStepIntegrator",
         "TableauConfig",
     ),

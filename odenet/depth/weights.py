@@ -20,39 +20,37 @@ MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
 """`make_field(takes_time, rngs)` initialises one vector field."""
 
 
-def _as_they_are(params: Any, h: State) -> Any:
-    del h
-    return params
-
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LayerFields:
     """The vector fields of all layers in functional form, as integrators take them.
 
     Args:
-        apply: `apply(prepared, t, h) -> dh/dt` with the parameters of one layer, prepared.
+        apply: `apply(params, t, h) -> dh/dt` with the (prepared) parameters of one layer.
         params: Parameters of every layer; each array has a leading axis `num_layers`.
         num_layers: Number of sets of weights.
         prepare: `prepare(params, h) -> prepared` computes what depends on the weights of a layer
-            and on the shape of the state alone, once for all evaluations of the layer's field.
+            and on the shape of the state alone; None where there is nothing to prepare.
     """
 
     apply: Callable[[Any, Time, State], State] = dataclasses.field(metadata={"static": True})
     params: Any
     num_layers: int = dataclasses.field(metadata={"static": True})
-    prepare: Callable[[Any, State], Any] = dataclasses.field(
-        metadata={"static": True}, default=_as_they_are
+    prepare: Callable[[Any, State], Any] | None = dataclasses.field(
+        metadata={"static": True}, default=None
     )
 
-    def field(self, params: Any, h: State) -> Callable[[Time, State], State]:
-        """The vector field of one layer, a pytree whose leaves are its prepared parameters.
+    def prepared(self, h: State) -> "LayerFields":
+        """The same fields, with what their weights alone decide computed, once for every layer.
 
         Args:
-            params: Parameters of one layer.
-            h: A state of the shape and type that the field will be evaluated at.
+            h: A state of the shape and type that the fields will be evaluated at.
         """
-        return jax.tree_util.Partial(self.apply, self.prepare(params, h))
+        prepare = self.prepare
+        if prepare is None:
+            return self
+        params = jax.vmap(lambda params: prepare(params, h))(self.params)
+        return LayerFields(self.apply, params, self.num_layers)
 
     def restrict(self, num_layers: int) -> "LayerFields":
         """Keep the first of every `self.num_layers / num_layers` layers (injection).

@@ -46,7 +46,7 @@ from odenet.experiment.run import (
     run,
     versions,
 )
-from odenet.models import Discretisation
+from odenet.models import DepthBlockConfig, Discretisation
 from odenet.models.feedforward import FeedForwardBlockConfig
 
 
@@ -134,12 +134,23 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
         try:
             networks[name] = variant(base, overrides)
             for block in networks[name].model.blocks:
+                if isinstance(block, FeedForwardBlockConfig):
+                    continue
+                _refuse_without_reference(block)
                 for way in section.evaluate.values():
-                    if not isinstance(block, FeedForwardBlockConfig):
-                        block.check_discretisation(way.build())
+                    block.check_discretisation(way.build())
         except ConfigError as error:
             raise ConfigError(f"compare.networks.{name}: {error}") from error
     return networks
+
+
+def _refuse_without_reference(block: DepthBlockConfig) -> None:
+    if block.integrator.equation_order != 1:
+        raise ConfigError(
+            f"a comparison measures errors against a solve of h' = f(t, h), but integrator.kind="
+            f"{block.integrator.kind} solves h'' = f(t, h); leave this network out, or train it "
+            f"with another integrator"
+        )
 
 
 def _section(config: ExperimentConfig) -> CompareConfig:

@@ -29,7 +29,8 @@ from odenet.experiment.directory import (
     read_json,
     require,
 )
-from odenet.models import DepthBlock, Network
+from odenet.integrators.base import refuse_other_equation
+from odenet.models import DepthBlock, DepthBlockConfig, Network
 from odenet.training import Callback, Checkpointer, Fit, TrainState
 from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
 from odenet.training.checkpoint import Checkpoint, Which
@@ -144,6 +145,8 @@ def load(
     directory = Path(directory)
     require(directory, CONFIG)
     config = read_experiment(directory / CONFIG, overrides)
+    if overrides:
+        _refuse_other_equations(read_experiment(directory / CONFIG), config)
     experiment = build(config, recorded_data_dir(directory, data_dir))
     checkpointer = Checkpointer(directory / "checkpoints")
     try:
@@ -153,6 +156,13 @@ def load(
     if checkpoint is None:
         raise CheckpointError(f"{directory} has no {which} checkpoint yet; run or resume it first")
     return experiment, checkpoint
+
+
+def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) -> None:
+    for own, other in zip(trained.model.blocks, asked.model.blocks, strict=False):
+        # Blocks of other kinds or numbers have other parameters: restoring them says so.
+        if isinstance(own, DepthBlockConfig) and isinstance(other, DepthBlockConfig):
+            refuse_other_equation(own.integrator.equation_order, other.integrator.equation_order)
 
 
 def provenance(data_dir: Path | None, devices: Sequence[Any]) -> dict[str, Any]:

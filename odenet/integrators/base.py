@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Count, Flag, Float, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.errors import ConfigError
+from odenet.integrators.remat import Remat, scan_depth
 
 Field = Callable[[Time, State], State]
-Remat = Literal["none", "step"]
 
 
 @jax.tree_util.register_dataclass
@@ -89,7 +90,14 @@ class Integration:
 
 
 class Integrator(abc.ABC):
-    """`integrate(fields, grid, h0) -> Integration`. Integrators are immutable and hashable."""
+    """`integrate(fields, grid, h0) -> Integration`. Integrators are immutable and hashable.
+
+    Attributes:
+        equation_order: 1 for $h' = f(t, h)$, 2 for $h'' = f(t, h)$ with $h'(0) = 0$. Integrators
+            of one order can be exchanged; those of another solve another equation.
+    """
+
+    equation_order: ClassVar[int] = 1
 
     @abc.abstractmethod
     def integrate(
@@ -103,6 +111,27 @@ class Integrator(abc.ABC):
             h0: State at depth-time 0, shape `(batch, *state)`.
             save_path: Whether to return the states between the intervals too.
         """
+
+
+def refuse_other_equation(own: int, other: int) -> None:
+    """Refuse to integrate a block by an integrator that solves an equation of another order.
+
+    Args:
+        own: `equation_order` of the block's own integrator.
+        other: That of the integrator that is asked for.
+
+    Raises:
+        ConfigError: if they differ.
+    """
+    if own == other:
+        return
+    equations = {1: "h' = f(t, h)", 2: "h'' = f(t, h)"}
+    use = "kind=leapfrog" if own == 2 else "any kind but leapfrog"
+    raise ConfigError(
+        f"integrators can be exchanged only within one equation: the block's own solves "
+        f"{equations[own]}, and under one that solves {equations[other]} the same weights are "
+        f"another network; use {use}, or train a network with the other equation"
+    )
 
 
 class OneStepIntegrator(Integrator):
@@ -139,24 +168,18 @@ class OneStepIntegrator(Integrator):
         assert grid.num_layers == fields.num_layers
         grid = self.intervals(grid)
         grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
-        per_layer = (grid.num_layers, grid.steps_per_layer)
-        t0s, taus = grid.times[:-1].reshape(per_layer), grid.taus.reshape(per_layer)
 
         def step(field, h, t0, tau):
             out = self.advance(field, t0, tau, h)
             return out.h1, (out.stats, out.h1 if save_path else None)
 
-        def layer(h, inputs):
-            params, t0s, taus = inputs
-            field = fields.field(params, h)
-            one = jax.checkpoint(step) if self.remat == "step" else step
-            if per_layer[1] == 1:
-                h, out = one(field, h, t0s[0], taus[0])
-                return h, jax.tree.map(lambda leaf: leaf[None], out)
-            return jax.lax.scan(lambda h, x: one(field, h, *x), h, (t0s, taus))
-
-        h1, (stats, states) = jax.lax.scan(layer, h0, (fields.params, t0s, taus))
-        path = None
-        if save_path:
-            path = jnp.concatenate([h0[None], states.reshape(-1, *h0.shape)])
+        h1, (stats, states) = scan_depth(step, h0, fields, grid, self.remat)
+        path = path_through(h0, states) if save_path else None
         return Integration(h1, path, stats.total().total())
+
+
+def path_through(
+    h0: State, states: Float[Array, "layers steps batch *state"]
+) -> Float[Array, "points batch *state"]:
+    """The path from `h0` through the states at the ends of all steps."""
+    return jnp.concatenate([h0[None], states.reshape(-1, *h0.shape)])

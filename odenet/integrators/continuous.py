@@ -1,7 +1,7 @@
 """Continuous depth: diffrax solvers. The only file that imports diffrax."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import diffrax
 import jax.numpy as jnp
@@ -225,6 +225,8 @@ class DiffraxConfig(PartConfig):
     max_steps: PositiveInt | None = None
     """Largest number of solver steps in one interval, for adaptive steps; a solve that needs more
     has failed. Without it, 256."""
+
+    equation_order: ClassVar[int] = 1
 
     @property
     def chooses_steps(self) -> bool:

@@ -1,12 +1,13 @@
 """Explicit Runge-Kutta methods with fixed steps: explicit Euler and every explicit tableau."""
 
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
 from odenet.arrays import State, Time
-from odenet.integrators.base import Advance, Field, OneStepIntegrator, Remat, SolverStats
+from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
+from odenet.integrators.remat import Remat
 from odenet.part import PartConfig
 
 
@@ -57,8 +58,8 @@ class ExplicitRungeKutta(OneStepIntegrator):
 
     Args:
         tableau: The method's coefficients.
-        remat: `none` stores what the backward pass needs, `step` recomputes every step from its
-            initial state, so that memory holds one state per step.
+        remat: What is stored for the backward pass: everything, one state per step, or one state
+            per segment of about `sqrt(num_steps)` steps; the rest is computed again.
     """
 
     tableau: Tableau
@@ -92,7 +93,10 @@ class ExplicitConfig(PartConfig):
 
     kind: Literal["euler", "midpoint", "heun", "ralston", "rk4"] = "euler"
     remat: Remat = "none"
-    """`none` stores every step for the backward pass, `step` recomputes them one by one."""
+    """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
+    a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
+
+    equation_order: ClassVar[int] = 1
 
     @property
     def chooses_steps(self) -> bool:
@@ -113,7 +117,10 @@ class TableauConfig(PartConfig):
     b: tuple[float, ...]
     """Weights of the step, one per stage, summing to 1."""
     remat: Remat = "none"
-    """`none` stores every step for the backward pass, `step` recomputes them one by one."""
+    """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
+    a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
+
+    equation_order: ClassVar[int] = 1
 
     @property
     def chooses_steps(self) -> bool:

@@ -20,6 +20,7 @@ from odenet.depth.weights import FieldStack, PerLayerWeightsConfig, WeightsConfi
 from odenet.errors import ConfigError
 from odenet.fields import FieldConfig, MLPFieldConfig
 from odenet.integrators import ExplicitConfig, Integration, Integrator, IntegratorConfig
+from odenet.integrators.base import refuse_other_equation
 from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.part import PartConfig
 
@@ -89,11 +90,13 @@ class DepthBlock(nnx.Module):
         """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
 
         Raises:
-            ConfigError: if the grid cannot take `step_factor` times its steps.
+            ConfigError: if the grid cannot take `step_factor` times its steps, or the integrator
+                solves another equation than the block's own.
         """
+        integrator = discretisation.integrator or self.integrator
+        refuse_other_equation(self.integrator.equation_order, integrator.equation_order)
         grid = discretisation.steps_of(self.grid())
         fields = self.weights.fields().restrict(grid.num_layers)
-        integrator = discretisation.integrator or self.integrator
         return integrator.integrate(fields, grid, h0, save_path=save_path)
 
 
@@ -110,7 +113,8 @@ class DepthBlockConfig(PartConfig):
     step_sizes: StepSizesConfig = FixedStepSizesConfig()
     """How long the steps are, fixed or learned."""
     integrator: IntegratorConfig = ExplicitConfig()
-    """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE."""
+    """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE;
+    `leapfrog` solves a second-order equation."""
 
     @model_validator(mode="after")
     def _step_sizes_matter(self):
@@ -132,11 +136,14 @@ class DepthBlockConfig(PartConfig):
         return 1
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
-        """Refuse a discretisation that the block's grid cannot take, before anything is built.
+        """Refuse a discretisation that the block cannot take, before anything is built.
 
         Raises:
-            ConfigError: saying which numbers of steps fit.
+            ConfigError: saying which numbers of steps fit, or which integrators.
         """
+        if discretisation.integrator is not None:
+            order = discretisation.integrator.equation_order
+            refuse_other_equation(self.integrator.equation_order, order)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:

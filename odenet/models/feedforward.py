@@ -30,11 +30,11 @@ class FeedForwardBlock(nnx.Module):
 
     def __call__(self, h0: State, *, save_path: bool = False) -> Integration:
         """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number."""
-        fields = self.weights.fields()
+        fields = self.weights.fields().prepared(h0)
         time = jnp.zeros((), h0.dtype)
 
         def layer(h, params):
-            h = fields.field(params, h)(time, h)
+            h = fields.apply(params, time, h)
             return h, h if save_path else None
 
         h1, states = jax.lax.scan(layer, h0, fields.params)

@@ -20,7 +20,8 @@ evaluation; after a checkpoint was handed over; after the last step, also of a b
 
 Record = dict[str, Any]
 """One line of metrics: `step`, `split`, numbers. What depends on the clock or the machine stands
-in keys that end in `_seconds` or `_bytes`."""
+in keys that end in `_seconds` or `_bytes`. The split is that of the data, or `program` for what the
+compiled step of this start cost; such a record holds nothing else, and every start has its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +67,14 @@ class MetricsFile(Callback):
         self._file: TextIO | None = None
 
     def __call__(self, info: Info) -> None:
-        """Open, write and flush, or close."""
+        """Open, write and flush, close."""
         if info.event == "start":
             keep = [r for r in read_metrics(self.path) if r["step"] <= self.first_step]
             partial = self.path.with_suffix(".partial")
             partial.write_text("".join(json.dumps(record) + "\n" for record in keep))
             os.replace(partial, self.path)
             self._file = self.path.open("a")
-        elif self._file is not None:
+        if self._file is not None:
             lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in info.records)
             self._file.write(lines)
             self._file.flush()
@@ -116,11 +117,11 @@ class EventFile(Callback):
         self._writer: SummaryWriter | None = None
 
     def __call__(self, info: Info) -> None:
-        """Open, write, or close."""
+        """Open, write, close."""
         if info.event == "start":
             purge = self.first_step + 1 if self.first_step else None
             self._writer = SummaryWriter(str(self.directory), purge_step=purge)
-        elif self._writer is not None:
+        if self._writer is not None:
             for record in info.records:
                 for name, value in record.items():
                     if isinstance(value, (int, float)) and name != "step":

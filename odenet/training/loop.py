@@ -81,7 +81,7 @@ class Fit:
             Interrupted: after SIGTERM or Ctrl-C, once everything is saved.
         """
         step, last = int(state.step), self.config.num_steps
-        self._tell("start", step)
+        self._tell("start", step, [self.program.record(step)] if step < last else [])
         pending: list[tuple[int, Any]] = []
         self._clock = time.perf_counter()
         try:

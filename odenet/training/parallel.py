@@ -17,6 +17,7 @@ from pydantic import PositiveInt
 
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
+from odenet.training.callbacks import Record
 from odenet.training.state import TrainState
 from odenet.training.step import Piece, Resident, TrainStep
 
@@ -31,12 +32,18 @@ class Compiled:
         run: `(state, resident, piece) -> (state, metrics)`; the state is donated.
         compile_seconds: Time of tracing and compiling.
         peak_bytes: Memory of arguments, results and temporaries by XLA's own analysis, on one
-            device, or None where the backend does not tell.
+            device (see `peak_bytes`), or None where the backend does not tell.
     """
 
     run: Callable[..., tuple[TrainState, Any]]
     compile_seconds: float
     peak_bytes: int | None
+
+    def record(self, step: int) -> Record:
+        """What the program cost, as a line of metrics of a start at `step`."""
+        record: Record = {"step": step, "split": "program"}
+        record["compile_seconds"] = self.compile_seconds
+        return record if self.peak_bytes is None else record | {"peak_bytes": self.peak_bytes}
 
 
 class Placement(abc.ABC):
@@ -70,10 +77,15 @@ class Placement(abc.ABC):
         start = time.perf_counter()
         step = dataclasses.replace(step, axis=self.axis)
         compiled = self._jit(step).lower(state, resident, piece).compile()
-        return Compiled(compiled, time.perf_counter() - start, _peak_bytes(compiled))
+        return Compiled(compiled, time.perf_counter() - start, peak_bytes(compiled))
 
 
-def _peak_bytes(compiled: Any) -> int | None:
+def peak_bytes(compiled: Any) -> int | None:
+    """Bytes on one device while a compiled program runs: arguments, results and temporaries.
+
+    What is donated is counted once, as argument and not as result. XLA's own
+    `peak_memory_in_bytes` is not used: on CPU it leaves the temporaries out.
+    """
     analysis = compiled.memory_analysis()
     if analysis is None:
         return None

@@ -173,6 +173,18 @@ def test_comparison_that_cannot_be_evaluated_is_refused_before_training():
         networks_of(config)
 
 
+def test_comparison_of_two_equations_is_refused_before_training():
+    leapfrog = {"kind": "leapfrog"}
+    config = load_config(QUICKSTART).model_dump()
+    config["compare"]["evaluate"]["other"] = {"integrator": leapfrog}
+    with pytest.raises(ConfigError, match=r"compare.networks.euler: .*within one equation"):
+        networks_of(ExperimentConfig.model_validate(config))
+    config = load_config(QUICKSTART).model_dump()
+    config["compare"]["networks"] = {"second": {"model.block.integrator": leapfrog}}
+    with pytest.raises(ConfigError, match=r"compare.networks.second: .*leave this network out"):
+        networks_of(ExperimentConfig.model_validate(config))
+
+
 def test_every_part_is_listed_with_its_options():
     parts = list_parts()
     assert {

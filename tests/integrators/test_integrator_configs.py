@@ -26,6 +26,9 @@ def test_tableau_is_explicit_and_consistent(name):
     [
         ({"kind": "euler", "rtol": 1e-3}, "rtol"),
         ({"kind": "euler", "remat": "layer"}, "remat"),
+        ({"kind": "euler", "remat": "reversible"}, "remat"),
+        ({"kind": "leapfrog", "remat": "layer"}, "remat"),
+        ({"kind": "leapfrog", "solver": "tsit5"}, "solver"),
         ({"kind": "verlet"}, "verlet"),
         ({"kind": "diffrax", "solver": "euler"}, "has no error estimate"),
         (
@@ -51,6 +54,8 @@ def test_options_that_would_be_ignored_or_break_a_rule_are_refused(mapping, mess
     "mapping",
     [
         {"kind": "rk4", "remat": "step"},
+        {"kind": "leapfrog"},
+        {"kind": "leapfrog", "remat": "sqrt"},
         {"kind": "tableau", "a": [[], [1.0]], "b": [0.25, 0.75]},
         {"kind": "diffrax"},
         {"kind": "diffrax", "solver": "dopri8", "max_steps": 32, "adjoint": {"kind": "backsolve"}},
@@ -76,6 +81,17 @@ def test_statistics_add_up_and_one_failure_is_kept():
     assert total.nfe.dtype == jnp.int32
 
 
+@pytest.mark.parametrize(
+    "mapping",
+    [{"kind": "euler"}, {"kind": "tableau", "a": [[]], "b": [1.0]}, {"kind": "diffrax"}],
+)
+def test_config_and_integrator_agree_on_the_equation(mapping):
+    config = CONFIG.validate_python(mapping)
+    leapfrog = CONFIG.validate_python({"kind": "leapfrog"})
+    assert config.equation_order == config.build().equation_order == 1
+    assert leapfrog.equation_order == leapfrog.build().equation_order == 2
+
+
 @pytest.mark.parametrize("kind", ["euler", "rk4"])
 def test_path_holds_every_state_and_is_left_out_unless_asked_for(kind):
     integrator = CONFIG.validate_python({"kind": kind}).build()
@@ -86,8 +102,9 @@ def test_path_holds_every_state_and_is_left_out_unless_asked_for(kind):
     assert integrator.integrate(fields, DepthGrid(taus), h0).path is None
 
 
-def test_state_keeps_single_precision():
-    integrator = CONFIG.validate_python({"kind": "rk4"}).build()
+@pytest.mark.parametrize("kind", ["rk4", "leapfrog"])
+def test_state_keeps_single_precision(kind):
+    integrator = CONFIG.validate_python({"kind": kind}).build()
     fields = LayerFields.from_function(lambda t, h: t * h)
     h1 = integrator.integrate(fields, DepthGrid(jnp.ones(2)), jnp.ones((1, 2), jnp.float32)).h1
     assert h1.dtype == jnp.float32

@@ -1,3 +1,4 @@
+import itertools
 from fractions import Fraction
 
 import jax
@@ -9,7 +10,7 @@ from numerics.methods import adaptive_diffrax, fixed_diffrax
 from numerics.precision import in_float64, randomised
 
 from odenet.errors import ConfigError
-from odenet.integrators import ExplicitConfig
+from odenet.integrators import DiffraxConfig, ExplicitConfig, LeapfrogConfig
 from odenet.models import (
     DepthBlockConfig,
     Discretisation,
@@ -166,3 +167,25 @@ def test_learned_steps_that_an_adaptive_solver_cannot_see_are_refused():
     with pytest.raises(ValueError, match="nothing would be learned"):
         DepthBlockConfig.model_validate(values)
     DepthBlockConfig.model_validate(values | {"weights": {"kind": "per_layer"}})
+
+
+@pytest.mark.parametrize("other", [ExplicitConfig(), DiffraxConfig()], ids=lambda c: c.kind)
+def test_integrators_of_two_equations_are_not_exchanged(other):
+    for own, asked in ((LeapfrogConfig(), other), (other, LeapfrogConfig())):
+        config = DepthBlockConfig(num_steps=DEPTH, integrator=own)
+        block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(2))
+        way = Discretisation(asked.build())
+        with pytest.raises(ConfigError, match=r"within one equation.*another network; use"):
+            block(jnp.asarray(H0), way)
+        with pytest.raises(ConfigError, match="within one equation"):
+            config.check_discretisation(way)
+
+
+def test_leapfrog_block_takes_another_policy_and_finer_steps():
+    config = DepthBlockConfig(num_steps=DEPTH, integrator=LeapfrogConfig())
+    block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(2))
+    stored = Discretisation(LeapfrogConfig(remat="none").build())
+    np.testing.assert_allclose(run(block, stored).h1, run(block).h1, rtol=1e-14)
+    finer = [run(block, Discretisation(step_factor=Fraction(n))).h1 for n in (2, 4, 8)]
+    first, second = (np.max(np.abs(a - b)) for a, b in itertools.pairwise(finer))
+    assert first / second == pytest.approx(4, rel=0.1)

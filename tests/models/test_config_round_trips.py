@@ -29,6 +29,7 @@ CASES = {
     "mlp": (FieldConfig, {"kind": "mlp", "hidden": [3, 4], "form": "between"}),
     "conv": (FieldConfig, {"kind": "conv", "kernel_size": 5, "num_groups": 2}),
     "euler": (IntegratorConfig, {"kind": "euler", "remat": "step"}),
+    "leapfrog": (IntegratorConfig, {"kind": "leapfrog", "remat": "sqrt"}),
     "midpoint": (IntegratorConfig, {"kind": "midpoint"}),
     "heun": (IntegratorConfig, {"kind": "heun"}),
     "ralston": (IntegratorConfig, {"kind": "ralston"}),

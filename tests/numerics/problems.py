@@ -89,6 +89,50 @@ PROBLEMS = (
     STIFF,
 )
 
+FREQUENCY = np.array([1.0, 2.5])
+STIFFNESS_MATRIX = np.array([[2.0, -0.7], [-0.7, 1.5]])
+
+HARMONIC = Problem(
+    "harmonic",
+    lambda t, h: -h * (FREQUENCY**2)[None, :],
+    np.array([[1.0, -0.5]]),
+    lambda t: np.array([[1.0, -0.5]]) * np.cos(FREQUENCY * t),
+)
+REPELLING = Problem(
+    "repelling",
+    lambda t, h: 1.44 * h,
+    np.array([[1.0, -0.5]]),
+    lambda t: np.array([[1.0, -0.5]]) * np.cosh(1.2 * t),
+)
+COUPLED = Problem(
+    "coupled",
+    lambda t, h: -h @ STIFFNESS_MATRIX.T,
+    np.array([[1.0, 0.25]]),
+    lambda t: np.array([[1.0, 0.25]]) @ scipy.linalg.cosm(scipy.linalg.sqrtm(STIFFNESS_MATRIX) * t),
+)
+DRIVEN = Problem(
+    "driven",
+    lambda t, h: jnp.cos(2 * t) - h,
+    np.array([[0.4]]),
+    lambda t: np.array([[(0.4 + 1 / 3) * np.cos(t) - np.cos(2 * t) / 3]]),
+)
+# h = exp(-t^2 / 2) has h' = -t h and h'' = (t^2 - 1) h.
+BELL = Problem(
+    "bell",
+    lambda t, h: (t**2 - 1) * h,
+    np.array([[1.5]]),
+    lambda t: 1.5 * np.exp(-(np.array([[t]]) ** 2) / 2),
+)
+# h = 1 / (1 - t^2 / 16) has h' = h^2 t / 8 and h'' = h^2 / 8 + h^3 t^2 / 32.
+NONLINEAR = Problem(
+    "nonlinear",
+    lambda t, h: h**2 / 8 + h**3 * t**2 / 32,
+    np.array([[1.0]]),
+    lambda t: 1 / (1 - np.array([[t]]) ** 2 / 16),
+)
+SECOND_ORDER = (HARMONIC, REPELLING, COUPLED, DRIVEN, BELL, NONLINEAR)
+"""Problems d2h/dt2 = field(t, h) that start at rest."""
+
 
 def together(problems: tuple[Problem, ...]) -> Problem:
     """One problem made of several that do not see each other, so that they compile once."""

@@ -13,7 +13,7 @@ from numerics.precision import randomised
 
 from odenet.depth.step_sizes import LearnedStepSizesConfig
 from odenet.fields import MLPFieldConfig
-from odenet.integrators import ExplicitConfig
+from odenet.integrators import ExplicitConfig, LeapfrogConfig
 from odenet.models import DepthBlockConfig
 
 NUM_STEPS, WIDTH = 4, 2
@@ -21,11 +21,15 @@ TIGHT = 1e-10
 INTEGRATORS = {
     "euler": ExplicitConfig(),
     "euler_remat": ExplicitConfig(remat="step"),
+    "euler_remat_sqrt": ExplicitConfig(remat="sqrt"),
     "midpoint": ExplicitConfig(kind="midpoint"),
     "heun": ExplicitConfig(kind="heun"),
     "ralston": ExplicitConfig(kind="ralston"),
     "rk4": ExplicitConfig(kind="rk4"),
     "tableau": KUTTA_3,
+    "leapfrog": LeapfrogConfig(),
+    "leapfrog_stored": LeapfrogConfig(remat="none"),
+    "leapfrog_remat_sqrt": LeapfrogConfig(remat="sqrt"),
     "diffrax_fixed": fixed_diffrax("tsit5"),
     "diffrax_fixed_direct": fixed_diffrax("heun", adjoint={"kind": "direct"}),
     "diffrax_fixed_backsolve": fixed_diffrax("dopri8", adjoint={"kind": "backsolve"}),
@@ -100,7 +104,8 @@ def test_gradients_of_every_integrator_equal_finite_differences(name):
     check(loss, at, TOLERANCE.get(name, 1e-8))
 
 
-PARAMETRISED = [(name, config) for name in ("euler", "rk4") for config in STEP_SIZES] + [
+PARAMETRISED = [(name, step) for name in ("euler", "rk4", "leapfrog") for step in STEP_SIZES]
+PARAMETRISED += [
     ("diffrax_adaptive", config)
     for config in STEP_SIZES
     if (config.sharing, config.parametrisation)

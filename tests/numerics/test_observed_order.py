@@ -13,6 +13,7 @@ from numerics.problems import (
     LOGISTIC,
     LOGISTIC_FROM_ABOVE,
     PROBLEMS,
+    SECOND_ORDER,
     STIFF,
     TIME_DEPENDENT,
     split,
@@ -23,6 +24,7 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.continuous import SolverName
 from odenet.integrators.explicit import TABLEAUS
+from odenet.integrators.symplectic import Leapfrog
 
 HORIZON = 2.0
 # The ranges are asymptotic: small enough for the leading error term, far above round-off.
@@ -38,6 +40,10 @@ RANGES = {
 def grids(spacing, steps):
     if spacing == "uniform":
         return [np.full(n, HORIZON / n) for n in steps]
+    if spacing == "graded":
+        # Every step of its own size.
+        points = [np.linspace(0, 1, n + 1) for n in steps]
+        return [np.diff(HORIZON * (s + 0.3 * np.sin(7 * s) * s * (1 - s))) for s in points]
     base = np.random.default_rng(3).uniform(0.8, 1.2, 4)
     base *= HORIZON / base.sum()
     return [np.repeat(base, n // 4) / (n // 4) for n in steps]
@@ -122,3 +128,12 @@ def test_recorded_order_is_none_or_theoretical(name):
     integrator = EXPLICIT[name][0].build()
     assert integrator.tableau.order in (None, EXPLICIT[name][1])
     assert (integrator.tableau.order is None) == (name not in TABLEAUS)
+
+
+def test_observed_order_of_leapfrog_on_second_order_problems_is_two():
+    families = [grids(spacing, STEPS[2]) for spacing in ("uniform", "random", "graded")]
+    assert all(np.all(taus > 0) for family in families for taus in family)
+    observed = list(slopes(Leapfrog(), SECOND_ORDER, *families))
+    assert len(observed) == 3 * len(SECOND_ORDER)
+    for problem, slope in observed:
+        assert slope == pytest.approx(2, abs=0.1), (problem, observed)

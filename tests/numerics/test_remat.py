@@ -1,3 +1,7 @@
+"""Every policy of recomputation: the same numbers, in the memory that it promises."""
+
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,42 +9,119 @@ import pytest
 from flax import nnx
 from numerics.methods import KUTTA_3
 
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators import ExplicitConfig
+from odenet.integrators.remat import segments
 from odenet.models import DepthBlockConfig
+from odenet.training.parallel import peak_bytes
 
 DEPTH, WIDTH, HIDDEN, BATCH = 64, 8, 64, 32
 
 
-def compiled(integrator):
-    """Value and gradient of a deep block of wide layers, compiled, with its arguments."""
+def lowered(integrator, depth=DEPTH, batch=BATCH, hidden=(HIDDEN, HIDDEN), weights="per_layer"):
+    """Value and gradient of a deep block, lowered, with its arguments."""
     config = DepthBlockConfig(
-        field={"kind": "mlp", "hidden": (HIDDEN, HIDDEN), "form": "between"},
-        num_steps=DEPTH,
+        field={"kind": "mlp", "hidden": hidden, "form": "between" if hidden else "inside"},
+        num_steps=depth,
+        weights={"kind": weights},
         step_sizes={"horizon": 1.0},
         integrator=integrator,
     )
     graphdef, params = nnx.split(config.build((WIDTH,), rngs=nnx.Rngs(0)))
-    h0 = jax.random.normal(jax.random.key(1), (BATCH, WIDTH), jnp.float32)
+    h0 = jax.random.normal(jax.random.key(1), (batch, WIDTH), jnp.float32)
 
     def loss(params, h0):
         return jnp.sum(nnx.merge(graphdef, params)(h0).h1 ** 2)
 
-    return jax.jit(jax.value_and_grad(loss)).lower(params, h0).compile(), (params, h0)
+    return jax.jit(jax.value_and_grad(loss)).lower(params, h0), (params, h0)
 
 
+@pytest.mark.parametrize("remat", ["step", "sqrt"])
 @pytest.mark.parametrize(
     "integrator",
     [{"kind": "euler"}, {"kind": "rk4"}, KUTTA_3.model_dump()],
     ids=lambda c: c["kind"],
 )
-def test_remat_gives_the_same_numbers_in_less_memory(integrator):
-    plain, arguments = compiled(integrator | {"remat": "none"})
-    remat, _ = compiled(integrator | {"remat": "step"})
+def test_remat_gives_the_same_numbers_in_less_memory(integrator, remat):
+    (plain, arguments), (again, _) = (
+        lowered(integrator | {"remat": policy}) for policy in ("none", remat)
+    )
+    plain, again = plain.compile(), again.compile()
     value, gradient = plain(*arguments)
-    value_again, gradient_again = remat(*arguments)
+    value_again, gradient_again = again(*arguments)
     np.testing.assert_allclose(value, value_again, rtol=1e-6)
     for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(gradient_again), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     plain_bytes = plain.memory_analysis().temp_size_in_bytes
-    remat_bytes = remat.memory_analysis().temp_size_in_bytes
+    remat_bytes = again.memory_analysis().temp_size_in_bytes
     # What a step stores beside its state: two hidden layers of 64 against a state of 8.
     assert remat_bytes < plain_bytes / 2
+
+
+def growth(integrator, weights):
+    """Peak bytes of a gradient at 1024 layers, as a multiple of those at 64; states dominate."""
+    peaks = [
+        peak_bytes(lowered(integrator, depth, 1 << 16, (), weights)[0].compile())
+        for depth in (64, 1024)
+    ]
+    assert peaks[0] > 4 * WIDTH * (1 << 16)
+    return peaks[1] / peaks[0]
+
+
+@pytest.mark.parametrize("weights", ["per_layer", "shared_with_time"])
+@pytest.mark.parametrize(
+    ("integrator", "least", "most"),
+    [
+        ({"kind": "euler"}, 15.0, 16.0),
+        ({"kind": "euler", "remat": "step"}, 14.0, 16.0),
+        ({"kind": "euler", "remat": "sqrt"}, 3.0, 4.5),
+        ({"kind": "leapfrog", "remat": "none"}, 15.0, 16.0),
+        ({"kind": "leapfrog", "remat": "sqrt"}, 3.0, 4.5),
+        ({"kind": "leapfrog"}, 1.0, 1.2),
+    ],
+    ids=lambda x: "_".join(x.values()) if isinstance(x, dict) else None,
+)
+def test_peak_memory_grows_with_depth_as_promised(integrator, weights, least, most):
+    assert least <= growth(integrator, weights) <= most
+
+
+def recorded(remat, num_layers, per_layer):
+    """Path, value and gradients of a small time-dependent network in double precision."""
+    draw = np.random.default_rng(0)
+    params = jnp.asarray(draw.normal(size=(num_layers, 2, 2)))
+    taus = jnp.asarray(draw.uniform(-0.1, 0.2, num_layers * per_layer))
+    h0 = jnp.asarray(draw.normal(size=(3, 2)))
+    integrator = ExplicitConfig(kind="heun", remat=remat).build()
+
+    def loss(params, taus, h0):
+        fields = LayerFields(lambda w, t, h: jnp.tanh(h @ w + t), params, num_layers)
+        found = integrator.integrate(fields, DepthGrid(taus, num_layers), h0, save_path=True)
+        return jnp.sum(found.path**2) + jnp.sum(found.h1**3), (found.path, found.stats)
+
+    return jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))(params, taus, h0)
+
+
+SHAPES = [(n, 1) for n in (1, 2, 3, 5, 7, 12, 13, 31, 36)]
+SHAPES += [(1, 2), (1, 13), (1, 36), (2, 3), (3, 2), (5, 23), (7, 11), (13, 2), (4, 4)]
+
+
+@pytest.mark.parametrize(("num_layers", "per_layer"), SHAPES)
+def test_segments_of_any_number_of_layers_and_steps_change_no_number(num_layers, per_layer):
+    found, expected = (recorded(remat, num_layers, per_layer) for remat in ("sqrt", "none"))
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+
+
+def test_segments_keep_about_twice_the_square_root_of_the_steps():
+    for layers in (*range(1, 200), 997, 1000, 1021, 1024):
+        for steps in (1, 2, 3, 5, 7, 16, 101, 1024):
+            of_layers, of_steps = segments(layers, steps)
+            assert (of_layers is None) != (of_steps is None)
+            if of_layers is not None:
+                assert 1 <= of_layers <= layers
+                stored, again = math.ceil(layers / of_layers), of_layers * steps
+            else:
+                assert 1 <= of_steps <= steps
+                stored, again = layers * math.ceil(steps / of_steps), of_steps
+            assert stored + again <= 3 * math.sqrt(layers * steps) + 2, (layers, steps)

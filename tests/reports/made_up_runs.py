@@ -91,7 +91,8 @@ def write_run(path: Path, *, complete: bool = True) -> Path:
     path.mkdir(parents=True)
     (path / "config.yaml").write_text("name: made_up\ndescription: A <made-up> run.\n")
     (path / "run.json").write_text(json.dumps(PROVENANCE))
-    records = [
+    records = [{"step": 0, "split": "program", "compile_seconds": 1.5, "peak_bytes": 1 << 20}]
+    records += [
         {"step": step, "split": split, "loss": 2.0 / step, "accuracy": 1 - 1 / step}
         for step in range(10, 41, 10)
         for split in ("train", "validation")

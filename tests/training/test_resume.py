@@ -4,8 +4,9 @@ import signal
 import jax
 import numpy as np
 import pytest
+from without_clock import without_clock
 
-from odenet.errors import NonFiniteLoss, RunDirectoryError, SolverFailure
+from odenet.errors import ConfigError, NonFiniteLoss, RunDirectoryError, SolverFailure
 from odenet.experiment.run import load, resume, run
 from odenet.training.callbacks import Callback, read_metrics
 from odenet.training.checkpoint import DamagedCheckpointWarning
@@ -26,13 +27,6 @@ class SignalAt(Callback):
             # A second signal would be obeyed at once, and end the tests.
             signum, self.signum = self.signum, None
             signal.raise_signal(signum)
-
-
-def without_clock(records):
-    return [
-        {name: value for name, value in record.items() if not name.endswith(("_seconds", "_bytes"))}
-        for record in records
-    ]
 
 
 def assert_same_run(one, other):
@@ -113,7 +107,7 @@ def test_non_finite_loss_stops_with_the_step_and_the_last_finite_metrics(configu
         NonFiniteLoss, match=r"not finite at step \d+; last finite metrics: .*loss="
     ):
         run(config, tmp_path / "run")
-    for record in read_metrics(tmp_path / "run" / "metrics.jsonl"):
+    for record in without_clock(read_metrics(tmp_path / "run" / "metrics.jsonl")):
         assert np.isfinite(record["loss"])
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["state"] == "stopped"
@@ -142,7 +136,7 @@ def test_best_checkpoint_is_the_best_on_validation(straight):
 
 
 def test_metrics_are_logged_at_the_steps_asked_for(straight):
-    records = read_metrics(straight / "metrics.jsonl")
+    records = without_clock(read_metrics(straight / "metrics.jsonl"))
     assert [r["step"] for r in records if r["split"] == "train"] == list(range(2, 25, 2))
     assert all(r["nfe"] == 3 and r["solver_ok"] == 1 for r in records)
     assert list((straight / "events").glob("events.out.tfevents.*"))
@@ -162,6 +156,8 @@ def test_euler_weights_load_into_diffrax_and_back(configure, tmp_path, straight)
     state = checkpoint.state
     discrete = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
     assert discrete.metrics["nfe"] == 3
+    with pytest.raises(ConfigError, match="within one equation"):
+        load(straight, [("model.block.integrator.kind", "leapfrog")])
 
 
 @pytest.mark.parametrize("kind", ["jit", "pmap"])
@@ -173,7 +169,7 @@ def test_run_resumed_on_four_devices_equals_one_device_to_roundoff(
         run(config, tmp_path / "four", callbacks=[SignalAt(8, signal.SIGTERM)])
     resume(tmp_path / "four")
     one, four = (
-        [record["loss"] for record in read_metrics(path / "metrics.jsonl")]
+        [record["loss"] for record in without_clock(read_metrics(path / "metrics.jsonl"))]
         for path in (straight, tmp_path / "four")
     )
     np.testing.assert_allclose(four, one, rtol=1e-4)
@@ -182,5 +178,36 @@ def test_run_resumed_on_four_devices_equals_one_device_to_roundoff(
 def test_event_file_names_the_metrics_of_both_splits(straight):
     (events,) = (straight / "events").glob("events.out.tfevents.*")
     written = events.read_bytes()
-    for tag in (b"train/loss", b"train/gradient_norm", b"validation/accuracy"):
+    for tag in (b"train/loss", b"validation/accuracy", b"program/peak_bytes"):
         assert tag in written
+
+
+def test_every_start_records_what_its_program_costs(configure, tmp_path):
+    path = tmp_path / "stopped"
+    with pytest.raises(Interrupted):
+        run(configure(), path, callbacks=[SignalAt(8, signal.SIGTERM)])
+    trained = resume(path)
+    records = read_metrics(path / "metrics.jsonl")
+    starts = [record for record in records if record["split"] == "program"]
+    assert [record["step"] for record in starts] == [
+        0,
+        records[records.index(starts[1]) - 1]["step"],
+    ]
+    assert starts[1]["step"] >= 8
+    for name in ("compile_seconds", "peak_bytes"):
+        assert all(record[name] > 0 for record in starts)
+        assert starts[-1][name] == trained.results[name]
+    assert all(record["step_seconds"] > 0 for record in records if record["split"] == "train")
+
+
+def test_reversible_run_loads_under_another_policy_but_not_another_equation(configure, tmp_path):
+    trained = run(configure(model__block__integrator={"kind": "leapfrog"}), tmp_path / "run")
+    policy = [("model.block.integrator.remat", "sqrt")]
+    experiment, checkpoint = load(tmp_path / "run", policy)
+    assert experiment.config.model.block.integrator.remat == "sqrt"
+    state = checkpoint.state
+    found = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
+    assert found.metrics["loss"] == pytest.approx(trained.results["test"]["loss"], rel=1e-6)
+    for kind in ("euler", "diffrax"):
+        with pytest.raises(ConfigError, match="the same weights are another network"):
+            load(tmp_path / "run", [("model.block.integrator", {"kind": kind})])

@@ -1,0 +1,89 @@
+"""A scan over depth that stores nothing: the way back is reconstructed from its end."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators.remat import scan_depth
+
+
+def scan_reversibly(
+    step: Callable[..., tuple[Any, Any]],
+    reverse: Callable[..., tuple[Any, tuple[Any, Any, Any, Any]]],
+    start: Any,
+    fields: LayerFields,
+    grid: DepthGrid,
+) -> tuple[Any, Any]:
+    """What `scan_depth` gives, with a backward pass whose memory does not grow with depth.
+
+    Args:
+        step: `step(field, carry, t0, tau) -> (carry, out)`; `out` is None or `carry[0]`.
+        reverse: `reverse(field, end, t0, tau, cotangent) -> (start, pulled)`: the carry from which
+            a step came to `end`, and the cotangents of `(field, start, t0, tau)`.
+        start: Carry of the first step, a tuple of arrays.
+        fields: The vector fields of all layers.
+        grid: The steps.
+    """
+    fields = fields.prepared(start[0])
+    layers, steps = grid.num_layers, grid.steps_per_layer
+    first = jax.tree.map(lambda leaf: leaf[0], fields.params)
+    # What `apply` has captured of an outer differentiation must be an argument of a custom rule.
+    apply, captured = jax.closure_convert(fields.apply, first, grid.taus[0], start[0])
+
+    def call(params, captured, t, h):
+        return apply(params, t, h, *captured)
+
+    def forward(params, captured, taus, start):
+        known = LayerFields(lambda params, t, h: call(params, captured, t, h), params, layers)
+        return scan_depth(step, start, known, DepthGrid(taus, layers), "none")
+
+    def keep_the_end(params, captured, taus, start):
+        end, out = forward(params, captured, taus, start)
+        return (end, out), (params, captured, taus, end)
+
+    def backward(kept, cotangents):
+        params, captured, taus, end = kept
+        a_end, a_outs = cotangents
+
+        def back(field, carry, inputs):
+            a_field, end, a_end = carry
+            t0, tau, a_out = inputs
+            if a_out is not None:
+                a_end = (a_end[0] + a_out, *a_end[1:])
+            start, (more, a_start, a_t0, a_tau) = reverse(field, end, t0, tau, a_end)
+            a_field = jax.tree.map(jnp.add, a_field, more)
+            return (a_field, start, a_start), (a_t0, a_tau)
+
+        def layer(carry, inputs):
+            end, a_end, a_captured = carry
+            params, *of_steps = inputs
+            field = Partial(call, params, captured)
+            zero = Partial(call, jax.tree.map(jnp.zeros_like, params), a_captured)
+            one = functools.partial(back, field)
+            carry = (zero, end, a_end)
+            carry, a_steps = jax.lax.scan(one, carry, of_steps, reverse=True, unroll=steps == 1)
+            a_field, start, a_start = carry
+            a_params, a_captured = a_field.args
+            return (start, a_start, a_captured), (a_params, *a_steps)
+
+        def starts(taus):
+            return DepthGrid(taus, layers).times[:-1]
+
+        t0s, pull_t0s = jax.vjp(starts, taus)
+        shape = (layers, steps)
+        carry = (end, a_end, jax.tree.map(jnp.zeros_like, captured))
+        inputs = (params, t0s.reshape(shape), taus.reshape(shape), a_outs)
+        carry, (a_params, a_t0s, a_taus) = jax.lax.scan(layer, carry, inputs, reverse=True)
+        _, a_start, a_captured = carry
+        (a_through_t0s,) = pull_t0s(a_t0s.reshape(-1))
+        return a_params, a_captured, a_taus.reshape(-1) + a_through_t0s, a_start
+
+    solve = jax.custom_vjp(forward)
+    solve.defvjp(keep_the_end, backward)
+    return solve(fields.params, captured, grid.taus, start)

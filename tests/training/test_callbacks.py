@@ -1,0 +1,53 @@
+"""Callbacks told of a start, whose record holds what the program costs and nothing else."""
+
+import io
+import json
+
+from rich.console import Console
+
+from odenet.training.callbacks import EventFile, Info, MetricsFile, ProgressBar
+from odenet.training.parallel import Compiled
+
+COST = {"step": 4, "split": "program", "compile_seconds": 1.5, "peak_bytes": 1 << 20}
+TRAIN = {"step": 6, "split": "train", "loss": 0.25, "step_seconds": 0.1}
+TOLD = [
+    Info("start", 4, 8, [COST]),
+    Info("log", 6, 8, [TRAIN]),
+    Info("end", 8, 8),
+]
+
+
+def test_program_that_does_not_tell_its_memory_has_no_key_for_it():
+    known = Compiled(lambda: None, 1.5, 1 << 20)
+    assert known.record(4) == COST
+    unknown = Compiled(lambda: None, 1.5, None).record(4)
+    assert unknown == {name: value for name, value in COST.items() if name != "peak_bytes"}
+
+
+def test_metrics_of_a_start_follow_the_lines_that_are_kept(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    earlier = [{"step": 0, "split": "program"}, {"step": 4, "split": "train"}]
+    later = [{"step": 6, "split": "train"}, {"step": 5, "split": "program"}]
+    path.write_text("".join(json.dumps(record) + "\n" for record in earlier + later))
+    callback = MetricsFile(path, first_step=4)
+    for info in TOLD:
+        callback(info)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [*earlier, COST, TRAIN]
+
+
+def test_event_file_takes_the_costs_of_a_start(tmp_path):
+    callback = EventFile(tmp_path, first_step=4)
+    for info in TOLD:
+        callback(info)
+    (events,) = tmp_path.glob("events.out.tfevents.*")
+    for tag in (b"program/compile_seconds", b"program/peak_bytes", b"train/loss"):
+        assert tag in events.read_bytes()
+
+
+def test_progress_bar_shows_the_loss_and_is_not_upset_by_a_start():
+    screen = io.StringIO()
+    callback = ProgressBar(Console(file=screen, force_terminal=True, width=100), "tiny")
+    for info in TOLD:
+        callback(info)
+    assert "train 0.2500" in screen.getvalue()
+    assert "program" not in screen.getvalue()
