@@ -1,0 +1,77 @@
+"""The ODE-Net of torchdiffeq's MNIST example, against torchdiffeq with and without its adjoint."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from benchmarks import weights
+from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.jax_training import cross_entropy, training
+from benchmarks.networks import TimeConvField, conv, group_norm
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators import DiffraxConfig
+
+_TORCH = "benchmarks.cases.odenet_mnist_torch"
+
+BENCHMARK = Comparison(
+    name="odenet_mnist",
+    about="ODE-Net for MNIST, batch 128, dopri5, rtol = atol = 1e-3, one SGD-momentum step",
+    sides=(
+        Side("odenet", "benchmarks.cases.odenet_mnist", keeps_memory=True),
+        Side("torchdiffeq", _TORCH, {"adjoint": False}),
+        Side("torchdiffeq adjoint", _TORCH, {"adjoint": True}),
+    ),
+    ratios=(
+        Ratio("torchdiffeq odeint", "odenet", "torchdiffeq", bar=1.0),
+        Ratio("torchdiffeq odeint_adjoint", "odenet", "torchdiffeq adjoint", bar=0.7),
+    ),
+    settings={"batch": 128, "tolerance": 1e-3, "learning_rate": 0.1, "max_steps": 64},
+    full=Timing(rounds=7, steps=1),
+    quick=Timing(rounds=1, warm_up=1, settle=0),
+    quick_settings={"batch": 8},
+    # Both take steps of their own, so they agree to the tolerance.
+    probe_settings={"batch": 2, "tolerance": 1e-6, "max_steps": 256},
+    agreement=1e-3,
+    note="Field evaluations are those of the way forward, in the last step that was timed.",
+)
+
+
+def build(settings: Settings, double: bool) -> Work:
+    """The odenet side: gradients are exact, by recomputation from checkpoints."""
+    tolerance = settings["tolerance"]
+    integrator = DiffraxConfig(
+        solver="dopri5",
+        controller={"kind": "pid", "rtol": tolerance, "atol": tolerance},
+        max_steps=settings["max_steps"],
+    ).build()
+
+    def loss(params, batch):
+        h = conv(batch[0], params["stem.0.kernel"], 1, 0) + params["stem.0.bias"]
+        for norm, layer in ((1, 3), (4, 6)):
+            h = group_norm(h, params[f"stem.{norm}.scale"], params[f"stem.{norm}.bias"])
+            h = conv(jax.nn.relu(h), params[f"stem.{layer}.kernel"], 2, 1)
+            h = h + params[f"stem.{layer}.bias"]
+        graphdef, state = nnx.split(TimeConvField(params))
+        fields = LayerFields(
+            lambda one, t, h: nnx.merge(graphdef, one)(t, h),
+            jax.tree.map(lambda leaf: leaf[None], state),
+            num_layers=1,
+        )
+        solve = integrator.integrate(fields, DepthGrid(jnp.ones(1, h.dtype)), h)
+        h = group_norm(solve.h1, params["head_norm.scale"], params["head_norm.bias"])
+        pooled = jnp.mean(jax.nn.relu(h), axis=(1, 2))
+        logits = pooled @ params["head.kernel"] + params["head.bias"]
+        return cross_entropy(logits, batch[1]), {"outputs": logits, "stats": solve.stats}
+
+    batch = weights.images(settings["batch"], (28, 28, 1), 10, double)
+    optimizer = optax.sgd(settings["learning_rate"], 0.9)
+
+    def facts(extras):
+        stats = extras["stats"]
+        assert np.all(stats.success), "the solve did not arrive"
+        return {"nfe": int(stats.nfe), "rejected_steps": int(stats.rejected)}
+
+    return training(loss, weights.odenet_mnist(double), batch, optimizer, facts)
