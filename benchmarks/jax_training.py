@@ -1,5 +1,6 @@
 """A jax side: one compiled step over weights in a flat dict, its state donated."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -41,19 +42,16 @@ def training(
     statistics = {name: array for name, array in weights.items() if is_statistic(name)}
     batch = jax.device_put(batch)
 
-    def gradient(params, statistics, batch):
-        return jax.value_and_grad(lambda params: loss(params | statistics, batch), has_aux=True)(
-            params
-        )
-
-    def one_step(state, batch):
+    def one_step(state, batch, *, tell=False):
         params, statistics, moments = state
-        (value, extras), grads = gradient(params, statistics, batch)
+        gradient_of = jax.value_and_grad(lambda p: loss(p | statistics, batch), has_aux=True)
+        (value, extras), grads = gradient_of(params)
         updates, moments = optimizer.update(grads, moments, params)
         params = optax.apply_updates(params, updates)
         statistics = extras.pop("statistics", statistics)
-        extras.pop("outputs", None)
-        return (params, statistics, moments), extras | {"loss": value}
+        outputs = extras.pop("outputs")
+        told = extras | {"loss": value} | ({"outputs": outputs, "grads": grads} if tell else {})
+        return (params, statistics, moments), told
 
     compiled = jax.jit(one_step, donate_argnums=0)
 
@@ -72,18 +70,18 @@ def training(
         jax.block_until_ready(current["state"])
 
     def probe() -> Probe:
-        (value, extras), grads = jax.jit(gradient)(params, statistics, batch)
-        reset()
-        for _ in range(2):
-            step()
-        updated = current["state"][0] | current["state"][1]
-        outputs = {"loss": value, "outputs": extras["outputs"]}
-        return Probe(*(_on_host(tree) for tree in (outputs, grads, updated)))
+        telling = jax.jit(functools.partial(one_step, tell=True))
+        first, extras = telling(start(), batch)
+        updated = telling(first, batch)[0]
+        outputs = {name: extras[name] for name in ("loss", "outputs")}
+        return Probe(
+            _on_host(outputs), _on_host(extras["grads"]), _on_host(updated[0] | updated[1])
+        )
 
-    def told() -> dict[str, Any]:
+    def all_facts() -> dict[str, Any]:
         return facts(jax.device_get(current["extras"])) if facts else {}
 
-    return Work(step, reset, told, probe)
+    return Work(step, reset, all_facts, probe)
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -44,7 +44,7 @@ def side_table(result: Result) -> Table | None:
         )
         table.add_row(
             name,
-            seconds(side["seconds"]["median"]),
+            seconds(side["seconds"]["median"]) if side["seconds"] else "",
             between(side["seconds"], seconds),
             seconds(first[0]) if first else "",
             facts,

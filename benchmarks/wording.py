@@ -24,9 +24,11 @@ def quantity(name: str, value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def between(spread: dict[str, Any], word: Any = "{:.3g}".format) -> str:
+def between(spread: dict[str, Any] | None, word: Any = "{:.3g}".format) -> str:
     """The quartiles of a spread, or nothing where there is one value."""
-    return "" if spread["count"] == 1 else f"{word(spread['low'])} to {word(spread['high'])}"
+    if spread is None or spread["count"] == 1:
+        return ""
+    return f"{word(spread['low'])} to {word(spread['high'])}"
 
 
 def verdict(ratio: dict[str, Any]) -> str:

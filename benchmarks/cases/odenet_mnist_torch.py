@@ -76,7 +76,8 @@ class ODENet(nn.Module):
 
 def build(settings: Settings, double: bool) -> Work:
     """The torchdiffeq side, its backward pass by backpropagation or by the adjoint equation."""
-    inputs, labels = weights.images(settings["batch"], (28, 28, 1), 10, double)
+    side = settings["side"]
+    inputs, labels = weights.images(settings["batch"], (side, side, 1), 10, double)
     x, y = nchw(inputs), tensor(labels).long()
 
     def module():
