@@ -12,7 +12,7 @@ from benchmarks.jax_training import cross_entropy, training
 from benchmarks.networks import TimeConvField, conv, group_norm
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators import DiffraxConfig
+from odenet.integrators import DiffraxConfig, ExplicitConfig, Integrator
 
 _TORCH = "benchmarks.cases.odenet_mnist_torch"
 
@@ -28,25 +28,42 @@ BENCHMARK = Comparison(
         Ratio("torchdiffeq odeint", "odenet", "torchdiffeq", bar=1.0),
         Ratio("torchdiffeq odeint_adjoint", "odenet", "torchdiffeq adjoint", bar=0.7),
     ),
-    settings={"batch": 128, "side": 28, "tolerance": 1e-3, "learning_rate": 0.1, "max_steps": 64},
+    settings={
+        "batch": 128,
+        "side": 28,
+        "tolerance": 1e-3,
+        "learning_rate": 0.1,
+        "max_steps": 64,
+        "first_step": 0.1,
+        "fixed_steps": None,
+    },
     full=Timing(rounds=7, steps=1),
     quick=Timing(rounds=1, warm_up=1, settle=0),
     quick_settings={"batch": 8},
-    # Both take steps of their own, so they agree to the tolerance.
-    probe_settings={"batch": 2, "side": 10, "tolerance": 1e-5},
-    agreement=1e-3,
+    # Adaptive solvers take steps of their own and agree to their tolerance alone; at the kinks of
+    # ReLUs gradients differ by far more. Fixed midpoint steps are the same on both sides.
+    probe_settings={"batch": 2, "side": 12, "fixed_steps": 4},
     note="Field evaluations are those of the way forward, in the last step that was timed.",
 )
 
 
+def _integrator(settings: Settings) -> Integrator:
+    if settings["fixed_steps"]:
+        return ExplicitConfig(kind="midpoint").build()
+    controller = {
+        "kind": "pid",
+        "rtol": settings["tolerance"],
+        "atol": settings["tolerance"],
+        "first_step": settings["first_step"],
+    }
+    return DiffraxConfig(
+        solver="dopri5", controller=controller, max_steps=settings["max_steps"]
+    ).build()
+
+
 def build(settings: Settings, double: bool) -> Work:
     """The odenet side: gradients are exact, by recomputation from checkpoints."""
-    tolerance = settings["tolerance"]
-    integrator = DiffraxConfig(
-        solver="dopri5",
-        controller={"kind": "pid", "rtol": tolerance, "atol": tolerance},
-        max_steps=settings["max_steps"],
-    ).build()
+    integrator, steps = _integrator(settings), settings["fixed_steps"] or 1
 
     def loss(params, batch):
         h = conv(batch[0], params["stem.0.kernel"], 1, 0) + params["stem.0.bias"]
@@ -60,7 +77,7 @@ def build(settings: Settings, double: bool) -> Work:
             jax.tree.map(lambda leaf: leaf[None], state),
             num_layers=1,
         )
-        solve = integrator.integrate(fields, DepthGrid(jnp.ones(1, h.dtype)), h)
+        solve = integrator.integrate(fields, DepthGrid(jnp.full(steps, 1 / steps, h.dtype)), h)
         h = group_norm(solve.h1, params["head_norm.scale"], params["head_norm.bias"])
         pooled = jnp.mean(jax.nn.relu(h), axis=(1, 2))
         logits = pooled @ params["head.kernel"] + params["head.bias"]
