@@ -35,14 +35,16 @@ def main(arguments: list[str]) -> int:
         for benchmark in benchmarks:
             with console.status("") as status:
                 results.append(run_benchmark(benchmark, quick=options.quick, say=status.update))
+            if options.json:  # after every one, so that an interrupted run keeps what it has
+                options.json.write_text(
+                    json.dumps(about | {"benchmarks": results}, indent=1) + "\n"
+                )
             for table in (side_table(results[-1]), *survey_tables(results[-1])):
                 if table is not None:
                     console.print(table)
     except (UnknownBenchmark, WorkerError, Disagreement) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if options.json:
-        options.json.write_text(json.dumps(about | {"benchmarks": results}, indent=1) + "\n")
     console.print(ratio_table(results))
     return 1 if missed(results) and not options.quick else 0
 

@@ -23,10 +23,10 @@ BENCHMARK = Comparison(
         Side("depth 29", _MODULE, {"n": 3}, keeps_memory=True),
     ),
     ratios=(Ratio("depth 29", "depth 1001", "depth 29", bar=1.5),),
-    settings={"batch": 2, "side": 8},
+    settings={"batch": 2, "side": 8, "widths": [64, 128, 256]},
     full=Timing(rounds=5, warm_up=1, settle=0),
     quick=Timing(rounds=1, warm_up=0, settle=0),
-    quick_settings={"batch": 1},
+    quick_settings={"widths": [16]},
     note=(
         "A step traces, compiles and runs anew, in a process that has compiled before, so that "
         "what XLA does once per process flatters neither side. Images are small, so that the run "
@@ -35,10 +35,10 @@ BENCHMARK = Comparison(
 )
 
 
-def config(n: int) -> ClassifierConfig:
-    """Three stages of `n` bottleneck blocks."""
+def config(n: int, widths: list[int]) -> ClassifierConfig:
+    """Stages of `n` bottleneck blocks, one for each of `widths`."""
     stages = []
-    for index, width in enumerate((64, 128, 256)):
+    for index, width in enumerate(widths):
         field = {"kind": "conv", "hidden": width // 4}
         block = {"kind": "depth", "num_steps": n, "field": field}
         stage = {"width": width, "block": block}
@@ -57,7 +57,8 @@ def build(settings: Settings, double: bool) -> Work:
     def step() -> float:
         jax.clear_caches()
         start = time.perf_counter()
-        network = init_network(config(settings["n"]), (side, side, 3), 10, jax.random.key(0))
+        model = config(settings["n"], settings["widths"])
+        network = init_network(model, (side, side, 3), 10, jax.random.key(0))
         graphdef, params, statistics = split_network(network)
         moments = jax.block_until_ready(jax.jit(optimizer.init)(params))
         facts["init_seconds"] = time.perf_counter() - start
