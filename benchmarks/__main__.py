@@ -1,0 +1,53 @@
+"""`python -m benchmarks [NAME ...] [--json FILE] [--quick]`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.agreement import Disagreement
+from benchmarks.cases import NAMES, UnknownBenchmark, load
+from benchmarks.harness import missed, run_benchmark
+from benchmarks.process import WorkerError
+from benchmarks.provenance import provenance
+from benchmarks.tables import ratio_table, side_table, survey_tables
+
+
+def main(arguments: list[str]) -> int:
+    """Run benchmarks.
+
+    Returns:
+        0; 1 if a bar is missed in a full run; 2 if a name is unknown, a side broke, or two sides
+        do not compute the same.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    parser.add_argument("--quick", action="store_true", help="see that it works; time is no bar")
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        benchmarks = [load(name) for name in options.names or NAMES]
+        about = provenance(arguments, quick=options.quick)
+        results = []
+        for benchmark in benchmarks:
+            with console.status("") as status:
+                results.append(run_benchmark(benchmark, quick=options.quick, say=status.update))
+            if options.json:  # after every one, so that an interrupted run keeps what it has
+                options.json.write_text(
+                    json.dumps(about | {"benchmarks": results}, indent=1) + "\n"
+                )
+            for table in (side_table(results[-1]), *survey_tables(results[-1])):
+                if table is not None:
+                    console.print(table)
+    except (UnknownBenchmark, WorkerError, Disagreement) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    console.print(ratio_table(results))
+    return 1 if missed(results) and not options.quick else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""Whether the sides of a benchmark compute the same, before anything is timed.
+
+Every side starts from the same weights, in double precision and on a small batch; outputs,
+gradients with respect to every parameter, and parameters after two steps of the optimiser must
+agree.
+"""
+
+import contextlib
+import itertools
+
+import numpy as np
+
+from benchmarks.declaration import Arrays, Comparison, Probe
+from benchmarks.process import Worker
+
+
+class Disagreement(AssertionError):  # noqa: N818 - the sides disagree
+    """Two sides computed different things; timing them would compare nothing."""
+
+
+def check_agreement(benchmark: Comparison) -> dict[str, float]:
+    """Compare every side with the first one.
+
+    Returns:
+        The largest relative difference of `outputs`, `gradients` and `updated`; nothing for a
+        benchmark whose sides do different work.
+
+    Raises:
+        Disagreement: naming the array that differs most.
+    """
+    if benchmark.probe_settings is None:
+        return {}
+    settings = dict(benchmark.settings) | dict(benchmark.probe_settings)
+    probes = []
+    for side in benchmark.sides:
+        with contextlib.ExitStack() as stack:
+            worker = stack.enter_context(Worker(f"{benchmark.name}: {side.name}", double=True))
+            worker.build(side, settings)
+            probes.append((side.name, worker.probe()))
+    return compare_probes(benchmark.name, probes, benchmark.agreement)
+
+
+def compare_probes(
+    name: str, probes: list[tuple[str, Probe]], tolerance: float
+) -> dict[str, float]:
+    """Compare the probes of all sides with the first one's; see `check_agreement`."""
+    (first, reference), *others = probes
+    found = dict.fromkeys(("outputs", "gradients", "updated"), 0.0)
+    for (other, probe), part in itertools.product(others, found):
+        error, array = largest_difference(getattr(reference, part), getattr(probe, part))
+        if not error <= tolerance:
+            raise Disagreement(
+                f"{name}: {first} and {other} differ in {part} by {error:.2e} (at most "
+                f"{tolerance:.0e} is accepted), most in {array}"
+            )
+        found[part] = max(found[part], error)
+    return found
+
+
+def largest_difference(ours: Arrays, theirs: Arrays) -> tuple[float, str]:
+    """Largest difference of two dicts of arrays, relative to the largest entry of each array.
+
+    Returns:
+        The difference and the name of its array; infinite where names, shapes or precision differ.
+    """
+    if set(ours) != set(theirs):
+        return float("inf"), f"names: {sorted(set(ours) ^ set(theirs))}"
+    worst = (0.0, "")
+    for name, a in ours.items():
+        b = theirs[name]
+        if a.shape != b.shape or a.dtype != np.float64 or b.dtype != np.float64:
+            return float("inf"), f"{name}: {a.shape} {a.dtype} and {b.shape} {b.dtype}"
+        scale = max(float(np.abs(a).max()), 1e-12)
+        error = float(np.abs(a - b).max()) / scale
+        if not error <= worst[0]:
+            worst = (error, name)
+    return worst

@@ -1,0 +1,49 @@
+"""RK4 with 20 fixed steps on a small field: the package's scan against plain diffrax."""
+
+from flax import nnx
+
+from benchmarks import weights
+from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.jax_training import square_mean_training
+from odenet.models import DepthBlockConfig
+from odenet.training.state import split_network
+
+BENCHMARK = Comparison(
+    name="fixed_step",
+    about="RK4, 20 steps, field 16-16-16 tanh, batch 64: value, gradient and an SGD update",
+    sides=(
+        Side("odenet", "benchmarks.cases.fixed_step", keeps_memory=True),
+        Side("diffrax", "benchmarks.cases.fixed_step_diffrax", keeps_memory=True),
+    ),
+    ratios=(Ratio("diffrax ConstantStepSize", "odenet", "diffrax", bar=0.5),),
+    settings={"steps": 20, "width": 16, "batch": 64},
+    full=Timing(rounds=15, steps=100, settle=10),
+    quick=Timing(rounds=1, steps=2),
+    probe_settings={"batch": 4},
+    agreement=1e-10,
+)
+
+
+def build(settings: Settings, double: bool) -> Work:
+    """The odenet side: a block of the package on shared weights."""
+    width = settings["width"]
+    block = DepthBlockConfig(
+        num_steps=settings["steps"],
+        field={"kind": "mlp", "form": "between", "activation": "tanh", "hidden": [width]},
+        weights={"kind": "shared"},
+        step_sizes={"kind": "fixed", "horizon": 1.0},
+        integrator={"kind": "rk4"},
+    ).build((width,), rngs=nnx.Rngs(0))
+    graphdef, _, statistics = split_network(block)
+
+    def solve(params, h0):
+        affine = {
+            layer: {leaf: params[f"affine.{layer}.{leaf}"][None] for leaf in ("kernel", "bias")}
+            for layer in (0, 1)
+        }
+        placed = {"weights": {"stacked": {"affine": affine}}}
+        integration = nnx.merge(graphdef, placed, statistics)(h0)
+        return integration.h1, integration.stats.accepted
+
+    h0, _ = weights.vectors(settings["batch"], width, 10, double)
+    return square_mean_training(solve, weights.mlp_field(width, width, double), h0)

@@ -1,0 +1,36 @@
+"""ResNet-20 on CIFAR shapes: one step of SGD with momentum, against PyTorch."""
+
+import optax
+
+from benchmarks import weights
+from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.jax_training import cross_entropy, training
+from benchmarks.networks import resnet20
+
+BENCHMARK = Comparison(
+    name="resnet20",
+    about="ResNet-20, 32x32x3, batch 128, one SGD-momentum step",
+    sides=(
+        Side("odenet", "benchmarks.cases.resnet20", keeps_memory=True),
+        Side("torch", "benchmarks.cases.resnet20_torch"),
+    ),
+    ratios=(Ratio("PyTorch", "odenet", "torch", bar=1.0),),
+    settings={"batch": 128},
+    full=Timing(rounds=11, steps=2),
+    quick=Timing(rounds=1, warm_up=1, settle=0),
+    quick_settings={"batch": 8},
+    probe_settings={"batch": 4},
+    agreement=1e-7,
+)
+
+
+def build(settings: Settings, double: bool) -> Work:
+    """The odenet side."""
+
+    def loss(params, batch):
+        logits, statistics = resnet20(params, batch[0])
+        extras = {"outputs": logits, "statistics": statistics}
+        return cross_entropy(logits, batch[1]), extras
+
+    batch = weights.images(settings["batch"], (32, 32, 3), 10, double)
+    return training(loss, weights.resnet20(double), batch, optax.sgd(0.1, 0.9))

@@ -1,0 +1,69 @@
+"""One training step of torchdiffeq's `examples/ode_demo.py`, against torchdiffeq."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks import weights
+from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.jax_training import training
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators import DiffraxConfig
+
+BENCHMARK = Comparison(
+    name="spiral",
+    about="ode_demo: 2-50-2 network of y^3, dopri5 1e-7 / 1e-9, batch 20, 10 times, RMSprop",
+    sides=(
+        Side("odenet", "benchmarks.cases.spiral", keeps_memory=True),
+        Side("torchdiffeq", "benchmarks.cases.spiral_torch"),
+    ),
+    ratios=(Ratio("torchdiffeq odeint", "odenet", "torchdiffeq", bar=0.03),),
+    settings={"batch": 20, "times": 10, "rtol": 1e-7, "atol": 1e-9, "max_steps": 256},
+    full=Timing(rounds=15, steps=30, settle=5),
+    quick=Timing(rounds=1, steps=2),
+    probe_settings={"batch": 4, "rtol": 1e-10, "atol": 1e-12},
+    agreement=1e-6,
+    note="Field evaluations are those of the way forward, in the last step that was timed.",
+)
+
+
+def build(settings: Settings, double: bool) -> Work:
+    """The odenet side: one interval between two output times, all on the same weights."""
+    start, ts, targets = weights.spiral_batch(settings["batch"], settings["times"], double)
+    intervals = len(ts) - 1
+    integrator = DiffraxConfig(
+        solver="dopri5",
+        controller={
+            "kind": "pid",
+            "rtol": settings["rtol"],
+            "atol": settings["atol"],
+            "first_step": 1.0,
+        },
+        max_steps=settings["max_steps"],
+    ).build()
+
+    def field(params, t, y):
+        del t
+        h = jnp.tanh(y**3 @ params["net.0.kernel"] + params["net.0.bias"])
+        return h @ params["net.2.kernel"] + params["net.2.bias"]
+
+    def loss(params, batch):
+        start, taus, targets = batch
+        repeated = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (intervals, *leaf.shape)), params
+        )
+        fields = LayerFields(field, repeated, intervals)
+        solve = integrator.integrate(fields, DepthGrid(taus, intervals), start, save_path=True)
+        extras = {"outputs": solve.path, "stats": solve.stats}
+        return jnp.mean(jnp.abs(solve.path - targets)), extras
+
+    def facts(extras):
+        stats = extras["stats"]
+        assert np.all(stats.success), "the solve did not arrive"
+        return {"nfe": int(stats.nfe), "rejected_steps": int(stats.rejected)}
+
+    batch = (start, np.diff(ts), targets)
+    optimizer = optax.rmsprop(1e-3, decay=0.99, eps=1e-8, eps_in_sqrt=False)
+    return training(loss, weights.spiral(double), batch, optimizer, facts)

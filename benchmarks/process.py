@@ -1,0 +1,105 @@
+"""The parent's end of a worker: start it, ask it, end it."""
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from benchmarks.declaration import Probe, Settings, Side
+
+ROOT = Path(__file__).parents[1]
+PAUSE_SECONDS = 0.2
+"""Before another side begins: OpenMP threads spin for a while after their last parallel loop."""
+
+
+class WorkerError(RuntimeError):
+    """A side broke; the message is its whole traceback."""
+
+
+class Worker:
+    """A process of its own for one side; use it in a `with`.
+
+    Args:
+        label: Names it in errors.
+        double: Whether it computes in double precision.
+    """
+
+    def __init__(self, label: str, double: bool = False):
+        self.label = label
+        environment = os.environ | {"JAX_ENABLE_X64": "1" if double else "0"}
+        # Where a cache is set for the tests, a first step would not compile.
+        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+        )
+        self._double = double
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+
+    def build(self, side: Side, settings: Settings) -> float:
+        """Build the work of `side`; gives the seconds that took, imports included."""
+        merged = dict(settings) | dict(side.settings)
+        return self._ask("build", side.module, merged, self._double, side.keeps_memory)
+
+    def steps(self, count: int, *, reset: bool = False) -> list[float]:
+        """Seconds of each of `count` steps, from the first state if `reset`."""
+        return self._ask("steps", reset, count)
+
+    def facts(self) -> dict[str, Any]:
+        """What the side tells beside its time."""
+        return self._ask("facts")
+
+    def probe(self) -> Probe:
+        """What the side computes from the given weights."""
+        return self._ask("probe")
+
+    def survey(self, module: str, settings: Settings) -> list[Any]:
+        """The tables of a survey."""
+        return self._ask("survey", module, dict(settings))
+
+    def _ask(self, *request: Any) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            pickle.dump(request, self._process.stdin)
+            self._process.stdin.flush()
+            state, value = pickle.load(self._process.stdout)
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError) as error:
+            code = self._process.wait()
+            raise WorkerError(f"{self.label} ended with exit code {code}") from error
+        if state == "failed":
+            raise WorkerError(f"{self.label} failed:\n{value}")
+        return value
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()  # the worker reads the end of its input and quits
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def settle() -> None:
+    """Wait until the side that worked last has come to rest."""
+    time.sleep(PAUSE_SECONDS)

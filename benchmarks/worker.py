@@ -1,0 +1,85 @@
+"""The process of one side: it does what it is asked over a pipe, and nothing meanwhile.
+
+Started as `python -m benchmarks.worker`. Requests and replies are pickled tuples: `("build", ...)`,
+`("steps", reset, count)`, `("probe",)`, `("survey", ...)`, `("quit",)`; the replies are
+`("done", value)` or `("failed", traceback)`.
+"""
+
+import importlib
+import os
+import pickle
+import sys
+import time
+import traceback
+from typing import Any
+
+
+def main() -> None:
+    """Serve requests until told to quit or until the pipe is closed."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not get between the replies
+    session = _Session()
+    while True:
+        try:
+            name, *arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        if name == "quit":
+            return
+        try:
+            reply = ("done", getattr(session, name)(*arguments))
+        except Exception:
+            reply = ("failed", traceback.format_exc())
+        pickle.dump(reply, replies)
+        replies.flush()
+
+
+class _Session:
+    """One side between its requests."""
+
+    def __init__(self):
+        self._work: Any = None
+
+    def build(self, module: str, settings: dict, double: bool, keeps_memory: bool) -> float:
+        """Import and build the work; gives the seconds that took."""
+        start = time.perf_counter()
+        if keeps_memory:
+            _keep_memory()
+        self._work = importlib.import_module(module).build(settings, double)
+        return time.perf_counter() - start
+
+    def steps(self, reset: bool, count: int) -> list[float]:
+        """Take `count` steps, from the first state if `reset`; gives the seconds of each."""
+        if reset:
+            self._work.reset()
+        return [self._one() for _ in range(count)]
+
+    def facts(self) -> dict[str, Any]:
+        """What the work tells beside its time."""
+        return self._work.facts()
+
+    def probe(self) -> Any:
+        """Outputs, gradients and updated parameters from the given weights."""
+        return self._work.probe()
+
+    def survey(self, module: str, settings: dict) -> list[Any]:
+        """Measure the tables of a survey."""
+        _keep_memory()
+        return importlib.import_module(module).survey(settings)
+
+    def _one(self) -> float:
+        start = time.perf_counter()
+        own = self._work.step()
+        return time.perf_counter() - start if own is None else own
+
+
+def _keep_memory() -> None:
+    """What every odenet process does before jax is imported."""
+    from odenet.allocator import keep_freed_memory
+
+    assert "jax" not in sys.modules
+    keep_freed_memory()
+
+
+if __name__ == "__main__":
+    main()
