@@ -73,13 +73,15 @@ def batch_norm(
 def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
     """`x - shift`, `shift`, and the mean and variance of `x - shift` over `axes`, kept as size 1.
 
-    All that follows uses the difference, so that it alone is stored for the backward pass.
+    All that follows uses the difference, so that it alone is stored for the backward pass (and its
+    square is written as a product, since `jnp.square` would store twice the difference beside it).
     """
     first = tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))
     shift = lax.stop_gradient(x[first])
     difference = x - shift
     mean = jnp.mean(difference, axis=axes, keepdims=True)
-    variance = jnp.mean(jnp.square(difference), axis=axes, keepdims=True) - jnp.square(mean)
+    square = jnp.mean(difference * difference, axis=axes, keepdims=True)
+    variance = square - mean * mean
     return difference, shift, mean, jnp.maximum(variance, jnp.zeros((), x.dtype))
 
 
