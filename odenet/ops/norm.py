@@ -1,8 +1,8 @@
-"""Normalisation in two passes over the image: one for the moments, one for scale and shift.
+"""Normalisation: the mean is subtracted first, then the variance is that of what is left.
 
-Moments are taken per channel first, and then over the few channels of a group; scale, shift, mean
-and variance become one factor and one summand per channel. Sums are of differences from one pixel
-of the image, so that a mean much larger than the deviation costs no digits of the variance.
+The deviation from the mean is all that the backward pass needs of the image, and a mean much larger
+than the deviation costs no digits. Scale and the inverse of the standard deviation are multiplied
+for each channel before they meet the image.
 """
 
 import jax.numpy as jnp
@@ -30,16 +30,19 @@ def group_norm(
         num_groups: Number of groups, a divisor of the channels.
         epsilon: $\epsilon$, positive.
     """
-    difference, shift, mean, variance = _moments(x, tuple(range(1, x.ndim - 1)))
-    grouped = (x.shape[0], num_groups, -1)
-    mean, variance = (mean + shift).reshape(grouped), variance.reshape(grouped)
-    group_mean = jnp.mean(mean, axis=2, keepdims=True)
-    group_variance = jnp.mean(variance + jnp.square(mean - group_mean), axis=2, keepdims=True)
-    factor = lax.rsqrt(group_variance + jnp.asarray(epsilon, x.dtype))
-    per_channel = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
-    factor = jnp.broadcast_to(factor, mean.shape).reshape(per_channel) * _last(scale, x.ndim)
-    group_mean = jnp.broadcast_to(group_mean, mean.shape).reshape(per_channel)
-    return difference * factor + (_last(bias, x.ndim) - (group_mean - shift) * factor)
+    pixels, grouped = tuple(range(1, x.ndim - 1)), (x.shape[0], num_groups, -1)
+
+    def over_groups(values: Array) -> Array:
+        of_channels = jnp.mean(values, axis=pixels).reshape(grouped)
+        of_groups = jnp.mean(of_channels, axis=2, keepdims=True)
+        spread = jnp.broadcast_to(of_groups, of_channels.shape)
+        return spread.reshape(x.shape[0], *(1,) * (x.ndim - 2), -1)
+
+    deviation = x - over_groups(x)
+    # A product, since `jnp.square` would store twice the deviation beside it.
+    variance = over_groups(deviation * deviation)
+    factor = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype)) * _last(scale, x.ndim)
+    return deviation * factor + _last(bias, x.ndim)
 
 
 def batch_norm(
@@ -64,25 +67,12 @@ def batch_norm(
     Returns:
         The normalised images, $\mu$, and $\sigma^2$ (the mean square, not the unbiased estimate).
     """
-    difference, shift, mean, variance = _moments(x, tuple(range(x.ndim - 1)))
-    factor = _last(scale, x.ndim) * lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
-    y = difference * factor + (_last(bias, x.ndim) - mean * factor)
-    return y, (mean + shift).reshape(-1), variance.reshape(-1)
-
-
-def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array, Array]:
-    """`x - shift`, `shift`, and the mean and variance of `x - shift` over `axes`, kept as size 1.
-
-    All that follows uses the difference, so that it alone is stored for the backward pass (and its
-    square is written as a product, since `jnp.square` would store twice the difference beside it).
-    """
-    first = tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))
-    shift = lax.stop_gradient(x[first])
-    difference = x - shift
-    mean = jnp.mean(difference, axis=axes, keepdims=True)
-    square = jnp.mean(difference * difference, axis=axes, keepdims=True)
-    variance = square - mean * mean
-    return difference, shift, mean, jnp.maximum(variance, jnp.zeros((), x.dtype))
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.mean(x, axis=axes)
+    deviation = x - _last(mean, x.ndim)
+    variance = jnp.mean(deviation * deviation, axis=axes)
+    factor = scale * lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
+    return deviation * _last(factor, x.ndim) + _last(bias, x.ndim), mean, variance
 
 
 def _last(vector: Array, rank: int) -> Array:
