@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from odenet.integrators.adaptive import AdaptiveConfig as AdaptiveConfig
+from odenet.integrators.adaptive import AdaptiveRungeKutta as AdaptiveRungeKutta
 from odenet.integrators.base import Integration as Integration
 from odenet.integrators.base import Integrator as Integrator
 from odenet.integrators.base import OneStepIntegrator as OneStepIntegrator
@@ -18,5 +20,6 @@ from odenet.integrators.symplectic import Leapfrog as Leapfrog
 from odenet.integrators.symplectic import LeapfrogConfig as LeapfrogConfig
 
 IntegratorConfig = Annotated[
-    ExplicitConfig | TableauConfig | LeapfrogConfig | DiffraxConfig, Field(discriminator="kind")
+    ExplicitConfig | TableauConfig | AdaptiveConfig | LeapfrogConfig | DiffraxConfig,
+    Field(discriminator="kind"),
 ]

@@ -73,13 +73,13 @@ class ExplicitRungeKutta(OneStepIntegrator):
         """
         stages: list[State] = []
         for row, c in zip(self.tableau.a, self.tableau.c, strict=True):
-            h = _combine(h0, tau, row, stages)
+            h = combine(h0, tau, row, stages)
             stages.append(field(t0 + tau * c, h))
-        h1 = _combine(h0, tau, self.tableau.b, stages)
+        h1 = combine(h0, tau, self.tableau.b, stages)
         return Advance(h1, SolverStats.of(self.tableau.num_stages, 1))
 
 
-def _combine(h0: State, tau: Time, weights: tuple[float, ...], stages: list[State]) -> State:
+def combine(h0: State, tau: Time, weights: tuple[float, ...], stages: list[State]) -> State:
     """`h0 + tau * sum(weights * stages)`, leaving out what is multiplied by zero."""
     h = h0
     for weight, stage in zip(weights, stages, strict=True):
