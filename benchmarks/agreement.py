@@ -5,7 +5,6 @@ gradients with respect to every parameter, and parameters after two steps of the
 agree.
 """
 
-import contextlib
 import itertools
 
 import numpy as np
@@ -22,22 +21,24 @@ def check_agreement(benchmark: Comparison) -> dict[str, float]:
     """Compare every side with the first one.
 
     Returns:
-        The largest relative difference of `outputs`, `gradients` and `updated`; nothing for a
-        benchmark whose sides do different work.
+        The largest relative difference of `outputs`, `gradients` and `updated`, with the label of
+        the check behind it; nothing for a benchmark whose sides do different work.
 
     Raises:
         Disagreement: naming the array that differs most.
     """
-    if benchmark.probe_settings is None:
-        return {}
-    settings = dict(benchmark.settings) | dict(benchmark.probe_settings)
-    probes = []
-    for side in benchmark.sides:
-        with contextlib.ExitStack() as stack:
-            worker = stack.enter_context(Worker(f"{benchmark.name}: {side.name}", double=True))
-            worker.build(side, settings)
-            probes.append((side.name, worker.probe()))
-    return compare_probes(benchmark.name, probes, benchmark.agreement)
+    probes: list[list[tuple[str, Probe]]] = [[] for _ in benchmark.checks]
+    for side in benchmark.sides if benchmark.checks else ():
+        with Worker(f"{benchmark.name}: {side.name}", double=True) as worker:
+            for check, found in zip(benchmark.checks, probes, strict=True):
+                worker.build(side, dict(benchmark.settings) | dict(check.settings))
+                found.append((side.name, worker.probe()))
+    differences = {}
+    for check, found in zip(benchmark.checks, probes, strict=True):
+        suffix = f" ({check.label})" if check.label else ""
+        worst = compare_probes(benchmark.name + suffix, found, check.tolerance)
+        differences |= {part + suffix: error for part, error in worst.items()}
+    return differences
 
 
 def compare_probes(

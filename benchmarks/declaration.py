@@ -103,6 +103,21 @@ class Timing:
 
 
 @dataclasses.dataclass(frozen=True)
+class Check:
+    """A comparison of outputs and gradients of all sides before anything is timed.
+
+    Attributes:
+        settings: What it changes in the settings of the benchmark.
+        tolerance: Largest difference that it accepts, relative to the largest entry.
+        label: Tells several checks of a benchmark apart.
+    """
+
+    settings: Settings
+    tolerance: float = 1e-8
+    label: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """Sides that take turns.
 
@@ -112,12 +127,11 @@ class Comparison:
         sides: Who takes turns.
         ratios: What is formed from their times and facts.
         settings: The work in numbers, as measured in full.
-        full: How long it is watched.
+        full: How long it is watched; without rounds, the sides are built one after the other.
         quick: The same for `--quick`.
         quick_settings: What `--quick` changes in `settings`.
-        probe_settings: What the comparison of outputs and gradients changes in `settings`; None
-            where the sides do not compute the same.
-        agreement: Largest difference that the comparison accepts, relative to the largest entry.
+        checks: How outputs and gradients are compared; empty where the sides do not compute the
+            same.
         note: What a reader of the results should know.
     """
 
@@ -129,8 +143,7 @@ class Comparison:
     full: Timing
     quick: Timing
     quick_settings: Settings = dataclasses.field(default_factory=dict)
-    probe_settings: Settings | None = None
-    agreement: float = 1e-8
+    checks: tuple[Check, ...] = ()
     note: str = ""
     kind: Literal["comparison"] = "comparison"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.agreement import check_agreement
-from benchmarks.declaration import Benchmark, Comparison, Ratio, Survey
+from benchmarks.declaration import Benchmark, Comparison, Ratio, Side, Survey
 from benchmarks.process import Worker, settle
 from benchmarks.spread import ratio_of_rounds, spread
 
@@ -50,6 +50,8 @@ def _survey(benchmark: Survey, settings: dict[str, Any]) -> Result:
 
 def _compare(benchmark: Comparison, settings: dict[str, Any], quick: bool, say: Say) -> Result:
     timing = benchmark.quick if quick else benchmark.full
+    if not timing.rounds:
+        return _build_one_by_one(benchmark, settings, timing.warm_up, say)
     sides: dict[str, Result] = {}
     rounds: dict[str, list[float]] = {side.name: [] for side in benchmark.sides}
     with contextlib.ExitStack() as stack:
@@ -59,9 +61,7 @@ def _compare(benchmark: Comparison, settings: dict[str, Any], quick: bool, say: 
         }
         for side in benchmark.sides:
             say(f"{benchmark.name}: {side.name} builds")
-            build_seconds = workers[side.name].build(side, settings)
-            warm_up = workers[side.name].steps(timing.warm_up) if timing.warm_up else []
-            sides[side.name] = {"build_seconds": build_seconds, "first_seconds": warm_up[:1]}
+            sides[side.name] = _start(workers[side.name], side, settings, timing.warm_up)
             settle()
         for number in range(timing.rounds):
             say(f"{benchmark.name}: round {number + 1} of {timing.rounds}")
@@ -70,10 +70,30 @@ def _compare(benchmark: Comparison, settings: dict[str, Any], quick: bool, say: 
                 rounds[name].append(statistics.median(seconds[timing.settle :]))
                 settle()
         for name, worker in workers.items():
-            seconds = spread(rounds[name]) if rounds[name] else None
-            sides[name] |= {"seconds": seconds, "facts": worker.facts()}
+            sides[name] |= {"seconds": spread(rounds[name]), "facts": worker.facts()}
     ratios = [form_ratio(ratio, sides, rounds, quick=quick) for ratio in benchmark.ratios]
     return {"sides": sides, "rounds": rounds, "ratios": ratios}
+
+
+def _build_one_by_one(
+    benchmark: Comparison, settings: dict[str, Any], warm_up: int, say: Say
+) -> Result:
+    """Facts of sides that are not timed: no two of their processes are alive at a time."""
+    sides: dict[str, Result] = {}
+    for side in benchmark.sides:
+        say(f"{benchmark.name}: {side.name} builds")
+        with Worker(f"{benchmark.name}: {side.name}") as worker:
+            sides[side.name] = _start(worker, side, settings, warm_up)
+            sides[side.name] |= {"seconds": None, "facts": worker.facts()}
+    ratios = [form_ratio(ratio, sides, {}, quick=False) for ratio in benchmark.ratios]
+    return {"sides": sides, "rounds": {side: [] for side in sides}, "ratios": ratios}
+
+
+def _start(worker: Worker, side: Side, settings: dict[str, Any], warm_up: int) -> Result:
+    """Build a side and take its first steps."""
+    build_seconds = worker.build(side, settings)
+    first_seconds = worker.steps(warm_up)[:1] if warm_up else []
+    return {"build_seconds": build_seconds, "first_seconds": first_seconds}
 
 
 def form_ratio(

@@ -43,7 +43,7 @@ class _Session:
     def build(self, module: str, settings: dict, double: bool, keeps_memory: bool) -> float:
         """Import and build the work; gives the seconds that took."""
         start = time.perf_counter()
-        if keeps_memory:
+        if keeps_memory and self._work is None:
             _keep_memory()
         self._work = importlib.import_module(module).build(settings, double)
         return time.perf_counter() - start

@@ -19,6 +19,8 @@ NAMES = (
     "memory_depth",
     "nfe_scaling",
     "adjoints",
+    "convolution",
+    "allocator",
 )
 
 

@@ -8,8 +8,8 @@ from flax import nnx
 
 from benchmarks.clock import seconds_per_call
 from benchmarks.declaration import Settings, Survey, Table
-from benchmarks.memory import peak_bytes
 from odenet.models import DepthBlockConfig
+from odenet.training.parallel import peak_bytes
 
 VARIANTS = (
     ("checkpointed, by default", 256, {"kind": "checkpointed"}),

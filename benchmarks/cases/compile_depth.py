@@ -17,7 +17,10 @@ _MODULE = "benchmarks.cases.compile_depth"
 
 BENCHMARK = Comparison(
     name="compile_depth",
-    about="first step of pre-activation bottleneck networks of 9n + 2 layers, per-stage scan",
+    about=(
+        "first step of pre-activation bottleneck networks of 9n + 2 layers, per-stage scan, group "
+        "norm in the place of batch norm"
+    ),
     sides=(
         Side("depth 1001", _MODULE, {"n": 111}, keeps_memory=True),
         Side("depth 29", _MODULE, {"n": 3}, keeps_memory=True),
@@ -39,7 +42,12 @@ def config(n: int, widths: list[int]) -> ClassifierConfig:
     """Stages of `n` bottleneck blocks, one for each of `widths`."""
     stages = []
     for index, width in enumerate(widths):
-        field = {"kind": "conv", "hidden": width // 4}
+        field = {
+            "kind": "conv",
+            "num_convolutions": 3,
+            "hidden": [width // 4] * 2,
+            "kernel_size": [1, 3, 1],
+        }
         block = {"kind": "depth", "num_steps": n, "field": field}
         stage = {"width": width, "block": block}
         if index:

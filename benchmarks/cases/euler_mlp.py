@@ -5,7 +5,7 @@ import optax
 from flax import nnx
 
 from benchmarks import weights
-from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.declaration import Check, Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import cross_entropy, training
 from odenet.models import DepthBlockConfig
 from odenet.training.state import split_network
@@ -21,7 +21,7 @@ BENCHMARK = Comparison(
     settings={"layers": 32, "width": 64, "batch": 128},
     full=Timing(rounds=15, steps=40, settle=5),
     quick=Timing(rounds=1, steps=2),
-    probe_settings={"batch": 8},
+    checks=(Check({"batch": 8}),),
 )
 
 

@@ -3,7 +3,7 @@
 from flax import nnx
 
 from benchmarks import weights
-from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.declaration import Check, Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import square_mean_training
 from odenet.models import DepthBlockConfig
 from odenet.training.state import split_network
@@ -19,8 +19,7 @@ BENCHMARK = Comparison(
     settings={"steps": 20, "width": 16, "batch": 64},
     full=Timing(rounds=15, steps=100, settle=10),
     quick=Timing(rounds=1, steps=2),
-    probe_settings={"batch": 4},
-    agreement=1e-10,
+    checks=(Check({"batch": 4}, 1e-10),),
 )
 
 

@@ -3,7 +3,7 @@
 import optax
 
 from benchmarks import weights
-from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.declaration import Check, Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import cross_entropy, training
 from benchmarks.networks import resnet20
 
@@ -19,8 +19,7 @@ BENCHMARK = Comparison(
     full=Timing(rounds=11, steps=2),
     quick=Timing(rounds=1, warm_up=1, settle=0),
     quick_settings={"batch": 8},
-    probe_settings={"batch": 4},
-    agreement=1e-7,
+    checks=(Check({"batch": 4}, 1e-7),),
 )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 
 from benchmarks import weights
-from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.declaration import Check, Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import training
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
@@ -23,8 +23,7 @@ BENCHMARK = Comparison(
     settings={"batch": 20, "times": 10, "rtol": 1e-7, "atol": 1e-9, "max_steps": 256},
     full=Timing(rounds=15, steps=30, settle=5),
     quick=Timing(rounds=1, steps=2),
-    probe_settings={"batch": 4, "rtol": 1e-10, "atol": 1e-12},
-    agreement=1e-6,
+    checks=(Check({"batch": 4, "rtol": 1e-10, "atol": 1e-12}, 1e-6),),
     note="Field evaluations are those of the way forward, in the last step that was timed.",
 )
 

@@ -4,13 +4,14 @@ from odenet.cli.options import DataDir, Json
 
 
 def command(data_dir: DataDir = None, json: Json = False) -> None:
-    """Show versions, devices, threads, and which data sets are there."""
+    """Show versions, devices, threads, memory, and which data sets are there."""
     import os
 
     import jax
     from rich.console import Console
     from rich.table import Table
 
+    from odenet.allocator import keep_freed_memory
     from odenet.cli.output import print_json
     from odenet.data import PUBLISHED, check, find_data_dir
     from odenet.experiment.run import versions
@@ -31,6 +32,7 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
         "threads": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else (os.cpu_count()),
+        "keeps_freed_memory": keep_freed_memory(),  # as every command began; again, for its answer
         "data_dir": str(folder),
         "data": data,
     }
@@ -43,6 +45,8 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     table.add_section()
     table.add_row("devices", ", ".join(facts["devices"]))
     table.add_row("threads", str(facts["threads"]))
+    kept = facts["keeps_freed_memory"]
+    table.add_row("freed memory", "kept" if kept else "given back: no glibc to tell otherwise")
     table.add_section()
     table.add_row("data in", str(folder))
     for name, state in data.items():

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks.agreement import Disagreement, check_agreement, largest_difference
 from benchmarks.cases import NAMES, UnknownBenchmark, load
-from benchmarks.declaration import Comparison, Ratio, Side, Survey, Timing
+from benchmarks.declaration import Check, Comparison, Ratio, Side, Survey, Timing
 from benchmarks.harness import form_ratio, missed, run_benchmark
 from benchmarks.process import WorkerError
 from benchmarks.spread import exponent, ratio_of_rounds, spread
@@ -28,7 +28,7 @@ SLOW = Comparison(
     settings={},
     full=Timing(rounds=3, steps=2),
     quick=Timing(rounds=1),
-    probe_settings={},
+    checks=(Check({}),),
 )
 
 
@@ -104,7 +104,7 @@ def test_difference_is_not_small_where_arrays_cannot_be_compared(other):
 @pytest.mark.parametrize("where", ["build", "step"])
 def test_error_of_a_side_is_shown_whole(where):
     with pytest.raises(WorkerError, match=r"(?s)slow: ours failed:.*Traceback.*this side"):
-        run_benchmark(dataclasses.replace(with_side(broken=where), probe_settings=None), quick=True)
+        run_benchmark(dataclasses.replace(with_side(broken=where), checks=()), quick=True)
 
 
 def run_command(monkeypatch, tmp_path, benchmark, *arguments):
@@ -153,5 +153,5 @@ def test_declaration_is_whole(name):
     assert benchmark.ratios
     for ratio in benchmark.ratios:
         assert {ratio.ours, ratio.peer} <= set(sides)
-    for changed in (benchmark.quick_settings, benchmark.probe_settings or {}):
+    for changed in (benchmark.quick_settings, *(check.settings for check in benchmark.checks)):
         assert set(changed) <= set(benchmark.settings)

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -138,6 +139,7 @@ def test_help_names_every_command():
 def test_doctor_list_schema_and_data_answer_in_json(tmp_path):
     facts = answer("doctor", "--json", "--data-dir", tmp_path)
     assert facts["versions"]["jax"]
+    assert facts["keeps_freed_memory"] is (platform.libc_ver()[0] == "glibc")
     assert set(facts["data"]) == {"mnist", "fashion_mnist", "cifar10"}
     parts = answer("list", "integrator", "--json")["parts"]
     assert set(parts) == {"integrator"}

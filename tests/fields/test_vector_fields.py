@@ -18,15 +18,14 @@ CASES = {
     "mlp_between": (MLPFieldConfig(form="between", hidden=(5, 2)), VECTOR),
     "conv": (ConvFieldConfig(), IMAGE),
     "conv_plain": (ConvFieldConfig(norm="none", hidden=6, kernel_size=1), IMAGE),
+    "conv_bottleneck": (
+        ConvFieldConfig(
+            num_convolutions=3, hidden=(2, 6), kernel_size=(1, 3, 1), last_norm=True, num_groups=2
+        ),
+        IMAGE,
+    ),
 }
 MAPS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "identity": lambda x: x}
-
-
-def evaluate(field, t, h):
-    """The field; flax's group norm promotes float64 with float32, which is an error here."""
-    normed = bool(getattr(field, "norms", ()))
-    with jax.numpy_dtype_promotion("standard" if normed else "strict"):
-        return field(t, h)
 
 
 def build(config, shape, takes_time=True):
@@ -42,19 +41,19 @@ def test_field_keeps_shape_and_dtype_and_obeys_transformations(name, takes_time,
     field = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf.astype(dtype), state))
     assert isinstance(field, VectorField)
     t, h = jnp.asarray(0.6, dtype), jax.random.normal(getkey(), (3, *shape), dtype)
-    eager = evaluate(field, t, h)
+    eager = field(t, h)
     assert eager.shape == h.shape
     assert eager.dtype == h.dtype
     tolerance = 1e-4 if dtype == jnp.float32 else 1e-12
     np.testing.assert_allclose(
-        jax.jit(lambda t, h: evaluate(field, t, h))(t, h), eager, rtol=tolerance, atol=tolerance
+        jax.jit(lambda t, h: field(t, h))(t, h), eager, rtol=tolerance, atol=tolerance
     )
-    one_by_one = np.concatenate([evaluate(field, t, h[k : k + 1]) for k in range(3)])
+    one_by_one = np.concatenate([field(t, h[k : k + 1]) for k in range(3)])
     np.testing.assert_allclose(one_by_one, eager, rtol=tolerance, atol=tolerance)
     batches = jnp.stack([h, 2 * h])
-    mapped = jax.vmap(lambda h: evaluate(field, t, h))(batches)
+    mapped = jax.vmap(lambda h: field(t, h))(batches)
     np.testing.assert_allclose(mapped[0], eager, rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(mapped[1], evaluate(field, t, 2 * h), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(mapped[1], field(t, 2 * h), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -63,7 +62,7 @@ def test_time_changes_a_field_only_if_it_takes_time(name, getkey):
     h = jax.random.normal(getkey(), (2, *shape))
     for takes_time in (False, True):
         field = build(config, shape, takes_time)
-        now, later = (evaluate(field, jnp.asarray(t), h) for t in (0.0, 1.0))
+        now, later = (field(jnp.asarray(t), h) for t in (0.0, 1.0))
         assert (float(jnp.max(jnp.abs(now - later))) > 1e-3) == takes_time
 
 
@@ -114,11 +113,11 @@ def convolve(x, kernel, bias):
     return out
 
 
-def group_norm(x, groups, scale, bias):
+def group_norm(x, groups, scale, bias, epsilon=1e-6):
     parts = x.reshape(*x.shape[:3], groups, -1)
     mean = parts.mean(axis=(1, 2, 4), keepdims=True)
     variance = parts.var(axis=(1, 2, 4), keepdims=True)
-    return ((parts - mean) / np.sqrt(variance + 1e-6)).reshape(x.shape) * scale + bias
+    return ((parts - mean) / np.sqrt(variance + epsilon)).reshape(x.shape) * scale + bias
 
 
 @pytest.mark.parametrize("takes_time", [False, True])
@@ -130,6 +129,11 @@ def group_norm(x, groups, scale, bias):
         ({"hidden": 6}, 2),
         ({"norm": "none", "num_convolutions": 3}, 0),
         ({"norm": "none", "num_convolutions": 1, "kernel_size": 5}, 0),
+        ({"num_convolutions": 3, "hidden": (2, 6), "kernel_size": (1, 3, 1)}, 2),
+        ({"num_convolutions": 3, "hidden": 2, "kernel_size": (3, 1, 5), "num_groups": 1}, 1),
+        ({"last_norm": True, "num_groups": 2}, 2),
+        ({"last_norm": True, "norm_epsilon": 0.5, "hidden": (6,)}, 2),
+        ({"norm_epsilon": 0.5}, 4),
     ],
 )
 def test_conv_field_equals_loops_with_a_concatenated_time_channel(
@@ -139,19 +143,27 @@ def test_conv_field_equals_loops_with_a_concatenated_time_channel(
     field = build(ConvFieldConfig(**options), IMAGE, takes_time)
     h = jax.random.normal(getkey(), (2, *IMAGE))
     x = np.asarray(h)
-    assert len(field.norms) == (len(field.convolutions) if groups else 0)
+    last_norm, epsilon = options.get("last_norm", False), options.get("norm_epsilon", 1e-6)
+    assert len(field.norms) == (len(field.convolutions) + last_norm if groups else 0)
+    channels = options.get("hidden", IMAGE[-1])
+    between = options.get("num_convolutions", 2) - 1
+    widths = (*(channels if isinstance(channels, tuple) else (channels,) * between), IMAGE[-1])
+    assert tuple(c.kernel.shape[-1] for c in field.convolutions) == widths
+
+    def normed(index, x):
+        norm = field.norms[index]
+        scale, bias = np.asarray(norm.scale[...]), np.asarray(norm.bias[...])
+        return group_norm(x, groups, scale, bias, epsilon)
+
     for index, convolution in enumerate(field.convolutions):
-        if groups:
-            norm = field.norms[index]
-            scale, bias = np.asarray(norm.scale[...]), np.asarray(norm.bias[...])
-            x = group_norm(x, groups, scale, bias)
-        x = np.maximum(x, 0)
+        x = np.maximum(normed(index, x) if groups else x, 0)
         kernel = np.asarray(convolution.kernel[...])
         if takes_time:
             kernel = np.concatenate([kernel, field.time[index].kernel[...]], axis=2)
             x = np.concatenate([x, np.full((*x.shape[:3], 1), t)], axis=3)
         x = convolve(x, kernel, np.asarray(convolution.bias[...]))
-    np.testing.assert_allclose(evaluate(field, jnp.asarray(t), h), x, rtol=1e-10, atol=1e-10)
+    x = normed(-1, x) if last_norm else x
+    np.testing.assert_allclose(field(jnp.asarray(t), h), x, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -170,10 +182,28 @@ def test_number_of_groups_is_the_largest_common_divisor_up_to_32(width, hidden, 
         (MLPFieldConfig(), IMAGE, r"kind=mlp acts on vectors.*shape \(5, 4, 4\); use field kind"),
         (ConvFieldConfig(), VECTOR, r"kind=conv acts on images.*shape \(3,\); use field kind=mlp"),
         (ConvFieldConfig(kernel_size=2), IMAGE, "must be odd.*got 2"),
+        (ConvFieldConfig(kernel_size=(3, 4)), IMAGE, r"must be odd.*got \(3, 4\)"),
         (ConvFieldConfig(num_groups=3), IMAGE, "divide the channels 4; got 3"),
         (ConvFieldConfig(num_groups=4, hidden=6), IMAGE, "divide the channels 6; got 4"),
         (ConvFieldConfig(norm="none", num_groups=2), IMAGE, "would ignore num_groups"),
+        (ConvFieldConfig(norm="none", norm_epsilon=1e-5), IMAGE, "would ignore norm_epsilon"),
+        (ConvFieldConfig(norm="none", last_norm=True), IMAGE, "norm=none would ignore last_norm"),
         (ConvFieldConfig(num_convolutions=1, hidden=3), IMAGE, "would ignore hidden"),
+        (
+            ConvFieldConfig(num_convolutions=3, kernel_size=(1, 3)),
+            IMAGE,
+            r"kernel_size needs one number, or 3 for num_convolutions=3; got 2: \[1, 3\]",
+        ),
+        (
+            ConvFieldConfig(num_convolutions=3, hidden=(2,)),
+            IMAGE,
+            r"hidden needs one number, or 2 for num_convolutions=3; got 1: \[2\]",
+        ),
+        (
+            ConvFieldConfig(num_convolutions=3, hidden=(2, 6), num_groups=4),
+            IMAGE,
+            "divide the channels 2; got 4",
+        ),
     ],
 )
 def test_states_and_options_that_do_not_fit_are_refused(config, shape, message):
@@ -189,6 +219,9 @@ def test_states_and_options_that_do_not_fit_are_refused(config, shape, message):
         {"kind": "mlp", "form": "beside"},
         {"kind": "mlp", "activation": "step"},
         {"kind": "mlp", "hidden": [0]},
+        {"kind": "conv", "hidden": [4, 0]},
+        {"kind": "conv", "kernel_size": []},
+        {"kind": "conv", "norm_epsilon": 0},
         {"kind": "attention"},
     ],
 )

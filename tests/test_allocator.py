@@ -1,0 +1,77 @@
+"""Freed memory is kept: seen in the page faults of a compiled step, in a process of its own."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from odenet import allocator
+
+PROGRAM = """
+import resource, sys
+from odenet.allocator import keep_freed_memory
+print(keep_freed_memory() if sys.argv[1] == "keep" else None)
+import jax, jax.numpy as jnp
+
+@jax.jit
+def step(x):  # temporaries of 128 MiB
+    y = jax.lax.optimization_barrier(jnp.sin(x)[:, None] * x)
+    return jax.lax.optimization_barrier(y + 1)[:, 0] * 0.5
+
+x = jnp.ones(4096)
+for _ in range(3):
+    x = step(x).block_until_ready()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    x = step(x).block_until_ready()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 5)
+"""
+
+
+def returned_and_faults(how):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True
+    )
+    returned, faults = done.stdout.split()
+    return returned, float(faults)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_page_faults_of_a_step_fall_by_ten():
+    _, without = returned_and_faults("give back")
+    returned, kept = returned_and_faults("keep")
+    assert returned == "True"
+    assert without > 1000
+    assert kept < without / 10
+
+
+@pytest.mark.parametrize("other", ["darwin", "win32"])
+def test_other_platforms_are_left_alone(other, monkeypatch):
+    monkeypatch.setattr(allocator.sys, "platform", other)
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: pytest.fail("was touched"))
+    assert not allocator.keep_freed_memory()
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError])
+def test_other_c_libraries_are_left_alone(error, monkeypatch):
+    def library(name):
+        raise error
+
+    monkeypatch.setattr(allocator.sys, "platform", "linux")
+    monkeypatch.setattr(allocator.ctypes, "CDLL", library)
+    assert not allocator.keep_freed_memory()
+
+
+def test_a_setting_that_is_refused_is_told(monkeypatch):
+    asked = []
+
+    class Library:
+        def mallopt(self, parameter, value):
+            asked.append((parameter, value))
+            return int(parameter != -8)
+
+    monkeypatch.setattr(allocator.sys, "platform", "linux")
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: Library())
+    assert not allocator.keep_freed_memory()
+    assert len(asked) == 4
