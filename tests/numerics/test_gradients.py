@@ -13,7 +13,7 @@ from numerics.precision import randomised
 
 from odenet.depth.step_sizes import LearnedStepSizesConfig
 from odenet.fields import MLPFieldConfig
-from odenet.integrators import ExplicitConfig, LeapfrogConfig
+from odenet.integrators import AdaptiveConfig, ExplicitConfig, LeapfrogConfig
 from odenet.models import DepthBlockConfig
 
 NUM_STEPS, WIDTH = 4, 2
@@ -30,6 +30,8 @@ INTEGRATORS = {
     "leapfrog": LeapfrogConfig(),
     "leapfrog_stored": LeapfrogConfig(remat="none"),
     "leapfrog_remat_sqrt": LeapfrogConfig(remat="sqrt"),
+    "adaptive_dopri5": AdaptiveConfig(rtol=TIGHT, atol=TIGHT, max_steps=512),
+    "adaptive_bosh3": AdaptiveConfig(kind="bosh3", rtol=TIGHT, atol=TIGHT, max_steps=2048),
     "diffrax_fixed": fixed_diffrax("tsit5"),
     "diffrax_fixed_direct": fixed_diffrax("heun", adjoint={"kind": "direct"}),
     "diffrax_fixed_backsolve": fixed_diffrax("dopri8", adjoint={"kind": "backsolve"}),
@@ -42,6 +44,8 @@ INTEGRATORS = {
 # An adaptive solver takes other steps at shifted parameters; backsolve solves once more. The
 # explicit methods and fixed steps leave the error of the central difference alone.
 TOLERANCE = {
+    "adaptive_dopri5": 1e-6,
+    "adaptive_bosh3": 1e-6,
     "diffrax_fixed_backsolve": 1e-6,
     "diffrax_adaptive": 1e-6,
     "diffrax_adaptive_direct": 1e-6,
