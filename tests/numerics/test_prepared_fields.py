@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.extend.core import jaxprs_in_params
 from numerics.precision import randomised
 
 from odenet.depth.grid import DepthGrid
@@ -91,7 +92,7 @@ def equations(jaxpr, inside_loop=False):
     for equation in jaxpr.eqns:
         yield equation, inside_loop
         loops = inside_loop or equation.primitive.name in ("scan", "while")
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jaxprs_in_params(equation.params):
             yield from equations(getattr(inner, "jaxpr", inner), loops)
 
 
