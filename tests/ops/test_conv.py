@@ -93,7 +93,7 @@ def convolutions(draw):
 
 
 # Every example compiles: shrinking one would take longer than reading it.
-@settings(max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=16, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(convolutions(), st.integers(0, 2**31 - 1))
 def test_every_derivative_equals_that_of_xla(convolution, seed):
     x_shape, w_shape, options = convolution
@@ -151,7 +151,7 @@ def test_cases_reach_the_algorithm_that_names_them():
         if isinstance(padding, str):
             padding = tuple(lax.padtype_to_pads(x_shape[1:-1], w_shape[:-2], strides, padding))
         geometry = Geometry(x_shape[1:-1], w_shape[:-2], strides, padding, (1, 1))
-        return np.zeros(x_shape), np.zeros(w_shape), geometry
+        return jnp.zeros(x_shape), jnp.zeros(w_shape), geometry
 
     for name, expected in (
         ("winograd", True),
