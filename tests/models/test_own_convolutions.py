@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 from odenet.models import ClassifierConfig, init_network
 
@@ -56,7 +57,7 @@ def test_rule_sees_every_form(source, expected):
 def primitives(jaxpr):
     for equation in jaxpr.eqns:
         yield equation.primitive.name
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jaxprs_in_params(equation.params):
             yield from primitives(getattr(inner, "jaxpr", inner))
 
 

@@ -1,12 +1,14 @@
 """What a field prepares once per solve changes no number, and is computed once."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.extend.core import jaxprs_in_params
 from numerics.precision import randomised
 
 from odenet.depth.grid import DepthGrid
@@ -20,7 +22,7 @@ from odenet.fields import ConvFieldConfig
 from odenet.integrators import DiffraxConfig, ExplicitConfig, LeapfrogConfig
 
 SHAPE, STEPS = (4, 3, 2), 4
-FIELD = ConvFieldConfig(hidden=4, activation="tanh", last_norm=True)
+FIELD = ConvFieldConfig(num_convolutions=1, activation="tanh")
 WEIGHTS = {
     "shared": SharedWeightsConfig(),
     "shared_with_time": SharedWithTimeWeightsConfig(),
@@ -56,10 +58,11 @@ def unprepared(fields):
     return LayerFields(whole, fields.params, fields.num_layers)
 
 
-def outputs_and_gradients(made, integrator, prepared, h0):
+def prepared_and_unprepared(made, integrator, h0):
+    """Outputs, statistics and gradients of both, by one program."""
     graphdef, state = nnx.split(made)
 
-    def loss(state, taus, h0):
+    def loss(state, taus, h0, prepared):
         fields = nnx.merge(graphdef, state).fields()
         assert fields.prepare is not None
         fields = fields if prepared else unprepared(fields)
@@ -67,16 +70,21 @@ def outputs_and_gradients(made, integrator, prepared, h0):
         return jnp.sum(jnp.sin(solve.h1)), (solve.h1, solve.stats)
 
     taus = jnp.linspace(0.1, 0.3, STEPS)
-    return jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))(state, taus, h0)
+    both = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)
+    return jax.jit(lambda *a: [both(*a, prepared) for prepared in (True, False)])(state, taus, h0)
 
 
-@pytest.mark.parametrize("integrator", INTEGRATORS)
-@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize(
+    ("weights", "integrator"),
+    [
+        *(("shared_with_time", integrator) for integrator in INTEGRATORS),
+        *itertools.product(("shared", "per_layer"), ("euler", "rk4", "adaptive", "leapfrog")),
+    ],
+)
 def test_prepared_fields_give_the_numbers_of_unprepared_ones(weights, integrator, getkey):
     made, solver = stack(WEIGHTS[weights]), INTEGRATORS[integrator].build()
     h0 = jax.random.normal(getkey(), (3, *SHAPE))
-    found = outputs_and_gradients(made, solver, True, h0)
-    expected = outputs_and_gradients(made, solver, False, h0)
+    found, expected = prepared_and_unprepared(made, solver, h0)
     # The adjoint equation of backsolve holds the prepared arrays among its parameters, so that its
     # error control, and with it the gradient, is another one of the same tolerance.
     tolerance = 5e-3 if integrator == "backsolve" else 1e-10
@@ -91,7 +99,7 @@ def equations(jaxpr, inside_loop=False):
     for equation in jaxpr.eqns:
         yield equation, inside_loop
         loops = inside_loop or equation.primitive.name in ("scan", "while")
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jaxprs_in_params(equation.params):
             yield from equations(getattr(inner, "jaxpr", inner), loops)
 
 
@@ -108,9 +116,9 @@ def test_time_maps_are_computed_once_per_solve(prepared):
         for equation, inside in equations(jaxpr.jaxpr)
         if equation.primitive.name == "odenet_conv"
     ]
-    assert len([inside for inside, _ in convolutions if inside]) == (8 if prepared else 16)
+    assert len([inside for inside, _ in convolutions if inside]) == (4 if prepared else 8)
     outside = [inside for inside, _ in convolutions if not inside]
-    assert len(outside) == (2 if prepared else 0)  # one for each convolution of the field
+    assert len(outside) == (1 if prepared else 0)
 
 
 def test_fields_without_a_time_prepare_nothing_but_their_parameters():

@@ -1,6 +1,7 @@
 """The convolution against XLA's own, in value and in every derivative and transformation."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -33,12 +34,15 @@ def theirs_and_ours(strides, padding, dilation=None, groups=1):
     )
 
 
-def drawn(key, *shapes, dtype="float64"):
-    keys = jax.random.split(jax.random.key(key), len(shapes))
-    return [
-        jax.random.normal(k, shape, jnp.float64).astype(dtype)
-        for k, shape in zip(keys, shapes, strict=True)
-    ]
+def drawn(seed, *shapes, dtype="float64"):
+    """Normal arrays, by NumPy: JAX would compile a program for every shape."""
+    rng = np.random.default_rng(seed)
+    return [jnp.asarray(rng.normal(size=shape).astype(jnp.dtype(dtype))) for shape in shapes]
+
+
+def output_shape(f, x_shape, w_shape):
+    shapes = (jax.ShapeDtypeStruct(shape, jnp.float64) for shape in (x_shape, w_shape))
+    return jax.eval_shape(f, *shapes).shape
 
 
 def check(ours, theirs, tolerance):
@@ -49,20 +53,15 @@ def check(ours, theirs, tolerance):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * (1 + np.abs(b).max()))
 
 
-def derivatives(f, x, w, dx, dw, g):
-    """Value, tangent and cotangents, and the cotangents' own derivatives."""
-    value, tangent = jax.jvp(f, (x, w), (dx, dw))
-    _, pullback = jax.vjp(f, x, w)
+def derivatives(f, x, w, g, dx, dw, dg):
+    """Value, tangent and cotangents, and the cotangents' own tangents and cotangents."""
 
     def cotangents(x, w, g):
         return jax.vjp(f, x, w)[1](g)
 
-    def scalar(x, w):
-        return jnp.sum(jnp.sin(f(x, w)) * g)
-
-    second = jax.jvp(jax.grad(scalar, (0, 1)), (x, w), (dx, dw))[1]
-    twice = jax.vjp(cotangents, x, w, g)[1]((dx, dw))
-    return value, tangent, pullback(g), second, twice
+    first = jax.jvp(f, (x, w), (dx, dw))
+    second = jax.jvp(cotangents, (x, w, g), (dx, dw, dg))
+    return first, second, jax.vjp(cotangents, x, w, g)[1]((dx, dw))
 
 
 @st.composite
@@ -95,14 +94,14 @@ def convolutions(draw):
 
 # Every example compiles: shrinking one would take longer than reading it.
 @settings(max_examples=16, deadline=None, derandomize=True, phases=[Phase.generate])
-@given(convolutions(), st.integers(0, 2**31))
+@given(convolutions(), st.integers(0, 2**31 - 1))
 def test_every_derivative_equals_that_of_xla(convolution, seed):
     x_shape, w_shape, options = convolution
     theirs, ours = theirs_and_ours(*options)
-    y = jax.eval_shape(theirs, jnp.zeros(x_shape), jnp.zeros(w_shape))
-    arguments = drawn(seed, x_shape, w_shape, x_shape, w_shape, y.shape)
-    expected = jax.jit(functools.partial(derivatives, theirs))(*arguments)
-    check(jax.jit(functools.partial(derivatives, ours))(*arguments), expected, 1e-11)
+    y_shape = output_shape(theirs, x_shape, w_shape)
+    arguments = drawn(seed, *(x_shape, w_shape, y_shape) * 2)
+    both = jax.jit(lambda *a: [derivatives(f, *a) for f in (ours, theirs)])
+    check(*both(*arguments), 1e-11)
 
 
 CASES = {
@@ -120,18 +119,30 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", CASES)
+# Where hypothesis reaches the algorithm, it has seen it in double precision already.
+IN_DOUBLE = ("winograd", "winograd_uneven_padding", "winograd_valid", "blocks_and_a_rest")
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        (name, dtype)
+        for name, dtype in itertools.product(CASES, TOLERANCE)
+        if dtype != "float64" or name in IN_DOUBLE
+    ],
+)
 def test_each_algorithm_equals_xla_in_every_precision(name, dtype):
     x_shape, w_shape, options = CASES[name]
     theirs, ours = theirs_and_ours(*options)
-    y = jax.eval_shape(theirs, jnp.zeros(x_shape), jnp.zeros(w_shape))
-    x, w, g = drawn(3, x_shape, w_shape, y.shape, dtype=dtype)
+    y_shape = output_shape(theirs, x_shape, w_shape)
+    x, w, g = drawn(3, x_shape, w_shape, y_shape, dtype=dtype)
 
-    def both(f):
-        return jax.jit(lambda x, w, g: (f(x, w), jax.vjp(f, x, w)[1](g)))(x, w, g)
+    def value_and_cotangents(f, x, w, g):
+        value, pull = jax.vjp(f, x, w)
+        return value, pull(g)
 
-    check(both(ours), both(theirs), TOLERANCE[dtype])
+    both = jax.jit(lambda x, w, g: [value_and_cotangents(f, x, w, g) for f in (ours, theirs)])
+    check(*both(x, w, g), TOLERANCE[dtype])
 
 
 def test_cases_reach_the_algorithm_that_names_them():
@@ -157,20 +168,21 @@ def test_cases_reach_the_algorithm_that_names_them():
 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("mapped", [(0, None), (None, 1), (1, 0), (2, 3)])
-def test_vmap_equals_a_loop(mapped, groups, getkey):
+def test_vmap_equals_a_loop(mapped, groups):
     _, ours = theirs_and_ours((1, 2), ((1, 1), (0, 1)), (2, 1), groups)
     batch, x_shape, w_shape = 3, (2, 6, 5, 4), (3, 2, 4 // groups, 6)
 
     def lifted(shape, axis):
         return shape if axis is None else (*shape[:axis], batch, *shape[axis:])
 
-    x = jax.random.normal(getkey(), lifted(x_shape, mapped[0]))
-    w = jax.random.normal(getkey(), lifted(w_shape, mapped[1]))
-    y = jax.eval_shape(ours, jnp.zeros(x_shape), jnp.zeros(w_shape))
-    g = jax.random.normal(getkey(), (batch, *y.shape))
+    shapes = (lifted(x_shape, mapped[0]), lifted(w_shape, mapped[1]))
+    y_shape = output_shape(ours, x_shape, w_shape)
+    x, w, g = drawn(17, *shapes, (batch, *y_shape))
 
+    @jax.jit
     def one(x, w, g):
-        return ours(x, w), *jax.vjp(ours, x, w)[1](g)
+        value, pull = jax.vjp(ours, x, w)
+        return value, *pull(g)
 
     together = jax.jit(jax.vmap(one, (*mapped, 0)))(x, w, g)
     for index in range(batch):
@@ -183,13 +195,12 @@ def test_vmap_equals_a_loop(mapped, groups, getkey):
 
 @pytest.mark.parametrize("cotangent", [True, False])
 @pytest.mark.parametrize("operand", [0, 1])
-def test_vmapped_cotangents_of_shared_operands(cotangent, operand, getkey):
+def test_vmapped_cotangents_of_shared_operands(cotangent, operand):
     # The Jacobian maps over the cotangent alone, or over the tangent alone.
     theirs, ours = theirs_and_ours((1, 1), "SAME")
     x, w = drawn(5, (2, 3, 3, 2), (3, 3, 2, 2))
     jacobian = jax.jacrev if cotangent else jax.jacfwd
-    expected = jacobian(theirs, operand)(x, w)
-    check(jacobian(ours, operand)(x, w), expected, 1e-12)
+    check(*(jax.jit(jacobian(f, operand))(x, w) for f in (ours, theirs)), 1e-12)
 
 
 @pytest.mark.parametrize("wrapped", ["remat", "scan", "fori"])
@@ -228,7 +239,7 @@ def test_shardings_in_types_are_left_to_xla():
     assert "odenet_conv" not in str(jax.make_jaxpr(ours)(sharded(x, AxisType.Explicit), w))
 
 
-def test_sharded_and_pmapped_batches_equal_one_device(getkey):
+def test_sharded_and_pmapped_batches_equal_one_device():
     _, ours = theirs_and_ours((1, 1), "SAME")
     x, w = drawn(9, (16, 8, 8, 32), (3, 3, 32, 32))
 
