@@ -39,16 +39,13 @@ BENCHMARK = Comparison(
         "max_steps": 64,
         "first_step": 0.1,
         "fixed_steps": None,
-        "same_first_step": False,
     },
     full=Timing(rounds=7, steps=1),
     quick=Timing(rounds=1, warm_up=1, settle=0),
     quick_settings={"batch": 8},
-    # Both sides take the same steps, if they begin with the same: fixed ones, and adaptive ones.
-    checks=(
-        Check({"batch": 2, "side": 12, "fixed_steps": 4}),
-        Check({"batch": 2, "side": 12, "tolerance": 1e-5, "same_first_step": True}, 1e-6, "dopri5"),
-    ),
+    # Fixed midpoint steps are the same on both sides. The adaptive solve is compared with diffrax's
+    # in the tests: torchdiffeq steps over the end and interpolates, so it never takes the same.
+    checks=(Check({"batch": 2, "side": 12, "fixed_steps": 4}),),
     note="Field evaluations are those of the way forward, in the last step that was timed.",
 )
 

@@ -64,10 +64,6 @@ class ODENet(nn.Module):
         if steps:  # to compare exact gradients, which the adjoint equation does not give
             self.solve = odeint
             self.options = {"method": "midpoint", "options": {"step_size": 1 / steps}}
-        elif settings["same_first_step"]:
-            self.solve = odeint
-            first = {"first_step": settings["first_step"]}
-            self.options = {"rtol": tolerance, "atol": tolerance, "options": first}
         else:
             self.solve = odeint_adjoint if settings["adjoint"] else odeint
             self.options = {"rtol": tolerance, "atol": tolerance}
