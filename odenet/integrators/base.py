@@ -79,8 +79,8 @@ class Integration:
 
     Attributes:
         h1: State at the horizon, shape `(batch, *state)`.
-        path: States at the start and at the end of every interval, shape
-            `(num_intervals + 1, batch, *state)`, or None if it was not asked for.
+        path: States at all points of the grid, shape `(num_steps + 1, batch, *state)`, or None if
+            it was not asked for.
         stats: Totals over all intervals.
     """
 
@@ -109,7 +109,7 @@ class Integrator(abc.ABC):
             fields: The vector fields of all layers.
             grid: Step sizes and layers; `grid.num_layers` must equal `fields.num_layers`.
             h0: State at depth-time 0, shape `(batch, *state)`.
-            save_path: Whether to return the states between the intervals too.
+            save_path: Whether to return the states at all points of the grid too.
         """
 
 

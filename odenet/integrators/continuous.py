@@ -1,16 +1,26 @@
 """Continuous depth: diffrax solvers. The only file that imports diffrax."""
 
 import dataclasses
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import diffrax
+import jax
 import jax.numpy as jnp
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from odenet.arrays import State, Time
+from odenet.arrays import Flag, Scalar, State, StepSizes, Time
 from odenet.depth.grid import DepthGrid
-from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
+from odenet.depth.weights import LayerFields
+from odenet.integrators.base import (
+    Advance,
+    Field,
+    Integration,
+    OneStepIntegrator,
+    SolverStats,
+    path_through,
+)
+from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
 
@@ -65,23 +75,62 @@ class Diffrax(OneStepIntegrator):
     are the steps of the grid, one solver step each. With adaptive steps they are the layers: the
     solver chooses its own steps inside the stretch of depth on which the weights stay the same.
 
+    A path holds the states at all grid points. Those inside a layer come from the dense output of
+    its one solve, a polynomial on every step of the solver: its error is of order 4 for `dopri5`
+    and `tsit5`, 7 for `dopri8`, 3 for `bosh3` and `heun`, and 2 for `ralston` and `midpoint`, with
+    respect to the solver's steps; it is not controlled by the tolerances.
+
     Args:
         solver: A diffrax solver.
         controller: A PID controller whose norm covers the whole batch, or None for fixed steps.
         adjoint: How diffrax differentiates the solve.
         max_steps: Largest number of solver steps in one interval, rejected ones included.
-        first_step: First step that an adaptive solver tries, as a part of its interval.
+        first_step: First step that an adaptive solver tries, as a part of its interval; None
+            chooses it from the field (see `first_step`) by one evaluation.
     """
 
     solver: diffrax.AbstractSolver
     controller: diffrax.PIDController | None
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(hash=False)  # backsolve holds a dict
     max_steps: int
-    first_step: float = 1.0
+    first_step: float | None = 1.0
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
         """The steps of the grid if steps are fixed, its layers if they are adaptive."""
         return grid if self.controller is None else grid.per_layer()
+
+    def integrate(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """One solve for every interval; states at grid points inside it by dense output.
+
+        A path by dense output needs step sizes of one sign within a layer: where they are mixed,
+        grid points may lie outside the stretch that is solved. `stats.success` is false then, and
+        those states are not to be used.
+        """
+        if self.controller is None or not save_path or grid.steps_per_layer == 1:
+            return super().integrate(fields, grid, h0, save_path=save_path)
+        assert grid.num_layers == fields.num_layers
+        fields = fields.prepared(h0)
+        taus = grid.taus.astype(h0.dtype).reshape(grid.num_layers, grid.steps_per_layer)
+        lengths = jnp.sum(taus, axis=1)
+        starts = DepthGrid(lengths).times[:-1]
+
+        def layer(h, inputs):
+            params, t0, taus = inputs
+            field = jax.tree_util.Partial(fields.apply, params)
+            parts, inside = _parts(taus)
+            path, stats = self._solve(field, t0, jnp.sum(taus), h, parts)
+            stats = dataclasses.replace(stats, success=stats.success & inside)
+            return path[-1], (path, stats)
+
+        inputs = (fields.params, starts, taus)
+        if grid.num_layers == 1:
+            h1, (path, stats) = layer(h0, jax.tree.map(lambda leaf: leaf[0], inputs))
+        else:
+            h1, (path, each) = jax.lax.scan(layer, h0, inputs)
+            stats = each.total()
+        return Integration(h1, path_through(h0, path), stats)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` from depth-time `t0` to `t0 + tau` by a solve that never raises.
@@ -90,6 +139,13 @@ class Diffrax(OneStepIntegrator):
             `Advance`; where the solve ran out of steps, `stats.success` is false and `h1` is the
             state that it had reached.
         """
+        path, stats = self._solve(field, t0, tau, h0, None)
+        return Advance(path[-1], stats)
+
+    def _solve(
+        self, field: Field, t0: Time, tau: Time, h0: State, parts: Any
+    ) -> tuple[Any, SolverStats]:
+        """States at the `parts` in [0, 1] of an interval and at its end, or at its end alone."""
 
         # `field` carries its parameters as leaves: what backsolve differentiates must be in args.
         def normalised(s, h, args):
@@ -97,30 +153,49 @@ class Diffrax(OneStepIntegrator):
             return tau * field(t0 + s * tau, h)
 
         zero, one = jnp.zeros((), h0.dtype), jnp.ones((), h0.dtype)
+        args = (field, t0, tau)
+        dt0, first_stage = self._start(lambda s, h: normalised(s, h, args), h0)
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(normalised),
             self.solver,
             t0=zero,
             t1=one,
-            dt0=one * self.first_step,
+            dt0=dt0,
             y0=h0,
-            args=(field, t0, tau),
+            args=args,
             stepsize_controller=self.controller or diffrax.ConstantStepSize(),
+            saveat=diffrax.SaveAt(t1=True, ts=parts),
             adjoint=self.adjoint,
             max_steps=self.max_steps,
             throw=False,
+            solver_state=None if first_stage is None else (jnp.zeros((), bool), first_stage),
         )
         assert solution.ys is not None
         stats = solution.stats
-        return Advance(
-            solution.ys[-1],
-            SolverStats.of(
-                self._nfe(stats["num_steps"]),
-                stats["num_accepted_steps"],
-                stats["num_rejected_steps"],
-                solution.result == diffrax.RESULTS.successful,
-            ),
+        return solution.ys, SolverStats.of(
+            self._nfe(stats["num_steps"]),
+            stats["num_accepted_steps"],
+            stats["num_rejected_steps"],
+            solution.result == diffrax.RESULTS.successful,
         )
+
+    def _start(self, field: Field, h0: State) -> tuple[Scalar, State | None]:
+        """The first step, and the first stage where it is known before the solve."""
+        if self.first_step is not None:
+            return jnp.asarray(self.first_step, h0.dtype), None
+        assert self.controller is not None
+        zero, control = jnp.zeros((), h0.dtype), self.controller
+        order = self.solver.error_order(diffrax.ODETerm(lambda t, h, args: h))
+        assert isinstance(order, int)
+        f0 = field(zero, h0)
+        step = first_step(field, zero, h0, f0, order, control.rtol, control.atol, control.norm)
+        return step, f0 if self._hands_on_first_stage else None
+
+    @property
+    def _hands_on_first_stage(self) -> bool:
+        """Whether the evaluation that chooses the first step serves as the first stage too."""
+        backsolve = isinstance(self.adjoint, diffrax.BacksolveAdjoint)
+        return isinstance(self.solver, _FirstStageAtStart) and not backsolve
 
     def _nfe(self, num_steps):
         """Field evaluations of one solve that tried `num_steps` steps.
@@ -130,7 +205,18 @@ class Diffrax(OneStepIntegrator):
         """
         tableau = getattr(self.solver, "tableau", None)
         stages, fsal = (1, 0) if tableau is None else (tableau.num_stages, int(tableau.fsal))
-        return num_steps * (stages - fsal) + fsal
+        chosen = 0 if self.first_step is not None else 2 - self._hands_on_first_stage
+        return num_steps * (stages - fsal) + fsal + chosen
+
+
+def _parts(taus: StepSizes) -> tuple[StepSizes, Flag]:
+    """Ends of all steps but the last as parts of their sum, and whether the steps have one sign."""
+    horizon = jnp.sum(taus)
+    inside = jnp.all(taus >= 0) | jnp.all(taus <= 0)
+    empty = horizon == 0
+    parts = jnp.cumsum(taus)[:-1] / jnp.where(empty, 1, horizon)
+    # Rounding, and steps of mixed sign, must not make a compiled solve raise.
+    return jax.lax.cummax(jnp.clip(parts, 0, 1)), inside
 
 
 class PIDControllerConfig(PartConfig):
@@ -144,8 +230,10 @@ class PIDControllerConfig(PartConfig):
     pcoeff: NonNegativeFloat = 0.0
     icoeff: PositiveFloat = 1.0
     dcoeff: NonNegativeFloat = 0.0
-    first_step: float = Option(default=0.01, gt=0, le=1)
-    """First step that is tried, as a part of the interval."""
+    first_step: Annotated[float, Option(gt=0, le=1)] | Literal["auto"] = "auto"
+    """First step that is tried, as a part of the interval (a layer's stretch of depth), or `auto`,
+    which chooses it from the field by one more evaluation (Hairer, Nørsett and Wanner 1993,
+    p. 169)."""
 
     def build(self) -> diffrax.PIDController:
         """Make the controller."""
@@ -249,13 +337,14 @@ class DiffraxConfig(PartConfig):
 
     def build(self) -> Diffrax:
         """Make the integrator."""
-        controller = self.controller.build()
+        controller, first_step = self.controller.build(), 1.0
+        if isinstance(self.controller, PIDControllerConfig):
+            chosen = self.controller.first_step
+            first_step = None if chosen == "auto" else chosen
         return Diffrax(
             _SOLVERS[self.solver](),
             controller,
             self.adjoint.build(controller),
             1 if controller is None else self.max_steps or 256,
-            1.0
-            if isinstance(self.controller, ConstantControllerConfig)
-            else (self.controller.first_step),
+            first_step,
         )

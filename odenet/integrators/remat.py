@@ -78,6 +78,9 @@ def _scan(body: Any, carry: Any, xs: Any, length: int, segment: int | None) -> t
     def scan(carry, xs):
         return jax.lax.scan(body, carry, xs)
 
+    if length == 1:  # a loop would copy what the backward pass keeps into stacks and out of them
+        carry, out = body(carry, jax.tree.map(lambda x: x[0], xs))
+        return carry, jax.tree.map(lambda y: y[None], out)
     if segment is None:
         return scan(carry, xs)
     count, rest = divmod(length, segment)
