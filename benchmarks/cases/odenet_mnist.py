@@ -37,7 +37,7 @@ BENCHMARK = Comparison(
         "tolerance": 1e-3,
         "learning_rate": 0.1,
         "max_steps": 64,
-        "first_step": 0.1,
+        "first_step": "auto",
         "fixed_steps": None,
     },
     full=Timing(rounds=7, steps=1),

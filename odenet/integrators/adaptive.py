@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from odenet.arrays import Flag, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
 from odenet.integrators.explicit import Tableau, combine
+from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
 
@@ -103,14 +104,15 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         method: The tableau and its error estimate.
         rtol: Relative tolerance of one step.
         atol: Absolute tolerance of one step.
-        first_step: First step that is tried, as a part of the interval.
+        first_step: First step that is tried, as a part of the interval; None chooses it from the
+            field (see `first_step`) by one evaluation.
         max_steps: Largest number of steps in one interval, rejected ones included.
     """
 
     method: EmbeddedTableau
     rtol: float
     atol: float
-    first_step: float
+    first_step: float | None
     max_steps: int
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
@@ -150,9 +152,8 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         zero = jnp.zeros((), jnp.int32)
         one = (start, number, number)
         steps = jax.tree.map(lambda x: jnp.zeros((self.max_steps, *x.shape), x.dtype), one)
-        first = _Search(
-            number, number + self.first_step, start, zero, zero, steps if keep else None
-        )
+        ds = self._first(slope, start)
+        first = _Search(number, ds, start, zero, zero, steps if keep else None)
 
         def unfinished(now: _Search) -> Flag:
             return (now.s < 1) & (now.tried < self.max_steps)
@@ -182,6 +183,13 @@ class AdaptiveRungeKutta(OneStepIntegrator):
 
         return jax.lax.while_loop(unfinished, advance, first)
 
+    def _first(self, slope: Callable, start: Start) -> Time:
+        zero, order = jnp.zeros((), start[0].dtype), self.method.tableau.order
+        if self.first_step is not None:
+            return zero + self.first_step
+        assert order is not None
+        return first_step(slope, zero, *start, order, self.rtol, self.atol, batch_rms)
+
     def _error_ratio(self, error: State, h0: State, h1: State) -> Scalar:
         return batch_rms(error / (self.atol + self.rtol * jnp.maximum(jnp.abs(h0), jnp.abs(h1))))
 
@@ -194,8 +202,8 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         return jnp.clip(0.9 * ratio ** (-1 / order), least, 10.0).astype(ratio.dtype)
 
     def stats(self, found: _Search) -> SolverStats:
-        """What the search cost: the first slope, and all stages but the first of every step."""
-        nfe = 1 + found.tried * (self.method.tableau.num_stages - 1)
+        """What the search cost: its first slopes, and all stages but the first of every step."""
+        nfe = 1 + (self.first_step is None) + found.tried * (self.method.tableau.num_stages - 1)
         return SolverStats.of(nfe, found.accepted, found.tried - found.accepted, found.s >= 1)
 
 
@@ -255,8 +263,9 @@ class AdaptiveConfig(PartConfig):
     """Relative tolerance of one step, in the root mean square over the batch."""
     atol: PositiveFloat = 1e-3
     """Absolute tolerance of one step."""
-    first_step: float = Option(default=0.01, gt=0, le=1)
-    """First step that is tried, as a part of the interval."""
+    first_step: Annotated[float, Option(gt=0, le=1)] | Literal["auto"] = "auto"
+    """First step that is tried, as a part of the interval, or `auto`, which chooses it from the
+    field by one more evaluation (Hairer, Nørsett and Wanner 1993, p. 169)."""
     max_steps: PositiveInt = 64
     """Largest number of steps in one interval, rejected ones included; a solve that needs more has
     failed. Training keeps two states for each."""
@@ -270,6 +279,5 @@ class AdaptiveConfig(PartConfig):
 
     def build(self) -> AdaptiveRungeKutta:
         """Make the integrator."""
-        return AdaptiveRungeKutta(
-            EMBEDDED[self.kind], self.rtol, self.atol, self.first_step, self.max_steps
-        )
+        first = None if self.first_step == "auto" else self.first_step
+        return AdaptiveRungeKutta(EMBEDDED[self.kind], self.rtol, self.atol, first, self.max_steps)

@@ -4,22 +4,15 @@ import dataclasses
 from typing import Annotated, Any, ClassVar, Literal
 
 import diffrax
-import jax
 import jax.numpy as jnp
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from odenet.arrays import Flag, Scalar, State, StepSizes, Time
+from odenet.arrays import Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators.base import (
-    Advance,
-    Field,
-    Integration,
-    OneStepIntegrator,
-    SolverStats,
-    path_through,
-)
+from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
+from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
@@ -102,35 +95,10 @@ class Diffrax(OneStepIntegrator):
     def integrate(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
-        """One solve for every interval; states at grid points inside it by dense output.
-
-        A path by dense output needs step sizes of one sign within a layer: where they are mixed,
-        grid points may lie outside the stretch that is solved. `stats.success` is false then, and
-        those states are not to be used.
-        """
+        """One solve for every interval; states at grid points inside it by dense output."""
         if self.controller is None or not save_path or grid.steps_per_layer == 1:
             return super().integrate(fields, grid, h0, save_path=save_path)
-        assert grid.num_layers == fields.num_layers
-        fields = fields.prepared(h0)
-        taus = grid.taus.astype(h0.dtype).reshape(grid.num_layers, grid.steps_per_layer)
-        lengths = jnp.sum(taus, axis=1)
-        starts = DepthGrid(lengths).times[:-1]
-
-        def layer(h, inputs):
-            params, t0, taus = inputs
-            field = jax.tree_util.Partial(fields.apply, params)
-            parts, inside = _parts(taus)
-            path, stats = self._solve(field, t0, jnp.sum(taus), h, parts)
-            stats = dataclasses.replace(stats, success=stats.success & inside)
-            return path[-1], (path, stats)
-
-        inputs = (fields.params, starts, taus)
-        if grid.num_layers == 1:
-            h1, (path, stats) = layer(h0, jax.tree.map(lambda leaf: leaf[0], inputs))
-        else:
-            h1, (path, each) = jax.lax.scan(layer, h0, inputs)
-            stats = each.total()
-        return Integration(h1, path_through(h0, path), stats)
+        return integrate_densely(self._solve, fields, grid, h0)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` from depth-time `t0` to `t0 + tau` by a solve that never raises.
@@ -207,16 +175,6 @@ class Diffrax(OneStepIntegrator):
         stages, fsal = (1, 0) if tableau is None else (tableau.num_stages, int(tableau.fsal))
         chosen = 0 if self.first_step is not None else 2 - self._hands_on_first_stage
         return num_steps * (stages - fsal) + fsal + chosen
-
-
-def _parts(taus: StepSizes) -> tuple[StepSizes, Flag]:
-    """Ends of all steps but the last as parts of their sum, and whether the steps have one sign."""
-    horizon = jnp.sum(taus)
-    inside = jnp.all(taus >= 0) | jnp.all(taus <= 0)
-    empty = horizon == 0
-    parts = jnp.cumsum(taus)[:-1] / jnp.where(empty, 1, horizon)
-    # Rounding, and steps of mixed sign, must not make a compiled solve raise.
-    return jax.lax.cummax(jnp.clip(parts, 0, 1)), inside
 
 
 class PIDControllerConfig(PartConfig):

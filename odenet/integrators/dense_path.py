@@ -1,0 +1,55 @@
+"""A path through all grid points from one solve of each layer, by its dense output."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from odenet.arrays import Array, Flag, Float, State, StepSizes, Time
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators.base import Field, Integration, SolverStats, path_through
+
+Solve = Callable[[Field, Time, Time, State, Any], tuple[Any, SolverStats]]
+"""`solve(field, t0, tau, h0, parts) -> (states, stats)`: the states at the `parts` in [0, 1] of an
+interval and at its end."""
+
+
+def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: State) -> Integration:
+    """Integrate by one solve for every layer, with a path through all points of the grid.
+
+    The step sizes of a layer must have one sign: where they are mixed, grid points may lie outside
+    the stretch that is solved. `stats.success` is false then, and those states are not to be used.
+    """
+    assert grid.num_layers == fields.num_layers
+    fields = fields.prepared(h0)
+    taus = grid.taus.astype(h0.dtype).reshape(grid.num_layers, grid.steps_per_layer)
+    starts = DepthGrid(jnp.sum(taus, axis=1)).times[:-1]
+
+    def layer(h, inputs):
+        params, t0, taus = inputs
+        field = jax.tree_util.Partial(fields.apply, params)
+        parts, inside = _parts(taus)
+        path, stats = solve(field, t0, jnp.sum(taus), h, parts)
+        stats = dataclasses.replace(stats, success=stats.success & inside)
+        return path[-1], (path, stats)
+
+    inputs = (fields.params, starts, taus)
+    if grid.num_layers == 1:
+        h1, (path, stats) = layer(h0, jax.tree.map(lambda leaf: leaf[0], inputs))
+        path = path[None]
+    else:
+        h1, (path, each) = jax.lax.scan(layer, h0, inputs)
+        stats = each.total()
+    return Integration(h1, path_through(h0, path), stats)
+
+
+def _parts(taus: StepSizes) -> tuple[Float[Array, " inner"], Flag]:
+    """Ends of all steps but the last as parts of their sum, and whether the steps have one sign."""
+    horizon = jnp.sum(taus)
+    inside = jnp.all(taus >= 0) | jnp.all(taus <= 0)
+    parts = jnp.cumsum(taus)[:-1] / jnp.where(horizon == 0, jnp.ones_like(horizon), horizon)
+    # Rounding, and steps of mixed sign, must not make a compiled solve raise.
+    return jax.lax.cummax(jnp.clip(parts, 0, 1)), inside
