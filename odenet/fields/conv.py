@@ -110,13 +110,13 @@ class ConvFieldConfig(PartConfig):
 
     @property
     def _kernel_sizes(self) -> tuple[int, ...]:
-        one = isinstance(self.kernel_size, int)
-        return (self.kernel_size,) * self.num_convolutions if one else self.kernel_size
+        sizes = self.kernel_size
+        return sizes if isinstance(sizes, tuple) else (sizes,) * self.num_convolutions
 
     def _widths(self, width: int) -> tuple[int, ...]:
-        between = self.num_convolutions - 1
-        one = self.hidden is None or isinstance(self.hidden, int)
-        hidden = (self.hidden or width,) * between if one else self.hidden
+        hidden = width if self.hidden is None else self.hidden
+        if not isinstance(hidden, tuple):
+            hidden = (hidden,) * (self.num_convolutions - 1)
         return (width, *hidden, width)
 
     def check(self, shape: tuple[int, ...]) -> None:

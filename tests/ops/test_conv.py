@@ -167,7 +167,9 @@ def test_cases_reach_the_algorithm_that_names_them():
 
 
 @pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize("mapped", [(0, None), (None, 1), (1, 0), (2, 3)])
+@pytest.mark.parametrize(
+    "mapped", [(0, None, 0), (None, 1, 0), (1, 0, 0), (2, 3, 0), (1, None, None), (None, 0, None)]
+)
 def test_vmap_equals_a_loop(mapped, groups):
     _, ours = theirs_and_ours((1, 2), ((1, 1), (0, 1)), (2, 1), groups)
     batch, x_shape, w_shape = 3, (2, 6, 5, 4), (3, 2, 4 // groups, 6)
@@ -177,20 +179,20 @@ def test_vmap_equals_a_loop(mapped, groups):
 
     shapes = (lifted(x_shape, mapped[0]), lifted(w_shape, mapped[1]))
     y_shape = output_shape(ours, x_shape, w_shape)
-    x, w, g = drawn(17, *shapes, (batch, *y_shape))
+    x, w, g = drawn(17, *shapes, lifted(y_shape, mapped[2]))
 
     @jax.jit
     def one(x, w, g):
         value, pull = jax.vjp(ours, x, w)
         return value, *pull(g)
 
-    together = jax.jit(jax.vmap(one, (*mapped, 0)))(x, w, g)
+    together = jax.jit(jax.vmap(one, mapped))(x, w, g)
     for index in range(batch):
-        a, b = (
+        alone = (
             v if axis is None else jnp.take(v, index, axis)
-            for v, axis in zip((x, w), mapped, strict=True)
+            for v, axis in zip((x, w, g), mapped, strict=True)
         )
-        check([part[index] for part in together], one(a, b, g[index]), 1e-12)
+        check([part[index] for part in together], one(*alone), 1e-12)
 
 
 @pytest.mark.parametrize("cotangent", [True, False])
