@@ -7,32 +7,56 @@ a CPU that costs as much as a good part of its arithmetic (`python -m benchmarks
 """
 
 import ctypes
+import os
 import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
-_SETTINGS = (
-    (_M_MMAP_MAX, 0),  # large pieces come from the heap too,
-    (_M_ARENA_MAX, 1),  # which is one for all threads, since only that one grows without limit,
-    (_M_TRIM_THRESHOLD, 2**31 - 1),  # and does not shrink.
-    (_M_TOP_PAD, 64 * 2**20),
-)
+_GROWTH = 16
 
 
-def keep_freed_memory() -> bool:
-    """Tell the allocator of this process to keep what is freed instead of giving it back.
+def share_heap() -> bool:
+    """Give all threads of this process one heap; only that one can grow without limit.
 
-    It works on Linux with glibc, and only before JAX makes its first array, since threads that
-    exist already keep their own heaps. The process holds the most memory that it ever needed until
-    it ends. Commands do this for themselves; a notebook or script calls it first.
+    It works before JAX starts its threads. Commands begin with it.
 
     Returns:
-        Whether every setting was taken; False where the allocator is another one.
+        Whether the setting was taken; False where the C library is not glibc.
     """
+    return _set({_M_ARENA_MAX: 1})
+
+
+def keep_freed_memory(peak_bytes: int | None = None) -> bool:
+    """Tell the allocator of this process to keep what is freed instead of giving it back.
+
+    It works on Linux with glibc, and best before JAX makes its first array, since threads that
+    exist already keep their own heaps. Aligned pieces seldom fit where one was freed, so the heap
+    grows to several times the temporaries of a step before it settles (nine times was seen). A
+    training run does this for itself where there is memory for sixteen; a notebook or script calls
+    it first.
+
+    Args:
+        peak_bytes: Memory that one step needs; nothing is changed if the machine does not have
+            sixteen times as much. None for small work.
+
+    Returns:
+        Whether freed memory is kept from now on.
+    """
+    if peak_bytes is not None and peak_bytes * _GROWTH > _physical_bytes():
+        return False
+    settings = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 64 * 2**20}
+    return share_heap() and _set(settings)
+
+
+def _physical_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _set(settings: dict[int, int]) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # musl, and systems without a dynamic C library
         return False
-    taken = [mallopt(parameter, value) == 1 for parameter, value in _SETTINGS]
+    taken = [mallopt(parameter, value) == 1 for parameter, value in settings.items()]
     return all(taken)

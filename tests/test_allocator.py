@@ -74,4 +74,14 @@ def test_a_setting_that_is_refused_is_told(monkeypatch):
     monkeypatch.setattr(allocator.sys, "platform", "linux")
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: Library())
     assert not allocator.keep_freed_memory()
-    assert len(asked) == 4
+    assert asked == [(-8, 1)]
+
+
+def test_a_step_that_could_outgrow_the_machine_leaves_the_allocator_alone(monkeypatch):
+    asked = []
+    monkeypatch.setattr(allocator, "_set", lambda settings: asked.append(settings) or True)
+    monkeypatch.setattr(allocator, "_physical_bytes", lambda: 1600)
+    assert not allocator.keep_freed_memory(101)
+    assert asked == []
+    assert allocator.keep_freed_memory(100)
+    assert asked

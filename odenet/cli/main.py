@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from odenet.allocator import keep_freed_memory
+from odenet.allocator import share_heap
 from odenet.cli import compare, data, doctor, evaluate, listing, report, resume, run, schema
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
@@ -33,7 +33,7 @@ app.command("doctor")(doctor.command)
 def main() -> None:
     """Run a command; what a user did wrong ends in a few lines on stderr, never a traceback."""
     warnings.showwarning = _show_warning
-    keep_freed_memory()
+    share_heap()
     try:
         app()
     except OdenetError as error:

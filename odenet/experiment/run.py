@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from odenet.allocator import keep_freed_memory
 from odenet.data import find_data_dir
 from odenet.errors import CheckpointError, RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment, build
@@ -208,6 +209,8 @@ def _fit(
     validation = experiment.evaluator(experiment.dataset.validation)
     with experiment.batches() as batches:
         program = experiment.compile(resident, next(batches))
+        if program.peak_bytes is not None and experiment.placement.devices[0].platform == "cpu":
+            keep_freed_memory(program.peak_bytes)
         batches.restore(batches.state() | {"step": 0})
         state, progress = experiment.start, Progress()
         if checkpoint is not None:

@@ -31,20 +31,16 @@ class _FirstStageAtStart:
         return jnp.zeros((), bool), self.func(terms, t0, y0, args)  # pyright: ignore
 
 
-class _Bosh3(_FirstStageAtStart, diffrax.Bosh3):
-    pass
+class _Bosh3(_FirstStageAtStart, diffrax.Bosh3): ...
 
 
-class _Tsit5(_FirstStageAtStart, diffrax.Tsit5):
-    pass
+class _Tsit5(_FirstStageAtStart, diffrax.Tsit5): ...
 
 
-class _Dopri5(_FirstStageAtStart, diffrax.Dopri5):
-    pass
+class _Dopri5(_FirstStageAtStart, diffrax.Dopri5): ...
 
 
-class _Dopri8(_FirstStageAtStart, diffrax.Dopri8):
-    pass
+class _Dopri8(_FirstStageAtStart, diffrax.Dopri8): ...
 
 
 _SOLVERS = {
@@ -69,9 +65,7 @@ class Diffrax(OneStepIntegrator):
     solver chooses its own steps inside the stretch of depth on which the weights stay the same.
 
     A path holds the states at all grid points. Those inside a layer come from the dense output of
-    its one solve, a polynomial on every step of the solver: its error is of order 4 for `dopri5`
-    and `tsit5`, 7 for `dopri8`, 3 for `bosh3` and `heun`, and 2 for `ralston` and `midpoint`, with
-    respect to the solver's steps; it is not controlled by the tolerances.
+    its one solve, a polynomial on every step of the solver; its error is not controlled.
 
     Args:
         solver: A diffrax solver.
@@ -103,9 +97,7 @@ class Diffrax(OneStepIntegrator):
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` from depth-time `t0` to `t0 + tau` by a solve that never raises.
 
-        Returns:
-            `Advance`; where the solve ran out of steps, `stats.success` is false and `h1` is the
-            state that it had reached.
+        Returns: `Advance`; `stats.success` is false and `h1` what was reached, if steps ran out.
         """
         path, stats = self._solve(field, t0, tau, h0, None)
         return Advance(path[-1], stats)
