@@ -64,8 +64,8 @@ class Diffrax(OneStepIntegrator):
     are the steps of the grid, one solver step each. With adaptive steps they are the layers: the
     solver chooses its own steps inside the stretch of depth on which the weights stay the same.
 
-    A path holds the states at all grid points. Those inside a layer come from the dense output of
-    its one solve, a polynomial on every step of the solver; its error is not controlled.
+    States of a path inside a layer come from the dense output of its one solve, a polynomial on
+    every step of the solver; its error is not controlled.
 
     Args:
         solver: A diffrax solver.
@@ -148,7 +148,8 @@ class Diffrax(OneStepIntegrator):
         order = self.solver.error_order(diffrax.ODETerm(lambda t, h, args: h))
         assert isinstance(order, int)
         f0 = field(zero, h0)
-        step = first_step(field, zero, h0, f0, order, control.rtol, control.atol, control.norm)
+        rtol, atol = float(control.rtol), float(control.atol)
+        step = first_step(field, zero, h0, f0, order, rtol, atol, batch_rms)
         return step, f0 if self._hands_on_first_stage else None
 
     @property
