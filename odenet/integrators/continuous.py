@@ -64,8 +64,8 @@ class Diffrax(OneStepIntegrator):
     are the steps of the grid, one solver step each. With adaptive steps they are the layers: the
     solver chooses its own steps inside the stretch of depth on which the weights stay the same.
 
-    A path holds the states at all grid points. Those inside a layer come from the dense output of
-    its one solve, a polynomial on every step of the solver; its error is not controlled.
+    States of a path inside a layer come from the dense output of its one solve, a polynomial on
+    every step of the solver; its error is not controlled.
 
     Args:
         solver: A diffrax solver.
@@ -95,10 +95,7 @@ class Diffrax(OneStepIntegrator):
         return integrate_densely(self._solve, fields, grid, h0)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
-        """Advance `h0` from depth-time `t0` to `t0 + tau` by a solve that never raises.
-
-        Returns: `Advance`; `stats.success` is false and `h1` what was reached, if steps ran out.
-        """
+        """Advance `h0` to `t0 + tau`; where steps run out, `stats.success` is false."""
         path, stats = self._solve(field, t0, tau, h0, None)
         return Advance(path[-1], stats)
 
@@ -148,7 +145,8 @@ class Diffrax(OneStepIntegrator):
         order = self.solver.error_order(diffrax.ODETerm(lambda t, h, args: h))
         assert isinstance(order, int)
         f0 = field(zero, h0)
-        step = first_step(field, zero, h0, f0, order, control.rtol, control.atol, control.norm)
+        rtol, atol = float(control.rtol), float(control.atol)
+        step = first_step(field, zero, h0, f0, order, rtol, atol, batch_rms)
         return step, f0 if self._hands_on_first_stage else None
 
     @property
