@@ -28,6 +28,7 @@ def training(
     batch: Any,
     optimizer: optax.GradientTransformation,
     facts: Callable[[Any], dict[str, Any]] | None = None,
+    by_name: Callable[[Arrays], Arrays] = dict,
 ) -> Work:
     """Steps of `optimizer` on `loss`, always on the same batch.
 
@@ -37,6 +38,7 @@ def training(
         batch: Passed to `loss`.
         optimizer: From gradients to updates.
         facts: Makes facts from the last step's extras.
+        by_name: From the weights as they are trained to those that the sides have in common.
     """
     params = {name: array for name, array in weights.items() if not is_statistic(name)}
     statistics = {name: array for name, array in weights.items() if is_statistic(name)}
@@ -75,7 +77,9 @@ def training(
         updated = telling(first, batch)[0]
         outputs = {name: extras[name] for name in ("loss", "outputs")}
         return Probe(
-            _on_host(outputs), _on_host(extras["grads"]), _on_host(updated[0] | updated[1])
+            _on_host(outputs),
+            by_name(_on_host(extras["grads"])),
+            by_name(_on_host(updated[0] | updated[1])),
         )
 
     def all_facts() -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """A residual network of 32 layers with learned step sizes, against the same in PyTorch."""
 
-import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
 from benchmarks import weights
-from benchmarks.declaration import Check, Comparison, Ratio, Settings, Side, Timing, Work
+from benchmarks.declaration import Arrays, Check, Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import cross_entropy, training
 from odenet.models import DepthBlockConfig
 from odenet.training.state import split_network
+
+_LEAVES = ("kernel", "bias", "tau")
 
 BENCHMARK = Comparison(
     name="euler_mlp",
@@ -37,18 +39,34 @@ def build(settings: Settings, double: bool) -> Work:
     ).build((width,), rngs=nnx.Rngs(0))
     graphdef, _, statistics = split_network(block)
 
-    def stacked(params, leaf):
-        return jnp.stack([params[f"layers.{layer}.{leaf}"] for layer in range(layers)])
-
     def loss(params, batch):
-        affine = {leaf: stacked(params, leaf) for leaf in ("kernel", "bias")}
+        affine = {leaf: params[f"layers.{leaf}"] for leaf in ("kernel", "bias")}
         placed = {
             "weights": {"stacked": {"affine": {0: affine}}},
-            "step_sizes": {"raw": stacked(params, "tau")},
+            "step_sizes": {"raw": params["layers.tau"]},
         }
         h1 = nnx.merge(graphdef, placed, statistics)(batch[0]).h1
         logits = h1 @ params["head.kernel"] + params["head.bias"]
         return cross_entropy(logits, batch[1]), {"outputs": logits}
 
     batch = weights.vectors(settings["batch"], width, 10, double)
-    return training(loss, weights.euler_mlp(layers, width, double), batch, optax.sgd(0.1, 0.9))
+    stacked = _stacked(weights.euler_mlp(layers, width, double), layers)
+    return training(loss, stacked, batch, optax.sgd(0.1, 0.9), by_name=_by_layer)
+
+
+def _stacked(by_layer: Arrays, layers: int) -> Arrays:
+    """The weights as the package keeps them: one array for all layers."""
+    head = {name: array for name, array in by_layer.items() if name.startswith("head")}
+    return head | {
+        f"layers.{leaf}": np.stack([by_layer[f"layers.{k}.{leaf}"] for k in range(layers)])
+        for leaf in _LEAVES
+    }
+
+
+def _by_layer(stacked: Arrays) -> Arrays:
+    head = {name: array for name, array in stacked.items() if name.startswith("head")}
+    return head | {
+        f"layers.{k}.{leaf}": layer
+        for leaf in _LEAVES
+        for k, layer in enumerate(stacked[f"layers.{leaf}"])
+    }

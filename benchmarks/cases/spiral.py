@@ -10,7 +10,7 @@ from benchmarks.declaration import Check, Comparison, Ratio, Settings, Side, Tim
 from benchmarks.jax_training import training
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators import DiffraxConfig
+from odenet.integrators import AdaptiveConfig
 
 BENCHMARK = Comparison(
     name="spiral",
@@ -31,15 +31,8 @@ BENCHMARK = Comparison(
 def build(settings: Settings, double: bool) -> Work:
     """The odenet side: one solve over all output times, which its dense output gives."""
     start, ts, targets = weights.spiral_batch(settings["batch"], settings["times"], double)
-    integrator = DiffraxConfig(
-        solver="dopri5",
-        controller={
-            "kind": "pid",
-            "rtol": settings["rtol"],
-            "atol": settings["atol"],
-        },
-        max_steps=settings["max_steps"],
-    ).build()
+    names = ("rtol", "atol", "max_steps")
+    integrator = AdaptiveConfig(**{name: settings[name] for name in names}).build()
 
     def field(params, t, y):
         del t

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 from pydantic import Field as Option
 from pydantic import PositiveFloat, PositiveInt
 
-from odenet.arrays import Flag, Scalar, State, Time
+from odenet.arrays import Array, Flag, Float, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
-from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
-from odenet.integrators.explicit import Tableau, combine
+from odenet.depth.weights import LayerFields
+from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
+from odenet.integrators.dense_path import integrate_densely
+from odenet.integrators.embedded import EMBEDDED, EmbeddedTableau
+from odenet.integrators.explicit import combine
 from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
@@ -20,55 +23,8 @@ from odenet.part import PartConfig
 Start = tuple[State, State]
 """State and slope at the beginning of a step."""
 
-
-@dataclasses.dataclass(frozen=True)
-class EmbeddedTableau:
-    """An explicit method whose last stage is the first of the next step, and its error estimate.
-
-    Args:
-        tableau: The method; its last stage is evaluated at the end of the step.
-        error: Weights of the stages in the error estimate, summing to 0.
-    """
-
-    tableau: Tableau
-    error: tuple[float, ...]
-
-
-def _embedded(a: Any, error: tuple[float, ...], order: int) -> EmbeddedTableau:
-    times = tuple(float(sum(row)) for row in a)
-    return EmbeddedTableau(Tableau(a, (*a[-1], 0.0), times, order), error)
-
-
-EMBEDDED: dict[str, EmbeddedTableau] = {
-    # Bogacki and Shampine 1989, order 3 with an estimate of order 2.
-    "bosh3": _embedded(
-        ((), (1 / 2,), (0.0, 3 / 4), (2 / 9, 1 / 3, 4 / 9)),
-        (2 / 9 - 7 / 24, 1 / 3 - 1 / 4, 4 / 9 - 1 / 3, -1 / 8),
-        3,
-    ),
-    # Dormand and Prince 1980 with the estimate of Shampine 1986, two thirds of theirs.
-    "dopri5": _embedded(
-        (
-            (),
-            (1 / 5,),
-            (3 / 40, 9 / 40),
-            (44 / 45, -56 / 15, 32 / 9),
-            (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
-            (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
-            (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
-        ),
-        (
-            35 / 384 - 1951 / 21600,
-            0.0,
-            500 / 1113 - 22642 / 50085,
-            125 / 192 - 451 / 720,
-            -2187 / 6784 + 12231 / 42400,
-            11 / 84 - 649 / 6300,
-            -1 / 60,
-        ),
-        5,
-    ),
-}
+Between = Float[Array, "points batch *state"]
+"""States at parts of an interval."""
 
 
 @jax.tree_util.register_dataclass
@@ -81,6 +37,8 @@ class _Search:
     start: Start
     accepted: Scalar | jax.Array
     tried: Scalar | jax.Array
+    between: Between | None
+    """States at the parts of the interval that were asked for, as far as the search has come."""
     steps: Any
     """`(start, s, ds)` of every accepted step, stacked, or None where nobody will go back."""
 
@@ -119,6 +77,14 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         """The layers: steps are chosen inside the stretch on which the weights stay the same."""
         return grid.per_layer()
 
+    def integrate(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """One solve for every layer; states at grid points inside it by dense output."""
+        if not save_path or grid.steps_per_layer == 1:
+            return super().integrate(fields, grid, h0, save_path=save_path)
+        return integrate_densely(self._solve, fields, grid, h0)
+
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` from depth-time `t0` to `t0 + tau`.
 
@@ -126,6 +92,13 @@ class AdaptiveRungeKutta(OneStepIntegrator):
             `Advance`; where the solve ran out of steps, `stats.success` is false and `h1` is the
             state that it had reached.
         """
+        states, stats = self._solve(field, t0, tau, h0, None)
+        return Advance(states[-1], stats)
+
+    def _solve(
+        self, field: Field, t0: Time, tau: Time, h0: State, parts: Any
+    ) -> tuple[Any, SolverStats]:
+        """States at the `parts` in [0, 1] of an interval and at its end, or at its end alone."""
         # What the field has captured of an outer differentiation must be an argument of the rule.
         apply, captured = jax.closure_convert(lambda field, t, h: field(t, h), field, t0, h0)
 
@@ -134,26 +107,50 @@ class AdaptiveRungeKutta(OneStepIntegrator):
             return tau * apply(field, t0 + s * tau, h, *captured)
 
         solve = _differentiable(self, slope)
-        h1, stats = solve((field, captured, t0, tau), h0)
-        return Advance(h1, stats)
+        h1, between, stats = solve((field, captured, t0, tau), parts, h0)
+        states = h1[None] if between is None else jnp.concatenate([between, h1[None]])
+        return states, stats
 
-    def step(self, slope: Callable, start: Start, s: Time, ds: Time) -> tuple[Start, State]:
-        """One step from `s` to `s + ds`: its end, and the estimate of its error."""
+    def step(
+        self, slope: Callable, start: Start, s: Time, ds: Time, parts: Any
+    ) -> tuple[Start, State, Between | None]:
+        """One step from `s` to `s + ds`.
+
+        Returns:
+            Its end, the estimate of its error, and its dense output at the parts inside it, with
+            zeros at all others.
+        """
         h0, first = start
         stages, h = [first], h0
         for row, c in zip(self.method.tableau.a[1:], self.method.tableau.c[1:], strict=True):
             h = combine(h0, ds, row, stages)
             stages.append(slope(s + c * ds, h))
-        return (h, stages[-1]), combine(jnp.zeros_like(h0), ds, self.method.error, stages)
+        nothing = jnp.zeros_like(h0)
+        error = combine(nothing, ds, self.method.error, stages)
+        if parts is None:
+            return (h, stages[-1]), error, None
+        # Hairer, Nørsett and Wanner 1993, sec. II.6: Hermite's cubic, and a quartic term to it.
+        column = (-1, *(1,) * h0.ndim)
+        theta = jnp.clip((parts - s) / ds, 0, 1).reshape(column)
+        rise = h - h0
+        left = ds * first - rise
+        right = rise - ds * stages[-1] - left
+        bend = combine(nothing, ds, self.method.bend, stages)
+        inner = left[None] + theta * (right[None] + (1 - theta) * bend[None])
+        dense = h0[None] + theta * (rise[None] + (1 - theta) * inner)
+        inside = _inside(parts, s, ds).reshape(column)
+        return (h, stages[-1]), error, jnp.where(inside, dense, jnp.zeros_like(dense))
 
-    def search(self, slope: Callable, start: Start, keep: bool) -> _Search:
+    def search(self, slope: Callable, start: Start, parts: Any, keep: bool) -> _Search:
         """Step from 0 to 1, or until `max_steps` steps were tried."""
-        number = jnp.zeros((), start[0].dtype)
+        h0 = start[0]
+        number = jnp.zeros((), h0.dtype)
         zero = jnp.zeros((), jnp.int32)
         one = (start, number, number)
         steps = jax.tree.map(lambda x: jnp.zeros((self.max_steps, *x.shape), x.dtype), one)
+        between = None if parts is None else jnp.zeros((*parts.shape, *h0.shape), h0.dtype)
         ds = self._first(slope, start)
-        first = _Search(number, ds, start, zero, zero, steps if keep else None)
+        first = _Search(number, ds, start, zero, zero, between, steps if keep else None)
 
         def unfinished(now: _Search) -> Flag:
             return (now.s < 1) & (now.tried < self.max_steps)
@@ -161,16 +158,18 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         def advance(now: _Search) -> _Search:
             is_last = now.s + now.ds >= 1
             ds = jnp.where(is_last, 1 - now.s, now.ds)
-            end, error = self.step(slope, now.start, now.s, ds)
+            end, error, dense = self.step(slope, now.start, now.s, ds, parts)
             ratio = self._error_ratio(error, now.start[0], end[0])
             accept = ratio < 1
-            steps = now.steps
+            steps, between = now.steps, now.between
             if keep:  # a step that is tried again takes the place of the one before
                 steps = jax.tree.map(
                     lambda all_, x: jax.lax.dynamic_update_index_in_dim(all_, x, now.accepted, 0),
                     steps,
                     (now.start, now.s, ds),
                 )
+            if dense is not None:
+                between = jnp.where(accept, between + dense, between)
             s = jnp.where(is_last, jnp.ones_like(now.s), now.s + ds)
             return _Search(
                 jnp.where(accept, s, now.s),
@@ -178,6 +177,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
                 jax.tree.map(lambda new, old: jnp.where(accept, new, old), end, now.start),
                 now.accepted + accept.astype(jnp.int32),
                 now.tried + 1,
+                between,
                 steps,
             )
 
@@ -207,41 +207,50 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         return SolverStats.of(nfe, found.accepted, found.tried - found.accepted, found.s >= 1)
 
 
-def _differentiable(method: AdaptiveRungeKutta, slope: Callable) -> Callable:
-    """`solve(arguments, h0) -> (h1, stats)`, differentiated step by step backwards."""
+def _inside(parts: Any, s: Time, ds: Time) -> Any:
+    """Which parts belong to the step from `s`: each to one, 0 to the first and 1 to the last."""
+    return ((parts > s) | (s == 0)) & ((parts <= s + ds) | (s + ds >= 1))
 
-    def search(arguments, h0, keep):
+
+def _differentiable(method: AdaptiveRungeKutta, slope: Callable) -> Callable:
+    """`solve(arguments, parts, h0) -> (h1, between, stats)`, differentiated backwards by steps."""
+
+    def search(arguments, parts, h0, keep):
         def at(s, h):
             return slope(arguments, s, h)
 
-        return method.search(at, (h0, at(jnp.zeros((), h0.dtype), h0)), keep)
+        start = (h0, at(jnp.zeros((), h0.dtype), h0))
+        found = method.search(at, start, parts, keep)
+        return (found.start[0], found.between, method.stats(found)), found
 
     @jax.custom_vjp
-    def solve(arguments, h0):
-        found = search(arguments, h0, keep=False)
-        return found.start[0], method.stats(found)
+    def solve(arguments, parts, h0):
+        return search(arguments, parts, h0, keep=False)[0]
 
-    def forward(arguments, h0):
-        found = search(arguments, h0, keep=True)
-        result = found.start[0], method.stats(found)
-        return result, (arguments, h0, found.steps, found.accepted)
+    def forward(arguments, parts, h0):
+        result, found = search(arguments, parts, h0, keep=True)
+        return result, (arguments, parts, h0, found.steps, found.accepted)
 
     def backward(kept, cotangents):
-        arguments, h0, steps, accepted = kept
-        a_h1, _ = cotangents
+        arguments, parts, h0, steps, accepted = kept
+        a_h1, a_between, _ = cotangents
 
         def back(carry):
-            index, a_arguments, a_end = carry
+            index, a_given, a_end = carry
             start, s, ds = jax.tree.map(lambda x: x[index], steps)
 
-            def step(arguments, start):
-                return method.step(lambda s, h: slope(arguments, s, h), start, s, ds)[0]
+            def step(arguments, parts, start):
+                def at(s, h):
+                    return slope(arguments, s, h)
 
-            more, a_start = jax.vjp(step, arguments, start)[1](a_end)
-            return index - 1, jax.tree.map(jnp.add, a_arguments, more), a_start
+                end, _, dense = method.step(at, start, s, ds, parts)
+                return end, dense
 
-        nothing = jax.tree.map(jnp.zeros_like, arguments)
-        _, a_arguments, (a_h0, a_slope) = jax.lax.while_loop(
+            *more, a_start = jax.vjp(step, arguments, parts, start)[1]((a_end, a_between))
+            return index - 1, jax.tree.map(jnp.add, a_given, tuple(more)), a_start
+
+        nothing = jax.tree.map(jnp.zeros_like, (arguments, parts))
+        _, (a_arguments, a_parts), (a_h0, a_slope) = jax.lax.while_loop(
             lambda carry: carry[0] >= 0,
             back,
             (accepted - 1, nothing, (a_h1, jnp.zeros_like(a_h1))),
@@ -249,7 +258,7 @@ def _differentiable(method: AdaptiveRungeKutta, slope: Callable) -> Callable:
         zero = jnp.zeros((), h0.dtype)
         _, pull = jax.vjp(lambda arguments, h: slope(arguments, zero, h), arguments, h0)
         more, through_slope = pull(a_slope)
-        return jax.tree.map(jnp.add, a_arguments, more), a_h0 + through_slope
+        return jax.tree.map(jnp.add, a_arguments, more), a_parts, a_h0 + through_slope
 
     solve.defvjp(forward, backward)
     return solve

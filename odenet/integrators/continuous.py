@@ -95,10 +95,7 @@ class Diffrax(OneStepIntegrator):
         return integrate_densely(self._solve, fields, grid, h0)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
-        """Advance `h0` from depth-time `t0` to `t0 + tau` by a solve that never raises.
-
-        Returns: `Advance`; `stats.success` is false and `h1` what was reached, if steps ran out.
-        """
+        """Advance `h0` to `t0 + tau`; where steps run out, `stats.success` is false."""
         path, stats = self._solve(field, t0, tau, h0, None)
         return Advance(path[-1], stats)
 

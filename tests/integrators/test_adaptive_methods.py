@@ -12,7 +12,7 @@ from numerics.precision import randomised
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators import AdaptiveConfig
-from odenet.integrators.adaptive import EMBEDDED
+from odenet.integrators.embedded import EMBEDDED
 from odenet.models import DepthBlockConfig
 
 DIFFRAX = {"dopri5": diffrax.Dopri5, "bosh3": diffrax.Bosh3}

@@ -9,6 +9,7 @@ from numerics.problems import LINEAR, TIME_DEPENDENT, together
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.integrators import AdaptiveConfig
 
 PROBLEM = together((LINEAR, TIME_DEPENDENT))
 TAUS = np.array([0.3, 0.1, 0.45, 0.15])
@@ -18,15 +19,23 @@ def path_of(taus, num_layers=1, solver="dopri5", tolerance=1e-8, **options):
     fields = LayerFields(
         lambda scale, t, h: scale * PROBLEM.field(t, h), jnp.ones(num_layers), num_layers
     )
-    integrator = adaptive_diffrax(solver, tolerance, **options).build()
+    if solver.startswith("own_"):
+        config = AdaptiveConfig(kind=solver[4:], rtol=tolerance, atol=tolerance, max_steps=256)
+    else:
+        config = adaptive_diffrax(solver, tolerance, **options)
+    integrator = config.build()
     grid = DepthGrid(jnp.asarray(taus), num_layers)
     return integrator.integrate(fields, grid, jnp.asarray(PROBLEM.h0), save_path=True)
 
 
+SOLVERS = ["dopri5", "own_dopri5", "own_bosh3"]
+
+
 @pytest.mark.parametrize("num_layers", [1, 2, 4])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_path_is_the_exact_flow_at_every_grid_point(num_layers, sign):
-    result = jax.jit(lambda taus: path_of(taus, num_layers))(sign * TAUS)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_path_is_the_exact_flow_at_every_grid_point(solver, num_layers, sign):
+    result = jax.jit(lambda taus: path_of(taus, num_layers, solver))(sign * TAUS)
     times = np.r_[0, np.cumsum(sign * TAUS)]
     exact = np.stack([PROBLEM.flow(time) for time in times])
     np.testing.assert_allclose(result.path, exact, atol=1e-6)
@@ -50,23 +59,27 @@ def test_path_costs_no_evaluation_and_leaves_the_end_alone():
 
 
 @pytest.mark.parametrize("taus", [[0.5, -0.2, 0.4], [0.5, -0.5], [-0.1, -0.2, 0.9]])
-def test_path_over_step_sizes_of_mixed_sign_is_reported_as_failed(taus):
-    assert not bool(jax.jit(path_of)(np.array(taus)).stats.success)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_path_over_step_sizes_of_mixed_sign_is_reported_as_failed(taus, solver):
+    result = jax.jit(lambda taus: path_of(taus, solver=solver))(np.array(taus))
+    assert not bool(result.stats.success)
 
 
-def test_path_over_steps_of_length_zero_stays():
-    result = jax.jit(path_of)(np.zeros(3))
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_path_over_steps_of_length_zero_stays(solver):
+    result = jax.jit(lambda taus: path_of(taus, solver=solver))(np.zeros(3))
     np.testing.assert_array_equal(result.path, np.stack([PROBLEM.h0] * 4))
     assert bool(result.stats.success)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_gradient_of_path_with_respect_to_step_sizes_matches_finite_differences(num_layers):
+@pytest.mark.parametrize("solver", SOLVERS[:2])
+def test_gradient_of_path_with_respect_to_step_sizes_matches_finite_differences(solver, num_layers):
     weights = jnp.asarray(np.random.default_rng(0).normal(size=(5, *PROBLEM.h0.shape)))
 
     @jax.jit
     def loss(taus):
-        return jnp.sum(weights * path_of(taus, num_layers, tolerance=1e-11, max_steps=512).path)
+        return jnp.sum(weights * path_of(taus, num_layers, solver, 1e-11, max_steps=512).path)
 
     found = jax.grad(loss)(jnp.asarray(TAUS))
     step = 1e-5
