@@ -108,7 +108,8 @@ def test_a_config_survives_json():
 
 BAD = {
     "model.block.integrator.kind=diffrx": "kind=diffrx does not exist; nearest: diffrax",
-    "model.block.integrator.rtol=1e-3": "as model.block.integrator.controller.rtol",
+    "model.block.integrator.rtol=1e-3": r"kind=dopri5\|bosh3, as model.block.integrator.rtol",
+    "model.block.integrator.icoeff=1": "as model.block.integrator.controller.icoeff",
     "training.num_step=3": "unknown key training.num_step; nearest: num_steps",
     "training.num_steps=three": "valid integer.*got 'three'",
     "training.batch_size=5000": "at most the 1257 training examples; got 5000",
