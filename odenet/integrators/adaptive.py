@@ -168,7 +168,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
                     steps,
                     (now.start, now.s, ds),
                 )
-            if dense is not None:
+            if dense is not None and between is not None:
                 between = jnp.where(accept, between + dense, between)
             s = jnp.where(is_last, jnp.ones_like(now.s), now.s + ds)
             return _Search(
