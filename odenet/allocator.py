@@ -3,7 +3,7 @@
 XLA asks for the temporaries of a program anew at every call, in one piece. glibc takes a piece of
 32 MiB or more from the system and gives it back when it is freed, and so does every thread's own
 heap; the system then hands out each page again, zeroed, at the first touch. For a training step on
-a CPU that costs as much as a good part of its arithmetic (`python -m benchmarks allocator`).
+a CPU with large temporaries that takes time (`python -m benchmarks allocator` measures it).
 """
 
 import ctypes
