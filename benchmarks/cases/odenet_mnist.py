@@ -36,7 +36,7 @@ BENCHMARK = Comparison(
         "side": 28,
         "tolerance": 1e-3,
         "learning_rate": 0.1,
-        "max_steps": 64,
+        "max_steps": 16,
         "first_step": "auto",
         "fixed_steps": None,
     },

@@ -66,10 +66,7 @@ class ConvField(nnx.Module):
     def prepare(self, h: State) -> Maps:
         """What each convolution makes of a channel of ones: `t` times this is its time channel."""
         ones = jnp.ones((1, *h.shape[1:3], 1), h.dtype)
-        return [
-            conv_general_dilated(ones, time.kernel[...], (1, 1), "SAME", dimension_numbers=_LAYOUT)
-            for time in self.time
-        ]
+        return [_convolve(ones, time.kernel[...]) for time in self.time]
 
     def evaluate(self, of_ones: Maps, t: Time, h: State) -> State:
         """dh/dt at `(t, h)` with what `prepare` gave for the same weights."""
@@ -78,14 +75,24 @@ class ConvField(nnx.Module):
         for index, convolve in enumerate(self.convolutions):
             if self.norms:
                 x = self.norms[index](x)
-            x = convolve(sigma(x))
-            if self.time:
-                x = x + t * of_ones[index]
+            if self.time:  # one shift for time and bias, so that their gradients share one sum
+                shift = _as_map(convolve.bias[...]) + t * of_ones[index]
+                x = _convolve(sigma(x), convolve.kernel[...]) + shift
+            else:
+                x = convolve(sigma(x))
         return self.norms[-1](x) if len(self.norms) > len(self.convolutions) else x
 
     def __call__(self, t: Time, h: State) -> State:
         """dh/dt at `(t, h)`, shape `(batch, height, width, channels)`."""
         return self.evaluate(self.prepare(h), t, h)
+
+
+def _convolve(x: Array, kernel: Array) -> Array:
+    return conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_LAYOUT)
+
+
+def _as_map(bias: Array) -> Array:
+    return bias.reshape(1, 1, 1, -1)
 
 
 class ConvFieldConfig(PartConfig):

@@ -1,11 +1,11 @@
 r"""Normalisation, with a derivative rule that passes over the images as seldom as it can.
 
-With the deviation $d = x - \mu$ and the factor $f = \gamma / \sqrt{\sigma^2 + \epsilon}$, the output
-is $y = d f + \beta$. In a direction $\dot x$ it changes by $\dot x f + d a + b$, where $a$ and $b$
-belong to a channel alone: they are made from the averages of $\dot x$ and of $d \dot x$, since
-those of $d$ are zero. Transposed, that is one pass for two sums, shared by scale and bias, and one
-for the image. What is stored is the deviation; and since the mean is subtracted before squares are
-taken, a mean much larger than the deviation costs no digits.
+With the deviation $d = x - \mu$ and the factor $f = \gamma / \sqrt{\sigma^2 + \epsilon}$, the
+output is $y = d f + \beta$. In a direction $\dot x$ it changes by $\dot x f + d a + b$, where $a$
+and $b$ belong to a channel alone: they are made from the averages of $\dot x$ and of $d \dot x$,
+since those of $d$ are zero. Transposed, that is one pass for two sums, shared by scale and bias,
+and one for the image. What is stored is the deviation; and since the mean is subtracted before
+squares are taken, a mean much larger than the deviation costs no digits.
 """
 
 import functools
