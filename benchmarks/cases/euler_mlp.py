@@ -25,20 +25,24 @@ BENCHMARK = Comparison(
     quick=Timing(rounds=1, steps=2),
     checks=(Check({"batch": 8}),),
     note=(
-        "The matrix products alone take about half of the time. Tried without gain: unrolled scans."
+        "The layers are unrolled: no loop over depth, a sixth faster than with one, at three times "
+        "the compile time. The matrix products alone take 1.5 ms, at two thirds of one core's "
+        "peak. Written by hand, with the gradients of all weights as one batched product after the "
+        "way back, a step took about 8 % less. Tried without gain: partial unrolling, states in "
+        "one carried array, segments of layers, the batch on two devices."
     ),
 )
 
 
 def build(settings: Settings, double: bool) -> Work:
-    """The odenet side: a block of the package, its weights stacked, in one scan."""
+    """The odenet side: a block of the package, its weights stacked, its layers unrolled."""
     layers, width = settings["layers"], settings["width"]
     block = DepthBlockConfig(
         num_steps=layers,
         field={"kind": "mlp", "form": "inside", "activation": "tanh"},
         weights={"kind": "per_layer"},
         step_sizes={"kind": "learned"},
-        integrator={"kind": "euler"},
+        integrator={"kind": "euler", "unroll": layers},
     ).build((width,), rngs=nnx.Rngs(0))
     graphdef, _, statistics = split_network(block)
 

@@ -142,6 +142,7 @@ class OneStepIntegrator(Integrator):
     """
 
     remat: Remat = "none"
+    unroll: int = 1
 
     @abc.abstractmethod
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
@@ -173,7 +174,7 @@ class OneStepIntegrator(Integrator):
             out = self.advance(field, t0, tau, h)
             return out.h1, (out.stats, out.h1 if save_path else None)
 
-        h1, (stats, states) = scan_depth(step, h0, fields, grid, self.remat)
+        h1, (stats, states) = scan_depth(step, h0, fields, grid, self.remat, self.unroll)
         path = path_through(h0, states) if save_path else None
         return Integration(h1, path, stats.total().total())
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import State, Time
 from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
@@ -60,10 +60,12 @@ class ExplicitRungeKutta(OneStepIntegrator):
         tableau: The method's coefficients.
         remat: What is stored for the backward pass: everything, one state per step, or one state
             per segment of about `sqrt(num_steps)` steps; the rest is computed again.
+        unroll: Steps in the body of the compiled loop over depth, at least 1.
     """
 
     tableau: Tableau
     remat: Remat = "none"
+    unroll: int = 1
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` from depth-time `t0` to `t0 + tau` by one step.
@@ -95,6 +97,10 @@ class ExplicitConfig(PartConfig):
     remat: Remat = "none"
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
+    unroll: PositiveInt = 1
+    """Steps that stand one after another in the body of the compiled loop over depth, `num_steps`
+    for no loop at all. A loop copies the weights and states of each layer in and out; without it a
+    residual network of few layers runs faster on a CPU, and compiles longer with every layer."""
 
     equation_order: ClassVar[int] = 1
 
@@ -105,7 +111,7 @@ class ExplicitConfig(PartConfig):
 
     def build(self) -> ExplicitRungeKutta:
         """Make the integrator."""
-        return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat)
+        return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat, self.unroll)
 
 
 class TableauConfig(PartConfig):
@@ -119,6 +125,10 @@ class TableauConfig(PartConfig):
     remat: Remat = "none"
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
+    unroll: PositiveInt = 1
+    """Steps that stand one after another in the body of the compiled loop over depth, `num_steps`
+    for no loop at all. A loop copies the weights and states of each layer in and out; without it a
+    residual network of few layers runs faster on a CPU, and compiles longer with every layer."""
 
     equation_order: ClassVar[int] = 1
 
@@ -142,4 +152,4 @@ class TableauConfig(PartConfig):
 
     def build(self) -> ExplicitRungeKutta:
         """Make the integrator."""
-        return ExplicitRungeKutta(_tableau(self.a, self.b), self.remat)
+        return ExplicitRungeKutta(_tableau(self.a, self.b), self.remat, self.unroll)

@@ -11,6 +11,7 @@ from typing import Any, Literal, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
+from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 from odenet.errors import RunDirectoryError
 
@@ -104,6 +105,9 @@ def read_metrics(path: Path) -> list[Record]:
 class EventFile(Callback):
     """Writes the numbers of every record as TensorBoard scalars, named `split/metric`.
 
+    A record is one event with many values: an event for every value takes longer to hand to the
+    writer's thread than a small network takes for its steps.
+
     Args:
         directory: Where the event files go.
         first_step: The step that the run starts from; later points of an earlier start are hidden.
@@ -122,12 +126,22 @@ class EventFile(Callback):
             purge = self.first_step + 1 if self.first_step else None
             self._writer = SummaryWriter(str(self.directory), purge_step=purge)
         if self._writer is not None:
+            file = self._writer.file_writer
+            assert file is not None  # it is None after close alone
             for record in info.records:
-                for name, value in record.items():
-                    if isinstance(value, (int, float)) and name != "step":
-                        self._writer.add_scalar(f"{record['split']}/{name}", value, record["step"])
+                file.add_summary(_scalars(record), record["step"])
             if info.event == "end":
                 self._writer.close()
+
+
+def _scalars(record: Record) -> Summary:
+    """The numbers of a record under their names."""
+    values = [
+        Summary.Value(tag=f"{record['split']}/{name}", simple_value=value)
+        for name, value in record.items()
+        if isinstance(value, (int, float)) and name != "step"
+    ]
+    return Summary(value=values)
 
 
 class ProgressBar(Callback):

@@ -68,6 +68,9 @@ class Fit:
     progress: Progress
     step_seconds: list[float] = dataclasses.field(default_factory=list)
 
+    def __post_init__(self):
+        self._dispatch_steps = self.config.dispatch_steps  # worked out once, not per dispatch
+
     def run(self, state: TrainState) -> TrainState:
         """Train to the last step, and return the state after it.
 
@@ -89,7 +92,7 @@ class Fit:
                 while step < last and stop.signum is None:
                     piece = self.placement.place_piece(next(self.batches))
                     state, metrics = self.program.run(state, self.resident, piece)
-                    step += self.config.dispatch_steps
+                    step += self._dispatch_steps
                     pending.append((step, metrics))
                     evaluation_due = step % self.config.evaluation_interval == 0 or step == last
                     save_due = step % self.config.checkpoint_interval == 0 or step == last
@@ -122,7 +125,7 @@ class Fit:
             end, device_metrics = pending.pop(0)
             metrics = jax.device_get(device_metrics)
             now = time.perf_counter()
-            seconds = (now - self._clock) / self.config.dispatch_steps
+            seconds = (now - self._clock) / self._dispatch_steps
             self._clock = now
             self.step_seconds.append(seconds)
             records = self._records(end, metrics, seconds)
@@ -131,7 +134,7 @@ class Fit:
                 self._tell("log", end, records)
 
     def _records(self, end: int, metrics: Any, seconds: float) -> list[Record]:
-        steps = range(end - self.config.dispatch_steps + 1, end + 1)
+        steps = range(end - self._dispatch_steps + 1, end + 1)
         return [
             {"step": step, "split": "train"}
             | {name: float(values[row]) for name, values in metrics.items()}
@@ -142,7 +145,7 @@ class Fit:
 
     def _check(self, end: int, metrics: Any, records: list[Record]) -> None:
         """Stop at a loss that is not finite, and at a solver that did not arrive."""
-        first = end - self.config.dispatch_steps + 1
+        first = end - self._dispatch_steps + 1
         finite = np.isfinite(metrics["objective"]) & np.isfinite(metrics["gradient_norm"])
         if not finite.all():
             row = int(np.argmin(finite))

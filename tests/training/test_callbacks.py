@@ -2,8 +2,11 @@
 
 import io
 import json
+import struct
 
+import numpy as np
 from rich.console import Console
+from tensorboardX.proto.event_pb2 import Event
 
 from odenet.training.callbacks import EventFile, Info, MetricsFile, ProgressBar
 from odenet.training.parallel import Compiled
@@ -35,13 +38,29 @@ def test_metrics_of_a_start_follow_the_lines_that_are_kept(tmp_path):
     assert [json.loads(line) for line in path.read_text().splitlines()] == [*earlier, COST, TRAIN]
 
 
-def test_event_file_takes_the_costs_of_a_start(tmp_path):
+def _events(data):
+    """The events of a file: length (8 bytes), its checksum (4), event, its checksum (4)."""
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        yield Event.FromString(data[12 : 12 + length])
+        data = data[16 + length :]
+
+
+def test_event_file_has_every_number_of_a_record_at_its_step(tmp_path):
     callback = EventFile(tmp_path, first_step=4)
     for info in TOLD:
         callback(info)
-    (events,) = tmp_path.glob("events.out.tfevents.*")
-    for tag in (b"program/compile_seconds", b"program/peak_bytes", b"train/loss"):
-        assert tag in events.read_bytes()
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    events = list(_events(path.read_bytes()))
+    scalars = [
+        (event.step, {value.tag: value.simple_value for value in event.summary.value})
+        for event in events
+        if event.HasField("summary")
+    ]
+    cost = {"program/compile_seconds": 1.5, "program/peak_bytes": float(1 << 20)}
+    train = {"train/loss": 0.25, "train/step_seconds": float(np.float32(0.1))}
+    assert scalars == [(4, cost), (6, train)]
+    assert [event.step for event in events if event.HasField("session_log")] == [5]
 
 
 def test_progress_bar_shows_the_loss_and_is_not_upset_by_a_start():
