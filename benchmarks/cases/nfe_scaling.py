@@ -69,8 +69,7 @@ def gradient_step(
     """Median seconds of a gradient step, and the field evaluations of its way forward."""
     integrator = {"kind": "rk4"}
     if tolerance is not None:
-        controller = {"kind": "pid", "rtol": tolerance, "atol": tolerance}
-        integrator = {"kind": "diffrax", "solver": "dopri5", "controller": controller}
+        integrator = {"kind": "dopri5", "rtol": tolerance, "atol": tolerance}
     block = DepthBlockConfig(
         num_steps=steps,
         field={"kind": "mlp", "form": "between", "hidden": [width]},
