@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks.agreement import Disagreement
 from benchmarks.cases import NAMES, UnknownBenchmark, load
-from benchmarks.harness import missed, run_benchmark
+from benchmarks.harness import missed, run_benchmarks
 from benchmarks.process import WorkerError
 from benchmarks.provenance import provenance
 from benchmarks.tables import ratio_table, side_table, survey_tables
@@ -32,16 +32,15 @@ def main(arguments: list[str]) -> int:
         benchmarks = [load(name) for name in options.names or NAMES]
         about = provenance(arguments, quick=options.quick)
         results = []
-        for benchmark in benchmarks:
-            with console.status("") as status:
-                results.append(run_benchmark(benchmark, quick=options.quick, say=status.update))
-            if options.json:  # after every one, so that an interrupted run keeps what it has
-                options.json.write_text(
-                    json.dumps(about | {"benchmarks": results}, indent=1) + "\n"
-                )
-            for table in (side_table(results[-1]), *survey_tables(results[-1])):
-                if table is not None:
-                    console.print(table)
+        with console.status("") as status:
+            for result in run_benchmarks(benchmarks, quick=options.quick, say=status.update):
+                results.append(result)
+                if options.json:  # after every one, so that an interrupted run keeps what it has
+                    told = about | {"benchmarks": results}
+                    options.json.write_text(json.dumps(told, indent=1) + "\n")
+                for table in (side_table(result), *survey_tables(result)):
+                    if table is not None:
+                        console.print(table)
     except (UnknownBenchmark, WorkerError, Disagreement) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

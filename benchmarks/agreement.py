@@ -9,16 +9,21 @@ import itertools
 
 import numpy as np
 
-from benchmarks.declaration import Arrays, Comparison, Probe
+from benchmarks.declaration import Arrays, Comparison, Probe, Settings, Side
 from benchmarks.process import Worker
+from benchmarks.side_by_side import Each
 
 
 class Disagreement(AssertionError):  # noqa: N818 - the sides disagree
     """Two sides computed different things; timing them would compare nothing."""
 
 
-def check_agreement(benchmark: Comparison) -> dict[str, float]:
+def check_agreement(benchmark: Comparison, each: Each) -> dict[str, float]:
     """Compare every side with the first one.
+
+    Args:
+        benchmark: Whose sides.
+        each: Asks every side; see `side_by_side`.
 
     Returns:
         The largest relative difference of `outputs`, `gradients` and `updated`, with the label of
@@ -27,25 +32,23 @@ def check_agreement(benchmark: Comparison) -> dict[str, float]:
     Raises:
         Disagreement: naming the array that differs most.
     """
-    probes: list[list[tuple[str, Probe]]] = [[] for _ in benchmark.checks]
-    for side in benchmark.sides if benchmark.checks else ():
-        with Worker(f"{benchmark.name}: {side.name}", double=True) as worker:
-            for check, found in zip(benchmark.checks, probes, strict=True):
-                worker.build(side, dict(benchmark.settings) | dict(check.settings))
-                found.append((side.name, worker.probe()))
     differences = {}
-    for check, found in zip(benchmark.checks, probes, strict=True):
+    for check in benchmark.checks:
+        settings = dict(benchmark.settings) | dict(check.settings)
+
+        def probe(worker: Worker, side: Side, settings: Settings = settings) -> Probe:
+            worker.build(side, settings, double=True)
+            return worker.probe()
+
         suffix = f" ({check.label})" if check.label else ""
-        worst = compare_probes(benchmark.name + suffix, found, check.tolerance)
-        differences |= {part + suffix: error for part, error in worst.items()}
+        found = compare_probes(benchmark.name + suffix, each(probe), check.tolerance)
+        differences |= {part + suffix: error for part, error in found.items()}
     return differences
 
 
-def compare_probes(
-    name: str, probes: list[tuple[str, Probe]], tolerance: float
-) -> dict[str, float]:
+def compare_probes(name: str, probes: dict[str, Probe], tolerance: float) -> dict[str, float]:
     """Compare the probes of all sides with the first one's; see `check_agreement`."""
-    (first, reference), *others = probes
+    (first, reference), *others = probes.items()
     found = dict.fromkeys(("outputs", "gradients", "updated"), 0.0)
     for (other, probe), part in itertools.product(others, found):
         error, array = largest_difference(getattr(reference, part), getattr(probe, part))

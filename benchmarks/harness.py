@@ -2,18 +2,41 @@
 
 import contextlib
 import dataclasses
+import functools
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.agreement import check_agreement
-from benchmarks.declaration import Benchmark, Comparison, Ratio, Side, Survey
+from benchmarks.declaration import Benchmark, Comparison, Ratio, Settings, Side, Survey, Timing
 from benchmarks.process import Worker, settle
+from benchmarks.side_by_side import Each, side_by_side
 from benchmarks.spread import ratio_of_rounds, spread
 
 Result = dict[str, Any]
+Rounds = dict[str, list[float]]
+"""Seconds of a step in every round, by side."""
 Say = Callable[[str], None]
+
+
+def run_benchmarks(benchmarks: list[Benchmark], *, quick: bool, say: Say) -> Iterator[Result]:
+    """Run benchmarks and give what they found, in their order; see `run_benchmark`.
+
+    One at a time has the machine to itself; a quick run, whose times nobody judges, does as many at
+    once as there are cores.
+    """
+    run = functools.partial(run_benchmark, quick=quick, say=say)
+    if not quick:
+        yield from map(run, benchmarks)
+        return
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield from pool.map(run, benchmarks)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def run_benchmark(benchmark: Benchmark, *, quick: bool, say: Say = lambda text: None) -> Result:
@@ -36,28 +59,40 @@ def run_benchmark(benchmark: Benchmark, *, quick: bool, say: Say = lambda text: 
         say(f"{benchmark.name}: measuring")
         result |= _survey(benchmark, settings)
     else:
-        say(f"{benchmark.name}: outputs and gradients of both sides")
-        result |= {"note": benchmark.note, "agreement": check_agreement(benchmark)}
-        result |= _compare(benchmark, settings, quick, say)
+        result |= {"note": benchmark.note} | _compare(benchmark, settings, quick, say)
     return result | {"wall_seconds": time.perf_counter() - start}
 
 
-def _survey(benchmark: Survey, settings: dict[str, Any]) -> Result:
+def _survey(benchmark: Survey, settings: Settings) -> Result:
     with Worker(benchmark.name) as worker:
         tables = worker.survey(benchmark.module, settings)
     return {"tables": [dataclasses.asdict(table) for table in tables]}
 
 
-def _compare(benchmark: Comparison, settings: dict[str, Any], quick: bool, say: Say) -> Result:
+def _compare(benchmark: Comparison, settings: Settings, quick: bool, say: Say) -> Result:
     timing = benchmark.quick if quick else benchmark.full
-    if not timing.rounds:
-        return _build_one_by_one(benchmark, settings, timing.warm_up, say)
+    untimed = quick or not timing.rounds
+    with side_by_side(benchmark) as each:
+        say(f"{benchmark.name}: outputs and gradients of all sides")
+        agreement = check_agreement(benchmark, each)
+        if untimed:
+            say(f"{benchmark.name}: all sides at once")
+            sides, rounds = _at_once(each, settings, timing)
+    if not untimed:
+        sides, rounds = _in_turns(benchmark, settings, timing, say)
+    ratios = [form_ratio(ratio, sides, rounds, quick=quick) for ratio in benchmark.ratios]
+    return {"agreement": agreement, "sides": sides, "rounds": rounds, "ratios": ratios}
+
+
+def _in_turns(
+    benchmark: Comparison, settings: Settings, timing: Timing, say: Say
+) -> tuple[dict[str, Result], Rounds]:
+    """Sides that are timed, each in a process of its own: one of them works at a time."""
     sides: dict[str, Result] = {}
-    rounds: dict[str, list[float]] = {side.name: [] for side in benchmark.sides}
+    rounds: Rounds = {side.name: [] for side in benchmark.sides}
     with contextlib.ExitStack() as stack:
         workers = {
-            side.name: stack.enter_context(Worker(f"{benchmark.name}: {side.name}"))
-            for side in benchmark.sides
+            side.name: stack.enter_context(Worker(benchmark.name)) for side in benchmark.sides
         }
         for side in benchmark.sides:
             say(f"{benchmark.name}: {side.name} builds")
@@ -66,39 +101,42 @@ def _compare(benchmark: Comparison, settings: dict[str, Any], quick: bool, say: 
         for number in range(timing.rounds):
             say(f"{benchmark.name}: round {number + 1} of {timing.rounds}")
             for name, worker in workers.items():
-                seconds = worker.steps(timing.settle + timing.steps, reset=True)
-                rounds[name].append(statistics.median(seconds[timing.settle :]))
+                rounds[name].append(_turn(worker, timing))
                 settle()
         for name, worker in workers.items():
             sides[name] |= {"seconds": spread(rounds[name]), "facts": worker.facts()}
-    ratios = [form_ratio(ratio, sides, rounds, quick=quick) for ratio in benchmark.ratios]
-    return {"sides": sides, "rounds": rounds, "ratios": ratios}
+    return sides, rounds
 
 
-def _build_one_by_one(
-    benchmark: Comparison, settings: dict[str, Any], warm_up: int, say: Say
-) -> Result:
-    """Facts of sides that are not timed: no two of their processes are alive at a time."""
-    sides: dict[str, Result] = {}
-    for side in benchmark.sides:
-        say(f"{benchmark.name}: {side.name} builds")
-        with Worker(f"{benchmark.name}: {side.name}") as worker:
-            sides[side.name] = _start(worker, side, settings, warm_up)
-            sides[side.name] |= {"seconds": None, "facts": worker.facts()}
-    ratios = [form_ratio(ratio, sides, {}, quick=False) for ratio in benchmark.ratios]
-    return {"sides": sides, "rounds": {side: [] for side in sides}, "ratios": ratios}
+def _at_once(each: Each, settings: Settings, timing: Timing) -> tuple[dict[str, Result], Rounds]:
+    """Sides whose times are not judged."""
+
+    def once(worker: Worker, side: Side) -> tuple[Result, list[float]]:
+        told = _start(worker, side, settings, timing.warm_up)
+        seconds = [_turn(worker, timing) for _ in range(timing.rounds)]
+        told |= {"seconds": spread(seconds) if seconds else None, "facts": worker.facts()}
+        return told, seconds
+
+    found = each(once)
+    return (
+        {name: told for name, (told, _) in found.items()},
+        {name: seconds for name, (_, seconds) in found.items()},
+    )
 
 
-def _start(worker: Worker, side: Side, settings: dict[str, Any], warm_up: int) -> Result:
+def _turn(worker: Worker, timing: Timing) -> float:
+    seconds = worker.steps(timing.settle + timing.steps, reset=True)
+    return statistics.median(seconds[timing.settle :])
+
+
+def _start(worker: Worker, side: Side, settings: Settings, warm_up: int) -> Result:
     """Build a side and take its first steps."""
     build_seconds = worker.build(side, settings)
     first_seconds = worker.steps(warm_up)[:1] if warm_up else []
     return {"build_seconds": build_seconds, "first_seconds": first_seconds}
 
 
-def form_ratio(
-    ratio: Ratio, sides: dict[str, Result], rounds: dict[str, list[float]], *, quick: bool
-) -> Result:
+def form_ratio(ratio: Ratio, sides: dict[str, Result], rounds: Rounds, *, quick: bool) -> Result:
     """The measured ratio beside its bar; `met` is None where nothing is judged."""
     if ratio.quantity == "seconds":
         measured = ratio_of_rounds(rounds[ratio.ours], rounds[ratio.peer])

@@ -20,8 +20,16 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> 
     )
 
 
-def resnet20(weights: dict[str, jax.Array], x: jax.Array) -> tuple[jax.Array, dict[str, Any]]:
-    """ResNet-20 while it is trained; gives logits and the new running statistics."""
+def resnet20(
+    weights: dict[str, jax.Array], x: jax.Array, blocks: int
+) -> tuple[jax.Array, dict[str, Any]]:
+    """ResNet-20 while it is trained; gives logits and the new running statistics.
+
+    Args:
+        weights: By name.
+        x: Images.
+        blocks: Those of a stage, three as published.
+    """
     statistics: dict[str, jax.Array] = {}
 
     def norm(name, x):
@@ -35,7 +43,7 @@ def resnet20(weights: dict[str, jax.Array], x: jax.Array) -> tuple[jax.Array, di
 
     h = jax.nn.relu(norm("stem_norm", conv(x, weights["stem.kernel"])))
     for stage, (channels, first_stride) in enumerate(RESNET20_STAGES):
-        for block in range(3):
+        for block in range(blocks):
             name, stride = f"stages.{stage}.{block}", first_stride if block == 0 else 1
             y = norm(f"{name}.norm1", conv(h, weights[f"{name}.conv1.kernel"], stride))
             y = norm(f"{name}.norm2", conv(jax.nn.relu(y), weights[f"{name}.conv2.kernel"]))

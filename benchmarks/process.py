@@ -25,19 +25,17 @@ class Worker:
     """A process of its own for one side; use it in a `with`.
 
     Args:
-        label: Names it in errors.
-        double: Whether it computes in double precision.
+        benchmark: Names it in errors, with the side that was built last.
     """
 
-    def __init__(self, label: str, double: bool = False):
-        self.label = label
-        environment = os.environ | {"JAX_ENABLE_X64": "1" if double else "0"}
+    def __init__(self, benchmark: str):
+        self._benchmark = self._label = benchmark
+        environment = dict(os.environ)
         # Where a cache is set for the tests, a first step would not compile.
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
         )
-        self._double = double
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker"],
             stdin=subprocess.PIPE,
@@ -45,10 +43,17 @@ class Worker:
             env=environment,
         )
 
-    def build(self, side: Side, settings: Settings) -> float:
-        """Build the work of `side`; gives the seconds that took, imports included."""
+    def build(self, side: Side, settings: Settings, *, double: bool = False) -> float:
+        """Build the work of `side` in the place of what was there; gives the seconds that took.
+
+        Args:
+            side: Whose work.
+            settings: Those of the benchmark; the side's own come on top.
+            double: Whether it computes in double precision.
+        """
+        self._label = f"{self._benchmark}: {side.name}"
         merged = dict(settings) | dict(side.settings)
-        return self._ask("build", side.module, merged, self._double, side.keeps_memory)
+        return self._ask("build", side.module, merged, double, side.keeps_memory)
 
     def steps(self, count: int, *, reset: bool = False) -> list[float]:
         """Seconds of each of `count` steps, from the first state if `reset`."""
@@ -75,9 +80,9 @@ class Worker:
             state, value = pickle.load(self._process.stdout)
         except (BrokenPipeError, EOFError, pickle.UnpicklingError) as error:
             code = self._process.wait()
-            raise WorkerError(f"{self.label} ended with exit code {code}") from error
+            raise WorkerError(f"{self._label} ended with exit code {code}") from error
         if state == "failed":
-            raise WorkerError(f"{self.label} failed:\n{value}")
+            raise WorkerError(f"{self._label} failed:\n{value}")
         return value
 
     def __enter__(self) -> "Worker":

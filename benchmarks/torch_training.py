@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from benchmarks.declaration import Arrays, Probe, Work
 from benchmarks.layouts import from_torch, to_torch
@@ -59,6 +60,27 @@ def training(
 
     reset()
     return Work(step, reset, lambda: facts(current["module"]) if facts else {}, probe)
+
+
+def classification(
+    make_module: Callable[[], torch.nn.Module],
+    inputs: torch.Tensor,
+    labels: np.ndarray,
+    weights: Arrays,
+    learning_rate: float,
+    facts: Callable[[torch.nn.Module], dict[str, Any]] | None = None,
+) -> Work:
+    """Steps of SGD with momentum on the cross entropy of a network's logits; see `training`."""
+    targets = tensor(labels).long()
+
+    def loss(module):
+        logits = module(inputs)
+        return functional.cross_entropy(logits, targets), logits
+
+    def optimizer(parameters):
+        return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
+
+    return training(make_module, loss, weights, optimizer, facts)
 
 
 def tensor(array: np.ndarray) -> torch.Tensor:

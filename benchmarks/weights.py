@@ -46,14 +46,14 @@ def images(batch: int, shape: tuple[int, int, int], classes: int, double: bool) 
     return inputs, rng.integers(0, classes, batch, dtype=np.int32)
 
 
-def resnet20(double: bool) -> Arrays:
+def resnet20(double: bool, blocks: int = 3) -> Arrays:
     """ResNet-20 for CIFAR-10 (He et al. 2015, arXiv:1512.03385, sec. 4.2, option A)."""
     draw = _Draw(0, double)
     draw.conv("stem", 3, 3, 16, bias=False)
     draw.norm("stem_norm", 16, statistics=True)
     inputs = 16
     for stage, (channels, _) in enumerate(RESNET20_STAGES):
-        for block in range(3):
+        for block in range(blocks):
             name = f"stages.{stage}.{block}"
             draw.conv(f"{name}.conv1", 3, inputs, channels, bias=False)
             draw.norm(f"{name}.norm1", channels, statistics=True)

@@ -45,6 +45,7 @@ class _Session:
         start = time.perf_counter()
         if keeps_memory and self._work is None:
             _keep_memory()
+        _set_precision(double)
         self._work = importlib.import_module(module).build(settings, double)
         return time.perf_counter() - start
 
@@ -79,6 +80,13 @@ def _keep_memory() -> None:
 
     assert "jax" not in sys.modules
     keep_freed_memory()
+
+
+def _set_precision(double: bool) -> None:
+    """Let jax compute in double precision, or not; a side without jax does not import it."""
+    os.environ["JAX_ENABLE_X64"] = "1" if double else "0"  # read at the import
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_enable_x64", double)
 
 
 if __name__ == "__main__":

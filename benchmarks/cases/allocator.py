@@ -15,9 +15,9 @@ BENCHMARK = Comparison(
         Side("given back", _MODULE),
     ),
     ratios=(Ratio("without keep_freed_memory", "kept", "given back", bar=None),),
-    settings={"batch": 128},
+    settings={"batch": 128, "blocks": 3},
     full=Timing(rounds=7, steps=2),
     quick=Timing(rounds=1, warm_up=1, settle=0),
-    quick_settings={"batch": 8},
+    quick_settings={"batch": 8, "blocks": 1},
     note="Both sides are one program; what the C library does with freed memory differs.",
 )

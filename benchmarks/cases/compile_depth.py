@@ -27,7 +27,7 @@ BENCHMARK = Comparison(
     ),
     ratios=(Ratio("depth 29", "depth 1001", "depth 29", bar=1.5),),
     settings={"batch": 2, "side": 8, "widths": [64, 128, 256]},
-    full=Timing(rounds=5, warm_up=1, settle=0),
+    full=Timing(rounds=3, warm_up=1, settle=0),
     quick=Timing(rounds=1, warm_up=0, settle=0),
     quick_settings={"widths": [16]},
     note=(

@@ -13,7 +13,7 @@ from jax import lax
 from benchmarks.declaration import Settings, Survey, Table
 from odenet.ops.conv import conv_general_dilated
 
-CASES = (
+SHAPES = (
     ("3x3, 32x32x16", (32, 32, 16), (3, 3, 16, 16), 1, 1),
     ("3x3, 16x16x32", (16, 16, 32), (3, 3, 32, 32), 1, 1),
     ("3x3, 8x8x64", (8, 8, 64), (3, 3, 64, 64), 1, 1),
@@ -29,15 +29,15 @@ BENCHMARK = Survey(
     name="convolution",
     about="forward, input gradient and kernel gradient of a convolution in a compiled loop",
     module="benchmarks.cases.convolution",
-    settings={"batch": 128, "loops": 5, "repeats": 7},
-    quick_settings={"batch": 2, "loops": 2, "repeats": 1},
+    settings={"shapes": SHAPES, "batch": 128, "loops": 2, "repeats": 5},
+    quick_settings={"shapes": SHAPES[-3:], "batch": 2, "loops": 2, "repeats": 1},
 )
 
 
 def survey(settings: Settings) -> list[Table]:
     """One row for every shape and map."""
     rows = []
-    for label, image, kernel, stride, padding in CASES:
+    for label, image, kernel, stride, padding in settings["shapes"]:
         x = jax.random.normal(jax.random.key(0), (settings["batch"], *image))
         w = jax.random.normal(jax.random.key(1), kernel) / math.sqrt(math.prod(kernel[:3]))
         for name in MAPS:

@@ -2,11 +2,10 @@
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from benchmarks import weights
 from benchmarks.declaration import Settings, Work
-from benchmarks.torch_training import tensor, training
+from benchmarks.torch_training import classification, tensor
 
 
 class Layer(nn.Linear):
@@ -38,15 +37,5 @@ def build(settings: Settings, double: bool) -> Work:
     """The torch side."""
     layers, width = settings["layers"], settings["width"]
     inputs, labels = weights.vectors(settings["batch"], width, 10, double)
-    x, y = tensor(inputs), tensor(labels).long()
-
-    def loss(module):
-        logits = module(x)
-        return functional.cross_entropy(logits, y), logits
-
-    def optimizer(parameters):
-        return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
-
-    return training(
-        lambda: ResNet(layers, width), loss, weights.euler_mlp(layers, width, double), optimizer
-    )
+    start = weights.euler_mlp(layers, width, double)
+    return classification(lambda: ResNet(layers, width), tensor(inputs), labels, start, 0.1)

@@ -7,7 +7,7 @@ from torchdiffeq import odeint, odeint_adjoint
 
 from benchmarks import weights
 from benchmarks.declaration import Settings, Work
-from benchmarks.torch_training import nchw, tensor, training
+from benchmarks.torch_training import classification, nchw
 
 
 class ConcatConv2d(nn.Conv2d):
@@ -83,19 +83,9 @@ def build(settings: Settings, double: bool) -> Work:
     """The torchdiffeq side, its backward pass by backpropagation or by the adjoint equation."""
     side = settings["side"]
     inputs, labels = weights.images(settings["batch"], (side, side, 1), 10, double)
-    x, y = nchw(inputs), tensor(labels).long()
-
-    def module():
-        return ODENet(settings)
-
-    def loss(module):
-        logits = module(x)
-        return functional.cross_entropy(logits, y), logits
-
-    def optimizer(parameters):
-        return torch.optim.SGD(parameters, lr=settings["learning_rate"], momentum=0.9)
+    start, rate = weights.odenet_mnist(double), settings["learning_rate"]
 
     def facts(module):
         return {"nfe": module.forward_nfe}
 
-    return training(module, loss, weights.odenet_mnist(double), optimizer, facts)
+    return classification(lambda: ODENet(settings), nchw(inputs), labels, start, rate, facts)

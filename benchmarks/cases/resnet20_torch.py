@@ -1,12 +1,11 @@
 """ResNet-20 as PyTorch's users write it: modules, channels first, batch norm in training mode."""
 
-import torch
 from torch import nn
 from torch.nn import functional
 
 from benchmarks import weights
 from benchmarks.declaration import Settings, Work
-from benchmarks.torch_training import nchw, tensor, training
+from benchmarks.torch_training import classification, nchw
 
 
 class Block(nn.Module):
@@ -34,17 +33,17 @@ class Block(nn.Module):
 class ResNet20(nn.Module):
     """The network for CIFAR-10 of He et al. 2015, arXiv:1512.03385, sec. 4.2."""
 
-    def __init__(self):
+    def __init__(self, blocks: int):
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(16)
         stages, inputs = [], 16
         for channels, first_stride in weights.RESNET20_STAGES:
-            blocks = []
-            for block in range(3):
-                blocks.append(Block(inputs, channels, first_stride if block == 0 else 1))
+            stage = []
+            for block in range(blocks):
+                stage.append(Block(inputs, channels, first_stride if block == 0 else 1))
                 inputs = channels
-            stages.append(nn.Sequential(*blocks))
+            stages.append(nn.Sequential(*stage))
         self.stages = nn.Sequential(*stages)
         self.head = nn.Linear(64, 10)
 
@@ -57,13 +56,6 @@ class ResNet20(nn.Module):
 def build(settings: Settings, double: bool) -> Work:
     """The torch side."""
     inputs, labels = weights.images(settings["batch"], (32, 32, 3), 10, double)
-    x, y = nchw(inputs), tensor(labels).long()
-
-    def loss(module):
-        logits = module(x)
-        return functional.cross_entropy(logits, y), logits
-
-    def optimizer(parameters):
-        return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
-
-    return training(ResNet20, loss, weights.resnet20(double), optimizer)
+    blocks = settings["blocks"]
+    start = weights.resnet20(double, blocks)
+    return classification(lambda: ResNet20(blocks), nchw(inputs), labels, start, 0.1)

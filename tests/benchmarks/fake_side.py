@@ -1,6 +1,8 @@
 """Sides whose times and results the tests know."""
 
 import dataclasses
+import os
+import sys
 
 import numpy as np
 
@@ -23,7 +25,16 @@ def build(settings, double):
         arrays = {"w": np.full((2, 3), settings.get("gradient", 1.0), dtype)}
         return Probe({"loss": np.ones((), dtype)}, arrays, arrays)
 
-    return Work(step, facts=lambda: {"peak_bytes": settings["bytes"]}, probe=probe)
+    def facts():
+        told = {"peak_bytes": settings["bytes"], "process": os.getpid()}
+        if settings.get("jax"):
+            told["double"] = sys.modules["jax"].numpy.zeros(()).dtype == np.float64
+        return told
+
+    if settings.get("jax"):
+        import jax.numpy  # noqa: F401
+
+    return Work(step, facts=facts, probe=probe)
 
 
 def survey(settings):

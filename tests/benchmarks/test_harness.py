@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.agreement import Disagreement, check_agreement, largest_difference
+from benchmarks.agreement import Disagreement, largest_difference
 from benchmarks.cases import NAMES, UnknownBenchmark, load
 from benchmarks.declaration import Check, Comparison, Ratio, Side, Survey, Timing
-from benchmarks.harness import form_ratio, missed, run_benchmark
+from benchmarks.harness import form_ratio, missed, run_benchmark, run_benchmarks
 from benchmarks.process import WorkerError
 from benchmarks.spread import exponent, ratio_of_rounds, spread
 
@@ -75,6 +75,25 @@ def test_comparison_measures_the_times_that_its_sides_tell():
     assert json.loads(json.dumps(result)) == result
 
 
+def test_sides_have_a_process_of_their_own_where_they_are_timed():
+    for quick, processes in ((False, 2), (True, 1)):
+        sides = run_benchmark(SLOW, quick=quick)["sides"]
+        assert list(sides) == ["ours", "peer"]
+        assert len({side["facts"]["process"] for side in sides.values()}) == processes
+
+
+def test_process_of_the_checks_goes_on_in_single_precision():
+    facts = run_benchmark(with_side(jax=True), quick=True)["sides"]["ours"]["facts"]
+    assert facts["double"] is False
+
+
+def test_quick_benchmarks_come_in_their_order():
+    names = ["a", "b", "c"]
+    made = [dataclasses.replace(SLOW, name=name) for name in names]
+    found = list(run_benchmarks(made, quick=True, say=lambda text: None))
+    assert [result["name"] for result in found] == names
+
+
 def test_survey_gives_its_tables():
     survey = Survey("survey", "one table", FAKE, {"size": 3}, {"size": 1})
     assert run_benchmark(survey, quick=False)["tables"][0]["rows"] == [[3, 0.5]]
@@ -83,8 +102,9 @@ def test_survey_gives_its_tables():
 
 def test_sides_that_differ_are_not_timed():
     with pytest.raises(Disagreement, match=r"slow: ours and peer differ in gradients by .* in w"):
-        check_agreement(with_side(gradient=1.0 + 1e-7))
-    assert check_agreement(with_side(gradient=1.0 + 1e-9))["gradients"] < 1e-8
+        run_benchmark(with_side(gradient=1.0 + 1e-7), quick=True)
+    agreement = run_benchmark(with_side(gradient=1.0 + 1e-9), quick=True)["agreement"]
+    assert agreement["gradients"] < 1e-8
 
 
 @pytest.mark.parametrize(

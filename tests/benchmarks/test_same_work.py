@@ -7,20 +7,26 @@ from benchmarks import weights
 from benchmarks.agreement import check_agreement
 from benchmarks.cases import load
 from benchmarks.layouts import from_torch, to_torch
+from benchmarks.side_by_side import side_by_side
 
 AGAINST_TORCH = ["euler_mlp", "spiral", "resnet20", "odenet_mnist"]
+
+
+def agreement(name):
+    with side_by_side(load(name)) as each:
+        return check_agreement(load(name), each)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", AGAINST_TORCH)
 def test_outputs_gradients_and_updates_agree_with_torch(name):
     pytest.importorskip("torchdiffeq")
-    assert set(check_agreement(load(name))) == {"outputs", "gradients", "updated"}
+    assert set(agreement(name)) == {"outputs", "gradients", "updated"}
 
 
 @pytest.mark.slow
 def test_outputs_gradients_and_updates_agree_with_diffrax():
-    assert set(check_agreement(load("fixed_step"))) == {"outputs", "gradients", "updated"}
+    assert set(agreement("fixed_step")) == {"outputs", "gradients", "updated"}
 
 
 @pytest.mark.parametrize(

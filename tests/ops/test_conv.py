@@ -1,56 +1,21 @@
-"""The convolution against XLA's own, in value and in every derivative and transformation."""
+"""The convolution against XLA's own, in value and in every derivative."""
 
 import functools
 import itertools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+from against_xla import LAYOUTS, check, drawn, output_shape, theirs_and_ours
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import lax
-from jax.sharding import AxisType
 
 from odenet.ops import conv_cpu, winograd
 from odenet.ops.conv import conv_general_dilated
 from odenet.ops.geometry import Geometry
 
-LAYOUTS = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NHWDC", "HWDIO", "NHWDC")}
 TOLERANCE = {"float64": 1e-12, "float32": 3e-5, "bfloat16": 5e-2}
-
-
-def theirs_and_ours(strides, padding, dilation=None, groups=1):
-    options = {
-        "window_strides": strides,
-        "padding": padding,
-        "rhs_dilation": dilation,
-        "dimension_numbers": LAYOUTS[len(strides)],
-        "feature_group_count": groups,
-    }
-    return (
-        functools.partial(lax.conv_general_dilated, **options),
-        functools.partial(conv_general_dilated, **options),
-    )
-
-
-def drawn(seed, *shapes, dtype="float64"):
-    """Normal arrays, by NumPy: JAX would compile a program for every shape."""
-    rng = np.random.default_rng(seed)
-    return [jnp.asarray(rng.normal(size=shape).astype(jnp.dtype(dtype))) for shape in shapes]
-
-
-def output_shape(f, x_shape, w_shape):
-    shapes = (jax.ShapeDtypeStruct(shape, jnp.float64) for shape in (x_shape, w_shape))
-    return jax.eval_shape(f, *shapes).shape
-
-
-def check(ours, theirs, tolerance):
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        assert a.shape == b.shape
-        assert a.dtype == b.dtype
-        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * (1 + np.abs(b).max()))
 
 
 def derivatives(f, x, w, g, dx, dw, dg):
@@ -166,45 +131,6 @@ def test_cases_reach_the_algorithm_that_names_them():
     assert block * number > 37
 
 
-@pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize(
-    "mapped", [(0, None, 0), (None, 1, 0), (1, 0, 0), (2, 3, 0), (1, None, None), (None, 0, None)]
-)
-def test_vmap_equals_a_loop(mapped, groups):
-    _, ours = theirs_and_ours((1, 2), ((1, 1), (0, 1)), (2, 1), groups)
-    batch, x_shape, w_shape = 3, (2, 6, 5, 4), (3, 2, 4 // groups, 6)
-
-    def lifted(shape, axis):
-        return shape if axis is None else (*shape[:axis], batch, *shape[axis:])
-
-    shapes = (lifted(x_shape, mapped[0]), lifted(w_shape, mapped[1]))
-    y_shape = output_shape(ours, x_shape, w_shape)
-    x, w, g = drawn(17, *shapes, lifted(y_shape, mapped[2]))
-
-    @jax.jit
-    def one(x, w, g):
-        value, pull = jax.vjp(ours, x, w)
-        return value, *pull(g)
-
-    together = jax.jit(jax.vmap(one, mapped))(x, w, g)
-    for index in range(batch):
-        alone = (
-            v if axis is None else jnp.take(v, index, axis)
-            for v, axis in zip((x, w, g), mapped, strict=True)
-        )
-        check([part[index] for part in together], one(*alone), 1e-12)
-
-
-@pytest.mark.parametrize("cotangent", [True, False])
-@pytest.mark.parametrize("operand", [0, 1])
-def test_vmapped_cotangents_of_shared_operands(cotangent, operand):
-    # The Jacobian maps over the cotangent alone, or over the tangent alone.
-    theirs, ours = theirs_and_ours((1, 1), "SAME")
-    x, w = drawn(5, (2, 3, 3, 2), (3, 3, 2, 2))
-    jacobian = jax.jacrev if cotangent else jax.jacfwd
-    check(*(jax.jit(jacobian(f, operand))(x, w) for f in (ours, theirs)), 1e-12)
-
-
 @pytest.mark.parametrize("wrapped", ["remat", "scan", "fori"])
 def test_derivatives_inside_loops_and_remat(wrapped):
     theirs, ours = theirs_and_ours((1, 1), "SAME")
@@ -226,39 +152,6 @@ def test_derivatives_inside_loops_and_remat(wrapped):
         jax.jit(jax.grad(functools.partial(loss, f), (0, 1)))(x, w) for f in (ours, theirs)
     ]
     check(*gradients, 1e-12)
-
-
-def sharded(x, kind):
-    mesh = jax.make_mesh((4,), ("batch",), (kind,), devices=jax.devices()[:4])
-    spec = jax.sharding.PartitionSpec("batch")
-    return jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))
-
-
-def test_shardings_in_types_are_left_to_xla():
-    _, ours = theirs_and_ours((1, 1), "SAME")
-    x, w = drawn(9, (4, 8, 8, 2), (3, 3, 2, 2))
-    assert "odenet_conv" in str(jax.make_jaxpr(ours)(sharded(x, AxisType.Auto), w))
-    assert "odenet_conv" not in str(jax.make_jaxpr(ours)(sharded(x, AxisType.Explicit), w))
-
-
-def test_sharded_and_pmapped_batches_equal_one_device():
-    _, ours = theirs_and_ours((1, 1), "SAME")
-    x, w = drawn(9, (16, 8, 8, 32), (3, 3, 32, 32))
-
-    def gradient(x, w):
-        return jax.grad(lambda x, w: jnp.sum(jnp.sin(ours(x, w))), (0, 1))(x, w)
-
-    expected = jax.jit(gradient)(x, w)
-    check(jax.jit(gradient)(sharded(x, AxisType.Auto), w), expected, 1e-12)
-
-    def mapped(x, w):
-        gx, gw = gradient(x, w)
-        return gx, lax.psum(gw, "devices")
-
-    gx, gw = jax.pmap(mapped, "devices", in_axes=(0, None), devices=jax.devices()[:4])(
-        x.reshape(4, 4, *x.shape[1:]), w
-    )
-    check((gx.reshape(x.shape), gw[0]), expected, 1e-12)
 
 
 @pytest.mark.parametrize(

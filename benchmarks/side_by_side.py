@@ -1,0 +1,35 @@
+"""What is not timed: sides of one module share a process, and all processes work at once."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from benchmarks.declaration import Comparison, Side
+from benchmarks.process import Worker
+
+Found = TypeVar("Found")
+Each = Callable[[Callable[[Worker, Side], Found]], dict[str, Found]]
+"""From what is asked of every side in its process to the answers, by the names of the sides."""
+
+
+@contextlib.contextmanager
+def side_by_side(benchmark: Comparison) -> Iterator[Each]:
+    """Processes that import once what the sides of a module need; gives how to ask every side."""
+    groups: dict[tuple[str, bool], list[Side]] = {}
+    for side in benchmark.sides:
+        groups.setdefault((side.module, side.keeps_memory), []).append(side)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(len(groups)))
+        workers = [stack.enter_context(Worker(benchmark.name)) for _ in groups]
+
+        def each(ask: Callable[[Worker, Side], Found]) -> dict[str, Found]:
+            def serve(worker: Worker, sides: list[Side]) -> dict[str, Found]:
+                return {side.name: ask(worker, side) for side in sides}
+
+            found: dict[str, Found] = {}
+            for answers in pool.map(serve, workers, groups.values()):
+                found |= answers
+            return {side.name: found[side.name] for side in benchmark.sides}
+
+        yield each
