@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from odenet.ops import conv_cpu, winograd
+from odenet.ops import patches, winograd
 from odenet.ops.conv import conv_general_dilated
 from odenet.ops.geometry import Geometry
 
@@ -74,6 +74,7 @@ CASES = {
     "winograd_uneven_padding": ((16, 9, 8, 32), (3, 3, 32, 40), ((1, 1), ((2, 0), (1, 3)))),
     "winograd_valid": ((16, 9, 9, 32), (3, 3, 32, 32), ((1, 1), "VALID")),
     "pointwise": ((6, 5, 4, 7), (1, 1, 7, 9), ((1, 1), "SAME")),
+    "pointwise_strided": ((3, 7, 6, 5), (1, 1, 5, 4), ((2, 3), ((1, 0), (-1, 2)))),
     "strided": ((6, 9, 8, 5), (4, 4, 5, 3), ((2, 2), ((1, 1), (1, 1)))),
     "dilated": ((5, 9, 8, 3), (3, 3, 3, 4), ((1, 1), "SAME", (2, 3))),
     "depthwise": ((5, 6, 6, 4), (3, 3, 1, 8), ((1, 1), "SAME", None, 4)),
@@ -85,7 +86,13 @@ CASES = {
 
 
 # Where hypothesis reaches the algorithm, it has seen it in double precision already.
-IN_DOUBLE = ("winograd", "winograd_uneven_padding", "winograd_valid", "blocks_and_a_rest")
+IN_DOUBLE = (
+    "winograd",
+    "winograd_uneven_padding",
+    "winograd_valid",
+    "pointwise_strided",
+    "blocks_and_a_rest",
+)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +133,8 @@ def test_cases_reach_the_algorithm_that_names_them():
         ("strided", False),
     ):
         assert winograd.wins(*geometry_of(name)) == expected
-    block, number = conv_cpu._blocks(37, 40 * 40 * 9 * 16 * 4)
+    x, _, geometry = geometry_of("blocks_and_a_rest")
+    block, number = patches._blocks(x.astype(jnp.float32), geometry)
     assert number > 1
     assert block * number > 37
 
