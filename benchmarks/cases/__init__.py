@@ -15,10 +15,10 @@ NAMES = (
     "euler_mlp",
     "overhead",
     "fixed_step",
+    "adjoints",
     "compile_depth",
     "memory_depth",
     "nfe_scaling",
-    "adjoints",
     "convolution",
     "allocator",
 )

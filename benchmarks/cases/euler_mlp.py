@@ -5,10 +5,10 @@ import optax
 from flax import nnx
 
 from benchmarks import weights
+from benchmarks.blocks import structure
 from benchmarks.declaration import Arrays, Check, Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import cross_entropy, training
 from odenet.models import DepthBlockConfig
-from odenet.training.state import split_network
 
 _LEAVES = ("kernel", "bias", "tau")
 
@@ -37,14 +37,14 @@ BENCHMARK = Comparison(
 def build(settings: Settings, double: bool) -> Work:
     """The odenet side: a block of the package, its weights stacked, its layers unrolled."""
     layers, width = settings["layers"], settings["width"]
-    block = DepthBlockConfig(
+    config = DepthBlockConfig(
         num_steps=layers,
         field={"kind": "mlp", "form": "inside", "activation": "tanh"},
         weights={"kind": "per_layer"},
         step_sizes={"kind": "learned"},
         integrator={"kind": "euler", "unroll": layers},
-    ).build((width,), rngs=nnx.Rngs(0))
-    graphdef, _, statistics = split_network(block)
+    )
+    graphdef = structure(config, (width,))
 
     def loss(params, batch):
         affine = {leaf: params[f"layers.{leaf}"] for leaf in ("kernel", "bias")}
@@ -52,7 +52,7 @@ def build(settings: Settings, double: bool) -> Work:
             "weights": {"stacked": {"affine": {0: affine}}},
             "step_sizes": {"raw": params["layers.tau"]},
         }
-        h1 = nnx.merge(graphdef, placed, statistics)(batch[0]).h1
+        h1 = nnx.merge(graphdef, placed)(batch[0]).h1
         logits = h1 @ params["head.kernel"] + params["head.bias"]
         return cross_entropy(logits, batch[1]), {"outputs": logits}
 

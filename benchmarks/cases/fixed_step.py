@@ -3,10 +3,10 @@
 from flax import nnx
 
 from benchmarks import weights
+from benchmarks.blocks import structure
 from benchmarks.declaration import Check, Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import square_mean_training
 from odenet.models import DepthBlockConfig
-from odenet.training.state import split_network
 
 BENCHMARK = Comparison(
     name="fixed_step",
@@ -26,14 +26,14 @@ BENCHMARK = Comparison(
 def build(settings: Settings, double: bool) -> Work:
     """The odenet side: a block of the package on shared weights."""
     width = settings["width"]
-    block = DepthBlockConfig(
+    config = DepthBlockConfig(
         num_steps=settings["steps"],
         field={"kind": "mlp", "form": "between", "activation": "tanh", "hidden": [width]},
         weights={"kind": "shared"},
         step_sizes={"kind": "fixed", "horizon": 1.0},
         integrator={"kind": "rk4"},
-    ).build((width,), rngs=nnx.Rngs(0))
-    graphdef, _, statistics = split_network(block)
+    )
+    graphdef = structure(config, (width,))
 
     def solve(params, h0):
         affine = {
@@ -41,7 +41,7 @@ def build(settings: Settings, double: bool) -> Work:
             for layer in (0, 1)
         }
         placed = {"weights": {"stacked": {"affine": affine}}}
-        integration = nnx.merge(graphdef, placed, statistics)(h0)
+        integration = nnx.merge(graphdef, placed)(h0)
         return integration.h1, integration.stats.accepted
 
     h0, _ = weights.vectors(settings["batch"], width, 10, double)

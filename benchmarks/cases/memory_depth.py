@@ -44,11 +44,12 @@ BENCHMARK = Comparison(
 def build(settings: Settings, double: bool) -> Work:
     """A block of the package, and the gradient of the mean square of its last state."""
     width = settings["width"]
-    block = DepthBlockConfig(
+    config = DepthBlockConfig(
         num_steps=settings["layers"],
         step_sizes={"kind": "fixed", "horizon": 1.0},
         integrator=settings["integrator"],
-    ).build((width,), rngs=nnx.Rngs(0))
+    )
+    block = nnx.eval_shape(lambda: config.build((width,), rngs=nnx.Rngs(0)))
     graphdef, params = nnx.split(block)
     h0 = jax.ShapeDtypeStruct((settings["batch"], width), jnp.float64 if double else jnp.float32)
 

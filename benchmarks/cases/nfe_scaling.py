@@ -1,5 +1,6 @@
 """How the time of a gradient step grows with steps, batch, width and tolerance."""
 
+import functools
 from typing import Any
 
 import jax
@@ -95,6 +96,7 @@ def _first_steps(settings: Settings) -> Table:
     )
 
 
+@functools.cache  # the start is a point on every line
 def gradient_step(
     steps: int, batch: int, width: int, repeats: int, tolerance: float | None = None
 ) -> tuple[float, int]:

@@ -9,12 +9,12 @@ import optax
 from flax import nnx
 
 from benchmarks import weights
+from benchmarks.blocks import structure
 from benchmarks.declaration import Check, Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import cross_entropy, training
 from benchmarks.networks import conv
 from odenet.models import DepthBlockConfig
 from odenet.ops.norm import group_norm
-from odenet.training.state import split_network
 
 _TORCH = "benchmarks.cases.odenet_mnist_torch"
 _EPSILON, _GROUPS = 1e-5, 32  # torch's, and those of the example
@@ -82,7 +82,7 @@ def build(settings: Settings, double: bool) -> Work:
     """The odenet side: gradients are exact, each step recomputed from its start."""
     side = settings["side"]
     size = (side - 2) // 2 // 2  # after a 3x3 convolution without padding and two of stride 2
-    block = DepthBlockConfig(
+    config = DepthBlockConfig(
         num_steps=settings["fixed_steps"] or 1,
         field={
             "kind": "conv",
@@ -93,8 +93,8 @@ def build(settings: Settings, double: bool) -> Work:
         weights={"kind": "shared_with_time"},
         step_sizes={"kind": "fixed", "horizon": 1.0},
         integrator=_integrator(settings),
-    ).build((size, size, 64), rngs=nnx.Rngs(0))
-    graphdef, _, statistics = split_network(block)
+    )
+    graphdef = structure(config, (size, size, 64))
 
     def loss(params, batch):
         def norm(name, h):
@@ -105,7 +105,7 @@ def build(settings: Settings, double: bool) -> Work:
         for index in (3, 6):
             h = conv(jax.nn.relu(norm(f"stem.{index - 2}", h)), params[f"stem.{index}.kernel"], 2)
             h = h + params[f"stem.{index}.bias"]
-        solve = nnx.merge(graphdef, _placed(params), statistics)(h)
+        solve = nnx.merge(graphdef, _placed(params))(h)
         pooled = jnp.mean(jax.nn.relu(norm("head_norm", solve.h1)), axis=(1, 2))
         logits = pooled @ params["head.kernel"] + params["head.bias"]
         return cross_entropy(logits, batch[1]), {"outputs": logits, "stats": solve.stats}
