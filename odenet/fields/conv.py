@@ -76,6 +76,7 @@ class ConvField(nnx.Module):
             if self.norms:
                 x = self.norms[index](x)
             if self.time:  # one shift for time and bias, so that their gradients share one sum
+                assert convolve.bias is not None
                 shift = _as_map(convolve.bias[...]) + t * of_ones[index]
                 x = _convolve(sigma(x), convolve.kernel[...]) + shift
             else:
