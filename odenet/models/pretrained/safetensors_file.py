@@ -110,7 +110,8 @@ def write_safetensors(
     }
     partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_bytes(safetensors.numpy.save(plain, metadata and dict(metadata)))
+        notes = None if metadata is None else dict(metadata)
+        partial.write_bytes(safetensors.numpy.save(plain, notes))
         partial.replace(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error
