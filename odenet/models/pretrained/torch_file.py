@@ -103,7 +103,8 @@ def _parse_legacy(content: bytes) -> tuple[Any, Mapping[str, Shaped[np.ndarray, 
     tree = _machine(declared).load(stream)
     storages = {}
     for key in PickleMachine().load(stream):
-        storage = declared[key]
+        if (storage := declared.get(key)) is None:
+            raise CheckpointError(f"storage {key!r} belongs to no tensor")
         count = int.from_bytes(stream.read(8), "little", signed=True)
         start, size = stream.tell(), storage.count * storage.dtype.itemsize
         if count != storage.count or len(content) - start < size:
@@ -217,7 +218,10 @@ def _view(
     name: str, tensor: _Tensor, storages: Mapping[str, Shaped[np.ndarray, " n"]]
 ) -> Shaped[np.ndarray, "..."]:
     """The tensor as a view of its storage, if it lies inside."""
-    count, storage = math.prod(tensor.size), storages[tensor.storage.key]
+    storage = storages.get(tensor.storage.key)
+    if storage is None:
+        raise CheckpointError(f"storage {tensor.storage.key!r} of {name} is not in the file")
+    count = math.prod(tensor.size)
     # The stride of a dimension of one number is never used and may be anything.
     strides = [s if n > 1 else 0 for n, s in zip(tensor.size, tensor.stride, strict=True)]
     last = tensor.offset + sum(

@@ -76,7 +76,7 @@ def test_functions_of_the_caller_are_called():
         b"\x80\x02}()K\x01s.",  # a tuple as key
         b"\x80\x02}}K\x01s.",  # a dict as key
         b"\x80\x02]K\x01e.",  # APPENDS without a mark
-        b"\x80\x02(]K\x01ta.",  # more values taken than lie above
+        b"\x80\x02K\x01(K\x02\x86.",  # a tuple of values on both sides of a mark
         b"\x80\x02(e.",
         b"\x80\x02h\x05.",  # a memo that was never set
         b"\x80\x02K\x01",  # no end
