@@ -158,15 +158,22 @@ def variant(config: ExperimentConfig, overrides: Mapping[str, Any]) -> Experimen
     return parse_config(to_values(config), list(overrides.items()), f"experiment {config.name}")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(
+    path: Path, what: str = "experiment file", keys: str = "name, data and model"
+) -> dict[str, Any]:
     """The mapping in a YAML file, interpolations not yet resolved.
+
+    Args:
+        path: The file.
+        what: What the file is, for errors.
+        keys: The keys that it must have, for errors.
 
     Raises:
         ConfigError: if the file is missing, does not parse, or is not a mapping.
     """
     if not path.is_file():
         there = sorted(str(found) for found in path.parent.glob("*.yaml")) if path.parent else []
-        raise ConfigError(f"no experiment file {path}; {nearest(str(path), there)}")
+        raise ConfigError(f"no {what} {path}; {nearest(str(path), there)}")
     try:
         tree = OmegaConf.load(path)
     except yaml.MarkedYAMLError as error:
@@ -176,7 +183,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} cannot be read: {_first_line(error)}") from error
     if not isinstance(tree, DictConfig):
-        raise ConfigError(f"{path} must hold a mapping with the keys name, data and model")
+        raise ConfigError(f"{path} must hold a mapping with the keys {keys}")
     values = OmegaConf.to_container(tree, resolve=False)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}

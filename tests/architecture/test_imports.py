@@ -23,7 +23,7 @@ ORDER = [
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 FLOOR = ORDER[0]
-ONE_FILE = {"diffrax", "orbax", "grain", "omegaconf"}
+ONE_FILE = {"diffrax", "orbax", "grain", "omegaconf", "safetensors"}
 ONE_ROOM = {"typer": "cli", "matplotlib": "reports"}
 CATCH_ALLS = {"utils.py", "helpers.py", "common.py", "misc.py"}
 

@@ -1,0 +1,26 @@
+"""Files of names for weights from elsewhere."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from odenet.errors import ConfigError
+from odenet.experiment.config import read_yaml
+from odenet.experiment.explain import explain
+from odenet.models.pretrained import WeightMapConfig
+
+
+def load_weight_map(path: Path) -> WeightMapConfig:
+    """Read a map of names.
+
+    Args:
+        path: YAML file, with `rename` or `entries`.
+
+    Raises:
+        ConfigError: if the file is missing or does not parse, or breaks a rule.
+    """
+    values = read_yaml(path, "map of names", "rename or entries")
+    try:
+        return WeightMapConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(WeightMapConfig, error, str(path))) from error

@@ -1,0 +1,22 @@
+"""Weights of other frameworks: PyTorch's files, safetensors, and which array is which.
+
+`read_weights` and `write_safetensors` know files; `convert` and `export` know names, layouts and
+shapes, and refuse whatever does not fit entirely; the arrays of published networks are in
+`torchvision_arrays` and `cifar_arrays`.
+"""
+
+from odenet.models.pretrained.resnet_names import IMAGENET_UNITS as IMAGENET_UNITS
+from odenet.models.pretrained.resnet_names import ForeignArray as ForeignArray
+from odenet.models.pretrained.resnet_names import cifar_arrays as cifar_arrays
+from odenet.models.pretrained.resnet_names import num_parameters as num_parameters
+from odenet.models.pretrained.resnet_names import place as place
+from odenet.models.pretrained.resnet_names import torchvision_arrays as torchvision_arrays
+from odenet.models.pretrained.safetensors_file import read_weights as read_weights
+from odenet.models.pretrained.safetensors_file import write_safetensors as write_safetensors
+from odenet.models.pretrained.weight_map import WeightEntry as WeightEntry
+from odenet.models.pretrained.weight_map import WeightMap as WeightMap
+from odenet.models.pretrained.weight_map import convert as convert
+from odenet.models.pretrained.weight_map import export as export
+from odenet.models.pretrained.weight_map import flatten as flatten
+from odenet.models.pretrained.weight_map import shapes_of as shapes_of
+from odenet.models.pretrained.weight_map_config import WeightMapConfig as WeightMapConfig

@@ -1,0 +1,229 @@
+"""Pickles of plain values, read by a machine of our own that cannot call what they name.
+
+Python's unpickler runs what a pickle says and trusts the sizes in it. This one knows the opcodes
+that PyTorch's state dicts are made of, and calls nothing but functions that its caller hands over.
+"""
+
+import io
+import pickletools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from odenet.errors import CheckpointError
+
+_PUSHED_AS_READ = {
+    "BINFLOAT",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "BINSTRING",
+    "BINUNICODE",
+    "LONG1",
+    "SHORT_BINSTRING",
+    "SHORT_BINUNICODE",
+}
+_IGNORED = {"PROTO", "FRAME"}
+_CONSTANTS: Mapping[str, Callable[[], Any]] = {
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "NEWFALSE": lambda: False,
+    "NEWTRUE": lambda: True,
+    "NONE": lambda: None,
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+class _Function:
+    """A function that a pickle may call, by the name the pickle has for it."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+class PickleMachine:
+    """A stack machine for pickles of dicts, lists, tuples, numbers and strings.
+
+    Keys are strings or integers: the hash of deeply nested tuples overflows the stack of C. Time
+    and memory are linear in the length of the pickle.
+
+    Args:
+        functions: What may be called, by `module.name` as pickles write it.
+        values: What a pickle may name without calling it, likewise.
+        persistent: Makes the value of a persistent identifier.
+
+    References: `pickletools` in Python's library defines the opcodes.
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        values: Mapping[str, Any] | None = None,
+        persistent: Callable[[Any], Any] | None = None,
+    ):
+        self._functions = {"collections.OrderedDict": _ordered_dict, **(functions or {})}
+        self._values = values or {}
+        self._persistent = persistent
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._actions: Mapping[str, Callable[[Any], None]] = {
+            "APPEND": self._append,
+            "APPENDS": self._appends,
+            "BINGET": self._binget,
+            "BINPERSID": self._binpersid,
+            "BINPUT": self._binput,
+            "BUILD": self._build,
+            "GLOBAL": self._global,
+            "LONG_BINGET": self._binget,
+            "LONG_BINPUT": self._binput,
+            "MARK": self._mark,
+            "MEMOIZE": self._memoize,
+            "REDUCE": self._reduce,
+            "SETITEM": self._setitem,
+            "SETITEMS": self._setitems,
+            "STACK_GLOBAL": self._stack_global,
+            "TUPLE": self._tuple,
+        }
+
+    def load(self, stream: io.BytesIO) -> Any:
+        """The value of the pickle that begins where `stream` stands; leaves it at the end.
+
+        Raises:
+            CheckpointError: if the pickle is damaged, or names or does what is not allowed.
+        """
+        self._stack, self._marks, self._memo = [], [], {}
+        try:
+            for opcode, argument, _ in pickletools.genops(stream):
+                if opcode.name == "STOP":
+                    return self._stack.pop()
+                self._run(opcode.name, argument)
+        except CheckpointError:
+            raise
+        # A damaged pickle may raise nearly anything: too few values, a value of the wrong kind.
+        except Exception as error:
+            raise CheckpointError(
+                f"the file must hold an intact pickle; got {type(error).__name__}: {error}"
+            ) from error
+        raise CheckpointError("the file must hold an intact pickle; it ends without its last byte")
+
+    def _run(self, name: str, argument: Any) -> None:
+        if name in _PUSHED_AS_READ:
+            self._stack.append(argument)
+        elif name in _CONSTANTS:
+            self._stack.append(_CONSTANTS[name]())
+        elif name in _TUPLES:
+            self._stack.append(tuple(self._take(_TUPLES[name])))
+        elif name in self._actions:
+            self._actions[name](argument)
+        elif name not in _IGNORED:
+            raise CheckpointError(
+                f"the pickle of a state dict needs no opcode {name}; got one; do not use this file"
+            )
+
+    def _take(self, count: int) -> list[Any]:
+        """Pop the last `count` values, in the order in which they were pushed."""
+        start = len(self._stack) - count
+        if start < (self._marks[-1] if self._marks else 0):
+            raise IndexError("too few values on the stack")
+        taken = self._stack[start:]
+        del self._stack[start:]
+        return taken
+
+    def _since_mark(self) -> list[Any]:
+        taken = self._take(len(self._stack) - self._marks[-1])
+        self._marks.pop()
+        return taken
+
+    def _mark(self, _: None) -> None:
+        self._marks.append(len(self._stack))
+
+    def _tuple(self, _: None) -> None:
+        self._stack.append(tuple(self._since_mark()))
+
+    def _append(self, _: None) -> None:
+        self._extend(self._take(1))
+
+    def _appends(self, _: None) -> None:
+        self._extend(self._since_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, list):
+            raise TypeError(f"append to a {type(target).__name__}")
+        target.extend(items)
+
+    def _setitem(self, _: None) -> None:
+        self._update(self._take(2))
+
+    def _setitems(self, _: None) -> None:
+        self._update(self._since_mark())
+
+    def _update(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, dict):
+            raise TypeError(f"set an item of a {type(target).__name__}")
+        target.update(_pairs(zip(items[::2], items[1::2], strict=True)))
+
+    def _binput(self, index: int) -> None:
+        self._memo[index] = self._stack[-1]
+
+    def _memoize(self, _: None) -> None:
+        self._memo[len(self._memo)] = self._stack[-1]
+
+    def _binget(self, index: int) -> None:
+        self._stack.append(self._memo[index])
+
+    def _global(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        self._stack.append(self._named(f"{module}.{name}"))
+
+    def _stack_global(self, _: None) -> None:
+        module, name = self._take(2)
+        self._stack.append(self._named(f"{module}.{name}"))
+
+    def _named(self, name: str) -> Any:
+        if name in self._functions:
+            return _Function(name)
+        if name in self._values:
+            return self._values[name]
+        raise CheckpointError(
+            f"a state dict holds tensors and plain values only; got a pickle that names {name!r}, "
+            f"which was not run; save the state dict alone, or do not use this file"
+        )
+
+    def _reduce(self, _: None) -> None:
+        function, arguments = self._take(2)
+        if not isinstance(function, _Function) or not isinstance(arguments, tuple):
+            raise TypeError("call of what is no function")
+        self._stack.append(self._functions[function.name](*arguments))
+
+    def _build(self, _: None) -> None:
+        """Attributes of a dict, such as the versions of modules in a state dict: left out."""
+        target, _ = self._take(2)
+        if not isinstance(target, dict):
+            raise TypeError(f"attributes of a {type(target).__name__}")
+        self._stack.append(target)
+
+    def _binpersid(self, _: None) -> None:
+        if self._persistent is None:
+            raise TypeError("persistent identifier outside of an object")
+        self._stack.append(self._persistent(self._take(1)[0]))
+
+
+def _ordered_dict(pairs: list[Any] | None = None) -> dict[str | int, Any]:
+    """A dict; of a list of pairs in pickles that Python 2 wrote."""
+    if pairs is None:
+        return {}
+    made = _pairs(pairs)
+    pairs.clear()  # or a short pickle could make many dicts of one long list
+    return made
+
+
+def _pairs(pairs: Iterable[Any]) -> dict[str | int, Any]:
+    made: dict[str | int, Any] = {}
+    for key, value in pairs:
+        if not isinstance(key, (str, int)):
+            raise TypeError(f"a key that is a {type(key).__name__}")
+        made[key] = value
+    return made

@@ -1,0 +1,119 @@
+"""Safetensors files, and reading files of weights of any known format.
+
+The only file that imports safetensors.
+
+References: https://huggingface.co/docs/safetensors, section Format.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+from jaxtyping import Shaped
+
+from odenet.errors import CheckpointError
+from odenet.models.pretrained.torch_file import PICKLE_MAGIC, ZIP_MAGIC, Arrays, parse_torch
+
+_DTYPES: Mapping[str, np.dtype] = {
+    "BF16": np.dtype(jnp.bfloat16),
+    "BOOL": np.dtype(np.bool_),
+    "F16": np.dtype(np.float16),
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "I8": np.dtype(np.int8),
+    "I16": np.dtype(np.int16),
+    "I32": np.dtype(np.int32),
+    "I64": np.dtype(np.int64),
+    "U8": np.dtype(np.uint8),
+    "U16": np.dtype(np.uint16),
+    "U32": np.dtype(np.uint32),
+    "U64": np.dtype(np.uint64),
+}
+
+
+def read_weights(path: Path) -> Arrays:
+    """The arrays by name in a file of weights, its format told from its first bytes.
+
+    Args:
+        path: A file of PyTorch (`.pt`, `.pth`, `.th`) or of safetensors, whatever it is called.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or holds anything but arrays by name.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"weights must be readable; {path}: {error.strerror}") from error
+    if content.startswith((ZIP_MAGIC, PICKLE_MAGIC)) and content[8:9] != b"{":
+        return parse_torch(content, path)
+    return parse_safetensors(content, path)
+
+
+def parse_safetensors(content: bytes, where: Path) -> Arrays:
+    """The arrays in a safetensors file.
+
+    Args:
+        content: The file.
+        where: Where it came from, for errors.
+
+    Raises:
+        CheckpointError: if the file is damaged, or has arrays of a type that numpy lacks.
+    """
+    try:
+        found = safetensors.deserialize(content)
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(
+            f"{where} must be a PyTorch or a safetensors file, and intact; read as the latter: "
+            f"{error}"
+        ) from error
+    arrays = {}
+    for name, entry in found:
+        dtype = _DTYPES.get(entry["dtype"])
+        if dtype is None or not name.isprintable():
+            raise CheckpointError(
+                f"{where} must hold arrays of the types {', '.join(_DTYPES)} by name; got {name!r} "
+                f"of type {entry['dtype']}"
+            )
+        arrays[name] = np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
+    return arrays
+
+
+def write_safetensors(
+    path: Path,
+    arrays: Mapping[str, Shaped[np.ndarray, "..."]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write arrays by name, whole or not at all.
+
+    Args:
+        path: The file; one of that name is replaced.
+        arrays: Arrays by name, of any strides.
+        metadata: What to note beside them.
+
+    Raises:
+        CheckpointError: if the file cannot be written, or an array has a type that the format
+            lacks.
+    """
+    for name, array in arrays.items():
+        if array.dtype.newbyteorder("=") not in _DTYPES.values():
+            raise CheckpointError(
+                f"safetensors holds arrays of the types {', '.join(map(str, _DTYPES.values()))}; "
+                f"got {name!r} of type {array.dtype}"
+            )
+    # The library writes memory as it lies, whatever the strides.
+    plain = {
+        name: np.array(array, array.dtype.newbyteorder("="), order="C", copy=None)
+        for name, array in arrays.items()
+    }
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        notes = None if metadata is None else dict(metadata)
+        partial.write_bytes(safetensors.numpy.save(plain, notes))
+        partial.replace(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)

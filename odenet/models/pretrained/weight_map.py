@@ -1,0 +1,229 @@
+"""Which array of another framework is which of ours, and in what layout; both ways."""
+
+import fnmatch
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Shaped
+
+from odenet.errors import CheckpointError
+
+Shape = tuple[int, ...]
+Layout = Literal["same", "conv", "linear"]
+"""`conv`: kernels OIHW there, HWIO here. `linear`: (out, in) there, (in, out) here."""
+
+_TO_OURS: Mapping[str, Shape] = {"conv": (2, 3, 1, 0), "linear": (1, 0)}
+_TO_FOREIGN: Mapping[str, Shape] = {"conv": (3, 2, 0, 1), "linear": (1, 0)}
+_UNUSED_BY_US = ("num_batches_tracked", "*.num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class WeightEntry:
+    """One array of a file and its place in the model.
+
+    Args:
+        foreign: Its name in the file.
+        ours: Path of the array in the model, dotted; numbers are positions in a list.
+        layout: How the axes differ.
+        layer: Position along the leading axis of our array, where it stacks the arrays of several
+            layers; None where it is the whole array.
+    """
+
+    foreign: str
+    ours: str
+    layout: Layout = "same"
+    layer: int | None = None
+
+
+@dataclass(frozen=True)
+class WeightMap:
+    """The entries of a naming, and what of the file is left out.
+
+    Args:
+        entries: One for each array of the file that is used.
+        ignored: Names, or patterns with `*`, of what may stand in the file and is not used.
+    """
+
+    entries: tuple[WeightEntry, ...]
+    ignored: tuple[str, ...] = _UNUSED_BY_US
+
+    def ignores(self, name: str) -> bool:
+        """Whether an array of that name is left out."""
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.ignored)
+
+
+def flatten(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of a nested dict by dotted path, as `WeightEntry.ours` writes it."""
+    leaves = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        leaves |= flatten(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return leaves
+
+
+def shapes_of(tree: Mapping[Any, Any]) -> dict[str, Shape]:
+    """Shapes by dotted path of a nested dict of arrays, such as `nnx.to_pure_dict(state)`."""
+    return {path: tuple(array.shape) for path, array in flatten(tree).items()}
+
+
+def convert(
+    foreign: Mapping[str, Shaped[np.ndarray, "..."]],
+    weight_map: WeightMap,
+    expected: Mapping[str, Shape],
+    dtype: Any = np.float32,
+) -> dict[str | int, Any]:
+    """Our arrays from those of a file: all of them, or an error that lists what is wrong.
+
+    Args:
+        foreign: Arrays of the file by name.
+        weight_map: Which array is which.
+        expected: Shape of every array that is to be filled, by dotted path: `shapes_of`.
+        dtype: Type of the arrays returned.
+
+    Returns:
+        Nested dict of new arrays, lists as dicts by position, like `nnx.to_pure_dict(state)`.
+
+    Raises:
+        CheckpointError: listing every array that is missing, extra or misshapen, with what was
+            expected and what was given; and where the map itself does not fit the model.
+    """
+    plan = _Plan(weight_map, expected)
+    known = {entry.foreign for entry, _ in plan.pairs}
+    for name, array in foreign.items():
+        if name not in known and not weight_map.ignores(name):
+            plan.extra.append(f"{name} {array.shape}")
+    for entry, shape in plan.pairs:
+        array = foreign.get(entry.foreign)
+        if array is None:
+            plan.missing.append(f"{entry.foreign} {shape}, for {entry.ours}")
+        elif array.shape != shape:
+            plan.misshapen.append(f"{entry.foreign}: expected {shape}, got {array.shape}")
+        elif not _is_real(array.dtype):
+            plan.misshapen.append(f"{entry.foreign}: expected real numbers, got {array.dtype}")
+    plan.refuse_misfits()
+    filled = {path: np.empty(shape, dtype) for path, shape in expected.items()}
+    for entry, _ in plan.pairs:
+        array = foreign[entry.foreign]
+        axes = _TO_OURS.get(entry.layout)
+        target = filled[entry.ours]
+        where = ... if entry.layer is None else entry.layer
+        target[where] = array if axes is None else array.transpose(axes)
+    return _nest(filled)
+
+
+def export(ours: Mapping[Any, Any], weight_map: WeightMap) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Arrays by the names of another framework, in its layout: the inverse of `convert`.
+
+    Args:
+        ours: Nested dict of our arrays.
+        weight_map: Which array is which.
+
+    Returns:
+        New arrays, each contiguous and of the type it has in `ours`.
+
+    Raises:
+        CheckpointError: listing every array of ours without a name there, and every entry that
+            has no array of ours.
+    """
+    arrays = {path: np.asarray(array) for path, array in flatten(ours).items()}
+    plan = _Plan(weight_map, {path: array.shape for path, array in arrays.items()})
+    plan.refuse_misfits()
+    named = {}
+    for entry, _ in plan.pairs:
+        array = arrays[entry.ours]
+        array = array if entry.layer is None else array[entry.layer]
+        axes = _TO_FOREIGN.get(entry.layout)
+        named[entry.foreign] = np.array(array if axes is None else array.transpose(axes), order="C")
+    return named
+
+
+@dataclass
+class _Plan:
+    """The entries of a map with the shapes that the file must have, and everything that misfits."""
+
+    weight_map: WeightMap
+    expected: Mapping[str, Shape]
+    pairs: list[tuple[WeightEntry, Shape]] = field(default_factory=list)
+    unmapped: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        layers: dict[str, list[int | None]] = {}
+        for entry in self.weight_map.entries:
+            layers.setdefault(entry.ours, []).append(entry.layer)
+            shape = self.expected.get(entry.ours)
+            if shape is None:
+                self.unmapped.append(f"{entry.foreign} is mapped to {entry.ours}, not in the model")
+            elif (foreign := _foreign_shape(entry, shape)) is None:
+                self.unmapped.append(
+                    f"{entry.foreign} is mapped with layout {entry.layout} and layer {entry.layer} "
+                    f"to {entry.ours} of shape {shape}"
+                )
+            else:
+                self.pairs.append((entry, foreign))
+        for path, shape in self.expected.items():
+            given = layers.get(path, [])
+            every = list(range(shape[0])) if shape else []
+            if given != [None] and (not given or sorted(map(_number, given)) != every):
+                whole = f"{path} of shape {shape} must be mapped once, as a whole"
+                stacked = f", or once for each of the layers 0 to {len(every) - 1}" if every else ""
+                got = f"layers {', '.join(map(str, given))}" if given else "nothing"
+                self.unmapped.append(f"{whole}{stacked}; got {got}")
+        counts = Counter(entry.foreign for entry in self.weight_map.entries)
+        self.unmapped += [f"{name} is mapped {n} times" for name, n in counts.items() if n > 1]
+
+    def refuse_misfits(self) -> None:
+        """Raise one error with everything that was found, if anything was."""
+        sections: Iterable[tuple[str, list[str]]] = (
+            ("the map of names does not fit the model", self.unmapped),
+            ("missing in the file", self.missing),
+            ("extra in the file", self.extra),
+            ("misshapen in the file", self.misshapen),
+        )
+        lines = [
+            line
+            for title, found in sections
+            if found
+            for line in (f"{title} ({len(found)}):", *(f"  {item}" for item in found))
+        ]
+        if lines:
+            raise CheckpointError(
+                "\n".join(["weights must fit the model entirely; nothing was loaded", *lines])
+            )
+
+
+def _number(layer: int | None) -> int:
+    return -1 if layer is None else layer
+
+
+def _foreign_shape(entry: WeightEntry, shape: Shape) -> Shape | None:
+    """The shape that the file must have; None if the entry cannot be of our `shape`."""
+    if entry.layer is not None:
+        if not shape or not 0 <= entry.layer < shape[0]:
+            return None
+        shape = shape[1:]
+    axes = _TO_FOREIGN.get(entry.layout)
+    if axes is None:
+        return shape
+    return tuple(shape[axis] for axis in axes) if len(axes) == len(shape) else None
+
+
+def _is_real(dtype: np.dtype) -> bool:
+    # numpy counts the bfloat16 of ml_dtypes as no floating type of its own.
+    return np.issubdtype(dtype, np.floating) or dtype.name == "bfloat16"
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str | int, Any]:
+    tree: dict[str | int, Any] = {}
+    for path, leaf in flat.items():
+        *parents, last = (int(key) if key.isdecimal() else key for key in path.split("."))
+        branch = tree
+        for key in parents:
+            branch = branch.setdefault(key, {})
+        branch[last] = leaf
+    return tree

@@ -1,0 +1,113 @@
+"""What a file of names says: which arrays of another framework are which of ours."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+
+from odenet.errors import ConfigError
+from odenet.models.pretrained.weight_map import Layout, WeightEntry, WeightMap
+from odenet.part import PartConfig
+
+_LAYER = "{layer}"
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    return text
+
+
+class WeightEntryConfig(PartConfig):
+    """One array, or the arrays of several layers that we stack into one."""
+
+    foreign: str
+    """Name in the file; with `num_layers`, `{layer}` stands for the number of the layer."""
+    ours: str
+    """Dotted path of our array."""
+    layout: Layout = "same"
+    """`conv` for kernels (OIHW there), `linear` for matrices (out, in there)."""
+    num_layers: PositiveInt | None = None
+    """Number of layers along the leading axis of our array; without it, the array is whole."""
+    first: NonNegativeInt | None = None
+    """What the file calls our layer 0; without it, 0."""
+
+    @model_validator(mode="after")
+    def _layers_are_named(self):
+        if (self.num_layers is not None) != (_LAYER in self.foreign):
+            raise ValueError(
+                f"num_layers and {_LAYER} in foreign go together; got foreign {self.foreign!r} and "
+                f"num_layers {self.num_layers}"
+            )
+        if self.first is not None and self.num_layers is None:
+            raise ValueError("first would be ignored without num_layers; remove it")
+        return self
+
+    def build(self) -> list[WeightEntry]:
+        """The entry of each layer, or the only one."""
+        if self.num_layers is None:
+            return [WeightEntry(self.foreign, self.ours, self.layout)]
+        first = self.first or 0
+        return [
+            WeightEntry(
+                self.foreign.replace(_LAYER, str(first + layer)), self.ours, self.layout, layer
+            )
+            for layer in range(self.num_layers)
+        ]
+
+
+class RenameConfig(PartConfig):
+    """From a known naming to that of the file, as in `re.sub`."""
+
+    known: Annotated[str, AfterValidator(_pattern)]
+    """Regular expression, searched in the known name."""
+    file: str
+    """What stands in its place in the file; `\\1` is the first group."""
+
+
+class WeightMapConfig(PartConfig):
+    """A naming: by its differences from a known one, or array by array."""
+
+    rename: tuple[RenameConfig, ...] = ()
+    """Applied in order to every name of the known naming of the architecture."""
+    entries: tuple[WeightEntryConfig, ...] = ()
+    """All arrays; no known naming is used then."""
+    ignored: tuple[Annotated[str, Field(min_length=1)], ...] = (
+        "num_batches_tracked",
+        "*.num_batches_tracked",
+    )
+    """What may stand in the file and is left out; `*` stands for anything."""
+
+    @model_validator(mode="after")
+    def _one_way(self):
+        if bool(self.rename) == bool(self.entries):
+            raise ValueError(
+                "a map of names has either rename, from the known naming of the architecture, or "
+                "entries, which name every array; give one of the two"
+            )
+        return self
+
+    def build(self, known: WeightMap) -> WeightMap:
+        """Make the map.
+
+        Args:
+            known: The map of the architecture's known naming; `entries` replace it.
+
+        Raises:
+            ConfigError: if a replacement refers to a group that its expression lacks.
+        """
+        if self.entries:
+            entries = [entry for config in self.entries for entry in config.build()]
+            return WeightMap(tuple(entries), self.ignored)
+        return WeightMap(tuple(map(self._renamed, known.entries)), self.ignored)
+
+    def _renamed(self, entry: WeightEntry) -> WeightEntry:
+        name = entry.foreign
+        for rule in self.rename:
+            try:
+                name = re.sub(rule.known, rule.file, name)
+            except (re.error, IndexError) as error:
+                raise ConfigError(f"rename to {rule.file!r} cannot be done: {error}") from error
+        return WeightEntry(name, entry.ours, entry.layout, entry.layer)
