@@ -31,6 +31,8 @@ class LayerFields:
         num_layers: Number of sets of weights.
         prepare: `prepare(params, h) -> prepared` computes what depends on the weights of a layer
             and on the shape of the state alone; None where there is nothing to prepare.
+        observes: Whether `apply` gives `(dh/dt, statistics)`: normalised by the statistics of the
+            batch, with the running ones after it.
     """
 
     apply: Callable[[Any, Time, State], State] = dataclasses.field(metadata={"static": True})
@@ -39,6 +41,7 @@ class LayerFields:
     prepare: Callable[[Any, State], Any] | None = dataclasses.field(
         metadata={"static": True}, default=None
     )
+    observes: bool = dataclasses.field(metadata={"static": True}, default=False)
 
     def prepared(self, h: State) -> "LayerFields":
         """The same fields, with what their weights alone decide computed, once for every layer.
@@ -102,9 +105,25 @@ class FieldStack(nnx.Module):
         abstract = nnx.eval_shape(lambda key: make_field(takes_time, nnx.Rngs(key)), keys[0])
         self.stacked = nnx.merge(nnx.graphdef(abstract), init(keys))
 
-    def fields(self) -> LayerFields:
-        """The fields of all layers in functional form."""
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the field has batch statistics."""
+        return hasattr(self.stacked, "observe")
+
+    def fields(self, *, live: bool = False) -> LayerFields:
+        """The fields of all layers in functional form.
+
+        Args:
+            live: Whether batch norms use the statistics of the batch, if the field has any.
+        """
         graphdef, state = nnx.split(self.stacked)
+
+        def observe(params, t, h):
+            field = nnx.merge(graphdef, params, copy=True)  # its statistics change, ours do not
+            return field.observe(t, h), nnx.state(field, nnx.BatchStat)
+
+        if live and self.has_statistics:
+            return LayerFields(observe, state, self.num_layers, observes=True)
 
         def apply(params, t, h):
             return nnx.merge(graphdef, params)(t, h)

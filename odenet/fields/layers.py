@@ -1,11 +1,14 @@
 """Layers of convolutional fields and stems, with the names and initialisers of flax."""
 
+import math
+
 import jax.numpy as jnp
 from flax import nnx
 
 from odenet.arrays import State
+from odenet.ops.batch_axis import num_shards
 from odenet.ops.conv import conv_general_dilated
-from odenet.ops.norm import group_norm
+from odenet.ops.norm import batch_norm, frozen_norm, group_norm
 
 
 def convolution(
@@ -15,9 +18,10 @@ def convolution(
     stride: int = 1,
     padding: str | int = "SAME",
     *,
+    use_bias: bool = True,
     rngs: nnx.Rngs,
 ) -> nnx.Conv:
-    """A convolution with square kernels and a bias, fast on a CPU too.
+    """A convolution with square kernels, fast on a CPU too.
 
     Args:
         channels: Channels of its input.
@@ -25,6 +29,7 @@ def convolution(
         kernel_size: Side of the kernels.
         stride: Distance between two windows.
         padding: `SAME`, `VALID`, or the zeros on each side.
+        use_bias: Whether a bias is added.
         rngs: Random keys.
     """
     return nnx.Conv(
@@ -33,6 +38,7 @@ def convolution(
         (kernel_size, kernel_size),
         (stride, stride),
         padding=padding,
+        use_bias=use_bias,
         conv_general_dilated=conv_general_dilated,
         rngs=rngs,
     )
@@ -59,3 +65,43 @@ class GroupNorm(nnx.Module):
         """The normalised state."""
         scale, bias = self.scale[...], self.bias[...]
         return group_norm(x, scale, bias, self.num_groups, self.epsilon)
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) of the last axis.
+
+    Called, it is the affine map that its running statistics make; `observe` normalises by the
+    statistics of the batch, and moves the running ones towards them.
+
+    Args:
+        channels: Number of channels.
+        epsilon: Added to the variance, positive.
+        momentum: How far the running statistics move towards those of a batch, in (0, 1].
+        rngs: Random keys; none is drawn.
+    """
+
+    def __init__(self, channels: int, epsilon: float, momentum: float, *, rngs: nnx.Rngs):
+        del rngs
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.scale = nnx.Param(jnp.ones(channels, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(channels, jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros(channels, jnp.float32))
+        self.variance = nnx.BatchStat(jnp.ones(channels, jnp.float32))
+
+    def __call__(self, x: State) -> State:
+        """The state normalised by the running statistics."""
+        parts = (self.scale, self.bias, self.mean, self.variance)
+        return frozen_norm(x, *(part[...] for part in parts), self.epsilon)
+
+    def observe(self, x: State) -> State:
+        """The state normalised by its own statistics, towards which the running ones move.
+
+        The running variance follows the unbiased estimate, as in PyTorch.
+        """
+        y, mean, variance = batch_norm(x, self.scale[...], self.bias[...], self.epsilon)
+        count = math.prod(x.shape[:-1]) * num_shards()
+        unbiased = variance * (count / max(count - 1, 1))
+        for running, new in ((self.mean, mean), (self.variance, unbiased)):
+            running[...] = running[...] + self.momentum * (new - running[...])
+        return y

@@ -82,11 +82,14 @@ class Integration:
         path: States at all points of the grid, shape `(num_steps + 1, batch, *state)`, or None if
             it was not asked for.
         stats: Totals over all intervals.
+        statistics: Running batch statistics after it, with a leading axis `num_layers`, or None
+            where the fields were not asked to observe any.
     """
 
     h1: State
     path: Float[Array, "points batch *state"] | None
     stats: SolverStats
+    statistics: Any = None
 
 
 class Integrator(abc.ABC):
@@ -95,9 +98,11 @@ class Integrator(abc.ABC):
     Attributes:
         equation_order: 1 for $h' = f(t, h)$, 2 for $h'' = f(t, h)$ with $h'(0) = 0$. Integrators
             of one order can be exchanged; those of another solve another equation.
+        carries_statistics: Whether fields may observe batch statistics while it runs.
     """
 
     equation_order: ClassVar[int] = 1
+    carries_statistics: ClassVar[bool] = False
 
     @abc.abstractmethod
     def integrate(
@@ -170,13 +175,35 @@ class OneStepIntegrator(Integrator):
         grid = self.intervals(grid)
         grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
 
-        def step(field, h, t0, tau):
-            out = self.advance(field, t0, tau, h)
-            return out.h1, (out.stats, out.h1 if save_path else None)
+        assert not fields.observes or self.carries_statistics
 
-        h1, (stats, states) = scan_depth(step, h0, fields, grid, self.remat, self.unroll)
+        def step(field, h, t0, tau):
+            field, observed = _recorded(field) if fields.observes else (field, None)
+            out = self.advance(field, t0, tau, h)
+            statistics = _mean(observed) if observed else None
+            return out.h1, (out.stats, out.h1 if save_path else None, statistics)
+
+        h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat, self.unroll)
         path = path_through(h0, states) if save_path else None
-        return Integration(h1, path, stats.total().total())
+        statistics = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), each)
+        return Integration(h1, path, stats.total().total(), statistics)
+
+
+def _recorded(field: Callable[[Time, State], tuple[State, Any]]) -> tuple[Field, list[Any]]:
+    """The field without its statistics, and the list that they go to as it is evaluated."""
+    observed: list[Any] = []
+
+    def evaluate(t: Time, h: State) -> State:
+        slope, statistics = field(t, h)
+        observed.append(statistics)
+        return slope
+
+    return evaluate, observed
+
+
+def _mean(observed: list[Any]) -> Any:
+    """The mean of the statistics of all stages of a step."""
+    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]) / len(leaves), *observed)
 
 
 def path_through(

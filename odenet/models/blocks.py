@@ -18,8 +18,14 @@ from odenet.depth.step_sizes import (
 )
 from odenet.depth.weights import FieldStack, PerLayerWeightsConfig, WeightsConfig
 from odenet.errors import ConfigError
-from odenet.fields import FieldConfig, MLPFieldConfig
-from odenet.integrators import ExplicitConfig, Integration, Integrator, IntegratorConfig
+from odenet.fields import FieldConfig, MLPFieldConfig, ResidualFieldConfig
+from odenet.integrators import (
+    ExplicitConfig,
+    Integration,
+    Integrator,
+    IntegratorConfig,
+    TableauConfig,
+)
 from odenet.integrators.base import refuse_other_equation
 from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.part import PartConfig
@@ -51,6 +57,13 @@ class Discretisation:
                 f"of steps; use a factor whose denominator divides {grid.num_steps}"
             )
         return grid.with_num_steps(int(num_steps))
+
+
+_NO_LIVE_STATISTICS = (
+    "batch norm cannot be trained by this integrator: it evaluates the field at states that are "
+    "thrown away, and a solver's steps would depend on the batch; train with an explicit method, "
+    "kind=euler say, and run the trained network by any other, or use group norm (field kind=conv)"
+)
 
 
 class DepthBlock(nnx.Module):
@@ -86,18 +99,33 @@ class DepthBlock(nnx.Module):
         discretisation: Discretisation = Discretisation(),
         *,
         save_path: bool = False,
+        live: bool = False,
     ) -> Integration:
         """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
 
+        Args:
+            h0: The first states.
+            discretisation: By what and in how many steps.
+            save_path: Whether to return the states at all points of the grid too.
+            live: Whether batch norms use the statistics of the batch, and move their running ones
+                towards them; else the running ones are used, so that a norm is an affine map and
+                any integrator may run the block. Without batch norms it has no effect.
+
         Raises:
-            ConfigError: if the grid cannot take `step_factor` times its steps, or the integrator
-                solves another equation than the block's own.
+            ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
+                solves another equation than the block's own, or it cannot carry the statistics.
         """
         integrator = discretisation.integrator or self.integrator
         refuse_other_equation(self.integrator.equation_order, integrator.equation_order)
+        live = live and self.weights.has_statistics
+        if live and not integrator.carries_statistics:
+            raise ConfigError(_NO_LIVE_STATISTICS)
         grid = discretisation.steps_of(self.grid())
-        fields = self.weights.fields().restrict(grid.num_layers)
-        return integrator.integrate(fields, grid, h0, save_path=save_path)
+        fields = self.weights.fields(live=live).restrict(grid.num_layers)
+        integration = integrator.integrate(fields, grid, h0, save_path=save_path)
+        if integration.statistics is not None:
+            nnx.update(self.weights.stacked, integration.statistics)
+        return integration
 
 
 class DepthBlockConfig(PartConfig):
@@ -126,6 +154,13 @@ class DepthBlockConfig(PartConfig):
                 "shared weights, and simplex keeps that fixed, so nothing would be learned; use "
                 "weights.kind=per_layer, or step_sizes.kind=fixed"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _statistics_are_carried(self):
+        explicit = isinstance(self.integrator, ExplicitConfig | TableauConfig)
+        if isinstance(self.field, ResidualFieldConfig) and not explicit:
+            raise ValueError(_NO_LIVE_STATISTICS)
         return self
 
     @property

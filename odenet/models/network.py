@@ -10,6 +10,7 @@ from pydantic import Field
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, activation
+from odenet.fields.layers import BatchNorm
 from odenet.integrators import SolverStats
 from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
 from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
@@ -35,23 +36,35 @@ class Prediction(NamedTuple):
 
 
 class Head(nnx.Module):
-    """Activation, mean over the image if there is one, affine map.
+    """Norm if there is one, activation, mean over the image if there is one, affine map.
 
     Args:
         width: Channels of the state.
         num_outputs: Number of logits or values.
         activation_name: Name of the activation before the mean.
+        norm: The batch norm before the activation, or None.
         rngs: Random keys.
     """
 
     def __init__(
-        self, width: int, num_outputs: int, activation_name: ActivationName, *, rngs: nnx.Rngs
+        self,
+        width: int,
+        num_outputs: int,
+        activation_name: ActivationName,
+        norm: BatchNorm | None = None,
+        *,
+        rngs: nnx.Rngs,
     ):
         self.activation_name: ActivationName = activation_name
+        self.norm = norm
         self.linear = nnx.Linear(width, num_outputs, rngs=rngs)
 
-    def __call__(self, h: Float[Array, "batch *state"]) -> Float[Array, "batch outputs"]:
-        """Outputs of the last state."""
+    def __call__(
+        self, h: Float[Array, "batch *state"], *, live: bool = False
+    ) -> Float[Array, "batch outputs"]:
+        """Outputs of the last state; `live` as in `Network`."""
+        if self.norm is not None:
+            h = self.norm.observe(h) if live else self.norm(h)
         h = activation(self.activation_name)(h)
         if h.ndim == 4:
             h = jnp.mean(h, axis=(1, 2))
@@ -78,13 +91,19 @@ class Network(nnx.Module):
         self.head = head
 
     def __call__(
-        self, x: Float[Array, "batch *inputs"], discretisation: Discretisation | None = None
+        self,
+        x: Float[Array, "batch *inputs"],
+        discretisation: Discretisation | None = None,
+        *,
+        live: bool = False,
     ) -> Prediction:
         """Outputs of a batch.
 
         Args:
             x: Inputs, vectors or NHWC images.
             discretisation: Another integrator or number of steps for every block.
+            live: Whether batch norms use the statistics of this batch, as in training, and move
+                their running ones towards them.
 
         Raises:
             ConfigError: if a block cannot be integrated that way.
@@ -92,17 +111,17 @@ class Network(nnx.Module):
         stats = SolverStats.of(0, 0)
         for projection, block in zip(self.projections, self.blocks, strict=True):
             x = projection(x)
-            if discretisation is None:
+            if isinstance(block, DepthBlock):
+                integration = block(x, discretisation or Discretisation(), live=live)
+            elif discretisation is None:
                 integration = block(x)
-            elif isinstance(block, DepthBlock):
-                integration = block(x, discretisation)
             else:
                 raise ConfigError(
                     "a feed-forward block is not a discretised ODE: it has no step size, so no "
                     "other integrator can run it"
                 )
             x, stats = integration.h1, stats + integration.stats
-        return Prediction(self.head(x), stats)
+        return Prediction(self.head(x, live=live), stats)
 
     def penalty(self) -> Scalar:
         """Sum of the blocks' penalties on their step sizes."""
@@ -111,9 +130,17 @@ class Network(nnx.Module):
 
 
 class HeadConfig(PartConfig):
-    """From the last state to the outputs: activation, mean over the image, affine map."""
+    """From the last state to the outputs: norm, activation, mean over the image, affine map."""
 
+    norm: Literal["none", "batch"] = "none"
+    """`batch` with `activation: relu` is what follows the last unit of a pre-activation network
+    (He et al. 2016, arXiv:1603.05027, sec. 4.1)."""
     activation: ActivationName = "identity"
+
+    def build(self, width: int, num_outputs: int, *, rngs: nnx.Rngs) -> Head:
+        """Make the head for states of `width` channels."""
+        norm = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if self.norm == "batch" else None
+        return Head(width, num_outputs, self.activation, norm, rngs=rngs)
 
 
 class StageConfig(PartConfig):
@@ -165,7 +192,7 @@ class NetworkConfig(PartConfig):
                 blocks.append(self.blocks[index].build(shape, rngs=rngs))
             except ConfigError as error:
                 raise ConfigError(f"{where}: {error}") from error
-        head = Head(shape[-1], num_outputs, self.head.activation, rngs=rngs)
+        head = self.head.build(shape[-1], num_outputs, rngs=rngs)
         return Network(projections, blocks, head)
 
 

@@ -39,6 +39,8 @@ class Objective:
         inputs: Float[Array, "batch *inputs"],
         targets: Array,
         weights: Float[Array, " batch"],
+        *,
+        live: bool = False,
     ) -> tuple[Scalar, Metrics]:
         """Weighted mean of the loss plus the model's penalties.
 
@@ -47,12 +49,14 @@ class Objective:
             inputs: Normalised inputs.
             targets: Labels or values.
             weights: 1 for an example that counts, 0 for padding.
+            live: Whether batch norms use the statistics of this batch; the model's running ones
+                move towards them.
 
         Returns:
             What is minimised, and metrics: every per-example score averaged, `penalty`,
             `objective`, and the solver's statistics.
         """
-        outputs, stats = model(inputs)
+        outputs, stats = model(inputs, live=live)
         total = jnp.sum(weights)
         scores = self.loss(outputs, targets)
         means = {name: jnp.sum(score * weights) / total for name, score in scores.items()}

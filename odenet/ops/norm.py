@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from odenet.arrays import Array, Float
+from odenet.ops.batch_axis import mapped_axis, mean_over_shards
 
 
 def group_norm(
@@ -36,7 +37,7 @@ def group_norm(
         num_groups: Number of groups, a divisor of the channels.
         epsilon: $\epsilon$, positive.
     """
-    return _normalise(x, _last(scale, x.ndim), _last(bias, x.ndim), num_groups, epsilon)[0]
+    return _normalise(x, _last(scale, x.ndim), _last(bias, x.ndim), num_groups, epsilon, None)[0]
 
 
 def batch_norm(
@@ -61,46 +62,77 @@ def batch_norm(
     Returns:
         The normalised images, $\mu$, and $\sigma^2$ (the mean square, not the unbiased estimate).
     """
-    y, mean, variance = _normalise(x, _last(scale, x.ndim), _last(bias, x.ndim), None, epsilon)
+    scale, bias, axis = _last(scale, x.ndim), _last(bias, x.ndim), mapped_axis()
+    y, mean, variance = _normalise(x, scale, bias, None, epsilon, axis)
     return y, mean.reshape(-1), variance.reshape(-1)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(3, 4))
+def frozen_norm(
+    x: Float[Array, "batch *spatial channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+    mean: Float[Array, " channels"],
+    variance: Float[Array, " channels"],
+    epsilon: float,
+) -> Float[Array, "batch *spatial channels"]:
+    r"""Batch norm with given statistics: an affine map of every channel.
+
+    Args:
+        x: Images.
+        scale: $\gamma$.
+        bias: $\beta$.
+        mean: $\mu$.
+        variance: $\sigma^2$.
+        epsilon: $\epsilon$, positive.
+    """
+    factor = scale * lax.rsqrt(variance + jnp.asarray(epsilon, variance.dtype))
+    return x * _last(factor, x.ndim) + _last(bias - mean * factor, x.ndim)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3, 4, 5))
 def _normalise(
-    x: Array, scale: Array, bias: Array, num_groups: int | None, epsilon: float
+    x: Array,
+    scale: Array,
+    bias: Array,
+    num_groups: int | None,
+    epsilon: float,
+    axis: str | None,
 ) -> tuple[Array, Array, Array]:
     """The output, mean and variance, all with the axes of `x`, as scale and bias have them."""
-    deviation, mean, variance = _deviation(x, num_groups)
+    deviation, mean, variance = _deviation(x, num_groups, axis)
     inverse = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
     return deviation * (inverse * scale) + bias, mean, variance
 
 
 @_normalise.defjvp
-def _normalise_jvp(num_groups, epsilon, primals, tangents):
+def _normalise_jvp(num_groups, epsilon, axis, primals, tangents):
     x, scale, bias = primals
     dx, dscale, dbias = tangents
-    deviation, mean, variance = _deviation(x, num_groups)
+    deviation, mean, variance = _deviation(x, num_groups, axis)
     inverse = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
     factor = inverse * scale
-    dmean = _average(dx, num_groups)
-    half_dvariance = _average(deviation * dx, num_groups)  # the average of the deviation is zero
+    dmean = _average(dx, num_groups, axis)
+    half_dvariance = _average(
+        deviation * dx, num_groups, axis
+    )  # the average of the deviation is zero
     slope = inverse * dscale - factor * (inverse * inverse) * half_dvariance
     shift = dbias - factor * dmean
     y, dy = deviation * factor + bias, dx * factor + deviation * slope + shift
     return (y, mean, variance), (dy, dmean, 2 * half_dvariance)
 
 
-def _deviation(x: Array, num_groups: int | None) -> tuple[Array, Array, Array]:
-    mean = _average(x, num_groups)
+def _deviation(x: Array, num_groups: int | None, axis: str | None) -> tuple[Array, Array, Array]:
+    mean = _average(x, num_groups, axis)
     deviation = x - mean
     # A product, since `jnp.square` would store twice the deviation beside it.
-    return deviation, mean, _average(deviation * deviation, num_groups)
+    return deviation, mean, _average(deviation * deviation, num_groups, axis)
 
 
-def _average(x: Array, num_groups: int | None) -> Array:
+def _average(x: Array, num_groups: int | None, axis: str | None) -> Array:
     """The mean for every channel: over the batch and pixels, or over each example's groups."""
     if num_groups is None:
-        return jnp.mean(x, axis=tuple(range(x.ndim - 1)), keepdims=True)
+        mean = jnp.mean(x, axis=tuple(range(x.ndim - 1)), keepdims=True)
+        return mean_over_shards(mean, axis)
     of_channels = jnp.mean(x, axis=tuple(range(1, x.ndim - 1)), keepdims=True)
     # The mean over a group as one product with a small matrix: a sum over so few numbers, spread
     # over them again, takes several times as long on a CPU.

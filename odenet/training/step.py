@@ -12,10 +12,10 @@ from flax import nnx
 from odenet.arrays import Array, Float, Key
 from odenet.data import Normalization, normalize
 from odenet.data.augment import Augmentation
-from odenet.integrators.shared_control import batch_axis
 from odenet.objectives import Objective
+from odenet.ops.batch_axis import batch_axis
 from odenet.training.optimizer import Schedule
-from odenet.training.state import TrainState
+from odenet.training.state import TrainState, split_network
 
 Piece = dict[str, Array]
 """What one dispatch trains on, with leading axes `(steps, batch)`: either `indices` into the
@@ -61,11 +61,13 @@ class TrainStep:
 
         def objective(params):
             model = nnx.merge(self.graphdef, params, state.statistics)
-            return self.objective(model, inputs, targets, jnp.ones(len(inputs), inputs.dtype))
+            weights = jnp.ones(len(inputs), inputs.dtype)
+            value, metrics = self.objective(model, inputs, targets, weights, live=True)
+            return value, (metrics, split_network(model)[2])
 
         with batch_axis(self.axis):
             gradient_of = jax.value_and_grad(objective, has_aux=True)
-            (_, metrics), grads = gradient_of(state.params)
+            (_, (metrics, statistics)), grads = gradient_of(state.params)
         if self.axis is not None:
             grads, metrics = jax.lax.pmean((grads, metrics), self.axis)
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
@@ -74,7 +76,7 @@ class TrainStep:
             "gradient_norm": optax.tree.norm(grads),
             "learning_rate": self.learning_rate(state.step),
         }
-        new = TrainState(state.step + 1, params, state.statistics, opt_state, state.key)
+        new = TrainState(state.step + 1, params, statistics, opt_state, state.key)
         return new, metrics
 
     def _augmented(self, key: Key[Array, ""], inputs: Array) -> Array:

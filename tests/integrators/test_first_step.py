@@ -10,7 +10,8 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators import DiffraxConfig
 from odenet.integrators.first_step import first_step
-from odenet.integrators.shared_control import batch_axis, batch_rms
+from odenet.integrators.shared_control import batch_rms
+from odenet.ops.batch_axis import batch_axis
 
 H0 = np.array([[0.3, -1.0], [2.0, 0.5]], np.float32)
 FIELDS = {

@@ -8,7 +8,8 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators import IntegratorConfig, SolverStats
 from odenet.integrators.explicit import TABLEAUS
-from odenet.integrators.shared_control import batch_axis, batch_rms
+from odenet.integrators.shared_control import batch_rms
+from odenet.ops.batch_axis import batch_axis
 
 CONFIG = TypeAdapter(IntegratorConfig)
 

@@ -42,11 +42,12 @@ class Taken:
 
     params: dict
     metrics: dict
+    statistics: dict
 
 
 @pytest.fixture
 def take_steps():
-    """Takes the first dispatches of an experiment, and returns parameters and metrics."""
+    """Takes the first dispatches of an experiment, and returns what they gave."""
 
     def take(config, dispatches=1):
         experiment = build(config)
@@ -60,6 +61,6 @@ def take_steps():
             state, found = program.run(state, resident, experiment.placement.place_piece(piece))
             metrics.append(jax.device_get(found))
         joined = {name: np.concatenate([m[name] for m in metrics]) for name in metrics[0]}
-        return Taken(jax.device_get(state.params), joined)
+        return Taken(jax.device_get(state.params), joined, jax.device_get(state.statistics))
 
     return take

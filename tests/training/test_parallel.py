@@ -52,6 +52,28 @@ def test_many_devices_equal_one_to_roundoff(
     )
 
 
+@pytest.mark.parametrize("parallel", [("jit", 4), ("pmap", 4)], ids=str)
+def test_batch_norm_sees_the_batch_of_all_devices(configure, take_steps, parallel):
+    changes = {
+        "model__block__field": {"kind": "residual"},
+        "model__head": {"norm": "batch", "activation": "relu"},
+    }
+    kind, devices = parallel
+    together = {"kind": kind, "devices": devices}
+    one, many = (
+        take_steps(configure(**changes, training__parallel=parallel), dispatches=2)
+        for parallel in ({"devices": 1}, together)
+    )
+    for name in ("loss", "gradient_norm"):
+        np.testing.assert_allclose(many.metrics[name], one.metrics[name], rtol=1e-4, err_msg=name)
+    assert len(jax.tree.leaves(one.statistics)) == 6
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        many.statistics,
+        one.statistics,
+    )
+
+
 def test_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():
     with pytest.raises(ConfigError, match=r"multiple of the 4 devices; got 30; nearest: \[28, 32"):
         ParallelConfig(devices=4).build(30)

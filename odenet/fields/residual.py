@@ -1,0 +1,150 @@
+r"""The residual branches of He et al. 2016 (arXiv:1603.05027, fig. 4), with batch norm.
+
+The five arrangements have the same parts in another order. Three of them leave the sum alone, so
+that $h_1 = h_0 + \tau F(h_0)$ is a step of explicit Euler, and the branch $F$ a vector field:
+ReLU before addition (c), ReLU-only pre-activation (d), full pre-activation (e). The original unit
+(a) and batch norm after addition (b) change the sum too, so that they are no steps of any method.
+"""
+
+from typing import Literal
+
+import jax
+from flax import nnx
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from odenet.arrays import State, Time
+from odenet.errors import ConfigError
+from odenet.fields.layers import BatchNorm, convolution
+from odenet.part import PartConfig
+
+Arrangement = Literal["relu_before_addition", "relu_only_preactivation", "full_preactivation"]
+
+_ORDER: dict[Arrangement, str] = {
+    "relu_before_addition": "WBR",
+    "relu_only_preactivation": "RWB",
+    "full_preactivation": "BRW",
+}
+"""What stands once for every weight: W weight, B batch norm, R ReLU."""
+
+
+class ResidualField(nnx.Module):
+    """A branch of weights, batch norms and ReLUs in a given order, on vectors or images.
+
+    Weights have no bias. The field does not see the time.
+
+    Args:
+        widths: Channels before, between and after the weights.
+        kernel_sizes: Side of the square kernels, one for each weight; None for vectors.
+        order: Letters `W`, `B` and `R`, as they act.
+        epsilon: Added to the variances of the batch norms.
+        momentum: How far running statistics move towards those of a batch.
+        rngs: Random keys.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        kernel_sizes: tuple[int, ...] | None,
+        order: str,
+        epsilon: float,
+        momentum: float,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.order = order
+        weights, norms, place = [], [], 0
+        for letter in order:
+            if letter == "W":
+                inputs, outputs = widths[place], widths[place + 1]
+                weights.append(_weight(inputs, outputs, kernel_sizes, place, rngs=rngs))
+                place += 1
+            elif letter == "B":
+                norms.append(BatchNorm(widths[place], epsilon, momentum, rngs=rngs))
+        self.weights, self.norms = nnx.List(weights), nnx.List(norms)
+
+    def __call__(self, t: Time, h: State) -> State:
+        """dh/dt at `h`, with the running statistics."""
+        del t
+        return self._through(h, list(self.norms))
+
+    def observe(self, t: Time, h: State) -> State:
+        """dh/dt at `h`, with the statistics of the batch; the running ones move towards them."""
+        del t
+        return self._through(h, [norm.observe for norm in self.norms])
+
+    def _through(self, x: State, norms: list) -> State:
+        weights, norms_left = iter(self.weights), iter(norms)
+        for letter in self.order:
+            if letter == "R":
+                x = jax.nn.relu(x)
+            else:
+                x = next(weights if letter == "W" else norms_left)(x)
+        return x
+
+
+def _weight(
+    inputs: int, outputs: int, kernel_sizes: tuple[int, ...] | None, place: int, *, rngs: nnx.Rngs
+) -> nnx.Module:
+    if kernel_sizes is None:
+        return nnx.Linear(inputs, outputs, use_bias=False, rngs=rngs)
+    return convolution(inputs, outputs, kernel_sizes[place], use_bias=False, rngs=rngs)
+
+
+class ResidualFieldConfig(PartConfig):
+    """The residual branch of He et al. 2016 with batch norm, on vectors or images."""
+
+    kind: Literal["residual"] = "residual"
+    arrangement: Arrangement = "full_preactivation"
+    """Order of weights, batch norm and ReLU: (c), (d) or (e) of the paper's fig. 4."""
+    unit: Literal["basic", "bottleneck"] = "basic"
+    """`basic`: two weights of the state's width, 3x3 on images; `bottleneck`: 1x1, 3x3, 1x1 with
+    fewer channels between them."""
+    reduction: PositiveInt | None = None
+    """Width of a bottleneck's state over that between its weights; without it, 4."""
+    norm_epsilon: PositiveFloat = 1e-5
+    """Added to the variances."""
+    momentum: float = Field(default=0.1, gt=0, le=1)
+    """How far the running statistics move towards those of a batch."""
+
+    @model_validator(mode="after")
+    def _reduction_matters(self):
+        if self.unit == "basic" and self.reduction is not None:
+            raise ValueError("unit=basic would ignore reduction; remove it, or use bottleneck")
+        return self
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a state of `shape` (one example's) that the field cannot act on."""
+        if len(shape) not in (1, 3):
+            raise ConfigError(
+                f"field kind=residual acts on vectors (width,) and images (height, width, "
+                f"channels); its block's state has shape {shape}"
+            )
+        if self.unit == "bottleneck" and shape[-1] % self._reduction:
+            raise ConfigError(f"reduction must divide the width {shape[-1]}; got {self._reduction}")
+
+    @property
+    def _reduction(self) -> int:
+        return self.reduction or 4
+
+    def build(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ResidualField:
+        """Make the field for states of `shape`.
+
+        Raises:
+            ConfigError: if the shape does not fit, or the weights would see the time.
+        """
+        self.check(shape)
+        if takes_time:
+            raise ConfigError(
+                "field kind=residual does not see the time; use weights.kind=per_layer or shared"
+            )
+        width = shape[-1]
+        between = (width,) if self.unit == "basic" else (width // self._reduction,) * 2
+        kernels = (3, 3) if self.unit == "basic" else (1, 3, 1)
+        return ResidualField(
+            (width, *between, width),
+            kernels if len(shape) == 3 else None,
+            _ORDER[self.arrangement] * len(kernels),
+            self.norm_epsilon,
+            self.momentum,
+            rngs=rngs,
+        )

@@ -1,0 +1,45 @@
+"""The batch as a whole, whichever devices hold its parts.
+
+Where one program sees the whole batch (`jit`, sharded or not), a mean over the batch is one. Under
+`pmap` a program sees its shard only; training names the mapped axis here while it traces, and means
+over the batch go over all shards, so that many devices compute what one would have computed.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+import jax
+
+from odenet.arrays import Array
+
+_axis: contextvars.ContextVar[str | None] = contextvars.ContextVar("batch_axis", default=None)
+
+
+@contextlib.contextmanager
+def batch_axis(name: str | None) -> Iterator[None]:
+    """While this is open, what is traced belongs to one shard of the mapped axis `name`.
+
+    None says that what is traced sees the whole batch.
+    """
+    token = _axis.set(name)
+    try:
+        yield
+    finally:
+        _axis.reset(token)
+
+
+def mapped_axis() -> str | None:
+    """The mapped axis that what is traced now belongs to, or None."""
+    return _axis.get()
+
+
+def mean_over_shards(mean: Array, axis: str | None) -> Array:
+    """The mean over the whole batch, from that of one of its equal shards along `axis`."""
+    return mean if axis is None else jax.lax.pmean(mean, axis)
+
+
+def num_shards() -> int:
+    """Number of shards of the batch; 1 where what is traced sees the whole of it."""
+    axis = mapped_axis()
+    return 1 if axis is None else jax.lax.axis_size(axis)
