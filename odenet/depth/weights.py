@@ -35,7 +35,7 @@ class LayerFields:
             batch, with the running ones after it.
     """
 
-    apply: Callable[[Any, Time, State], State] = dataclasses.field(metadata={"static": True})
+    apply: Callable[[Any, Time, State], Any] = dataclasses.field(metadata={"static": True})
     params: Any
     num_layers: int = dataclasses.field(metadata={"static": True})
     prepare: Callable[[Any, State], Any] | None = dataclasses.field(

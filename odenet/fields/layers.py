@@ -91,8 +91,8 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: State) -> State:
         """The state normalised by the running statistics."""
-        parts = (self.scale, self.bias, self.mean, self.variance)
-        return frozen_norm(x, *(part[...] for part in parts), self.epsilon)
+        scale, bias = self.scale[...], self.bias[...]
+        return frozen_norm(x, scale, bias, self.mean[...], self.variance[...], self.epsilon)
 
     def observe(self, x: State) -> State:
         """The state normalised by its own statistics, towards which the running ones move.
