@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from odenet.arrays import State
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.ops.conv import conv_general_dilated
 from odenet.ops.norm import group_norm
 
@@ -15,9 +16,11 @@ def convolution(
     stride: int = 1,
     padding: str | int = "SAME",
     *,
+    init: InitialiserName = "lecun_normal",
+    use_bias: bool = True,
     rngs: nnx.Rngs,
 ) -> nnx.Conv:
-    """A convolution with square kernels and a bias, fast on a CPU too.
+    """A convolution with square kernels, fast on a CPU too.
 
     Args:
         channels: Channels of its input.
@@ -25,6 +28,8 @@ def convolution(
         kernel_size: Side of the kernels.
         stride: Distance between two windows.
         padding: `SAME`, `VALID`, or the zeros on each side.
+        init: Name of the law of the kernels.
+        use_bias: Whether a bias is added.
         rngs: Random keys.
     """
     return nnx.Conv(
@@ -33,6 +38,8 @@ def convolution(
         (kernel_size, kernel_size),
         (stride, stride),
         padding=padding,
+        use_bias=use_bias,
+        kernel_init=kernel_initialiser(init),
         conv_general_dilated=conv_general_dilated,
         rngs=rngs,
     )

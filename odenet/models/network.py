@@ -10,6 +10,7 @@ from pydantic import Field
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, activation
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.integrators import SolverStats
 from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
 from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
@@ -20,6 +21,8 @@ from odenet.models.projections import (
     ProjectionConfig,
 )
 from odenet.part import PartConfig
+
+HeadInit = InitialiserName | Literal["zero"]
 
 
 class Prediction(NamedTuple):
@@ -41,14 +44,23 @@ class Head(nnx.Module):
         width: Channels of the state.
         num_outputs: Number of logits or values.
         activation_name: Name of the activation before the mean.
+        init: Name of the law of the affine map's weights.
         rngs: Random keys.
     """
 
     def __init__(
-        self, width: int, num_outputs: int, activation_name: ActivationName, *, rngs: nnx.Rngs
+        self,
+        width: int,
+        num_outputs: int,
+        activation_name: ActivationName,
+        init: HeadInit = "lecun_normal",
+        *,
+        rngs: nnx.Rngs,
     ):
         self.activation_name: ActivationName = activation_name
-        self.linear = nnx.Linear(width, num_outputs, rngs=rngs)
+        self.linear = nnx.Linear(
+            width, num_outputs, kernel_init=kernel_initialiser(init), rngs=rngs
+        )
 
     def __call__(self, h: Float[Array, "batch *state"]) -> Float[Array, "batch outputs"]:
         """Outputs of the last state."""
@@ -114,6 +126,8 @@ class HeadConfig(PartConfig):
     """From the last state to the outputs: activation, mean over the image, affine map."""
 
     activation: ActivationName = "identity"
+    init: HeadInit = "lecun_normal"
+    """Law of the initial weights, by name; with `zero`, as in Fixup, all outputs start at zero."""
 
 
 class StageConfig(PartConfig):
@@ -165,7 +179,7 @@ class NetworkConfig(PartConfig):
                 blocks.append(self.blocks[index].build(shape, rngs=rngs))
             except ConfigError as error:
                 raise ConfigError(f"{where}: {error}") from error
-        head = Head(shape[-1], num_outputs, self.head.activation, rngs=rngs)
+        head = Head(shape[-1], num_outputs, self.head.activation, self.head.init, rngs=rngs)
         return Network(projections, blocks, head)
 
 
