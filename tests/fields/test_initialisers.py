@@ -116,14 +116,14 @@ def test_init_reaches_the_weights_of_every_part(part, name):
 
 @pytest.mark.parametrize("name", [*VARIANCE, "orthogonal"])
 def test_weights_of_the_time_have_the_variance_of_the_others(name):
-    mlp = MLPFieldConfig(init=name, hidden=(20000,)).build((10,), True, rngs=nnx.Rngs(0))
-    conv = ConvFieldConfig(init=name, hidden=3000).build((2, 2, 4), True, rngs=nnx.Rngs(0))
+    mlp = MLPFieldConfig(init=name, hidden=(2000,)).build((10,), True, rngs=nnx.Rngs(0))
+    conv = ConvFieldConfig(init=name, hidden=500).build((2, 2, 4), True, rngs=nnx.Rngs(0))
     formula = VARIANCE.get(name, lambda n, m: 1 / max(n, m))
-    assert_variance(np.asarray(mlp.time[0].kernel[...], np.float64), formula(11, 20000))
-    outputs = 3000 if name == "orthogonal" else 9 * 3000
+    assert_variance(np.asarray(mlp.time[0].kernel[...], np.float64), formula(11, 2000))
+    outputs = 500 if name == "orthogonal" else 9 * 500
     assert_variance(np.asarray(conv.time[0].kernel[...], np.float64), formula(9 * 5, outputs))
     if "uniform" in name:
-        bound = math.sqrt(3 * formula(11, 20000))
+        bound = math.sqrt(3 * formula(11, 2000))
         assert float(jnp.max(jnp.abs(mlp.time[0].kernel[...]))) <= bound * (1 + 1e-6)
 
 
