@@ -1,6 +1,5 @@
 """The contract of a vector field, and the choices that all fields share."""
 
-import math
 from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 
@@ -10,6 +9,7 @@ from flax import nnx
 
 from odenet.arrays import Array, State, Time
 from odenet.errors import ConfigError
+from odenet.fields.initialisers import InitialiserName, draw_time_weights
 
 
 @runtime_checkable
@@ -73,10 +73,12 @@ class TimeWeight(nnx.Module):
 
     Args:
         shape: Shape of the kernel of the time channel.
-        fan_in: Number of inputs of the whole map, for the variance of LeCun's initialisation.
+        fan_in: Inputs of one output of the whole map, time among them.
+        init: Name of the law of the weights.
         rngs: Random keys.
     """
 
-    def __init__(self, shape: tuple[int, ...], fan_in: int, *, rngs: nnx.Rngs):
-        kernel = jax.random.normal(rngs.params(), shape, jnp.float32)
-        self.kernel = nnx.Param(kernel / math.sqrt(fan_in))
+    def __init__(
+        self, shape: tuple[int, ...], fan_in: int, init: InitialiserName, *, rngs: nnx.Rngs
+    ):
+        self.kernel = nnx.Param(draw_time_weights(init, rngs.params(), shape, fan_in))

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from odenet.arrays import Array, Float, State, Time
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, TimeWeight, activation, require_rank
+from odenet.fields.initialisers import InitialiserName, LastInit, scale_last
 from odenet.fields.layers import GroupNorm, convolution
 from odenet.ops.conv import conv_general_dilated
 from odenet.part import PartConfig
@@ -35,6 +36,7 @@ class ConvField(nnx.Module):
         has_last_norm: Whether a norm follows the last convolution.
         activation_name: Name of the activation.
         takes_time: Whether every convolution has weights for the time.
+        init: Name of the law of the kernels.
         rngs: Random keys.
     """
 
@@ -47,6 +49,7 @@ class ConvField(nnx.Module):
         has_last_norm: bool,
         activation_name: ActivationName,
         takes_time: bool,
+        init: InitialiserName = "lecun_normal",
         *,
         rngs: nnx.Rngs,
     ):
@@ -56,12 +59,20 @@ class ConvField(nnx.Module):
         self.norms = nnx.List(
             [GroupNorm(i, num_groups, epsilon, rngs=rngs) for i in normed] if num_groups else []
         )
-        self.convolutions = nnx.List([convolution(i, o, k, rngs=rngs) for i, o, k in layers])
+        self.convolutions = nnx.List(
+            [convolution(i, o, k, init=init, rngs=rngs) for i, o, k in layers]
+        )
         self.time = nnx.List(
-            [TimeWeight((k, k, 1, o), k**2 * (i + 1), rngs=rngs) for i, o, k in layers]
+            [TimeWeight((k, k, 1, o), k**2 * (i + 1), init, rngs=rngs) for i, o, k in layers]
             if takes_time
             else []
         )
+
+    def last_weights(self) -> list[nnx.Param]:
+        """The weights of the last map, to which the field is proportional while biases are 0."""
+        if len(self.norms) > len(self.convolutions):  # which undoes any scale before it
+            return [self.norms[-1].scale]
+        return [layer.kernel for layer in (self.convolutions[-1], *self.time[-1:])]
 
     def prepare(self, h: State) -> Maps:
         """What each convolution makes of a channel of ones: `t` times this is its time channel."""
@@ -115,6 +126,11 @@ class ConvFieldConfig(PartConfig):
     """Added to the variances; without it, 1e-6."""
     last_norm: bool = False
     """Whether a norm follows the last convolution, as in torchdiffeq's MNIST example."""
+    init: InitialiserName = "lecun_normal"
+    """Law of the initial kernels, by name; `he_fan_out` is that of residual networks."""
+    last_init: LastInit = "as_drawn"
+    """Where the last convolution starts, or the scale of the last norm: `zero` makes every layer
+    the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the block's num_steps."""
 
     @property
     def _kernel_sizes(self) -> tuple[int, ...]:
@@ -160,14 +176,21 @@ class ConvFieldConfig(PartConfig):
                     f"{self.num_convolutions}; got {len(values)}: {list(values)}"
                 )
 
-    def build(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:
-        """Make the field for states of `shape` `(height, width, channels)`."""
+    def build(
+        self,
+        shape: tuple[int, ...],
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> ConvField:
+        """Make the field of one of `depth` layers for states `(height, width, channels)`."""
         self.check(shape)
         widths = self._widths(shape[-1])
         groups = self.num_groups or max(
             n for n in range(1, 33) if all(width % n == 0 for width in widths)
         )
-        return ConvField(
+        field = ConvField(
             widths,
             self._kernel_sizes,
             groups if self.norm == "group" else 0,
@@ -175,5 +198,8 @@ class ConvFieldConfig(PartConfig):
             self.last_norm,
             self.activation,
             takes_time,
+            self.init,
             rngs=rngs,
         )
+        scale_last(self.last_init, depth, *field.last_weights())
+        return field

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from odenet.arrays import State
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.ops.batch_axis import num_shards
 from odenet.ops.conv import conv_general_dilated
 from odenet.ops.norm import batch_norm, frozen_norm, group_norm
@@ -18,6 +19,7 @@ def convolution(
     stride: int = 1,
     padding: str | int = "SAME",
     *,
+    init: InitialiserName = "lecun_normal",
     use_bias: bool = True,
     rngs: nnx.Rngs,
 ) -> nnx.Conv:
@@ -29,6 +31,7 @@ def convolution(
         kernel_size: Side of the kernels.
         stride: Distance between two windows.
         padding: `SAME`, `VALID`, or the zeros on each side.
+        init: Name of the law of the kernels.
         use_bias: Whether a bias is added.
         rngs: Random keys.
     """
@@ -39,6 +42,7 @@ def convolution(
         (stride, stride),
         padding=padding,
         use_bias=use_bias,
+        kernel_init=kernel_initialiser(init),
         conv_general_dilated=conv_general_dilated,
         rngs=rngs,
     )

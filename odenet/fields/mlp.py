@@ -4,13 +4,22 @@ import itertools
 from typing import Literal
 
 from flax import nnx
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import State, Time
 from odenet.fields.base import ActivationName, TimeWeight, activation, require_rank
+from odenet.fields.initialisers import (
+    InitialiserName,
+    LastInit,
+    kernel_initialiser,
+    scale_last,
+)
 from odenet.part import PartConfig
 
 Form = Literal["inside", "outside", "between"]
+
+NOT_ZERO_AT_ZERO: frozenset[ActivationName] = frozenset({"sigmoid", "softplus"})
+FLAT_AT_ZERO: frozenset[ActivationName] = frozenset({"relu"})
 
 
 class MLPField(nnx.Module):
@@ -28,6 +37,7 @@ class MLPField(nnx.Module):
         form: Where the activation stands.
         activation_name: Name of the activation.
         takes_time: Whether every affine map has weights `v_i` for the time.
+        init: Name of the law of the weights.
         rngs: Random keys.
     """
 
@@ -38,6 +48,7 @@ class MLPField(nnx.Module):
         form: Form,
         activation_name: ActivationName,
         takes_time: bool,
+        init: InitialiserName = "lecun_normal",
         *,
         rngs: nnx.Rngs,
     ):
@@ -45,10 +56,15 @@ class MLPField(nnx.Module):
         pairs = list(itertools.pairwise(widths))
         self.form = form
         self.activation_name: ActivationName = activation_name
-        self.affine = nnx.List([nnx.Linear(i, o, rngs=rngs) for i, o in pairs])
+        law = kernel_initialiser(init)
+        self.affine = nnx.List([nnx.Linear(i, o, kernel_init=law, rngs=rngs) for i, o in pairs])
         self.time = nnx.List(
-            [TimeWeight((o,), i + 1, rngs=rngs) for i, o in pairs] if takes_time else []
+            [TimeWeight((o,), i + 1, init, rngs=rngs) for i, o in pairs] if takes_time else []
         )
+
+    def last_weights(self) -> list[nnx.Param]:
+        """The weights of the last affine map."""
+        return [layer.kernel for layer in (self.affine[-1], *self.time[-1:])]
 
     def __call__(self, t: Time, h: State) -> State:
         """dh/dt at `(t, h)`, shape `(batch, width)`."""
@@ -75,12 +91,44 @@ class MLPFieldConfig(PartConfig):
     activation: ActivationName = "tanh"
     hidden: tuple[PositiveInt, ...] = ()
     """Widths of the layers inside the field; empty for a single affine map."""
+    init: InitialiserName = "lecun_normal"
+    """Law of the initial weights, by name."""
+    last_init: LastInit = "as_drawn"
+    """Where the last affine map starts: `zero` makes every layer the identity at first; `1/sqrt(L)`
+    and `1/L` multiply its weights by it, with L the block's num_steps."""
+
+    @model_validator(mode="after")
+    def _last_map_makes_the_field_small(self):
+        if self.last_init == "as_drawn" or self.form != "inside":
+            return self
+        if self.activation in NOT_ZERO_AT_ZERO:
+            raise ValueError(
+                f"last_init={self.last_init} would not make the field small: form=inside ends with "
+                f"{self.activation}, which is not zero at zero; use form=outside or between"
+            )
+        if self.last_init == "zero" and self.activation in FLAT_AT_ZERO:
+            raise ValueError(
+                f"last_init=zero would never be left: form=inside ends with {self.activation}, "
+                f"whose derivative at zero is zero; use form=outside or between"
+            )
+        return self
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuse a state of `shape` (one example's) that is not a vector."""
         require_rank("mlp", shape, 1, "use field kind=conv, or a stem of kind=linear or flatten")
 
-    def build(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
-        """Make the field for states of `shape` `(width,)`."""
+    def build(
+        self,
+        shape: tuple[int, ...],
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> MLPField:
+        """Make the field of one of `depth` layers for states of `shape` `(width,)`."""
         self.check(shape)
-        return MLPField(shape[0], self.hidden, self.form, self.activation, takes_time, rngs=rngs)
+        field = MLPField(
+            shape[0], self.hidden, self.form, self.activation, takes_time, self.init, rngs=rngs
+        )
+        scale_last(self.last_init, depth, *field.last_weights())
+        return field

@@ -14,6 +14,12 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from odenet.arrays import State, Time
 from odenet.errors import ConfigError
+from odenet.fields.initialisers import (
+    InitialiserName,
+    LastInit,
+    kernel_initialiser,
+    scale_last,
+)
 from odenet.fields.layers import BatchNorm, convolution
 from odenet.part import PartConfig
 
@@ -38,6 +44,7 @@ class ResidualField(nnx.Module):
         order: Letters `W`, `B` and `R`, as they act.
         epsilon: Added to the variances of the batch norms.
         momentum: How far running statistics move towards those of a batch.
+        init: Name of the law of the weights.
         rngs: Random keys.
     """
 
@@ -48,6 +55,7 @@ class ResidualField(nnx.Module):
         order: str,
         epsilon: float,
         momentum: float,
+        init: InitialiserName = "he_fan_out",
         *,
         rngs: nnx.Rngs,
     ):
@@ -56,11 +64,17 @@ class ResidualField(nnx.Module):
         for letter in order:
             if letter == "W":
                 inputs, outputs = widths[place], widths[place + 1]
-                weights.append(_weight(inputs, outputs, kernel_sizes, place, rngs=rngs))
+                weights.append(_weight(inputs, outputs, kernel_sizes, place, init, rngs=rngs))
                 place += 1
             elif letter == "B":
                 norms.append(BatchNorm(widths[place], epsilon, momentum, rngs=rngs))
         self.weights, self.norms = nnx.List(weights), nnx.List(norms)
+
+    def last_weights(self) -> list[nnx.Param]:
+        """What the branch is proportional to: the last norm's scale if a norm comes last."""
+        if self.order.rindex("B") > self.order.rindex("W"):
+            return [self.norms[-1].scale]
+        return [self.weights[-1].kernel]
 
     def __call__(self, t: Time, h: State) -> State:
         """dh/dt at `h`, with the running statistics."""
@@ -83,11 +97,18 @@ class ResidualField(nnx.Module):
 
 
 def _weight(
-    inputs: int, outputs: int, kernel_sizes: tuple[int, ...] | None, place: int, *, rngs: nnx.Rngs
-) -> nnx.Module:
+    inputs: int,
+    outputs: int,
+    kernel_sizes: tuple[int, ...] | None,
+    place: int,
+    init: InitialiserName,
+    *,
+    rngs: nnx.Rngs,
+) -> nnx.Linear | nnx.Conv:
     if kernel_sizes is None:
-        return nnx.Linear(inputs, outputs, use_bias=False, rngs=rngs)
-    return convolution(inputs, outputs, kernel_sizes[place], use_bias=False, rngs=rngs)
+        law = kernel_initialiser(init)
+        return nnx.Linear(inputs, outputs, use_bias=False, kernel_init=law, rngs=rngs)
+    return convolution(inputs, outputs, kernel_sizes[place], init=init, use_bias=False, rngs=rngs)
 
 
 class ResidualFieldConfig(PartConfig):
@@ -105,6 +126,11 @@ class ResidualFieldConfig(PartConfig):
     """Added to the variances."""
     momentum: float = Field(default=0.1, gt=0, le=1)
     """How far the running statistics move towards those of a batch."""
+    init: InitialiserName = "he_fan_out"
+    """Law of the initial weights, by name; `he_fan_out` is that of the paper's code."""
+    last_init: LastInit = "as_drawn"
+    """Where the last weight starts, or the scale of the norm after it: `zero` makes every layer
+    the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the block's num_steps."""
 
     @model_validator(mode="after")
     def _reduction_matters(self):
@@ -126,8 +152,15 @@ class ResidualFieldConfig(PartConfig):
     def _reduction(self) -> int:
         return self.reduction or 4
 
-    def build(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ResidualField:
-        """Make the field for states of `shape`.
+    def build(
+        self,
+        shape: tuple[int, ...],
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> ResidualField:
+        """Make the field of one of `depth` layers for states of `shape`.
 
         Raises:
             ConfigError: if the shape does not fit, or the weights would see the time.
@@ -140,11 +173,14 @@ class ResidualFieldConfig(PartConfig):
         width = shape[-1]
         between = (width,) if self.unit == "basic" else (width // self._reduction,) * 2
         kernels = (3, 3) if self.unit == "basic" else (1, 3, 1)
-        return ResidualField(
+        field = ResidualField(
             (width, *between, width),
             kernels if len(shape) == 3 else None,
             _ORDER[self.arrangement] * len(kernels),
             self.norm_epsilon,
             self.momentum,
+            self.init,
             rngs=rngs,
         )
+        scale_last(self.last_init, depth, *field.last_weights())
+        return field

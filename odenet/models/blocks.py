@@ -185,7 +185,9 @@ class DepthBlockConfig(PartConfig):
         """Make the block for states of `shape` (one example's)."""
         self.field.check(shape)
         weights = self.weights.build(
-            lambda takes_time, rngs: self.field.build(shape, takes_time, rngs=rngs),
+            lambda takes_time, rngs: self.field.build(
+                shape, takes_time, depth=self.num_steps, rngs=rngs
+            ),
             self.num_steps,
             rngs=rngs,
         )

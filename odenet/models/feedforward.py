@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import Scalar, State
 from odenet.depth.weights import FieldStack
@@ -49,6 +49,21 @@ class FeedForwardBlockConfig(PartConfig):
     field: FieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_layers: PositiveInt = 8
+
+    @model_validator(mode="after")
+    def _has_no_branch(self):
+        if self.field.last_init != "as_drawn":
+            raise ValueError(
+                f"field.last_init={self.field.last_init} acts on the branch beside the identity, "
+                f"and a feed-forward layer has no identity: its signal would vanish; use last_init="
+                f"as_drawn"
+            )
+        if self.field.kind == "residual":
+            raise ValueError(
+                "a feed-forward block does not carry the statistics of batch norms; use field "
+                "kind=conv with group norm, or kind=mlp"
+            )
+        return self
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> FeedForwardBlock:
         """Make the block for states of `shape` (one example's)."""

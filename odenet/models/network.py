@@ -10,6 +10,7 @@ from pydantic import Field
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, activation
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm
 from odenet.integrators import SolverStats
 from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
@@ -21,6 +22,8 @@ from odenet.models.projections import (
     ProjectionConfig,
 )
 from odenet.part import PartConfig
+
+HeadInit = InitialiserName | Literal["zero"]
 
 
 class Prediction(NamedTuple):
@@ -43,6 +46,7 @@ class Head(nnx.Module):
         num_outputs: Number of logits or values.
         activation_name: Name of the activation before the mean.
         norm: The batch norm before the activation, or None.
+        init: Name of the law of the affine map's weights.
         rngs: Random keys.
     """
 
@@ -52,12 +56,15 @@ class Head(nnx.Module):
         num_outputs: int,
         activation_name: ActivationName,
         norm: BatchNorm | None = None,
+        init: HeadInit = "lecun_normal",
         *,
         rngs: nnx.Rngs,
     ):
         self.activation_name: ActivationName = activation_name
         self.norm = norm
-        self.linear = nnx.Linear(width, num_outputs, rngs=rngs)
+        self.linear = nnx.Linear(
+            width, num_outputs, kernel_init=kernel_initialiser(init), rngs=rngs
+        )
 
     def __call__(
         self, h: Float[Array, "batch *state"], *, live: bool = False
@@ -136,11 +143,13 @@ class HeadConfig(PartConfig):
     """`batch` with `activation: relu` is what follows the last unit of a pre-activation network
     (He et al. 2016, arXiv:1603.05027, sec. 4.1)."""
     activation: ActivationName = "identity"
+    init: HeadInit = "lecun_normal"
+    """Law of the initial weights, by name; with `zero`, as in Fixup, all outputs start at zero."""
 
     def build(self, width: int, num_outputs: int, *, rngs: nnx.Rngs) -> Head:
         """Make the head for states of `width` channels."""
         norm = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if self.norm == "batch" else None
-        return Head(width, num_outputs, self.activation, norm, rngs=rngs)
+        return Head(width, num_outputs, self.activation, norm, self.init, rngs=rngs)
 
 
 class StageConfig(PartConfig):

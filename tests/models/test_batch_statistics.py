@@ -180,3 +180,24 @@ def test_norm_of_the_head_observes_too():
     np.testing.assert_allclose(
         network.head.norm.variance[...], 0.9 + 0.1 * before.var(0, ddof=1), rtol=1e-6
     )
+
+
+def test_feed_forward_control_refuses_batch_norm():
+    with pytest.raises(ValidationError, match="does not carry the statistics of batch norms"):
+        ClassifierConfig.model_validate(
+            {
+                "stages": [{"width": 4}],
+                "block": {"kind": "feedforward", "field": {"kind": "residual"}},
+            }
+        )
+
+
+@pytest.mark.parametrize(
+    "arrangement", ["relu_before_addition", "relu_only_preactivation", "full_preactivation"]
+)
+def test_layers_that_start_at_zero_are_the_identity(arrangement):
+    field = {"kind": "residual", "arrangement": arrangement, "last_init": "zero"}
+    config = DepthBlockConfig.model_validate({"num_steps": LAYERS, "field": field})
+    h0 = states().astype(jnp.float32)
+    block = config.build(SHAPE, rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(block(h0, live=True).h1, h0)

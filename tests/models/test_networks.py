@@ -118,6 +118,16 @@ def test_discretisation_changes_the_solver_of_every_block_and_no_parameter():
         assert a.tobytes() == b.tobytes()
 
 
+def test_head_that_starts_at_zero_gives_zero_and_learns(getkey):
+    config = ClassifierConfig.model_validate({"stages": [{"width": 4}], "head": {"init": "zero"}})
+    network = init_network(config, (2,), 3, jax.random.key(0))
+    x = jax.random.normal(getkey(), (5, 2), jnp.float32)
+    assert not np.any(network(x).outputs)
+    graphdef, params = nnx.split(network)
+    grads = jax.grad(lambda p: jnp.sum(nnx.merge(graphdef, p)(x).outputs[:, 0]))(params)
+    assert np.any(nnx.to_pure_dict(grads)["head"]["linear"]["kernel"])
+
+
 def test_penalty_of_a_network_is_the_sum_over_its_blocks():
     penalty = {"l1": 1.0}
     learned = {"kind": "learned", "horizon": 1.5, "penalty": penalty}

@@ -12,6 +12,7 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import FieldStack
 from odenet.fields import MLPFieldConfig
 from odenet.integrators import ExplicitConfig
+from odenet.models import DepthBlockConfig
 
 WIDTH = 3
 EULER, DIFFRAX = ExplicitConfig().build(), fixed_diffrax("euler").build()
@@ -80,3 +81,32 @@ def test_several_steps_per_layer_agree_with_handwritten_loop(num_layers):
     for integration in both(jnp.asarray(taus), first_layers(num_layers), jnp.asarray(h0)):
         np.testing.assert_allclose(integration.h1, h, rtol=1e-12, atol=1e-12)
         assert int(integration.stats.accepted) == num_layers * per_layer
+
+
+LAYERS = {
+    "inside": lambda h, tau, W, b, sigma: h + tau * sigma(h @ W + b),
+    "outside": lambda h, tau, W, b, sigma: h + tau * (sigma(h) @ W + b),
+}
+
+
+@pytest.mark.parametrize(
+    ("activation", "sigma"), [("relu", lambda x: np.maximum(x, 0)), ("sin", np.sin)]
+)
+@pytest.mark.parametrize("form", LAYERS)
+def test_simplified_layers_equal_their_equations(form, activation, sigma):
+    taus = (0.7, -0.3, 1.0)
+    config = DepthBlockConfig.model_validate(
+        {
+            "num_steps": 3,
+            "field": {"form": form, "activation": activation},
+            "step_sizes": {"taus": taus},
+        }
+    )
+    block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(2))
+    affine = block.weights.stacked.affine[0]
+    h0 = np.random.default_rng(0).normal(size=(4, WIDTH))
+    states = [h0]
+    for tau, W, b in zip(taus, affine.kernel[...], affine.bias[...], strict=True):
+        states.append(LAYERS[form](states[-1], tau, np.asarray(W), np.asarray(b), sigma))
+    path = block(jnp.asarray(h0), save_path=True).path
+    np.testing.assert_allclose(path, np.stack(states), rtol=1e-12, atol=1e-13)

@@ -113,3 +113,21 @@ def test_convolutional_network_with_learned_steps_trains(configure, take_steps, 
     )
     loss = take_steps(config, dispatches=6).metrics["loss"]
     assert loss[-4:].mean() < loss[:4].mean()
+
+
+def test_fixed_matrix_stays_and_a_learned_one_moves(configure):
+    for learned in (False, True):
+        stages = [{"width": 64}, {"width": 8, "projection": {"kind": "matrix", "learned": learned}}]
+        config = configure(model__stem={"kind": "flatten"}, model__stages=stages)
+        experiment = build(config)
+        resident = experiment.resident()
+        with experiment.batches() as batches:
+            piece = next(batches)
+        start = jax.device_get(experiment.start)
+        program = experiment.compile(resident, piece)
+        state, _ = program.run(experiment.start, resident, experiment.placement.place_piece(piece))
+        where = "params" if learned else "statistics"
+        before, after = (
+            getattr(s, where)["projections"][1]["operation"]["kernel"] for s in (start, state)
+        )
+        assert (np.asarray(before).tobytes() != np.asarray(after).tobytes()) == learned

@@ -1,0 +1,146 @@
+r"""Initial weights of affine maps by name, and where the last map of a branch starts.
+
+`fan_in` is the number of inputs of one output, `fan_out` that of outputs of one input: $n$ and
+$n'$ for a matrix, $k^2 n$ and $k^2 n'$ for a convolution with $k \times k$ kernels. Biases start
+at zero.
+
+| name | weights | source |
+|---|---|---|
+| `lecun_normal` | variance 1/fan_in, normal cut at two deviations | [1] sec. 4.6 |
+| `lecun_uniform` | variance 1/fan_in, uniform | [1] sec. 4.6 |
+| `uniform_fan_in` | uniform within 1/sqrt(fan_in): a third of that variance | [2] eq. 1 |
+| `glorot_normal` | variance 2/(fan_in + fan_out), normal | [2] eq. 12 |
+| `glorot_uniform` | the same variance, uniform | [2] eq. 16 |
+| `he_fan_in` | variance 2/fan_in, normal | [3] eq. 10 |
+| `he_fan_out` | variance 2/fan_out, normal; that of residual networks | [3] eq. 14, [4] |
+| `orthogonal` | orthonormal rows or columns, whichever are fewer, uniformly | [5] |
+
+References:
+    [1] LeCun, Bottou, Orr and Müller 1998, Efficient BackProp.
+    [2] Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward networks.
+    [3] He et al. 2015, arXiv:1502.01852. [4] He et al. 2016, arXiv:1603.05027, and their code.
+    [5] Saxe, McClelland and Ganguli 2014, arXiv:1312.6120.
+"""
+
+import math
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import Initializer
+
+from odenet.arrays import Array, Float, Key
+from odenet.errors import ConfigError
+
+InitialiserName = Literal[
+    "lecun_normal",
+    "lecun_uniform",
+    "uniform_fan_in",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_fan_in",
+    "he_fan_out",
+    "orthogonal",
+]
+
+LastInit = Literal["as_drawn", "zero", "1/sqrt(L)", "1/L"]
+
+
+class _Law(NamedTuple):
+    """Variance `scale / fan`, with `fan_avg` the mean of both fans."""
+
+    scale: float
+    fan: Literal["fan_in", "fan_out", "fan_avg"]
+    distribution: Literal["truncated_normal", "normal", "uniform"]
+
+
+_LAWS: dict[str, _Law] = {
+    "lecun_normal": _Law(1.0, "fan_in", "truncated_normal"),
+    "lecun_uniform": _Law(1.0, "fan_in", "uniform"),
+    "uniform_fan_in": _Law(1.0 / 3.0, "fan_in", "uniform"),
+    "glorot_normal": _Law(1.0, "fan_avg", "normal"),
+    "glorot_uniform": _Law(1.0, "fan_avg", "uniform"),
+    "he_fan_in": _Law(2.0, "fan_in", "normal"),
+    "he_fan_out": _Law(2.0, "fan_out", "normal"),
+}
+assert {*_LAWS, "orthogonal"} == set(get_args(InitialiserName))
+
+
+def kernel_initialiser(name: InitialiserName | Literal["zero"]) -> Initializer:
+    """`(key, shape, dtype) -> weights` of an affine map.
+
+    The last two axes of `shape` are inputs and outputs, those before them the sides of a kernel.
+    An orthogonal convolution is orthogonal as the matrix of all its taps, `(k * k * n, n')`.
+
+    Args:
+        name: Name of the law, or `zero`.
+    """
+    if name == "zero":
+        return jax.nn.initializers.zeros
+    if name == "orthogonal":
+        return jax.nn.initializers.orthogonal()
+    return jax.nn.initializers.variance_scaling(*_LAWS[name])
+
+
+def draw_time_weights(
+    name: InitialiserName, key: Key[Array, ""], shape: tuple[int, ...], fan_in: int
+) -> Float[Array, "*shape"]:
+    """Weights of a time input, with the variance of the other inputs' weights.
+
+    A time input stands outside an orthogonal matrix: its weights are normal with the mean square
+    of that matrix's entries. Under `lecun_normal` the normal distribution is not cut.
+
+    Args:
+        name: Name of the law.
+        key: Random key.
+        shape: `(outputs,)`, or `(side, side, 1, outputs)`.
+        fan_in: Inputs of one output of the whole map, time among them.
+    """
+    law = _LAWS.get(name)
+    if law is None:
+        precision: float = max(fan_in, shape[-1])
+    else:
+        fans = {"fan_in": fan_in, "fan_out": math.prod(shape)}
+        precision = fans.get(law.fan, sum(fans.values()) / 2) / law.scale
+    if law is not None and law.distribution == "uniform":
+        bound = math.sqrt(3.0 / precision)
+        return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
+    return jax.random.normal(key, shape, jnp.float32) / math.sqrt(precision)
+
+
+def scale_last(last_init: LastInit, depth: int | None, *weights: nnx.Param) -> None:
+    r"""Multiply the weights of a branch's last map by what `last_init` says, in place.
+
+    `zero`: every layer starts as the identity, as in Fixup [1] and, where the last map is the
+    scale of a norm, zero-gamma [2]. `1/sqrt(L)` and `1/L`: the scalings of [3] under which the
+    state neither stays nor explodes as the depth $L$ grows, for weights that are independent from
+    layer to layer, and for weights that change smoothly over depth or not at all.
+
+    Args:
+        last_init: Which factor.
+        depth: `L`, the number of residual layers, which are the steps of a block's grid.
+        weights: The weights of the last map, those of its time input too.
+
+    Raises:
+        ConfigError: if the factor would be 1 whatever is asked for.
+
+    References:
+        [1] Zhang, Dauphin and Ma 2019, arXiv:1901.09321. [2] Goyal et al. 2017, arXiv:1706.02677,
+        sec. 5.1. [3] Marion, Fermanian, Biau and Vert 2022, arXiv:2206.06929.
+    """
+    if last_init == "as_drawn":
+        return
+    if last_init == "zero":
+        for weight in weights:
+            weight[...] = jnp.zeros_like(weight[...])
+        return
+    if depth is None or depth < 2:
+        raise ConfigError(
+            f"last_init={last_init} would be ignored: L is the number of residual layers, "
+            f"{depth or 'which is not known'} here; use num_steps of at least 2, or last_init="
+            f"as_drawn"
+        )
+    factor = 1.0 / (depth if last_init == "1/L" else math.sqrt(depth))
+    for weight in weights:
+        weight[...] = factor * weight[...]
