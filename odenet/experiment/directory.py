@@ -13,13 +13,14 @@ from typing import Any, TextIO
 
 from odenet.errors import RunDirectoryError
 
-CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON = (
+CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW = (
     "config.yaml",
     "run.json",
     "status.json",
     "metrics.jsonl",
     "results.json",
     "comparison.json",
+    "gradient_flow.json",
 )
 
 

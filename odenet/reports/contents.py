@@ -10,6 +10,7 @@ from odenet.errors import RunDirectoryError
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
+    GRADIENT_FLOW,
     METRICS,
     RESULTS,
     RUN,
@@ -31,6 +32,7 @@ class RunContents:
         status: What `status.json` holds.
         results: What `results.json` holds, or None while the training is not complete.
         metrics: The records of `metrics.jsonl`, oldest first.
+        gradient_flow: What `gradient_flow.json` holds, empty where it was not measured.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class RunContents:
     status: dict[str, Any]
     results: dict[str, Any] | None
     metrics: list[Record]
+    gradient_flow: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +120,7 @@ def _read_run(directory: Path) -> RunContents:
         _json_if_there(directory / STATUS),
         read_json(results) if results.exists() else None,
         _metrics(directory / METRICS),
+        _json_if_there(directory / GRADIENT_FLOW),
     )
 
 

@@ -174,6 +174,13 @@ def plain_numbers(axes: Axes, which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def powers_of_ten(axes: Axes) -> None:
+    """Write the numbers of a vertical logarithmic axis that spans many decades as `1e-8`."""
+    axes.yaxis.set_major_locator(LogLocator(numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def whole_numbers(axes: Axes) -> None:
     """Put ticks of the horizontal axis at whole numbers only."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
