@@ -1,6 +1,7 @@
 """The instrument: gradient flow of one network on fixed examples, for any parameters, judged."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -52,7 +53,8 @@ class FlowReport:
 
     def plain(self) -> dict[str, Any]:
         """Everything as numbers, lists and dicts."""
-        return jax.tree.map(_number, dataclasses.asdict(self))
+        values = jax.tree.map(_number, dataclasses.asdict(self))
+        return values.pop("statistics") | values
 
 
 class FlowMeter:
@@ -105,12 +107,12 @@ class FlowMeter:
         found = jax.device_get(
             self._measure(params, statistics, self._examples.inputs, self._examples.targets)
         )
-        states = np.concatenate([block.gradients["norm"] for block in found.blocks])
-        weights = np.concatenate([block.weights["rms"] for block in found.blocks])
+        states = [block.gradients["norm"] for block in found.blocks]
+        weights = [block.weights["rms"] for block in found.blocks]
         return FlowReport(
             found,
-            judge_flow(states.tolist(), self.threshold),
-            judge_flow(weights.tolist(), self.threshold),
+            judge_flow(np.concatenate(states).tolist(), self.threshold, _names(states, 0)),
+            judge_flow(np.concatenate(weights).tolist(), self.threshold, _names(weights, 1)),
             tuple(identity_bound(block) for block in found.blocks),
         )
 
@@ -138,8 +140,14 @@ def identity_bound(block: BlockStatistics) -> IdentityBound | None:
     return IdentityBound(float(branch[layer]), layer, decades)
 
 
+def _names(blocks: Sequence[np.ndarray], first: int) -> list[str]:
+    """Names of all layers; `first` is the number of the first in each block."""
+    return [
+        f"layer {layer}" if len(blocks) == 1 else f"layer {layer} of block {number}"
+        for number, values in enumerate(blocks, start=1)
+        for layer in range(first, first + len(values))
+    ]
+
+
 def _number(leaf: Any) -> Any:
-    if isinstance(leaf, (np.ndarray, np.generic, jax.Array)):
-        values = np.asarray(leaf, np.float64)
-        return float(values) if values.ndim == 0 else values.tolist()
-    return leaf
+    return leaf.tolist() if isinstance(leaf, (np.ndarray, np.generic)) else leaf

@@ -115,21 +115,26 @@ def _module_vjp(module: Any, x: Array) -> tuple[Array, Callable[[Array], tuple[A
 def _forward(chain: Chain, h0: State) -> Path:
     """All states, from `h0` on."""
 
-    def layer(h, params, t0s, taus):
+    def layer(h, inputs):
+        params, t0s, taus = inputs
+
         def step(h, times):
-            h = chain.step(params, *times, h)
+            t0, tau = times
+            h = chain.step(params, t0, tau, h)
             return h, h
 
         return jax.lax.scan(step, h, (t0s, taus))
 
-    _, states = jax.lax.scan(lambda h, xs: layer(h, *xs), h0, (chain.params, chain.t0s, chain.taus))
+    _, states = jax.lax.scan(layer, h0, (chain.params, chain.t0s, chain.taus))
     return path_through(h0, states)
 
 
 def _backward(chain: Chain, path: Path, gradient: State) -> BlockFlow:
     """Multiply `gradient`, dL/dy of the last state, by one factor after the other."""
 
-    def layer(gradient, params, t0s, taus, starts):
+    def layer(gradient, inputs):
+        params, t0s, taus, starts = inputs
+
         def step(carry, inputs):
             gradient, of_params = carry
             _, pull = jax.vjp(chain.step, params, *inputs)
@@ -145,7 +150,7 @@ def _backward(chain: Chain, path: Path, gradient: State) -> BlockFlow:
 
     starts = path[:-1].reshape(*chain.taus.shape, *path.shape[1:])
     _, (weights, gradients, d_t0s, d_taus) = jax.lax.scan(
-        lambda gradient, xs: layer(gradient, *xs),
+        layer,
         gradient,
         (chain.params, chain.t0s, chain.taus, starts),
         reverse=True,

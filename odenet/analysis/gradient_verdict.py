@@ -30,7 +30,7 @@ class FlowVerdict:
         lowest: Decades between the smallest norm and the last layer's; at most 0, None where there
             is none.
         highest: Decades between the largest norm and the last layer's, likewise.
-        layer: Where the change is largest, counted from 0 at the first.
+        layer: Where the change is largest, an index into the norms.
         factor_per_layer: By what the norm is multiplied per layer on the way back, from a straight
             line through the logarithms.
         fit: Share of the variance of the logarithms that the line explains, in [0, 1]; None where
@@ -51,7 +51,11 @@ class FlowVerdict:
     layers_to_threshold: float | None = None
 
 
-def judge_flow(norms: Sequence[float], threshold: float = DEFAULT_THRESHOLD) -> FlowVerdict:
+def judge_flow(
+    norms: Sequence[float],
+    threshold: float = DEFAULT_THRESHOLD,
+    names: Sequence[str] | None = None,
+) -> FlowVerdict:
     r"""Judge the norms of a gradient over depth.
 
     With $d_\ell = \log_{10}(\lVert g_\ell\rVert / \lVert g_L\rVert)$ it is `vanishing` where some
@@ -61,6 +65,7 @@ def judge_flow(norms: Sequence[float], threshold: float = DEFAULT_THRESHOLD) -> 
     Args:
         norms: One for each layer, first to last, each at least 0.
         threshold: In decades, positive.
+        names: What the layers are called in the reason; without them, `layer 0` and so on.
 
     Raises:
         ConfigError: if the threshold is not a positive number.
@@ -69,6 +74,7 @@ def judge_flow(norms: Sequence[float], threshold: float = DEFAULT_THRESHOLD) -> 
         raise ConfigError(f"the threshold is a positive number of decades; got {threshold}")
     values = np.asarray(norms, np.float64)
     last = len(values) - 1
+    names = names or [f"layer {index}" for index in range(len(values))]
     if last < 1:
         return FlowVerdict(
             "not judged: there is one layer", "change over depth",
@@ -76,34 +82,34 @@ def judge_flow(norms: Sequence[float], threshold: float = DEFAULT_THRESHOLD) -> 
         )  # fmt: skip
     if not np.isfinite(values).all():
         layer = int(np.flatnonzero(~np.isfinite(values))[-1])
-        reason = f"the gradient is not finite at layer {layer} of 0 to {last}"
+        reason = f"the gradient is not finite at {names[layer]}"
         return FlowVerdict("exploding", "gradient not finite", reason, threshold, layer=layer)
     if values[-1] == 0:
-        reason = f"the gradient is 0 at the last layer, {last}"
+        reason = f"the gradient is exactly 0 at {names[last]}, the last"
         verdict = "not judged: the loss has no gradient"
         return FlowVerdict(verdict, "gradient of zero", reason, threshold, layer=last)
     if (values == 0).any():
         layer = int(np.flatnonzero(values == 0)[-1])
-        reason = f"the gradient is exactly 0 at layer {layer} of 0 to {last}"
+        reason = f"the gradient is exactly 0 at {names[layer]}"
         return FlowVerdict("vanishing", "gradient of zero", reason, threshold, layer=layer)
-    return _by_change(np.log10(values) - np.log10(values[-1]), threshold)
+    return _by_change(np.log10(values) - np.log10(values[-1]), threshold, names)
 
 
-def _by_change(decades: np.ndarray, threshold: float) -> FlowVerdict:
-    last = len(decades) - 1
+def _by_change(decades: np.ndarray, threshold: float, names: Sequence[str]) -> FlowVerdict:
+    places = np.arange(len(decades))
     layer = int(np.argmax(np.abs(decades)))
     largest = float(decades[layer])
     verdict = "healthy"
     if abs(largest) > threshold:
         verdict = "vanishing" if largest < 0 else "exploding"
-    slope = float(np.polyfit(np.arange(last + 1), decades, 1)[0])
-    residue = decades - np.polyval(np.polyfit(np.arange(last + 1), decades, 1), np.arange(last + 1))
+    line = np.polyfit(places, decades, 1)
     spread = float(np.sum((decades - decades.mean()) ** 2))
-    fit = None if spread < 1e-20 else max(0.0, 1.0 - float(np.sum(residue**2)) / spread)
+    residue = float(np.sum((decades - np.polyval(line, places)) ** 2))
+    slope = float(line[0])
     per_layer = 10.0**-slope
     reason = (
-        f"from layer {last} back to layer {layer} the norm changes by {largest:+.2f} decades, and "
-        f"{threshold:g} are allowed; {per_layer:.3g} per layer over all of them"
+        f"from {names[-1]} back to {names[layer]} the norm changes by {largest:+.2f} decades, and "
+        f"{threshold:g} are allowed; on average it is multiplied by {per_layer:.3g} per layer"
     )
     return FlowVerdict(
         verdict,
@@ -114,6 +120,6 @@ def _by_change(decades: np.ndarray, threshold: float) -> FlowVerdict:
         float(decades.max()),
         layer,
         per_layer,
-        fit,
+        None if spread < 1e-20 else max(0.0, 1.0 - residue / spread),
         None if abs(slope) < 1e-12 else threshold / abs(slope),
     )

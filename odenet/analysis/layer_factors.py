@@ -93,11 +93,10 @@ def _decomposed(step: Callable[[State], State], h: State, has_identity: bool) ->
 
 def _power(step: Callable[[State], State], h: State) -> Float[Array, ""]:
     """The largest singular value of any example's Jacobian, from below."""
-    end, push = jax.linearize(step, h)
+    _, push = jax.linearize(step, h)
     pull = jax.linear_transpose(push, h)
-    del end
 
-    def norm(v: State) -> State:
+    def norm(v: State) -> Float[Array, "batch *ones"]:
         return jnp.sqrt(jnp.sum(v**2, axis=tuple(range(1, v.ndim)), keepdims=True))
 
     def unit(v: State) -> State:

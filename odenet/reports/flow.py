@@ -49,12 +49,15 @@ def flow_sentences(found: Mapping[str, Any]) -> list[str]:
             continue
         norm, layer = wording.decimal(identity["branch"]), identity["layer"] + 1
         said = (
-            "the identity term alone excludes nothing"
+            "the identity term alone does not bound its fall"
             if identity["decades"] is None
-            else f"so the identity term alone excludes a change below {identity['decades']:.2f} "
-            f"decades"
+            else f"by the identity term it cannot fall by more than {-identity['decades']:.2f} "
+            f"decades over the block"
         )
-        lines.append(f"block {number}: |tau df/dy| is up to {norm} (layer {layer}); {said}")
+        lines.append(
+            f"block {number}: |tau df/dy| reaches {norm} in layer {layer} at the measured "
+            f"examples; {said}"
+        )
     return lines
 
 

@@ -90,13 +90,14 @@ def _draw_factors(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> No
             if factors["smallest"] is not None:
                 _line(axes, start + 1, factors["mean"], 2, "mean")
                 _line(axes, start + 1, factors["smallest"], 1, "smallest")
-        ratios = [
-            a / b if wording.is_number(a) and wording.is_number(b) and b else None
-            for a, b in itertools.pairwise(norms)
-        ]
-        places = [start + 1 + i for i, ratio in enumerate(ratios) if wording.is_number(ratio)]
-        values = [ratio for ratio in ratios if wording.is_number(ratio)]
-        axes.plot(places, values, "x", color=canvas.INK, ms=6, label="this gradient")
+        ratios = {
+            start + 1 + step: before / after
+            for step, (before, after) in enumerate(itertools.pairwise(norms))
+            if wording.is_number(before) and wording.is_number(after) and after > 0
+        }
+        axes.plot(
+            list(ratios), list(ratios.values()), "x", color=canvas.INK, ms=6, label="this gradient"
+        )
     _logarithmic(axes)
     _legend(axes)
 
@@ -129,7 +130,12 @@ def _short(verdict: Mapping[str, Any]) -> str:
 
 
 def _logarithmic(axes: Axes) -> None:
-    values = [v for line in axes.get_lines() for v in list(line.get_ydata()) if v > 0]
+    values = [
+        value
+        for line in axes.get_lines()
+        for _, value in line.get_xydata()  # pyright: ignore[reportGeneralTypeIssues]
+        if value > 0
+    ]
     if not values:
         return
     axes.set_yscale("log")
