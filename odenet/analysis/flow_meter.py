@@ -1,6 +1,7 @@
 """The instrument: gradient flow of one network on fixed examples, for any parameters, judged."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD, FlowVerdict, jud
 from odenet.data import Normalization, Split, normalize
 from odenet.errors import ConfigError
 from odenet.objectives import Objective
+
+NUM_EXAMPLES = 256
+"""Examples that are measured on, if nothing else is said (Glorot and Bengio 2010 took 300)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +88,7 @@ class FlowMeter:
         judge_flow((1.0,), threshold)
         if factor_examples < 0:
             raise ConfigError(f"factors of {factor_examples} examples; give 0 or more")
-        self.threshold = threshold
+        self.threshold, self.num_examples = threshold, len(examples)
         self._examples = examples
 
         def measure(params: Any, statistics: Any, inputs: Any, targets: Any) -> FlowStatistics:
@@ -150,4 +154,9 @@ def _names(blocks: Sequence[np.ndarray], first: int) -> list[str]:
 
 
 def _number(leaf: Any) -> Any:
-    return leaf.tolist() if isinstance(leaf, (np.ndarray, np.generic)) else leaf
+    """Arrays as lists; a number that is not finite as None, which JSON can hold."""
+    if isinstance(leaf, np.ndarray) and leaf.ndim:
+        return [_number(value) for value in leaf]
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        leaf = leaf.item()
+    return None if isinstance(leaf, float) and not math.isfinite(leaf) else leaf

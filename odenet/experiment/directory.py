@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from odenet.errors import RunDirectoryError
 
-CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW = (
+CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW, GRADIENT_FLOW_LINES = (
     "config.yaml",
     "run.json",
     "status.json",
@@ -21,6 +21,7 @@ CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW = (
     "results.json",
     "comparison.json",
     "gradient_flow.json",
+    "gradient_flow.jsonl",
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from odenet.analysis.flow_meter import FlowMeter, evenly_chosen
+from odenet.analysis.flow_meter import NUM_EXAMPLES
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
 from odenet.experiment.directory import GRADIENT_FLOW, RunDirectory, full_disk_named
 from odenet.experiment.evaluate import load_trained
@@ -19,7 +19,7 @@ def analyse_gradient_flow(
     overrides: Sequence[str] = (),
     split: str = "train",
     moment: Moment = "last",
-    num_examples: int = 256,
+    num_examples: int = NUM_EXAMPLES,
     factor_examples: int = 8,
     threshold: float = DEFAULT_THRESHOLD,
     data_dir: Path | None = None,
@@ -49,22 +49,14 @@ def analyse_gradient_flow(
     state, step = checkpoint.state, checkpoint.step
     if moment == "start":
         state, step = experiment.start, 0
-    examples = evenly_chosen(experiment.split(split), num_examples)
-    meter = FlowMeter(
-        experiment.graphdef,
-        experiment.objective,
-        experiment.dataset.normalization,
-        examples,
-        factor_examples,
-        threshold,
-    )
+    meter = experiment.flow_meter(experiment.split(split), num_examples, factor_examples, threshold)
     found = {
         "directory": str(directory),
         "split": split,
         "parameters": moment,
         "step": step,
-        "num_examples": len(examples),
-        "factor_examples": min(factor_examples, len(examples)),
+        "num_examples": meter.num_examples,
+        "factor_examples": min(factor_examples, meter.num_examples),
         **meter(state.params, state.statistics).plain(),
     }
     with full_disk_named(directory):

@@ -68,6 +68,10 @@ class TrainingConfig(PartConfig):
         """Steps between two checkpoints."""
         return self.checkpoint_every or self.evaluation_interval
 
+    def inspection_due(self, step: int) -> bool:
+        """Whether callbacks look at the state after this step."""
+        return self.gradient_flow_every is not None and step % self.gradient_flow_every == 0
+
     def _tenth(self) -> int:
         return max(self.num_steps // 10 // self.log_every, 1) * self.log_every
 

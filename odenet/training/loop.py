@@ -75,8 +75,8 @@ class Fit:
         """Train to the last step, and return the state after it.
 
         In this order after every dispatch: metrics are checked and logged; then the evaluation,
-        if one is due; then callbacks look at the state, if that is; then the checkpoint. Metrics of a dispatch are fetched while the next one
-        runs, unless something is due.
+        if one is due; then callbacks look at the state, if that is due; then the checkpoint.
+        Metrics of a dispatch are fetched while the next one runs, unless something is due.
 
         Raises:
             NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
@@ -96,7 +96,7 @@ class Fit:
                     pending.append((step, metrics))
                     evaluation_due = step % self.config.evaluation_interval == 0 or step == last
                     save_due = step % self.config.checkpoint_interval == 0 or step == last
-                    look_due = step % (self.config.gradient_flow_every or last) == 0
+                    look_due = self.config.inspection_due(step)
                     due = evaluation_due or look_due or save_due or stop.signum is not None
                     keep = 0 if due else 1
                     self._log(pending, keep)
