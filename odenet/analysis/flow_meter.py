@@ -45,8 +45,8 @@ class FlowReport:
     Attributes:
         statistics: In numbers, on the host.
         verdict: On the norms of $dL/dy$ at every state from the first block to the last.
-        weights_verdict: On the root mean squares of $dL/d\\theta$ of every set of weights. They may
-            be even where $dL/dy$ is not (Glorot and Bengio 2010, sec. 4.2.2).
+        weights_verdict: On the root mean squares of $dL/dW$ of every layer. They may be even where
+            $dL/dy$ is not (Glorot and Bengio 2010, sec. 4.2.2).
         identity: For every block; None without an identity term or without measured factors.
     """
 

@@ -16,6 +16,9 @@ from odenet.analysis.layer_factors import Factors, factors
 from odenet.arrays import Array, Float, Scalar
 from odenet.models import Network
 
+Norms = dict[str, Float[Array, " layers"]]
+"""`norm` and root mean square `rms` of a gradient, for each set of weights."""
+
 Moments = dict[str, Float[Array, " points"]]
 """`mean` and `std` over the batch and the state, for each point of the depth."""
 
@@ -32,7 +35,9 @@ class BlockStatistics:
             block.
         gradients: Moments of $dL/dy_\\ell$, and their `norm` over the batch, shape
             `(num_steps + 1,)`.
-        weights: `norm` and `rms` of $dL/d\\theta$ of every set of weights, shape `(num_layers,)`.
+        weights: `norm` and `rms` of $dL/dW$ of every layer, over its matrices and kernels, shape
+            `(num_layers,)`.
+        others: The same for its biases, scales and weights of the time; None where it has none.
         taus: Step sizes, `value` and `gradient`, shape `(num_steps,)`; None in a feed-forward
             block.
         factors: Of the first examples, or None where none were asked for.
@@ -41,7 +46,8 @@ class BlockStatistics:
     states: Moments
     responses: Moments | None
     gradients: Moments
-    weights: dict[str, Float[Array, " layers"]]
+    weights: Norms
+    others: Norms | None
     taus: dict[str, Float[Array, " num_steps"]] | None
     factors: Factors | None
 
@@ -86,16 +92,25 @@ def flow_statistics(network: Network, flow: GradientFlow, factor_examples: int) 
 
 def _block(block: Any, flow: BlockFlow, factor_examples: int) -> BlockStatistics:
     chain = chain_of(block)
-    size = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(chain.params))
-    norms = jax.vmap(_norm)(flow.weights)
+    leaves = jax.tree.leaves(flow.weights)
+    # A bias sees the gradient of its layer alone, a matrix its product with the state before.
+    weights = [leaf for leaf in leaves if leaf.ndim > 2]
+    others = [leaf for leaf in leaves if leaf.ndim <= 2]
     return BlockStatistics(
         _moments(flow.states),
         _moments(flow.states[1:] - flow.states[:-1]) if chain.has_identity else None,
         _moments(flow.gradients) | {"norm": jax.vmap(_norm)(flow.gradients)},
-        {"norm": norms, "rms": norms / math.sqrt(max(size, 1))},
+        _norms(weights or others),
+        _norms(others) if weights and others else None,
         {"value": chain.taus.reshape(-1), "gradient": flow.taus} if chain.has_identity else None,
         factors(chain, flow.states[:, :factor_examples]) if factor_examples else None,
     )
+
+
+def _norms(leaves: list[Array]) -> Norms:
+    size = sum(math.prod(leaf.shape[1:]) for leaf in leaves)
+    norm = jax.vmap(_norm)(leaves)
+    return {"norm": norm, "rms": norm / math.sqrt(size)}
 
 
 def _moments(x: Float[Array, "points batch *state"]) -> Moments:

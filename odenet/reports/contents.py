@@ -11,6 +11,7 @@ from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
     GRADIENT_FLOW,
+    GRADIENT_FLOW_LINES,
     METRICS,
     RESULTS,
     RUN,
@@ -33,6 +34,7 @@ class RunContents:
         results: What `results.json` holds, or None while the training is not complete.
         metrics: The records of `metrics.jsonl`, oldest first.
         gradient_flow: What `gradient_flow.json` holds, empty where it was not measured.
+        flow_history: The records of `gradient_flow.jsonl`, oldest first.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class RunContents:
     results: dict[str, Any] | None
     metrics: list[Record]
     gradient_flow: dict[str, Any]
+    flow_history: list[Record]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,12 +123,23 @@ def _read_run(directory: Path) -> RunContents:
         _json_if_there(directory / STATUS),
         read_json(results) if results.exists() else None,
         _metrics(directory / METRICS),
-        _json_if_there(directory / GRADIENT_FLOW),
+        _gradient_flow(directory / GRADIENT_FLOW),
+        _metrics(directory / GRADIENT_FLOW_LINES),
     )
 
 
 def _json_if_there(path: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
+
+
+def _gradient_flow(path: Path) -> dict[str, Any]:
+    found = _json_if_there(path)
+    if found and not {"blocks", "verdict", "weights_verdict"} <= set(found):
+        raise RunDirectoryError(
+            f"{path} must hold blocks and verdicts; write it again with: odenet analyse "
+            f"gradient-flow {path.parent}"
+        )
+    return found
 
 
 def _text(path: Path) -> str:

@@ -174,8 +174,17 @@ def plain_numbers(axes: Axes, which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def powers_of_ten(axes: Axes) -> None:
-    """Write the numbers of a vertical logarithmic axis that spans many decades as `1e-8`."""
+def logarithmic(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, if anything positive is drawn on it."""
+    curves = [value for line in axes.get_lines() for value in line.get_xydata()]  # pyright: ignore
+    values = [float(y) for _, y in curves if y > 0]
+    if not values:
+        return
+    axes.set_yscale("log")
+    low, high = sorted(axes.get_ylim())
+    if low > 1e-5 and high < 1e6:
+        plain_numbers(axes, "y")
+        return
     axes.yaxis.set_major_locator(LogLocator(numticks=8))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
     axes.yaxis.set_minor_locator(NullLocator())

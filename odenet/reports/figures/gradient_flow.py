@@ -63,7 +63,7 @@ def _draw_states(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> Non
     tone = canvas.TONES[_TONES.get(verdict["verdict"], "none")]
     axes.set_title(f"gradient of the states: {_short(verdict)}", color=tone)
     axes.set_ylabel("‖dL/dy‖ over the batch")
-    _logarithmic(axes)
+    canvas.logarithmic(axes)
 
 
 def _draw_weights(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> None:
@@ -75,8 +75,8 @@ def _draw_weights(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> No
         _line(axes, start + (steps + 1) / 2, rms, 1, apart=steps)
     tone = canvas.TONES[_TONES.get(verdict["verdict"], "none")]
     axes.set_title(f"gradient of the weights: {_short(verdict)}", color=tone)
-    axes.set_ylabel("root mean square of dL/dθ")
-    _logarithmic(axes)
+    axes.set_ylabel("root mean square of dL/dW")
+    canvas.logarithmic(axes)
 
 
 def _draw_factors(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> None:
@@ -98,7 +98,7 @@ def _draw_factors(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> No
         axes.plot(
             list(ratios), list(ratios.values()), "x", color=canvas.INK, ms=6, label="this gradient"
         )
-    _logarithmic(axes)
+    canvas.logarithmic(axes)
     _legend(axes)
 
 
@@ -127,22 +127,6 @@ def _line(
 
 def _short(verdict: Mapping[str, Any]) -> str:
     return verdict["verdict"].partition(":")[0]
-
-
-def _logarithmic(axes: Axes) -> None:
-    values = [
-        value
-        for line in axes.get_lines()
-        for _, value in line.get_xydata()  # pyright: ignore[reportGeneralTypeIssues]
-        if value > 0
-    ]
-    if not values:
-        return
-    axes.set_yscale("log")
-    if max(values) < 1e4 * min(values) and max(values) < 1e6 and min(values) > 1e-6:
-        canvas.plain_numbers(axes, "y")
-        return
-    canvas.powers_of_ten(axes)
 
 
 def _legend(axes: Axes) -> None:
