@@ -17,7 +17,7 @@ def flow_table(found: Mapping[str, Any]) -> Table:
         found: What `gradient_flow.json` holds. Of a deep block, layers at equal distances.
     """
     table = Table(title=f"{found['directory']}, gradient from the last layer to the first")
-    for heading in ("block", "layer", "|dL/dy|", "mean y", "std y", "std dL/dy", "factor"):
+    for heading in ("block", "layer", "|dL/dy|", "mean y", "std y", "std dL/dy", "σ min", "σ max"):
         table.add_column(heading, justify="right")
     per_block = max(2, _MOST_ROWS // len(found["blocks"]))
     for number, block in reversed(list(enumerate(found["blocks"], start=1))):
@@ -30,7 +30,7 @@ def flow_table(found: Mapping[str, Any]) -> Table:
                 wording.decimal(block["states"]["mean"][layer]),
                 wording.decimal(block["states"]["std"][layer]),
                 wording.decimal(block["gradients"]["std"][layer]),
-                _range(block["factors"], layer),
+                *_singular_values(block["factors"], layer),
             )
     return table
 
@@ -61,14 +61,13 @@ def flow_sentences(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _range(factors: Mapping[str, Any] | None, layer: int) -> str:
-    """Singular values of the factor of the step that ends at a layer."""
+def _singular_values(factors: Mapping[str, Any] | None, layer: int) -> tuple[str, str]:
+    """The smallest and the largest of the factor of the step that ends at a layer."""
     if factors is None or layer == 0:
-        return wording.NONE
+        return wording.NONE, wording.NONE
+    smallest = None if factors["smallest"] is None else factors["smallest"][layer - 1]
     largest = wording.decimal(factors["largest"][layer - 1])
-    if factors["smallest"] is None:
-        return f"at least {largest}"
-    return f"{wording.decimal(factors['smallest'][layer - 1])} to {largest}"
+    return wording.decimal(smallest), largest if smallest is not None else f"≥ {largest}"
 
 
 def _chosen(points: int, most: int) -> list[int]:
