@@ -8,7 +8,7 @@ from odenet.reports import wording
 from odenet.reports.figures import canvas
 from odenet.reports.figures.canvas import Axes, Figure
 
-Curve = Sequence[float | None]
+Curve = Sequence[wording.Number | None]
 
 _TONES = {"healthy": "good", "vanishing": "bad", "exploding": "bad"}
 
@@ -115,7 +115,12 @@ def _draw_spread(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> Non
 
 
 def _line(
-    axes: Axes, first: float, values: Curve, index: int, label: str | None = None, apart: int = 1
+    axes: Axes,
+    first: wording.Number,
+    values: Curve,
+    index: int,
+    label: str | None = None,
+    apart: int = 1,
 ) -> None:
     curve = [(first + i * apart, v) for i, v in enumerate(values) if wording.is_number(v)]
     if curve:
