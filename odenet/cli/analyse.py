@@ -30,10 +30,10 @@ def gradient_flow_command(
         Moment, typer.Option(help="The weights at the start, the last, or the best on validation.")
     ] = Moment.last,
     examples: Annotated[
-        int, typer.Option(min=1, help="Examples that the loss is averaged over, in one batch.")
+        int, typer.Option(help="Examples that the loss is averaged over, in one batch.")
     ] = 256,
     factor_examples: Annotated[
-        int, typer.Option(min=0, help="Examples at which the factor of each layer is measured.")
+        int, typer.Option(help="Examples at which the factor of each layer is measured.")
     ] = 8,
     threshold: Annotated[
         float, typer.Option(help="Decades of change over depth that count as none.")
