@@ -6,7 +6,18 @@ import warnings
 import typer
 
 from odenet.allocator import share_heap
-from odenet.cli import compare, data, doctor, evaluate, listing, report, resume, run, schema
+from odenet.cli import (
+    analyse,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    listing,
+    report,
+    resume,
+    run,
+    schema,
+)
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
 
@@ -23,6 +34,7 @@ app.command("run")(run.command)
 app.command("compare")(compare.command)
 app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
+app.add_typer(analyse.app, name="analyse")
 app.command("report")(report.command)
 app.command("list")(listing.command)
 app.command("schema")(schema.command)

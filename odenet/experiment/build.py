@@ -9,6 +9,9 @@ import numpy as np
 import optax
 from flax import nnx
 
+from odenet.analysis.chain import chain_of
+from odenet.analysis.flow_meter import NUM_EXAMPLES, FlowMeter, evenly_chosen
+from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
 from odenet.arrays import Array
 from odenet.data import Dataset, Split, TrainingBatches, evaluation_batches, is_small
 from odenet.errors import ConfigError
@@ -93,6 +96,30 @@ class Experiment:
             discretisation,
         )
 
+    def flow_meter(
+        self,
+        split: Split,
+        num_examples: int = NUM_EXAMPLES,
+        factor_examples: int = 0,
+        threshold: float = DEFAULT_THRESHOLD,
+    ) -> FlowMeter:
+        """The instrument for gradient flow, on examples spread evenly over a split.
+
+        Raises:
+            ConfigError: if no gradient can be followed through the network, or a number is out of
+                range.
+        """
+        for block in self.network(self.start.params, self.start.statistics).blocks:
+            chain_of(block)
+        return FlowMeter(
+            self.graphdef,
+            self.objective,
+            self.dataset.normalization,
+            evenly_chosen(split, num_examples),
+            factor_examples,
+            threshold,
+        )
+
     def network(self, params: Any, statistics: Any) -> Network:
         """The network with given parameters, for use in Python."""
         return nnx.merge(self.graphdef, params, statistics)
@@ -128,7 +155,7 @@ def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
     graphdef, params, statistics = split_network(network)
     optimizer = config.training.optimizer.build(config.training.num_steps, params)
     start = init_state(params, statistics, optimizer, train_key)
-    return Experiment(
+    experiment = Experiment(
         config,
         dataset,
         graphdef,
@@ -138,3 +165,6 @@ def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
         placement,
         placement.place(start),
     )
+    if config.training.gradient_flow_every is not None:
+        experiment.flow_meter(dataset.train)  # refuse now what could not be measured later
+    return experiment

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from odenet.errors import ConfigError
+from odenet.experiment.build import Experiment
 from odenet.experiment.compare import is_comparison
 from odenet.experiment.config import parse_override
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
-from odenet.training.checkpoint import Which
+from odenet.training.checkpoint import Checkpoint, Which
 
 
 def evaluate(
@@ -40,15 +41,7 @@ def evaluate(
         OdenetError: as its children say.
     """
     directory = Path(directory)
-    if is_comparison(directory):
-        names = sorted(path.name for path in (directory / "networks").glob("*"))
-        raise ConfigError(
-            f"{directory} is a comparison; evaluate one of its networks, such as "
-            f"{directory / 'networks' / (names or ['NAME'])[0]}"
-        )
-    parsed = [parse_override(text) for text in overrides]
-    _refuse_ignored_overrides([key for key, _ in parsed])
-    experiment, checkpoint = load(directory, parsed, which, data_dir)
+    experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
     way = None
     if not (math.isfinite(step_factor) and 0 < step_factor <= 4096):
         raise ConfigError(f"--step-factor must be above 0 and at most 4096; got {step_factor}")
@@ -68,6 +61,32 @@ def evaluate(
         "batch_seconds": found.step_seconds,
         "compile_seconds": found.compile_seconds,
     }
+
+
+def load_trained(
+    directory: Path, overrides: Sequence[str], which: Which, data_dir: Path | None
+) -> tuple[Experiment, Checkpoint]:
+    """A trained network, to look at it.
+
+    Args:
+        directory: A run directory.
+        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        which: The last checkpoint or the best.
+        data_dir: Folder of the published data sets, or None for the usual places.
+
+    Raises:
+        ConfigError: if the directory is that of a comparison, or an override has no effect.
+        OdenetError: as its other children say.
+    """
+    if is_comparison(directory):
+        names = sorted(path.name for path in (directory / "networks").glob("*"))
+        raise ConfigError(
+            f"{directory} is a comparison; evaluate one of its networks, such as "
+            f"{directory / 'networks' / (names or ['NAME'])[0]}"
+        )
+    parsed = [parse_override(text) for text in overrides]
+    _refuse_ignored_overrides([key for key, _ in parsed])
+    return load(directory, parsed, which, data_dir)
 
 
 def _refuse_ignored_overrides(keys: Sequence[str]) -> None:

@@ -14,12 +14,14 @@ import numpy as np
 from rich.console import Console
 
 from odenet.allocator import keep_freed_memory
+from odenet.analysis.flow_monitor import FlowMonitor
 from odenet.data import find_data_dir
 from odenet.errors import CheckpointError, RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import ExperimentConfig, read_experiment, to_yaml
 from odenet.experiment.directory import (
     CONFIG,
+    GRADIENT_FLOW_LINES,
     METRICS,
     RESULTS,
     RUN,
@@ -202,6 +204,9 @@ def _fit(
         MetricsFile(place.file(METRICS), step),
         EventFile(place.file("events"), step),
     ]
+    if training.gradient_flow_every is not None:
+        meter = experiment.flow_meter(experiment.dataset.train)
+        usual.append(FlowMonitor(meter, place.file(GRADIENT_FLOW_LINES), step))
     if console is not None:
         usual.append(ProgressBar(console, place.path.name))
     resident = experiment.resident()

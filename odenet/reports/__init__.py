@@ -1,5 +1,7 @@
 """Figures, pages and tables from run directories; nothing is computed here that they lack."""
 
+from odenet.reports.flow import flow_sentences as flow_sentences
+from odenet.reports.flow import flow_table as flow_table
 from odenet.reports.report import FIGURES as FIGURES
 from odenet.reports.report import REPORT as REPORT
 from odenet.reports.report import write_report as write_report

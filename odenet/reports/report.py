@@ -9,6 +9,8 @@ from odenet.reports.contents import ComparisonContents, RunContents, read_conten
 from odenet.reports.figures import (
     cost_figure,
     curves_figure,
+    flow_history_figure,
+    gradient_flow_figure,
     matrix_figure,
     png,
     solver_figure,
@@ -49,6 +51,19 @@ _CAPTIONS = {
         "Loss and accuracy during training, on training batches and on validation data",
         "Left: batches of the training data, as they were used. Right: the validation data, which "
         "the optimiser never sees.",
+    ),
+    "gradient_flow": (
+        "Norms of the gradient at every layer, singular values of the factors between the layers, "
+        "and the spread of activations",
+        "A gradient travels from the right to the left, from the loss to the inputs, and every "
+        "layer multiplies it by a factor. Inside the band it counts as healthy. The singular "
+        "values are all that the factor of a layer could do to any gradient; the crosses are what "
+        "it did to this one. Values near 0 are possible with an identity term as without.",
+    ),
+    "flow_history": (
+        "Norms of the gradient and spread of the activations at every layer, during training",
+        "Each line is the network after so many steps of the optimiser, on the same training "
+        "examples.",
     ),
 }
 
@@ -108,6 +123,8 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
     return {
         "curves": curves_figure({name: contents.metrics}),
         "step_sizes": step_sizes_figure({name: taus}),
+        "gradient_flow": gradient_flow_figure(contents.gradient_flow),
+        "flow_history": flow_history_figure(contents.flow_history),
     }
 
 

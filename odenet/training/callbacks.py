@@ -14,10 +14,12 @@ from tensorboardX import SummaryWriter
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 from odenet.errors import RunDirectoryError
+from odenet.training.state import TrainState
 
-Event = Literal["start", "log", "evaluate", "checkpoint", "end"]
+Event = Literal["start", "log", "evaluate", "inspect", "checkpoint", "end"]
 """When a callback can run: before the first step; after steps whose metrics are logged; after an
-evaluation; after a checkpoint was handed over; after the last step, also of a broken run."""
+evaluation; when the state is to be looked at; after a checkpoint was handed over; after the last
+step, also of a broken run."""
 
 Record = dict[str, Any]
 """One line of metrics: `step`, `split`, numbers. What depends on the clock or the machine stands
@@ -34,12 +36,15 @@ class Info:
         step: Number of optimiser steps taken.
         num_steps: Number of steps of the whole training.
         records: The metrics that came with the event, oldest first.
+        state: With `start` and `inspect`, the state of the training. It is read at once and not
+            kept: the next step takes its memory.
     """
 
     event: Event
     step: int
     num_steps: int
     records: Sequence[Record] = ()
+    state: TrainState | None = None
 
 
 class Callback(abc.ABC):

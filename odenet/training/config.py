@@ -29,6 +29,9 @@ class TrainingConfig(PartConfig):
     (rounded to `log_every`)."""
     checkpoint_every: PositiveInt | None = None
     """Steps between two checkpoints; without it, as for the evaluations."""
+    gradient_flow_every: PositiveInt | None = None
+    """Steps between two measurements of the gradient at every layer, written to
+    `gradient_flow.jsonl`; without it, none is taken."""
     keep_checkpoints: int = Field(default=2, ge=2)
     """How many of the last checkpoints stay on disk."""
     steps_per_dispatch: PositiveInt | None = None
@@ -42,16 +45,15 @@ class TrainingConfig(PartConfig):
 
     @model_validator(mode="after")
     def _dispatches_fit(self):
-        common = math.gcd(
-            self.num_steps, self.log_every, self.evaluation_interval, self.checkpoint_interval
-        )
+        common = self._common_divisor
         if self.steps_per_dispatch is not None and common % self.steps_per_dispatch:
             divisors = [n for n in range(1, common + 1) if common % n == 0]
             near = sorted(divisors, key=lambda n: abs(n - (self.steps_per_dispatch or 1)))[:3]
             raise ValueError(
                 f"steps_per_dispatch must divide num_steps={self.num_steps}, log_every="
-                f"{self.log_every}, evaluate_every={self.evaluation_interval} and "
-                f"checkpoint_every={self.checkpoint_interval}; got {self.steps_per_dispatch}; "
+                f"{self.log_every}, evaluate_every={self.evaluation_interval}, "
+                f"checkpoint_every={self.checkpoint_interval} and gradient_flow_every="
+                f"{self.gradient_flow_every}; got {self.steps_per_dispatch}; "
                 f"nearest: {sorted(near)}"
             )
         return self
@@ -66,17 +68,30 @@ class TrainingConfig(PartConfig):
         """Steps between two checkpoints."""
         return self.checkpoint_every or self.evaluation_interval
 
+    def inspection_due(self, step: int) -> bool:
+        """Whether callbacks look at the state after this step."""
+        return self.gradient_flow_every is not None and step % self.gradient_flow_every == 0
+
     def _tenth(self) -> int:
         return max(self.num_steps // 10 // self.log_every, 1) * self.log_every
+
+    @property
+    def _common_divisor(self) -> int:
+        """Of everything that happens between two dispatches."""
+        return math.gcd(
+            self.num_steps,
+            self.log_every,
+            self.evaluation_interval,
+            self.checkpoint_interval,
+            self.gradient_flow_every or 0,
+        )
 
     @property
     def dispatch_steps(self) -> int:
         """Steps that run on the device between two visits of Python."""
         if self.steps_per_dispatch is not None:
             return self.steps_per_dispatch
-        common = math.gcd(
-            self.num_steps, self.log_every, self.evaluation_interval, self.checkpoint_interval
-        )
+        common = self._common_divisor
         return max(n for n in range(1, _MOST_STEPS_PER_DISPATCH + 1) if common % n == 0)
 
     def check_data(self, num_examples: int) -> None:

@@ -75,8 +75,8 @@ class Fit:
         """Train to the last step, and return the state after it.
 
         In this order after every dispatch: metrics are checked and logged; then the evaluation,
-        if one is due; then the checkpoint. Metrics of a dispatch are fetched while the next one
-        runs, unless something is due.
+        if one is due; then callbacks look at the state, if that is due; then the checkpoint.
+        Metrics of a dispatch are fetched while the next one runs, unless something is due.
 
         Raises:
             NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
@@ -84,7 +84,7 @@ class Fit:
             Interrupted: after SIGTERM or Ctrl-C, once everything is saved.
         """
         step, last = int(state.step), self.config.num_steps
-        self._tell("start", step, [self.program.record(step)] if step < last else [])
+        self._tell("start", step, [self.program.record(step)] if step < last else [], state)
         pending: list[tuple[int, Any]] = []
         self._clock = time.perf_counter()
         try:
@@ -96,10 +96,15 @@ class Fit:
                     pending.append((step, metrics))
                     evaluation_due = step % self.config.evaluation_interval == 0 or step == last
                     save_due = step % self.config.checkpoint_interval == 0 or step == last
-                    keep = 0 if evaluation_due or save_due or stop.signum is not None else 1
+                    look_due = self.config.inspection_due(step)
+                    due = evaluation_due or look_due or save_due or stop.signum is not None
+                    keep = 0 if due else 1
                     self._log(pending, keep)
                     if evaluation_due:
                         self._evaluate(step, state)
+                    if look_due:
+                        self._tell("inspect", step, state=state)
+                        self._clock = time.perf_counter()
                     if save_due:
                         self._save("last", step, state)
                 if stop.signum is not None:
@@ -114,10 +119,16 @@ class Fit:
             self._tell("end", step)
         return state
 
-    def _tell(self, event: Event, step: int, records: Sequence[Record] = ()) -> None:
+    def _tell(
+        self,
+        event: Event,
+        step: int,
+        records: Sequence[Record] = (),
+        state: TrainState | None = None,
+    ) -> None:
         for callback in self.callbacks:
             if event in callback.when:
-                callback(Info(event, step, self.config.num_steps, records))
+                callback(Info(event, step, self.config.num_steps, records, state))
 
     def _log(self, pending: list[tuple[int, Any]], keep: int) -> None:
         """Fetch, check and log the metrics of all but the last `keep` dispatches."""

@@ -174,6 +174,22 @@ def plain_numbers(axes: Axes, which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def logarithmic(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, if anything positive is drawn on it."""
+    curves = [value for line in axes.get_lines() for value in line.get_xydata()]  # pyright: ignore
+    values = [float(y) for _, y in curves if y > 0]
+    if not values:
+        return
+    axes.set_yscale("log")
+    low, high = sorted(axes.get_ylim())
+    if low > 1e-5 and high < 1e6:
+        plain_numbers(axes, "y")
+        return
+    axes.yaxis.set_major_locator(LogLocator(numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
 def whole_numbers(axes: Axes) -> None:
     """Put ticks of the horizontal axis at whole numbers only."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))

@@ -1,0 +1,130 @@
+"""A block as what it does to a gradient: a chain of maps, one for every step, each a factor."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from odenet.arrays import Array, Float, State, Time
+from odenet.depth.weights import LayerFields
+from odenet.errors import ConfigError
+from odenet.integrators import ExplicitRungeKutta
+from odenet.models import DepthBlock, FeedForwardBlock
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """The steps of a block, as functions of everything that they depend on.
+
+    Args:
+        step: `step(params, t0, tau, h) -> h`, with the weights of one layer.
+        params: Weights of every layer; each leaf has a leading axis `num_layers`.
+        t0s: Start of every step, shape `(num_layers, steps_per_layer)`.
+        taus: Length of every step, likewise; 1 in a feed-forward block, where it does nothing.
+        has_identity: Whether a step is `h + ...`.
+    """
+
+    step: Callable[[Any, Time, Time, State], State]
+    params: Any
+    t0s: Float[Array, "layers steps"]
+    taus: Float[Array, "layers steps"]
+    has_identity: bool
+
+    @property
+    def num_layers(self) -> int:
+        """Number of sets of weights."""
+        return self.taus.shape[0]
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps, each one factor of the product."""
+        return self.taus.size
+
+    def each_step(
+        self, measure: Callable[..., Any], path: Float[Array, "points batch *state"]
+    ) -> Any:
+        """`measure(step, h)` of every step at the state where it starts, stacked along axis 0.
+
+        Args:
+            measure: Takes the step as a function of the state alone, and a batch of states.
+            path: States at all points, shape `(num_steps + 1, batch, *state)`.
+        """
+        starts = path[:-1].reshape(*self.taus.shape, *path.shape[1:])
+
+        def layer(inputs):
+            params, *steps = inputs
+
+            def one(inputs):
+                t0, tau, h = inputs
+                return measure(lambda h: self.step(params, t0, tau, h), h)
+
+            return jax.lax.map(one, tuple(steps))
+
+        found = jax.lax.map(layer, (self.params, self.t0s, self.taus, starts))
+        return jax.tree.map(lambda leaf: leaf.reshape(self.num_steps, *leaf.shape[2:]), found)
+
+
+def chain_of(block: Any) -> Chain:
+    """The steps of a block.
+
+    Raises:
+        ConfigError: if the block's integrator is not an explicit method with the steps of the
+            grid: one that chooses its steps has no factor for each of them, and leapfrog carries a
+            velocity beside the state.
+    """
+    if isinstance(block, FeedForwardBlock):
+        return _plain(block)
+    if not isinstance(block, DepthBlock):
+        raise ConfigError(
+            f"the gradient is followed through blocks of kind depth and feedforward; got "
+            f"{type(block).__name__}"
+        )
+    integrator = block.integrator
+    if not isinstance(integrator, ExplicitRungeKutta):
+        raise ConfigError(
+            f"the gradient is followed step by step, so the integrator must be an explicit method "
+            f"with the steps of the grid; got {type(integrator).__name__}; to look at the same "
+            f"weights as a residual network, set model.block.integrator.kind=euler"
+            + (
+                ", after training with it (leapfrog solves another equation)"
+                if integrator.equation_order == 2
+                else ""
+            )
+        )
+    return _explicit(block, integrator)
+
+
+def _explicit(block: DepthBlock, integrator: ExplicitRungeKutta) -> Chain:
+    fields = block.weights.fields()
+    field = _unprepared(fields)
+
+    def step(params, t0, tau, h):
+        t0, tau = t0.astype(h.dtype), tau.astype(h.dtype)
+        return integrator.advance(jax.tree_util.Partial(field, params), t0, tau, h).h1
+
+    grid = block.grid()
+    shape = (grid.num_layers, grid.steps_per_layer)
+    t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
+    return Chain(step, fields.params, t0s, taus, True)
+
+
+def _plain(block: FeedForwardBlock) -> Chain:
+    fields = block.weights.fields()
+    field = _unprepared(fields)
+
+    def step(params, t0, tau, h):
+        del t0, tau
+        return field(params, jnp.zeros((), h.dtype), h)
+
+    ones = jnp.ones((fields.num_layers, 1), dtype=float)
+    return Chain(step, fields.params, jnp.zeros_like(ones), ones, False)
+
+
+def _unprepared(fields: LayerFields) -> Callable[[Any, Time, State], State]:
+    """The field as a function of its weights, so that what it prepares is differentiated too."""
+    prepare = fields.prepare
+    if prepare is None:
+        return fields.apply
+    return lambda params, t, h: fields.apply(prepare(params, h), t, h)

@@ -1,0 +1,129 @@
+"""Statistics of activations and gradients over depth, as in Glorot and Bengio 2010 (sec. 3 and 4).
+
+Everything is reduced on the device: what leaves it are a few numbers for every layer.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from odenet.analysis.chain import chain_of
+from odenet.analysis.gradient_flow import BlockFlow, GradientFlow
+from odenet.analysis.layer_factors import Factors, factors
+from odenet.arrays import Array, Float, Scalar
+from odenet.models import Network
+
+Norms = dict[str, Float[Array, " layers"]]
+"""`norm` and root mean square `rms` of a gradient, for each set of weights."""
+
+Moments = dict[str, Float[Array, " points"]]
+"""`mean` and `std` over the batch and the state, for each point of the depth."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class BlockStatistics:
+    """What flows through one block, in numbers.
+
+    Attributes:
+        states: Moments of $y_\\ell$, shape `(num_steps + 1,)`.
+        responses: Moments of $y_\\ell - y_{\\ell-1}$, what a residual layer adds (the responses of
+            He et al. 2015, fig. 7, times `tau`), shape `(num_steps,)`; None in a feed-forward
+            block.
+        gradients: Moments of $dL/dy_\\ell$, and their `norm` over the batch, shape
+            `(num_steps + 1,)`.
+        weights: `norm` and `rms` of $dL/dW$ of every layer, over its matrices and kernels, shape
+            `(num_layers,)`.
+        others: The same for its biases, scales and weights of the time; None where it has none.
+        taus: Step sizes, `value` and `gradient`, shape `(num_steps,)`; None in a feed-forward
+            block.
+        factors: Of the first examples, or None where none were asked for.
+    """
+
+    states: Moments
+    responses: Moments | None
+    gradients: Moments
+    weights: Norms
+    others: Norms | None
+    taus: dict[str, Float[Array, " num_steps"]] | None
+    factors: Factors | None
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class FlowStatistics:
+    """What flows through a network, in numbers.
+
+    Attributes:
+        loss: The loss.
+        blocks: From the first to the last.
+        projections: Norms of $dL/d\\theta$ of the stem and of the projections between blocks.
+        head: The same of the head.
+        inputs: Norm of $dL/dx$ over the batch.
+    """
+
+    loss: Scalar
+    blocks: tuple[BlockStatistics, ...]
+    projections: tuple[Scalar, ...]
+    head: Scalar
+    inputs: Scalar
+
+
+def flow_statistics(network: Network, flow: GradientFlow, factor_examples: int) -> FlowStatistics:
+    """The statistics of a flow.
+
+    Args:
+        network: Where the flow was measured.
+        flow: All states and gradients.
+        factor_examples: The factors are measured at the first so many examples; none if it is 0.
+    """
+    blocks = [
+        _block(block, found, factor_examples)
+        for block, found in zip(network.blocks, flow.blocks, strict=True)
+    ]
+    projections = tuple(_norm(gradients) for gradients in flow.projections)
+    return FlowStatistics(
+        flow.loss, tuple(blocks), projections, _norm(flow.head), _norm(flow.inputs)
+    )
+
+
+def _block(block: Any, flow: BlockFlow, factor_examples: int) -> BlockStatistics:
+    chain = chain_of(block)
+    leaves = jax.tree.leaves(flow.weights)
+    # A bias sees the gradient of its layer alone, a matrix its product with the state before.
+    weights = [leaf for leaf in leaves if leaf.ndim > 2]
+    others = [leaf for leaf in leaves if leaf.ndim <= 2]
+    return BlockStatistics(
+        _moments(flow.states),
+        _moments(flow.states[1:] - flow.states[:-1]) if chain.has_identity else None,
+        _moments(flow.gradients) | {"norm": jax.vmap(_norm)(flow.gradients)},
+        _norms(weights or others),
+        _norms(others) if weights and others else None,
+        {"value": chain.taus.reshape(-1), "gradient": flow.taus} if chain.has_identity else None,
+        factors(chain, flow.states[:, :factor_examples]) if factor_examples else None,
+    )
+
+
+def _norms(leaves: list[Array]) -> Norms:
+    size = sum(math.prod(leaf.shape[1:]) for leaf in leaves)
+    norm = jax.vmap(_norm)(leaves)
+    return {"norm": norm, "rms": norm / math.sqrt(size)}
+
+
+def _moments(x: Float[Array, "points batch *state"]) -> Moments:
+    axes = tuple(range(1, x.ndim))
+    return {"mean": jnp.mean(x, axis=axes), "std": jnp.std(x, axis=axes)}
+
+
+def _norm(tree: Any) -> Scalar:
+    """Euclidean norm over all leaves, without overflow or underflow of the squares."""
+    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
+    if not leaves:
+        return jnp.zeros((), dtype=float)
+    everything = jnp.concatenate(leaves)
+    top = jnp.max(jnp.abs(everything))
+    scale = jnp.where((top > 0) & jnp.isfinite(top), top, jnp.ones_like(top))
+    return scale * jnp.sqrt(jnp.sum((everything / scale) ** 2))

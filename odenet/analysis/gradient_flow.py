@@ -1,0 +1,162 @@
+r"""How a gradient travels back through depth: the product of layer factors, one factor at a time.
+
+A layer of a residual network is $y_\ell = y_{\ell-1} + \tau_\ell f(y_{\ell-1}; \theta_\ell)$ with a
+projection $P$ between blocks of different widths; a plain layer is
+$y_\ell = f(y_{\ell-1}; \theta_\ell)$. By the chain rule
+
+$$\frac{\partial L}{\partial \theta_\ell} = \frac{\partial L}{\partial y_L}
+\prod_{j=L}^{\ell+1} F_j \; \frac{\partial y_\ell}{\partial \theta_\ell}, \qquad
+F_j = \mathbb{I} + \tau_j \frac{\partial f}{\partial y_{j-1}}, \quad P, \quad \text{or} \quad
+\frac{\partial f}{\partial y_{j-1}}$$
+
+(Herberg 2023, arXiv:2304.05133, ResNet; Antil, Díaz and Herberg 2022, arXiv:2204.08528). The
+product is taken from its left, by vector-Jacobian products, and every partial product is kept:
+it is $\partial L/\partial y_\ell$.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from odenet.analysis.chain import Chain, chain_of
+from odenet.arrays import Array, Float, Scalar, State
+from odenet.integrators.base import path_through
+from odenet.models import Network
+
+Path = Float[Array, "points batch *state"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class BlockFlow:
+    """The way through one block, and back.
+
+    Attributes:
+        states: $y_0$ to $y_L$, shape `(num_steps + 1, batch, *state)`.
+        gradients: $dL/dy_0$ to $dL/dy_L$, of the same shape.
+        weights: $dL/d\\theta$ of every set of weights, each leaf with a leading axis `num_layers`;
+            a set that serves several steps has the sum over them.
+        taus: $dL/d\\tau$ of every step, shape `(num_steps,)`, the change of later times included;
+            zeros in a feed-forward block.
+    """
+
+    states: Path
+    gradients: Path
+    weights: Any
+    taus: Float[Array, " num_steps"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class GradientFlow:
+    """The way through a network, and back.
+
+    Attributes:
+        loss: The loss.
+        blocks: From the first to the last.
+        projections: $dL/d\\theta$ of the stem and of the projections between blocks.
+        head: $dL/d\\theta$ of the head.
+        inputs: $dL/dx$, the shape of the inputs.
+    """
+
+    loss: Scalar
+    blocks: tuple[BlockFlow, ...]
+    projections: tuple[Any, ...]
+    head: Any
+    inputs: Float[Array, "batch *inputs"]
+
+
+def gradient_flow(
+    network: Network,
+    loss: Callable[[Float[Array, "batch outputs"]], Scalar],
+    inputs: Float[Array, "batch *inputs"],
+) -> GradientFlow:
+    """Follow the gradient of a loss from the outputs of a network back to its inputs.
+
+    Everything equals `jax.grad` of the same loss to round-off. All states and all their gradients
+    are kept, so that memory grows with depth times batch.
+
+    Args:
+        network: Blocks of residual layers under an explicit method, or of feed-forward layers.
+        loss: Of the outputs, a scalar; penalties of the step sizes do not belong to it.
+        inputs: Normalised inputs.
+
+    Raises:
+        ConfigError: naming the integrator, if a block does not step from state to state.
+    """
+    chains = [chain_of(block) for block in network.blocks]
+    x, pulls, paths = inputs, [], []
+    for projection, chain in zip(network.projections, chains, strict=True):
+        x, pull = _module_vjp(projection, x)
+        pulls.append(pull)
+        paths.append(_forward(chain, x))
+        x = paths[-1][-1]
+    outputs, pull_head = _module_vjp(network.head, x)
+    value, pull_loss = jax.vjp(loss, outputs)
+    head, gradient = pull_head(*pull_loss(jnp.ones_like(value)))
+
+    blocks, projections = [], []
+    for chain, path, pull in reversed(list(zip(chains, paths, pulls, strict=True))):
+        blocks.append(_backward(chain, path, gradient))
+        of_projection, gradient = pull(blocks[-1].gradients[0])
+        projections.append(of_projection)
+    return GradientFlow(value, tuple(blocks[::-1]), tuple(projections[::-1]), head, gradient)
+
+
+def _module_vjp(module: Any, x: Array) -> tuple[Array, Callable[[Array], tuple[Any, Array]]]:
+    graphdef, params = nnx.split(module)
+    return jax.vjp(lambda params, x: nnx.merge(graphdef, params)(x), params, x)
+
+
+def _forward(chain: Chain, h0: State) -> Path:
+    """All states, from `h0` on."""
+
+    def layer(h, inputs):
+        params, t0s, taus = inputs
+
+        def step(h, times):
+            t0, tau = times
+            h = chain.step(params, t0, tau, h)
+            return h, h
+
+        return jax.lax.scan(step, h, (t0s, taus))
+
+    _, states = jax.lax.scan(layer, h0, (chain.params, chain.t0s, chain.taus))
+    return path_through(h0, states)
+
+
+def _backward(chain: Chain, path: Path, gradient: State) -> BlockFlow:
+    """Multiply `gradient`, dL/dy of the last state, by one factor after the other."""
+
+    def layer(gradient, inputs):
+        params, t0s, taus, starts = inputs
+
+        def step(carry, inputs):
+            gradient, of_params = carry
+            _, pull = jax.vjp(chain.step, params, *inputs)
+            d_params, d_t0, d_tau, gradient = pull(gradient)
+            of_params = jax.tree.map(jnp.add, of_params, d_params)
+            return (gradient, of_params), (gradient, d_t0, d_tau)
+
+        nothing = jax.tree.map(jnp.zeros_like, params)
+        (gradient, of_params), found = jax.lax.scan(
+            step, (gradient, nothing), (t0s, taus, starts), reverse=True
+        )
+        return gradient, (of_params, *found)
+
+    starts = path[:-1].reshape(*chain.taus.shape, *path.shape[1:])
+    _, (weights, gradients, d_t0s, d_taus) = jax.lax.scan(
+        layer,
+        gradient,
+        (chain.params, chain.t0s, chain.taus, starts),
+        reverse=True,
+    )
+    gradients = jnp.concatenate([gradients.reshape(path[:-1].shape), gradient[None]])
+    # A step size moves the start of every later step: t_k is the sum of the steps before it.
+    d_t0s = d_t0s.reshape(-1)
+    moved = jnp.cumsum(d_t0s[::-1])[::-1] - d_t0s
+    return BlockFlow(path, gradients, weights, d_taus.reshape(-1) + moved)

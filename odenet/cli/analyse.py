@@ -1,0 +1,55 @@
+"""`odenet analyse`: instruments that look at a trained network, one subcommand each."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from odenet.cli.evaluate import SplitName
+from odenet.cli.options import DataDir, Json, Overrides, RunPath
+
+app = typer.Typer(
+    help="Look into a trained network: one instrument for each subcommand.", no_args_is_help=True
+)
+
+
+class Moment(StrEnum):
+    """The parameters to look at."""
+
+    start = "start"
+    last = "last"
+    best = "best"
+
+
+@app.command("gradient-flow")
+def gradient_flow_command(
+    directory: RunPath,
+    overrides: Overrides = None,
+    split: Annotated[SplitName, typer.Option(help="Which examples.")] = SplitName.train,
+    at: Annotated[
+        Moment, typer.Option(help="The weights at the start, the last, or the best on validation.")
+    ] = Moment.last,
+    examples: Annotated[
+        int, typer.Option(help="Examples that the loss is averaged over, in one batch.")
+    ] = 256,
+    factor_examples: Annotated[
+        int, typer.Option(help="Examples at which the factor of each layer is measured.")
+    ] = 8,
+    threshold: Annotated[
+        float, typer.Option(help="Decades of change over depth that count as none.")
+    ] = 2.0,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Follow the gradient from the last layer to the first: vanishing, exploding or healthy?
+
+    Writes gradient_flow.json and a figure into the run directory, and its report again.
+    """
+    from odenet.cli.finish import finish_gradient_flow
+    from odenet.experiment.gradient_flow import analyse_gradient_flow
+
+    found = analyse_gradient_flow(
+        directory, overrides or [], split.value, at.value, examples, factor_examples, threshold,
+        data_dir,
+    )  # fmt: skip
+    finish_gradient_flow(directory, found, json)

@@ -1,0 +1,64 @@
+"""Gradient flow of a network from its run directory: measured, judged, written beside the run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from odenet.analysis.flow_meter import NUM_EXAMPLES
+from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
+from odenet.experiment.directory import GRADIENT_FLOW, RunDirectory, full_disk_named
+from odenet.experiment.evaluate import load_trained
+from odenet.training.checkpoint import Which
+
+Moment = Which | Literal["start"]
+"""Which parameters: the last or the best checkpoint, or those that the training started from."""
+
+
+def analyse_gradient_flow(
+    directory: Path | str,
+    overrides: Sequence[str] = (),
+    split: str = "train",
+    moment: Moment = "last",
+    num_examples: int = NUM_EXAMPLES,
+    factor_examples: int = 8,
+    threshold: float = DEFAULT_THRESHOLD,
+    data_dir: Path | None = None,
+) -> dict[str, Any]:
+    """Measure how the gradient of the loss travels back through a network.
+
+    The result is also written into the run directory, as `gradient_flow.json`.
+
+    Args:
+        directory: A run directory.
+        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        split: `train`, `validation` or `test`.
+        moment: The last checkpoint, the best, or the start.
+        num_examples: Examples that the loss is averaged over, in one batch.
+        factor_examples: Examples at which the factor of every layer is measured; 0 for none.
+        threshold: Decades of change over depth that count as none.
+        data_dir: Folder of the published data sets, or None for the usual places.
+
+    Raises:
+        ConfigError: if the network is not made of layers that a gradient can be followed through,
+            or a number is out of range.
+        OdenetError: as its other children say.
+    """
+    directory = Path(directory)
+    which = "last" if moment == "start" else moment
+    experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
+    state, step = checkpoint.state, checkpoint.step
+    if moment == "start":
+        state, step = experiment.start, 0
+    meter = experiment.flow_meter(experiment.split(split), num_examples, factor_examples, threshold)
+    found = {
+        "directory": str(directory),
+        "split": split,
+        "parameters": moment,
+        "step": step,
+        "num_examples": meter.num_examples,
+        "factor_examples": min(factor_examples, meter.num_examples),
+        **meter(state.params, state.statistics).plain(),
+    }
+    with full_disk_named(directory):
+        RunDirectory(directory).write_json(GRADIENT_FLOW, found)
+    return found

@@ -1,0 +1,72 @@
+"""Gradient flow during training: the norms over depth, step by step of the optimiser."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from odenet.reports import wording
+from odenet.reports.figures import canvas
+from odenet.reports.figures.canvas import Axes, Figure
+
+_MOST_CURVES = 6
+
+_TITLES = {
+    ("gradients", "norm"): "gradient of the states: ‖dL/dy‖",
+    ("weights", "rms"): "gradient of the weights: root mean square",
+    ("states", "std"): "activations: standard deviation",
+}
+
+
+@canvas.styled
+def flow_history_figure(records: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Gradients of states and weights and the spread of activations, for several steps.
+
+    Args:
+        records: The lines of `gradient_flow.jsonl`, oldest first; of many, some at equal distances.
+
+    Returns:
+        The figure; None if there is no line.
+    """
+    if not records:
+        return None
+    shown = _chosen(records)
+    figure = canvas.new_figure(10.0, 3.6)
+    for axes, (key, title) in zip(figure.subplots(1, 3), _TITLES.items(), strict=True):
+        axes.grid(axis="y")
+        axes.set_title(title, fontsize=8.5)
+        for index, record in enumerate(shown):
+            _draw(axes, record["blocks"], key, index)
+        axes.set_xlabel("layer, from the first to the last")
+        canvas.whole_numbers(axes)
+        canvas.logarithmic(axes)
+    handles = [
+        canvas.Line2D([], [], color=canvas.colour_of(i), ls=canvas.dashes_of(i), lw=1.8)
+        for i in range(len(shown))
+    ]
+    steps = [f"step {record['step']:,}" for record in shown]
+    figure.legend(handles, steps, loc="outside lower center", ncols=len(steps))
+    return figure
+
+
+def _chosen(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    number = min(len(records), _MOST_CURVES)
+    if number == 1:
+        return list(records)
+    return [records[round(i * (len(records) - 1) / (number - 1))] for i in range(number)]
+
+
+def _draw(
+    axes: Axes, blocks: Sequence[Mapping[str, Any]], key: tuple[str, str], index: int
+) -> None:
+    kind, name = key
+    place = 0
+    for block in blocks:
+        values, points = block[kind][name], len(block["states"]["std"])
+        apart = (points - 1) // len(values) if kind == "weights" else 1
+        first = place + (apart + 1) / 2 if kind == "weights" else place
+        curve = [(first + i * apart, v) for i, v in enumerate(values) if wording.is_number(v)]
+        if curve:
+            axes.plot(
+                *zip(*curve, strict=True), color=canvas.colour_of(index), lw=1.5,
+                ls=canvas.dashes_of(index),
+            )  # fmt: skip
+        place += points
