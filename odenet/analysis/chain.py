@@ -11,7 +11,7 @@ from odenet.arrays import Array, Float, State, Time
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.integrators import ExplicitRungeKutta
-from odenet.models import DepthBlock, FeedForwardBlock
+from odenet.models import DepthBlock, FeedForwardBlock, Network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +66,31 @@ class Chain:
         return jax.tree.map(lambda leaf: leaf.reshape(self.num_steps, *leaf.shape[2:]), found)
 
 
+_NO_BATCH_NORM = (
+    "the gradient is not followed through batch norm: while a network with it is trained, the "
+    "examples of a batch act on each other, so that a step has no factor for each example; use "
+    "group norm (field kind=conv) and head.norm=none"
+)
+
+
+def chains_of(network: Network) -> list[Chain]:
+    """The steps of every block of a network.
+
+    Raises:
+        ConfigError: as `chain_of`, or if there is a batch norm.
+    """
+    if network.head.norm is not None:
+        raise ConfigError(_NO_BATCH_NORM)
+    return [chain_of(block) for block in network.blocks]
+
+
 def chain_of(block: Any) -> Chain:
     """The steps of a block.
 
     Raises:
         ConfigError: if the block's integrator is not an explicit method with the steps of the
             grid: one that chooses its steps has no factor for each of them, and leapfrog carries a
-            velocity beside the state.
+            velocity beside the state; or if it has batch norms.
     """
     if isinstance(block, FeedForwardBlock):
         return _plain(block)
@@ -81,6 +99,8 @@ def chain_of(block: Any) -> Chain:
             f"the gradient is followed through blocks of kind depth and feedforward; got "
             f"{type(block).__name__}"
         )
+    if block.weights.has_statistics:
+        raise ConfigError(_NO_BATCH_NORM)
     integrator = block.integrator
     if not isinstance(integrator, ExplicitRungeKutta):
         raise ConfigError(

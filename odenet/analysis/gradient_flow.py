@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from odenet.analysis.chain import Chain, chain_of
+from odenet.analysis.chain import Chain, chains_of
 from odenet.arrays import Array, Float, Scalar, State
 from odenet.integrators.base import path_through
 from odenet.models import Network
@@ -86,9 +86,10 @@ def gradient_flow(
         inputs: Normalised inputs.
 
     Raises:
-        ConfigError: naming the integrator, if a block does not step from state to state.
+        ConfigError: if a block does not step from state to state, naming the integrator, or if
+            there is a batch norm.
     """
-    chains = [chain_of(block) for block in network.blocks]
+    chains = chains_of(network)
     x, pulls, paths = inputs, [], []
     for projection, chain in zip(network.projections, chains, strict=True):
         x, pull = _module_vjp(projection, x)

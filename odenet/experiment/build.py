@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from odenet.analysis.chain import chain_of
+from odenet.analysis.chain import chains_of
 from odenet.analysis.flow_meter import NUM_EXAMPLES, FlowMeter, evenly_chosen
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
 from odenet.arrays import Array
@@ -109,8 +109,7 @@ class Experiment:
             ConfigError: if no gradient can be followed through the network, or a number is out of
                 range.
         """
-        for block in self.network(self.start.params, self.start.statistics).blocks:
-            chain_of(block)
+        chains_of(self.network(self.start.params, self.start.statistics))
         return FlowMeter(
             self.graphdef,
             self.objective,
