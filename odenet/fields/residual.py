@@ -104,7 +104,7 @@ def _weight(
     init: InitialiserName,
     *,
     rngs: nnx.Rngs,
-) -> nnx.Linear | nnx.Conv:
+) -> nnx.Module:
     if kernel_sizes is None:
         law = kernel_initialiser(init)
         return nnx.Linear(inputs, outputs, use_bias=False, kernel_init=law, rngs=rngs)

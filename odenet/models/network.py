@@ -45,8 +45,8 @@ class Head(nnx.Module):
         width: Channels of the state.
         num_outputs: Number of logits or values.
         activation_name: Name of the activation before the mean.
-        norm: The batch norm before the activation, or None.
         init: Name of the law of the affine map's weights.
+        norm: The batch norm before the activation, or None.
         rngs: Random keys.
     """
 
@@ -55,8 +55,8 @@ class Head(nnx.Module):
         width: int,
         num_outputs: int,
         activation_name: ActivationName,
-        norm: BatchNorm | None = None,
         init: HeadInit = "lecun_normal",
+        norm: BatchNorm | None = None,
         *,
         rngs: nnx.Rngs,
     ):
@@ -149,7 +149,7 @@ class HeadConfig(PartConfig):
     def build(self, width: int, num_outputs: int, *, rngs: nnx.Rngs) -> Head:
         """Make the head for states of `width` channels."""
         norm = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if self.norm == "batch" else None
-        return Head(width, num_outputs, self.activation, norm, self.init, rngs=rngs)
+        return Head(width, num_outputs, self.activation, self.init, norm, rngs=rngs)
 
 
 class StageConfig(PartConfig):
