@@ -1,7 +1,8 @@
 """The contract of a vector field, and the choices that all fields share."""
 
+import abc
 from collections.abc import Callable
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,8 @@ from flax import nnx
 
 from odenet.arrays import Array, State, Time
 from odenet.errors import ConfigError
-from odenet.fields.initialisers import InitialiserName, draw_time_weights
+from odenet.fields.initialisers import InitialiserName, LastInit, draw_time_weights, scale_last
+from odenet.part import PartConfig
 
 
 @runtime_checkable
@@ -82,3 +84,45 @@ class TimeWeight(nnx.Module):
         self, shape: tuple[int, ...], fan_in: int, init: InitialiserName, *, rngs: nnx.Rngs
     ):
         self.kernel = nnx.Param(draw_time_weights(init, rngs.params(), shape, fan_in))
+
+
+class BranchConfig(PartConfig, abc.ABC):
+    """What the configs of all fields share: how the weights of a layer's branch start."""
+
+    kind: str
+    init: InitialiserName = "lecun_normal"
+    """Law of the initial weights, by name; `he_fan_out` is that of residual networks."""
+    last_init: LastInit = "as_drawn"
+    """Where the last map of the branch starts, or the scale of a norm that comes after it: `zero`
+    makes every layer the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the
+    block's num_steps."""
+
+    @abc.abstractmethod
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a state of `shape` (one example's) that the field cannot act on.
+
+        Raises:
+            ConfigError: saying which shapes fit, or which option does not.
+        """
+
+    @abc.abstractmethod
+    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> Any:
+        """Make the field, its weights as drawn; it tells its `last_weights()`."""
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> Any:
+        """Make the field of one of `depth` layers for states of `shape` (one example's).
+
+        Raises:
+            ConfigError: if the shape does not fit the field, or `depth` not `last_init`.
+        """
+        self.check(shape)
+        field = self.draw(shape, takes_time, rngs=rngs)
+        scale_last(self.last_init, depth, *field.last_weights())
+        return field

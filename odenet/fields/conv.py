@@ -9,11 +9,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from odenet.arrays import Array, Float, State, Time
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName, TimeWeight, activation, require_rank
-from odenet.fields.initialisers import InitialiserName, LastInit, scale_last
+from odenet.fields.base import ActivationName, BranchConfig, TimeWeight, activation, require_rank
+from odenet.fields.initialisers import InitialiserName
 from odenet.fields.layers import GroupNorm, convolution
 from odenet.ops.conv import conv_general_dilated
-from odenet.part import PartConfig
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -107,7 +106,7 @@ def _as_map(bias: Array) -> Array:
     return bias.reshape(1, 1, 1, -1)
 
 
-class ConvFieldConfig(PartConfig):
+class ConvFieldConfig(BranchConfig):
     """A convolutional field on images."""
 
     kind: Literal["conv"] = "conv"
@@ -126,11 +125,6 @@ class ConvFieldConfig(PartConfig):
     """Added to the variances; without it, 1e-6."""
     last_norm: bool = False
     """Whether a norm follows the last convolution, as in torchdiffeq's MNIST example."""
-    init: InitialiserName = "lecun_normal"
-    """Law of the initial kernels, by name; `he_fan_out` is that of residual networks."""
-    last_init: LastInit = "as_drawn"
-    """Where the last convolution starts, or the scale of the last norm: `zero` makes every layer
-    the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the block's num_steps."""
 
     @property
     def _kernel_sizes(self) -> tuple[int, ...]:
@@ -176,21 +170,13 @@ class ConvFieldConfig(PartConfig):
                     f"{self.num_convolutions}; got {len(values)}: {list(values)}"
                 )
 
-    def build(
-        self,
-        shape: tuple[int, ...],
-        takes_time: bool,
-        *,
-        depth: int | None = None,
-        rngs: nnx.Rngs,
-    ) -> ConvField:
+    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:
         """Make the field of one of `depth` layers for states `(height, width, channels)`."""
-        self.check(shape)
         widths = self._widths(shape[-1])
         groups = self.num_groups or max(
             n for n in range(1, 33) if all(width % n == 0 for width in widths)
         )
-        field = ConvField(
+        return ConvField(
             widths,
             self._kernel_sizes,
             groups if self.norm == "group" else 0,
@@ -201,5 +187,3 @@ class ConvFieldConfig(PartConfig):
             self.init,
             rngs=rngs,
         )
-        scale_last(self.last_init, depth, *field.last_weights())
-        return field

@@ -7,14 +7,11 @@ from flax import nnx
 from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import State, Time
-from odenet.fields.base import ActivationName, TimeWeight, activation, require_rank
+from odenet.fields.base import ActivationName, BranchConfig, TimeWeight, activation, require_rank
 from odenet.fields.initialisers import (
     InitialiserName,
-    LastInit,
     kernel_initialiser,
-    scale_last,
 )
-from odenet.part import PartConfig
 
 Form = Literal["inside", "outside", "between"]
 
@@ -82,7 +79,7 @@ class MLPField(nnx.Module):
         return x
 
 
-class MLPFieldConfig(PartConfig):
+class MLPFieldConfig(BranchConfig):
     """A multilayer-perceptron field on vectors."""
 
     kind: Literal["mlp"] = "mlp"
@@ -91,11 +88,6 @@ class MLPFieldConfig(PartConfig):
     activation: ActivationName = "tanh"
     hidden: tuple[PositiveInt, ...] = ()
     """Widths of the layers inside the field; empty for a single affine map."""
-    init: InitialiserName = "lecun_normal"
-    """Law of the initial weights, by name."""
-    last_init: LastInit = "as_drawn"
-    """Where the last affine map starts: `zero` makes every layer the identity at first; `1/sqrt(L)`
-    and `1/L` multiply its weights by it, with L the block's num_steps."""
 
     @model_validator(mode="after")
     def _last_map_makes_the_field_small(self):
@@ -117,18 +109,8 @@ class MLPFieldConfig(PartConfig):
         """Refuse a state of `shape` (one example's) that is not a vector."""
         require_rank("mlp", shape, 1, "use field kind=conv, or a stem of kind=linear or flatten")
 
-    def build(
-        self,
-        shape: tuple[int, ...],
-        takes_time: bool,
-        *,
-        depth: int | None = None,
-        rngs: nnx.Rngs,
-    ) -> MLPField:
+    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
         """Make the field of one of `depth` layers for states of `shape` `(width,)`."""
-        self.check(shape)
-        field = MLPField(
+        return MLPField(
             shape[0], self.hidden, self.form, self.activation, takes_time, self.init, rngs=rngs
         )
-        scale_last(self.last_init, depth, *field.last_weights())
-        return field

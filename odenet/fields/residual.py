@@ -14,14 +14,12 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from odenet.arrays import State, Time
 from odenet.errors import ConfigError
+from odenet.fields.base import BranchConfig
 from odenet.fields.initialisers import (
     InitialiserName,
-    LastInit,
     kernel_initialiser,
-    scale_last,
 )
 from odenet.fields.layers import BatchNorm, convolution
-from odenet.part import PartConfig
 
 Arrangement = Literal["relu_before_addition", "relu_only_preactivation", "full_preactivation"]
 
@@ -111,7 +109,7 @@ def _weight(
     return convolution(inputs, outputs, kernel_sizes[place], init=init, use_bias=False, rngs=rngs)
 
 
-class ResidualFieldConfig(PartConfig):
+class ResidualFieldConfig(BranchConfig):
     """The residual branch of He et al. 2016 with batch norm, on vectors or images."""
 
     kind: Literal["residual"] = "residual"
@@ -128,9 +126,6 @@ class ResidualFieldConfig(PartConfig):
     """How far the running statistics move towards those of a batch."""
     init: InitialiserName = "he_fan_out"
     """Law of the initial weights, by name; `he_fan_out` is that of the paper's code."""
-    last_init: LastInit = "as_drawn"
-    """Where the last weight starts, or the scale of the norm after it: `zero` makes every layer
-    the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the block's num_steps."""
 
     @model_validator(mode="after")
     def _reduction_matters(self):
@@ -152,20 +147,12 @@ class ResidualFieldConfig(PartConfig):
     def _reduction(self) -> int:
         return self.reduction or 4
 
-    def build(
-        self,
-        shape: tuple[int, ...],
-        takes_time: bool,
-        *,
-        depth: int | None = None,
-        rngs: nnx.Rngs,
-    ) -> ResidualField:
+    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ResidualField:
         """Make the field of one of `depth` layers for states of `shape`.
 
         Raises:
             ConfigError: if the shape does not fit, or the weights would see the time.
         """
-        self.check(shape)
         if takes_time:
             raise ConfigError(
                 "field kind=residual does not see the time; use weights.kind=per_layer or shared"
@@ -173,7 +160,7 @@ class ResidualFieldConfig(PartConfig):
         width = shape[-1]
         between = (width,) if self.unit == "basic" else (width // self._reduction,) * 2
         kernels = (3, 3) if self.unit == "basic" else (1, 3, 1)
-        field = ResidualField(
+        return ResidualField(
             (width, *between, width),
             kernels if len(shape) == 3 else None,
             _ORDER[self.arrangement] * len(kernels),
@@ -182,5 +169,3 @@ class ResidualFieldConfig(PartConfig):
             self.init,
             rngs=rngs,
         )
-        scale_last(self.last_init, depth, *field.last_weights())
-        return field
