@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from odenet.training.callbacks import read_metrics
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "experiments" / "quickstart.yaml"
@@ -49,3 +52,18 @@ def answer(*words, **options):
     done = odenet(*words, **options)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def wait_for_step(process, path, step, pause=0.05):
+    """Wait until the run in `path` has logged `step`, or has ended.
+
+    Before its first step a run is not yet asked to stop by a signal, but killed by it.
+    """
+    while process.poll() is None and last_step(path) < step:
+        time.sleep(pause)
+
+
+def last_step(path):
+    """The step of the newest record of metrics, 0 before there is one."""
+    records = read_metrics(path / "metrics.jsonl")
+    return records[-1]["step"] if records else 0

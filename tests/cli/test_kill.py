@@ -5,7 +5,7 @@ import time
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from commands import QUICKSTART, command, environment, odenet
+from commands import QUICKSTART, command, environment, odenet, wait_for_step
 from without_clock import without_clock
 
 from odenet.training.callbacks import read_metrics
@@ -13,14 +13,8 @@ from odenet.training.callbacks import read_metrics
 KILLS = 10
 
 
-def last_step(path):
-    records = read_metrics(path / "metrics.jsonl")
-    return records[-1]["step"] if records else 0
-
-
 def kill_after_step(process, path, step, delay):
-    while process.poll() is None and last_step(path) < step:
-        time.sleep(0.002)
+    wait_for_step(process, path, step, pause=0.002)
     time.sleep(delay)
     process.kill()
     process.wait()
