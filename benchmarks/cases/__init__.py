@@ -20,6 +20,7 @@ NAMES = (
     "memory_depth",
     "nfe_scaling",
     "convolution",
+    "norms",
     "allocator",
 )
 

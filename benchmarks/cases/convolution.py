@@ -1,16 +1,13 @@
 """The three maps of a convolution in a loop: the package's algorithms against XLA's own rule."""
 
 import math
-import statistics
-import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from benchmarks.declaration import Settings, Survey, Table
+from benchmarks.turns import in_turns, looped
 from odenet.ops.conv import conv_general_dilated
 
 SHAPES = (
@@ -42,10 +39,10 @@ def survey(settings: Settings) -> list[Table]:
         w = jax.random.normal(jax.random.key(1), kernel) / math.sqrt(math.prod(kernel[:3]))
         for name in MAPS:
             programs = [
-                looped(bilinear_map(name, convolve, x, w, stride, padding), settings["loops"])
+                looped(*bilinear_map(name, convolve, x, w, stride, padding), settings["loops"])
                 for convolve in (conv_general_dilated, lax.conv_general_dilated)
             ]
-            ours, theirs = in_turns([p[0] for p in programs], programs[0][1], settings["repeats"])
+            ours, theirs = in_turns(programs, settings["repeats"])
             calls = settings["loops"]
             rows.append([label, name, ours / calls, theirs / calls, ours / theirs])
     columns = ["convolution", "map", "odenet (s)", "XLA (s)", "ratio"]
@@ -77,30 +74,3 @@ def bilinear_map(
         "input gradient": (lambda g, w: jax.vjp(lambda x: forward(x, w), x)[1](g)[0], (g, w)),
         "kernel gradient": (lambda x, g: jax.vjp(lambda w: forward(x, w), w)[1](g)[0], (x, g)),
     }[name]
-
-
-def looped(made: tuple[Map, Any], loops: int) -> tuple[Any, Any]:
-    """A compiled loop whose every pass needs the one before, and its arguments."""
-    function, operands = made
-
-    def run(a, b):
-        def body(_, factor):
-            # Nothing of the result but one number is read, and the compiler may not use that.
-            result = lax.optimization_barrier(function(a, b * factor))
-            return 1 + 1e-9 * result[(0,) * result.ndim]
-
-        return lax.fori_loop(0, loops, body, jnp.ones((), a.dtype))
-
-    return jax.jit(run).lower(*operands).compile(), operands
-
-
-def in_turns(programs: list[Any], operands: Any, repeats: int) -> list[float]:
-    """Median seconds of every program, after one call each that does not count."""
-    seconds: list[list[float]] = [[] for _ in programs]
-    for number in range(repeats + 1):
-        for program, found in zip(programs, seconds, strict=True):
-            start = time.perf_counter()
-            jax.block_until_ready(program(*operands))
-            if number:
-                found.append(time.perf_counter() - start)
-    return [statistics.median(found) for found in seconds]

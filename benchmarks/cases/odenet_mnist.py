@@ -49,7 +49,7 @@ BENCHMARK = Comparison(
     note=(
         "Field evaluations are those of the way forward, in the last step that was timed. What is "
         "left is the recomputation of each step, Winograd's small matrix products, and the "
-        "strided convolutions of the stem, which XLA computes at half of PyTorch's speed. Tried "
+        "strided convolutions of the stem, which are XLA's (see convolution). Tried "
         "without gain: diffrax's checkpointed adjoint, storing what each step computes, the stem "
         "from patches, its input gradients by phases of the stride."
     ),

@@ -23,7 +23,7 @@ BENCHMARK = Comparison(
     checks=(Check({"batch": 4, "blocks": 2}, 1e-7),),
     note=(
         "What is left is the kernel gradients: their patches are sliced, then joined, so they are "
-        "written twice; the products themselves run at full speed. Tried without gain: one "
+        "written twice. Tried without gain: one "
         "product per kernel element, patches of rows or of pairs of pixels, channels first, taps "
         "split between both operands, Winograd's algorithm along one axis and along two, XLA's "
         "convolution with batch and channels exchanged, other block sizes."

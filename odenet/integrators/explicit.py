@@ -101,7 +101,7 @@ class ExplicitConfig(PartConfig):
     unroll: PositiveInt = 1
     """Steps that stand one after another in the body of the compiled loop over depth, `num_steps`
     for no loop at all. A loop copies the weights and states of each layer in and out; without it a
-    residual network of few layers runs faster on a CPU, and compiles longer with every layer."""
+    residual network of few layers may run faster, and compiles longer with every layer."""
 
     equation_order: ClassVar[int] = 1
 
@@ -129,7 +129,7 @@ class TableauConfig(PartConfig):
     unroll: PositiveInt = 1
     """Steps that stand one after another in the body of the compiled loop over depth, `num_steps`
     for no loop at all. A loop copies the weights and states of each layer in and out; without it a
-    residual network of few layers runs faster on a CPU, and compiles longer with every layer."""
+    residual network of few layers may run faster, and compiles longer with every layer."""
 
     equation_order: ClassVar[int] = 1
 

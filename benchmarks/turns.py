@@ -1,0 +1,45 @@
+"""Functions in compiled loops, timed in turns within one process."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def looped(function: Callable[..., Any], operands: tuple[jax.Array, ...], loops: int) -> Any:
+    """`loops` evaluations, each of which needs the one before, as a compiled call.
+
+    Args:
+        function: From the operands to an array, or a tree of them.
+        operands: Arrays; the last is changed a little from one evaluation to the next.
+        loops: Number of evaluations.
+    """
+
+    def run(*operands):
+        *others, last = operands
+
+        def body(_, factor):
+            # Nothing of the results but one number each is read, and the compiler may not use that.
+            results = jax.tree.leaves(lax.optimization_barrier(function(*others, last * factor)))
+            return 1 + 1e-9 * sum(result[(0,) * result.ndim] for result in results)
+
+        return lax.fori_loop(0, loops, body, jnp.ones((), last.dtype))
+
+    compiled = jax.jit(run).lower(*operands).compile()
+    return lambda: compiled(*operands)
+
+
+def in_turns(calls: list[Callable[[], Any]], repeats: int) -> list[float]:
+    """Median seconds of every call, after one of each that does not count."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for number in range(repeats + 1):
+        for call, found in zip(calls, seconds, strict=True):
+            start = time.perf_counter()
+            jax.block_until_ready(call())
+            if number:
+                found.append(time.perf_counter() - start)
+    return [statistics.median(found) for found in seconds]
