@@ -30,9 +30,8 @@ def keep_freed_memory(peak_bytes: int | None = None) -> bool:
 
     It works on Linux with glibc, and best before JAX makes its first array, since threads that
     exist already keep their own heaps. Aligned pieces seldom fit where one was freed, so the heap
-    grows to several times the temporaries of a step before it settles. A
-    training run does this for itself where there is memory for sixteen; a notebook or script calls
-    it first.
+    grows to several times the temporaries of a step before it settles. A training run does this for
+    itself where there is memory for sixteen; a notebook or script calls it first.
 
     Args:
         peak_bytes: Memory that one step needs; nothing is changed if the machine does not have

@@ -147,7 +147,6 @@ class OneStepIntegrator(Integrator):
     """
 
     remat: Remat = "none"
-    unroll: int = 1
 
     @abc.abstractmethod
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
@@ -183,7 +182,7 @@ class OneStepIntegrator(Integrator):
             statistics = _mean(observed) if observed else None
             return out.h1, (out.stats, out.h1 if save_path else None, statistics)
 
-        h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat, self.unroll)
+        h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat)
         path = path_through(h0, states) if save_path else None
         statistics = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), each)
         return Integration(h1, path, stats.total().total(), statistics)

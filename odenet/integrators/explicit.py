@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
 from odenet.arrays import State, Time
 from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
@@ -60,12 +60,10 @@ class ExplicitRungeKutta(OneStepIntegrator):
         tableau: The method's coefficients.
         remat: What is stored for the backward pass: everything, one state per step, or one state
             per segment of about `sqrt(num_steps)` steps; the rest is computed again.
-        unroll: Steps in the body of the compiled loop over depth, at least 1.
     """
 
     tableau: Tableau
     remat: Remat = "none"
-    unroll: int = 1
     carries_statistics: ClassVar[bool] = True
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
@@ -98,10 +96,6 @@ class ExplicitConfig(PartConfig):
     remat: Remat = "none"
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
-    unroll: PositiveInt = 1
-    """Steps that stand one after another in the body of the compiled loop over depth, `num_steps`
-    for no loop at all. A loop copies the weights and states of each layer in and out; without it a
-    residual network of few layers may run faster, and compiles longer with every layer."""
 
     equation_order: ClassVar[int] = 1
 
@@ -112,7 +106,7 @@ class ExplicitConfig(PartConfig):
 
     def build(self) -> ExplicitRungeKutta:
         """Make the integrator."""
-        return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat, self.unroll)
+        return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat)
 
 
 class TableauConfig(PartConfig):
@@ -126,10 +120,6 @@ class TableauConfig(PartConfig):
     remat: Remat = "none"
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
-    unroll: PositiveInt = 1
-    """Steps that stand one after another in the body of the compiled loop over depth, `num_steps`
-    for no loop at all. A loop copies the weights and states of each layer in and out; without it a
-    residual network of few layers may run faster, and compiles longer with every layer."""
 
     equation_order: ClassVar[int] = 1
 
@@ -153,4 +143,4 @@ class TableauConfig(PartConfig):
 
     def build(self) -> ExplicitRungeKutta:
         """Make the integrator."""
-        return ExplicitRungeKutta(_tableau(self.a, self.b), self.remat, self.unroll)
+        return ExplicitRungeKutta(_tableau(self.a, self.b), self.remat)

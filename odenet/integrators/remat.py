@@ -22,7 +22,6 @@ def scan_depth(
     fields: LayerFields,
     grid: DepthGrid,
     remat: Remat,
-    unroll: int = 1,
 ) -> tuple[Any, Any]:
     """Scan `step` over the layers, and over the steps inside each layer.
 
@@ -33,8 +32,6 @@ def scan_depth(
         fields: The vector fields of all layers.
         grid: The steps.
         remat: What is kept for the backward pass; the numbers are the same.
-        unroll: Steps that stand one after another in the body of a compiled loop, at least 1;
-            with all of them there is no loop. The numbers are the same.
 
     Returns:
         The carry after the last step, and the outputs, with leading axes
@@ -52,12 +49,9 @@ def scan_depth(
         if steps == 1:
             carry, out = one(field, carry, t0s[0], taus[0])
             return carry, jax.tree.map(lambda leaf: leaf[None], out)
-        return _scan(
-            lambda carry, x: one(field, carry, *x), carry, (t0s, taus), steps, of_steps, unroll
-        )
+        return _scan(lambda carry, x: one(field, carry, *x), carry, (t0s, taus), steps, of_steps)
 
-    of_layer = max(unroll // steps, 1)
-    return _scan(layer, start, (fields.params, t0s, taus), layers, of_layers, of_layer)
+    return _scan(layer, start, (fields.params, t0s, taus), layers, of_layers)
 
 
 def segments(layers: int, steps: int) -> tuple[int | None, int | None]:
@@ -78,13 +72,11 @@ def _near(target: float, length: int) -> int:
     return min(near, key=lambda m: (length % m > 0, abs(m - target)))
 
 
-def _scan(
-    body: Any, carry: Any, xs: Any, length: int, segment: int | None, unroll: int
-) -> tuple[Any, Any]:
+def _scan(body: Any, carry: Any, xs: Any, length: int, segment: int | None) -> tuple[Any, Any]:
     """`jax.lax.scan`, in recomputed segments; what no whole segment holds is a shorter last one."""
 
     def scan(carry, xs):
-        return jax.lax.scan(body, carry, xs, unroll=unroll)
+        return jax.lax.scan(body, carry, xs)
 
     if length == 1:  # a loop would copy what the backward pass keeps into stacks and out of them
         carry, out = body(carry, jax.tree.map(lambda x: x[0], xs))

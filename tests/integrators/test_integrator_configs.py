@@ -28,9 +28,7 @@ def test_tableau_is_explicit_and_consistent(name):
         ({"kind": "euler", "rtol": 1e-3}, "rtol"),
         ({"kind": "euler", "remat": "layer"}, "remat"),
         ({"kind": "euler", "remat": "reversible"}, "remat"),
-        ({"kind": "euler", "unroll": 0}, "greater than 0"),
         ({"kind": "leapfrog", "remat": "layer"}, "remat"),
-        ({"kind": "leapfrog", "unroll": 2}, "unroll"),
         ({"kind": "leapfrog", "solver": "tsit5"}, "solver"),
         ({"kind": "verlet"}, "verlet"),
         ({"kind": "diffrax", "solver": "euler"}, "has no error estimate"),
@@ -57,7 +55,6 @@ def test_options_that_would_be_ignored_or_break_a_rule_are_refused(mapping, mess
     "mapping",
     [
         {"kind": "rk4", "remat": "step"},
-        {"kind": "euler", "unroll": 4},
         {"kind": "leapfrog"},
         {"kind": "leapfrog", "remat": "sqrt"},
         {"kind": "tableau", "a": [[], [1.0]], "b": [0.25, 0.75]},

@@ -21,7 +21,6 @@ TIGHT = 1e-10
 INTEGRATORS = {
     "euler": ExplicitConfig(),
     "euler_remat": ExplicitConfig(remat="step"),
-    "euler_unrolled": ExplicitConfig(unroll=NUM_STEPS),
     "euler_remat_sqrt": ExplicitConfig(remat="sqrt"),
     "midpoint": ExplicitConfig(kind="midpoint"),
     "heun": ExplicitConfig(kind="heun"),

@@ -86,13 +86,13 @@ def test_peak_memory_grows_with_depth_as_promised(integrator, weights, least, mo
     assert least <= growth(integrator, weights) <= most
 
 
-def recorded(num_layers, per_layer, **options):
+def recorded(remat, num_layers, per_layer):
     """Path, value and gradients of a small time-dependent network in double precision."""
     draw = np.random.default_rng(0)
     params = jnp.asarray(draw.normal(size=(num_layers, 2, 2)))
     taus = jnp.asarray(draw.uniform(-0.1, 0.2, num_layers * per_layer))
     h0 = jnp.asarray(draw.normal(size=(3, 2)))
-    integrator = ExplicitConfig(kind="heun", **options).build()
+    integrator = ExplicitConfig(kind="heun", remat=remat).build()
 
     def loss(params, taus, h0):
         fields = LayerFields(lambda w, t, h: jnp.tanh(h @ w + t), params, num_layers)
@@ -108,28 +108,9 @@ SHAPES += [(1, 2), (1, 13), (1, 36), (2, 3), (3, 2), (5, 23), (7, 11), (13, 2), 
 
 @pytest.mark.parametrize(("num_layers", "per_layer"), SHAPES)
 def test_segments_of_any_number_of_layers_and_steps_change_no_number(num_layers, per_layer):
-    found, expected = (recorded(num_layers, per_layer, remat=r) for r in ("sqrt", "none"))
+    found, expected = (recorded(remat, num_layers, per_layer) for remat in ("sqrt", "none"))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize("remat", ["none", "step", "sqrt"])
-@pytest.mark.parametrize("unroll", [2, 3, 100])
-@pytest.mark.parametrize(("num_layers", "per_layer"), [(1, 13), (7, 1), (3, 4), (12, 1)])
-def test_unrolled_steps_change_no_number(num_layers, per_layer, unroll, remat):
-    found = recorded(num_layers, per_layer, remat=remat, unroll=unroll)
-    expected = recorded(num_layers, per_layer)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
-
-
-def loops(unroll):
-    """Number of loops in the compiled gradient of 6 layers."""
-    return lowered({"kind": "euler", "unroll": unroll}, 6)[0].compile().as_text().count(" while(")
-
-
-def test_steps_that_are_all_unrolled_leave_no_loop():
-    assert (loops(1), loops(6)) == (2, 0)
 
 
 def test_segments_keep_about_twice_the_square_root_of_the_steps():
