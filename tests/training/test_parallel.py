@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from odenet.errors import ConfigError
+from odenet.experiment.build import build
 from odenet.training.parallel import ParallelConfig, peak_bytes
 
 INTEGRATORS = {
@@ -67,6 +68,9 @@ def test_batch_norm_sees_the_batch_of_all_devices(configure, take_steps, paralle
     for name in ("loss", "gradient_norm"):
         np.testing.assert_allclose(many.metrics[name], one.metrics[name], rtol=1e-4, err_msg=name)
     assert len(jax.tree.leaves(one.statistics)) == 6
+    start = build(configure(**changes)).start.statistics
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max() > 1e-3, one.statistics, start)
+    assert all(jax.tree.leaves(moved))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
         many.statistics,
