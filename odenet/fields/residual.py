@@ -141,7 +141,12 @@ class ResidualFieldConfig(BranchConfig):
                 f"channels); its block's state has shape {shape}"
             )
         if self.unit == "bottleneck" and shape[-1] % self._reduction:
-            raise ConfigError(f"reduction must divide the width {shape[-1]}; got {self._reduction}")
+            divisors = [n for n in range(2, shape[-1] + 1) if shape[-1] % n == 0]
+            near = sorted(divisors, key=lambda n: abs(n - self._reduction))[:3]
+            raise ConfigError(
+                f"reduction must divide the width {shape[-1]}; got {self._reduction}; nearest: "
+                f"{sorted(near)}"
+            )
 
     @property
     def _reduction(self) -> int:

@@ -59,11 +59,13 @@ class Discretisation:
         return grid.with_num_steps(int(num_steps))
 
 
-_NO_LIVE_STATISTICS = (
-    "batch norm cannot be trained by this integrator: it evaluates the field at states that are "
-    "thrown away, and a solver's steps would depend on the batch; train with an explicit method, "
-    "kind=euler say, and run the trained network by any other, or use group norm (field kind=conv)"
-)
+def _no_live_statistics(integrator: str) -> str:
+    return (
+        f"batch norm cannot be trained by this integrator, {integrator}: it evaluates the field at "
+        f"states that are thrown away, or its steps would depend on the batch; train with an "
+        f"explicit method, kind=euler say, and run the trained network by any other, or use group "
+        f"norm (field kind=conv)"
+    )
 
 
 class DepthBlock(nnx.Module):
@@ -119,7 +121,7 @@ class DepthBlock(nnx.Module):
         refuse_other_equation(self.integrator.equation_order, integrator.equation_order)
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
-            raise ConfigError(_NO_LIVE_STATISTICS)
+            raise ConfigError(_no_live_statistics(type(integrator).__name__))
         grid = discretisation.steps_of(self.grid())
         fields = self.weights.fields(live=live).restrict(grid.num_layers)
         integration = integrator.integrate(fields, grid, h0, save_path=save_path)
@@ -160,7 +162,7 @@ class DepthBlockConfig(PartConfig):
     def _statistics_are_carried(self):
         explicit = isinstance(self.integrator, ExplicitConfig | TableauConfig)
         if isinstance(self.field, ResidualFieldConfig) and not explicit:
-            raise ValueError(_NO_LIVE_STATISTICS)
+            raise ValueError(_no_live_statistics(f"kind={self.integrator.kind}"))
         return self
 
     @property
