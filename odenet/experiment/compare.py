@@ -133,6 +133,7 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     for name, overrides in section.networks.items():
         try:
             networks[name] = variant(base, overrides)
+            networks[name].model.check_trainable()
             for block in networks[name].model.blocks:
                 if isinstance(block, FeedForwardBlockConfig):
                     continue

@@ -92,6 +92,7 @@ def run(
     Raises:
         OdenetError: as its children say.
     """
+    config.model.check_trainable()
     experiment, directory = build(config, data_dir), Path(directory)
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         about = {"num_parameters": experiment.num_parameters, "kind": "run"}

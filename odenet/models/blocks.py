@@ -158,19 +158,24 @@ class DepthBlockConfig(PartConfig):
             )
         return self
 
-    @model_validator(mode="after")
-    def _statistics_are_carried(self):
-        explicit = isinstance(self.integrator, ExplicitConfig | TableauConfig)
-        if isinstance(self.field, ResidualFieldConfig) and not explicit:
-            raise ValueError(_no_live_statistics(f"kind={self.integrator.kind}"))
-        return self
-
     @property
     def num_layers(self) -> int:
         """Number of sets of weights."""
         if isinstance(self.weights, PerLayerWeightsConfig):
             return self.weights.num_layers or self.num_steps
         return 1
+
+    def check_trainable(self) -> None:
+        """Refuse an integrator that cannot carry the field's batch statistics through training.
+
+        It may run the block once it is trained.
+
+        Raises:
+            ConfigError: saying which integrators can.
+        """
+        carries = isinstance(self.integrator, ExplicitConfig | TableauConfig)
+        if isinstance(self.field, ResidualFieldConfig) and not carries:
+            raise ConfigError(_no_live_statistics(f"kind={self.integrator.kind}"))
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
         """Refuse a discretisation that the block cannot take, before anything is built.

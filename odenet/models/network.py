@@ -179,6 +179,19 @@ class NetworkConfig(PartConfig):
         """The block of every stage."""
         return [stage.block or self.block for stage in self.stages]
 
+    def check_trainable(self) -> None:
+        """Refuse what can be evaluated, but not trained.
+
+        Raises:
+            ConfigError: naming the stage.
+        """
+        for index, block in enumerate(self.blocks):
+            try:
+                if isinstance(block, DepthBlockConfig):
+                    block.check_trainable()
+            except ConfigError as error:
+                raise ConfigError(f"model.stages.{index}: {error}") from error
+
     def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
         """Make the network for inputs of `input_shape` (one example's).
 

@@ -1,0 +1,46 @@
+"""Batch norm in an experiment: trained by Euler, run by any solver, refused where it cannot be."""
+
+import math
+
+import pytest
+
+from odenet.errors import ConfigError
+from odenet.experiment.compare import networks_of
+from odenet.experiment.config import parse_config
+from odenet.experiment.evaluate import evaluate
+from odenet.experiment.run import run
+
+VALUES = {
+    "name": "tiny",
+    "data": {"kind": "digits", "validation": 100, "test": 100},
+    "model": {
+        "kind": "classifier",
+        "stages": [{"width": 8}],
+        "block": {"num_steps": 3, "field": {"kind": "residual"}},
+        "head": {"norm": "batch", "activation": "relu"},
+    },
+    "training": {"num_steps": 4, "batch_size": 16, "evaluate_every": 4, "checkpoint_every": 4},
+}
+SOLVER = ("model.block.integrator", {"kind": "dopri5"})
+
+
+def test_trained_network_is_evaluated_by_a_solver(tmp_path):
+    run(parse_config(VALUES), tmp_path / "run")
+    own = evaluate(tmp_path / "run")
+    solved = evaluate(tmp_path / "run", ["model.block.integrator={kind: dopri5}"])
+    assert solved["solver_ok"] == 1
+    assert solved["nfe"] > own["nfe"] == 3
+    assert math.isfinite(solved["loss"])
+    assert solved["loss"] != own["loss"]
+
+
+def test_training_by_a_solver_is_refused_before_a_directory_is_made(tmp_path):
+    with pytest.raises(ConfigError, match=r"model.stages.0: batch norm .* kind=dopri5"):
+        run(parse_config(VALUES, [SOLVER]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    section = {
+        "networks": {"solved": dict([SOLVER])},
+        "evaluate": {"rk4": {"integrator": {"kind": "rk4"}}},
+    }
+    with pytest.raises(ConfigError, match=r"compare.networks.solved: model.stages.0: batch norm"):
+        networks_of(parse_config(VALUES | {"compare": section}))
