@@ -154,7 +154,7 @@ def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
     graphdef, params, statistics = split_network(network)
     optimizer = config.training.optimizer.build(config.training.num_steps, params)
     start = init_state(params, statistics, optimizer, train_key)
-    experiment = Experiment(
+    return Experiment(
         config,
         dataset,
         graphdef,
@@ -164,6 +164,3 @@ def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
         placement,
         placement.place(start),
     )
-    if config.training.gradient_flow_every is not None:
-        experiment.flow_meter(dataset.train)  # refuse now what could not be measured later
-    return experiment

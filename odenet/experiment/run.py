@@ -94,6 +94,8 @@ def run(
     """
     config.model.check_trainable()
     experiment, directory = build(config, data_dir), Path(directory)
+    if config.training.gradient_flow_every is not None:
+        experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         about = {"num_parameters": experiment.num_parameters, "kind": "run"}
         about |= {"data_source": experiment.dataset.source}

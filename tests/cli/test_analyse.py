@@ -89,6 +89,11 @@ def test_training_that_could_not_be_watched_is_refused_before_it_begins(tmp_path
     assert not (tmp_path / "new").exists()
 
 
+def test_watched_run_is_evaluated_by_a_solver_that_could_not_be_watched(watched):
+    found = answer("eval", watched, "model.block.integrator.kind=dopri5", "--json")
+    assert found["accepted_steps"] >= 1
+
+
 def test_damaged_measurement_is_named(watched, tmp_path):
     import shutil
 
