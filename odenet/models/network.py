@@ -1,13 +1,13 @@
 """stem -> [block, projection]* -> head: the shape of every model here."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field
+from pydantic import Field, PositiveInt, model_validator
 
-from odenet.arrays import Array, Float, Key, Scalar
+from odenet.arrays import Array, Float, Key, Scalar, StepSizes
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
@@ -21,6 +21,7 @@ from odenet.models.projections import (
     Projection,
     ProjectionConfig,
 )
+from odenet.models.transition import StageProjectionConfig
 from odenet.part import PartConfig
 
 HeadInit = InitialiserName | Literal["zero"]
@@ -78,11 +79,26 @@ class Head(nnx.Module):
         return self.linear(h)
 
 
+class _Sequence(nnx.Module):
+    """The stem, and the projection that follows it before the first block."""
+
+    def __init__(self, stem: Projection, projection: Projection):
+        self.stem = stem
+        self.projection = projection
+
+    def __call__(self, x):
+        return self.projection(self.stem(x))
+
+    def observe(self, x):
+        return self.projection(self.stem(x, live=True), live=True)
+
+
 class Network(nnx.Module):
     """A model whose depth is a sequence of blocks.
 
     Args:
-        projections: One before each block; the first is the stem.
+        projections: One before each block; the first is the stem, followed by the first stage's
+            own projection if it has one.
         blocks: The blocks, each keeping the shape of its state.
         head: From the last state to the outputs.
     """
@@ -117,7 +133,7 @@ class Network(nnx.Module):
         """
         stats = SolverStats.of(0, 0)
         for projection, block in zip(self.projections, self.blocks, strict=True):
-            x = projection(x)
+            x = projection(x, live=live)
             if isinstance(block, DepthBlock):
                 integration = block(x, discretisation or Discretisation(), live=live)
             elif discretisation is None:
@@ -131,9 +147,17 @@ class Network(nnx.Module):
         return Prediction(self.head(x, live=live), stats)
 
     def penalty(self) -> Scalar:
-        """Sum of the blocks' penalties on their step sizes."""
-        penalties = [block.penalty() for block in self.blocks]
-        return jnp.sum(jnp.stack(penalties))
+        """Sum of the penalties on step sizes, of blocks and of layers between them."""
+        parts = [*self.projections, *self.blocks]
+        return jnp.sum(jnp.stack([part.penalty() for part in parts]))
+
+    def taus(self) -> list[StepSizes]:
+        """Step sizes of every stage whose depth is time, those of layers that lead to it first."""
+        return [
+            jnp.concatenate([*projection.taus(), block.grid().taus])
+            for projection, block in zip(self.projections, self.blocks, strict=True)
+            if isinstance(block, DepthBlock)
+        ]
 
 
 class HeadConfig(PartConfig):
@@ -157,8 +181,9 @@ class StageConfig(PartConfig):
 
     width: int = Field(ge=1, le=10**6)
     """Width of the vector, or number of channels of the image."""
-    projection: ProjectionConfig = IdentityConfig()
-    """From the state of the stage before; the first stage has the stem instead."""
+    projection: StageProjectionConfig = IdentityConfig()
+    """From the state of the stage before; in the first stage, from what the stem gives. `unit` is
+    a residual layer itself."""
     block: BlockConfig | None = None
     """The block of this stage; without it, the model's `block`."""
 
@@ -168,11 +193,36 @@ class NetworkConfig(PartConfig):
 
     stem: ProjectionConfig = LinearConfig()
     """From the inputs to the first state."""
+    stem_width: PositiveInt | None = None
+    """Width of the state that the stem gives, where the first stage has a projection of its own;
+    without it, that of the first stage."""
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     """The stages in order; one is enough for a network of constant width."""
     block: BlockConfig = DepthBlockConfig()
     """The block of every stage that does not have its own."""
     head: HeadConfig = HeadConfig()
+
+    @model_validator(mode="after")
+    def _stem_width_matters(self):
+        if self.stem_width is not None and isinstance(self.stages[0].projection, IdentityConfig):
+            raise ValueError(
+                "stem_width would be ignored: without a projection in the first stage, the stem "
+                "gives that stage's width; remove it"
+            )
+        return self
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether outputs are logits of classes."""
+        return False
+
+    def expanded(self) -> "NetworkConfig":
+        """The network with stem, stages and head written out: itself."""
+        return self
+
+    @property
+    def _stem_width(self) -> int:
+        return self.stem_width or self.stages[0].width
 
     @property
     def blocks(self) -> list[DepthBlockConfig | FeedForwardBlockConfig]:
@@ -198,22 +248,23 @@ class NetworkConfig(PartConfig):
         Raises:
             ConfigError: naming the stage, if shapes do not fit.
         """
-        if not isinstance(self.stages[0].projection, IdentityConfig):
-            raise ConfigError(
-                "model.stages.0.projection would be ignored: model.stem brings the inputs to the "
-                "first stage; move it there"
-            )
-        shape, projections, blocks = tuple(input_shape), [], []
-        for index, stage in enumerate(self.stages):
-            where = "model.stem" if index == 0 else f"model.stages.{index}.projection"
-            config = self.stem if index == 0 else stage.projection
-            try:
-                projections.append(config.build(shape, stage.width, rngs=rngs))
-                shape = projections[-1].shape
+        try:
+            where = "model.stem"
+            stem = self.stem.build(tuple(input_shape), self._stem_width, rngs=rngs)
+            shape, projections, blocks = stem.shape, [], []
+            for index, stage in enumerate(self.stages):
+                where = f"model.stages.{index}.projection"
+                projection = stem
+                if index or not isinstance(stage.projection, IdentityConfig):
+                    projection = stage.projection.build(shape, stage.width, rngs=rngs)
+                    shape = projection.shape
+                    if not index:
+                        projection = Projection(_Sequence(stem, projection), shape)
+                projections.append(projection)
                 where = f"model.stages.{index}"
                 blocks.append(self.blocks[index].build(shape, rngs=rngs))
-            except ConfigError as error:
-                raise ConfigError(f"{where}: {error}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
         head = self.head.build(shape[-1], num_outputs, rngs=rngs)
         return Network(projections, blocks, head)
 
@@ -223,6 +274,11 @@ class ClassifierConfig(NetworkConfig):
 
     kind: Literal["classifier"] = "classifier"
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether outputs are logits of classes: yes."""
+        return True
+
 
 class RegressorConfig(NetworkConfig):
     """A network that gives one real value per output."""
@@ -230,8 +286,16 @@ class RegressorConfig(NetworkConfig):
     kind: Literal["regressor"] = "regressor"
 
 
+class BuildsNetwork(Protocol):
+    """A configuration of a network."""
+
+    def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
+        """Make the network for inputs of `input_shape` (one example's)."""
+        ...
+
+
 def init_network(
-    config: NetworkConfig, input_shape: tuple[int, ...], num_outputs: int, key: Key[Array, ""]
+    config: BuildsNetwork, input_shape: tuple[int, ...], num_outputs: int, key: Key[Array, ""]
 ) -> Network:
     """Make a network with its initialisers compiled, as a function of the key alone.
 

@@ -6,16 +6,18 @@ between the blocks, so that a block itself keeps its shape and can be integrated
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 
-from odenet.arrays import Array, Float, State
+from odenet.arrays import Array, Float, Scalar, State, StepSizes
+from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
 from odenet.errors import ConfigError
+from odenet.fields.base import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import convolution
+from odenet.fields.layers import BatchNorm, convolution, observing
 from odenet.part import PartConfig
 
 Shape = tuple[int, ...]
@@ -37,9 +39,31 @@ class Projection(nnx.Module):
         self.operation = operation
         self.shape = shape
 
-    def __call__(self, x: Float[Array, "batch *inputs"]) -> State:
-        """The projected state, shape `(batch, *shape)`."""
-        return self.operation(x)  # pyright: ignore[reportCallIssue]
+    def __call__(self, x: Float[Array, "batch *inputs"], *, live: bool = False) -> State:
+        """The projected state, shape `(batch, *shape)`.
+
+        Args:
+            x: States before it.
+            live: Whether batch norms, if there are any, use the statistics of this batch, and
+                move their running ones towards them.
+        """
+        return observing(self.operation, live)(x)
+
+    def penalty(self) -> Scalar:
+        """What step sizes in it add to the objective; zero where none is learned."""
+        penalties = [sizes.penalty() for sizes in self._step_sizes()]
+        return sum(penalties, jnp.zeros((), dtype=float))
+
+    def taus(self) -> list[StepSizes]:
+        """Step sizes of the layers in it, in order."""
+        return [sizes.taus() for sizes in self._step_sizes()]
+
+    def _step_sizes(self) -> list[FixedStepSizes | LearnedStepSizes]:
+        modules = [module for _, module in nnx.iter_graph(self.operation)]
+        return [m for m in modules if isinstance(m, FixedStepSizes | LearnedStepSizes)]
+
+
+_AROUND: Any = ((1, 1), (1, 1))
 
 
 class _Identity(nnx.Module):
@@ -64,9 +88,11 @@ class _ZeroPad(nnx.Module):
 
 
 class _Affine(nnx.Module):
-    def __init__(self, inputs: int, width: int, init: InitialiserName, *, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, width: int, init: InitialiserName, use_bias: bool, *, rngs: nnx.Rngs
+    ):
         law = kernel_initialiser(init)
-        self.linear = nnx.Linear(inputs, width, kernel_init=law, rngs=rngs)
+        self.linear = nnx.Linear(inputs, width, use_bias=use_bias, kernel_init=law, rngs=rngs)
 
     def __call__(self, x):
         return self.linear(x.reshape(x.shape[0], -1))
@@ -80,6 +106,56 @@ class _Matrix(nnx.Module):
     def __call__(self, x):
         y = x @ self.kernel[...]
         return y if self.bias is None else y + self.bias[...][None, :]
+
+
+class _Followed(nnx.Module):
+    """An affine map, batch norm if there is one, activation, maximum over windows if asked for."""
+
+    def __init__(
+        self,
+        affine: Any,
+        norm: BatchNorm | None,
+        activation_name: ActivationName,
+        max_pool: bool,
+    ):
+        self.affine = affine
+        self.norm = norm
+        self.activation_name: ActivationName = activation_name
+        self.max_pool = max_pool
+
+    def __call__(self, x):
+        return self._through(x, False)
+
+    def observe(self, x):
+        return self._through(x, True)
+
+    def _through(self, x, live):
+        x = self.affine(x)
+        if self.norm is not None:
+            x = observing(self.norm, live)(x)
+        x = activation(self.activation_name)(x)
+        if self.max_pool:
+            x = nnx.max_pool(x, (3, 3), (2, 2), _AROUND)
+        return x
+
+
+def _followed(
+    affine: Any,
+    norm: Literal["none", "batch"],
+    activation_name: ActivationName,
+    width: int,
+    rngs: nnx.Rngs,
+    max_pool: bool = False,
+) -> Any:
+    if norm == "none" and activation_name == "identity" and not max_pool:
+        return affine
+    made = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if norm == "batch" else None
+    return _Followed(affine, made, activation_name, max_pool)
+
+
+def _refuse_idle_bias(norm: Literal["none", "batch"], bias: bool) -> None:
+    if norm == "batch" and bias:
+        raise ValueError("norm=batch would undo the bias before it; set bias to false")
 
 
 class IdentityConfig(PartConfig):
@@ -139,12 +215,22 @@ class LinearConfig(PartConfig):
     """An affine map of the flattened state to a vector."""
 
     kind: Literal["linear"] = "linear"
+    bias: bool = True
     init: InitialiserName = "lecun_normal"
     """Law of the initial weights, by name."""
+    norm: Literal["none", "batch"] = "none"
+    """What normalises the components after it."""
+    activation: ActivationName = "identity"
+
+    @model_validator(mode="after")
+    def _norm_has_its_own_bias(self):
+        _refuse_idle_bias(self.norm, self.bias)
+        return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
-        return Projection(_Affine(math.prod(shape), width, self.init, rngs=rngs), (width,))
+        affine = _Affine(math.prod(shape), width, self.init, self.bias, rngs=rngs)
+        return Projection(_followed(affine, self.norm, self.activation, width, rngs), (width,))
 
 
 class MatrixConfig(PartConfig):
@@ -196,15 +282,29 @@ class ConvConfig(PartConfig):
     """A convolution, with a stride that makes the image smaller.
 
     With `kernel_size: 1` and `bias: false` it is the projection shortcut of He et al. 2015: option
-    B between stages whose widths differ, C where it also stands between equal widths.
+    B between stages whose widths differ, C where it also stands between equal widths. With a norm
+    and an activation it is their first layer.
     """
 
     kind: Literal["conv"] = "conv"
     kernel_size: PositiveInt = 3
     stride: PositiveInt = 1
+    padding: Literal["same", "symmetric"] = "same"
+    """Zeros around the image: `same` as few as keep every pixel, `symmetric` as many on every side,
+    half the kernel, as in PyTorch's networks; they differ where the stride does not divide."""
     bias: bool = True
     init: InitialiserName = "lecun_normal"
     """Law of the initial kernels, by name; `he_fan_out` is that of residual networks."""
+    norm: Literal["none", "batch"] = "none"
+    """What normalises the channels after it."""
+    activation: ActivationName = "identity"
+    max_pool: bool = False
+    """Whether the maximum over 3x3 windows follows, of every second row and column."""
+
+    @model_validator(mode="after")
+    def _norm_has_its_own_bias(self):
+        _refuse_idle_bias(self.norm, self.bias)
+        return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
@@ -213,17 +313,25 @@ class ConvConfig(PartConfig):
                 f"kind=conv acts on images (height, width, channels), got a state of shape "
                 f"{shape}; use kind=linear"
             )
+        if self.padding == "symmetric" and self.kernel_size % 2 == 0:
+            raise ConfigError(
+                f"padding=symmetric needs an odd kernel_size; got {self.kernel_size}; use same"
+            )
         conv = convolution(
             shape[-1],
             width,
             self.kernel_size,
             self.stride,
+            "SAME" if self.padding == "same" else self.kernel_size // 2,
             init=self.init,
             use_bias=self.bias,
             rngs=rngs,
         )
         size = tuple(-(-side // self.stride) for side in shape[:-1])
-        return Projection(conv, (*size, width))
+        if self.max_pool:
+            size = tuple(-(-side // 2) for side in size)
+        affine = _followed(conv, self.norm, self.activation, width, rngs, self.max_pool)
+        return Projection(affine, (*size, width))
 
 
 ProjectionConfig = Annotated[
