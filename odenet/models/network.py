@@ -1,6 +1,6 @@
 """stem -> [block, projection]* -> head: the shape of every model here."""
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -286,6 +286,7 @@ class RegressorConfig(NetworkConfig):
     kind: Literal["regressor"] = "regressor"
 
 
+@runtime_checkable
 class BuildsNetwork(Protocol):
     """A configuration of a network."""
 
