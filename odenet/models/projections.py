@@ -77,14 +77,14 @@ class _Flatten(nnx.Module):
 
 
 class _ZeroPad(nnx.Module):
-    def __init__(self, missing: int, stride: int):
-        self.missing = missing
+    def __init__(self, before: int, after: int, stride: int):
+        self.zeros = before, after
         self.stride = stride
 
     def __call__(self, x):
         if x.ndim == 4:
             x = x[:, :: self.stride, :: self.stride]
-        return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, self.missing),))
+        return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + (self.zeros,))
 
 
 class _Affine(nnx.Module):
@@ -196,6 +196,9 @@ class ZeroPadConfig(PartConfig):
     kind: Literal["zero_pad"] = "zero_pad"
     stride: PositiveInt = 1
     """Keep every `stride`-th row and column of an image."""
+    zeros: Literal["after", "around"] = "after"
+    """Where the new channels stand: `after` the old ones, or half of them before and half after, as
+    in Y. Idelbayev's CIFAR networks for PyTorch."""
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
@@ -208,7 +211,9 @@ class ZeroPadConfig(PartConfig):
         if len(shape) == 1 and self.stride != 1:
             raise ConfigError("zero_pad of a vector would ignore stride; remove it")
         size = tuple(-(-side // self.stride) for side in shape[:-1])
-        return Projection(_ZeroPad(width - shape[-1], self.stride), (*size, width))
+        missing = width - shape[-1]
+        before = missing // 2 if self.zeros == "around" else 0
+        return Projection(_ZeroPad(before, missing - before, self.stride), (*size, width))
 
 
 class LinearConfig(PartConfig):

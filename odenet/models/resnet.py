@@ -73,6 +73,8 @@ class ResNetConfig(PartConfig):
     """Options A, B and C of He et al. 2015: where shapes change, zeros in the new channels or a
     learned map, or learned maps around every unit. Without it, A for basic units in the CIFAR
     networks, else B."""
+    zeros: Literal["after", "around"] = "after"
+    """Where option A puts the new channels: `after` the old ones, or half before and half after."""
     strided_weight: Literal[1, 2] = 1
     """Which weight of a bottleneck takes the stride: the first, 1x1, as published, or the second,
     3x3, as in torchvision."""
@@ -109,6 +111,8 @@ class ResNetConfig(PartConfig):
                 f"depth of layout={self.layout} with {self._unit} units is {weights} n + 2, n at "
                 f"least 2; got {self.depth}; nearest: {near}"
             )
+        if self._shortcut != "zero_pad" and self.zeros != "after":
+            raise ValueError(f"shortcut={self._shortcut} would ignore zeros; remove it")
         if self._unit == "basic" and self.strided_weight != 1:
             raise ValueError("strided_weight is the choice of bottlenecks; remove it")
         if self.layout == "vector" and self.strided_weight != 1:
@@ -243,7 +247,7 @@ class ResNetConfig(PartConfig):
     def _around(self, stride: int, changes: bool) -> ShortcutConfig:
         """What goes around a unit that changes the shape, or does not."""
         if self._shortcut == "zero_pad" and changes:
-            return ZeroPadConfig(stride=stride)
+            return ZeroPadConfig(stride=stride, zeros=self.zeros)
         if self._shortcut != "projection_everywhere" and not changes:
             return IdentityConfig()
         if self.layout == "vector":
