@@ -6,7 +6,7 @@ from typing import Literal
 from flax import nnx
 from pydantic import PositiveInt, model_validator
 
-from odenet.arrays import State, Time
+from odenet.arrays import After, Before, Time
 from odenet.errors import ConfigError
 from odenet.fields.base import (
     ActivationName,
@@ -66,7 +66,7 @@ class MLPField(nnx.Module):
         """The weights of the last affine map."""
         return [layer.kernel for layer in (self.affine[-1], *self.time[-1:])]
 
-    def __call__(self, t: Time, h: State) -> State:
+    def __call__(self, t: Time, h: Before) -> After:
         """dh/dt at `(t, h)`, shape `(batch, width)`."""
         sigma = activation(self.activation_name)
         last = len(self.affine) - 1

@@ -12,7 +12,7 @@ import jax
 from flax import nnx
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from odenet.arrays import State, Time
+from odenet.arrays import After, Before, Time
 from odenet.errors import ConfigError
 from odenet.fields.base import BranchConfig, Transition
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
@@ -100,17 +100,17 @@ class ResidualField(nnx.Module):
             return [self.norms[-1].scale]
         return [self.weights[-1].kernel]
 
-    def __call__(self, t: Time, h: State) -> State:
+    def __call__(self, t: Time, h: Before) -> After:
         """dh/dt at `h`, with the running statistics."""
         del t
         return self._through(h, list(self.norms))
 
-    def observe(self, t: Time, h: State) -> State:
+    def observe(self, t: Time, h: Before) -> After:
         """dh/dt at `h`, with the statistics of the batch; the running ones move towards them."""
         del t
         return self._through(h, [norm.observe for norm in self.norms])
 
-    def _through(self, x: State, norms: list) -> State:
+    def _through(self, x: Before, norms: list) -> After:
         weights, norms_left = iter(self.weights), iter(norms)
         for letter in self.order:
             if letter == "R":
@@ -158,9 +158,15 @@ class ResidualFieldConfig(BranchConfig):
     """Law of the initial weights, by name; `he_fan_out` is that of the paper's code."""
 
     @model_validator(mode="after")
-    def _reduction_matters(self):
+    def _nothing_ignored(self):
         if self.unit == "basic" and self.reduction is not None:
             raise ValueError("unit=basic would ignore reduction; remove it, or use bottleneck")
+        if self.arrangement == "relu_before_addition" and self.last_init == "zero":
+            raise ValueError(
+                "last_init=zero with arrangement=relu_before_addition could not be trained: the "
+                "last ReLU would stand at 0, where it passes no gradient on; use last_init=1/L, or "
+                "another arrangement"
+            )
         return self
 
     def check(self, shape: tuple[int, ...]) -> None:

@@ -181,6 +181,21 @@ class DepthBlockConfig(PartConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _shortcut_matters(self):
+        if self.shortcut.kind == "zero_pad":
+            raise ValueError(
+                "a block keeps the shape of its state, so shortcut.kind=zero_pad would add "
+                "nothing; use identity"
+            )
+        if self.shortcut.kind == "dropout" and self.num_layers != self.num_steps:
+            raise ValueError(
+                f"shortcut.kind=dropout draws anew in every layer, and {self.num_steps} steps over "
+                f"{self.num_layers} layers would share draws; use weights.kind=per_layer without "
+                f"num_layers"
+            )
+        return self
+
     @property
     def is_euler_step(self) -> bool:
         """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""

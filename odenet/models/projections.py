@@ -12,131 +12,21 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 
-from odenet.arrays import Array, Float, Scalar, State, StepSizes
-from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName, activation
+from odenet.fields.base import ActivationName
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import BatchNorm, convolution, observing
+from odenet.fields.layers import BatchNorm, convolution
+from odenet.models.maps import (
+    Affine,
+    Flatten,
+    Followed,
+    Identity,
+    Matrix,
+    Projection,
+    Shape,
+    ZeroPad,
+)
 from odenet.part import PartConfig
-
-Shape = tuple[int, ...]
-
-
-class FixedMatrix(nnx.Variable):
-    """A matrix that belongs to a network, is stored with it, and is not trained."""
-
-
-class Projection(nnx.Module):
-    """A map of states, with the shape that it gives.
-
-    Args:
-        operation: The map, applied to a batch.
-        shape: Shape of one example's state after it.
-    """
-
-    def __init__(self, operation: nnx.Module, shape: Shape):
-        self.operation = operation
-        self.shape = shape
-
-    def __call__(self, x: Float[Array, "batch *inputs"], *, live: bool = False) -> State:
-        """The projected state, shape `(batch, *shape)`.
-
-        Args:
-            x: States before it.
-            live: Whether batch norms, if there are any, use the statistics of this batch, and
-                move their running ones towards them.
-        """
-        return observing(self.operation, live)(x)
-
-    def penalty(self) -> Scalar:
-        """What step sizes in it add to the objective; zero where none is learned."""
-        penalties = [sizes.penalty() for sizes in self._step_sizes()]
-        return sum(penalties, jnp.zeros((), dtype=float))
-
-    def taus(self) -> list[StepSizes]:
-        """Step sizes of the layers in it, in order."""
-        return [sizes.taus() for sizes in self._step_sizes()]
-
-    def _step_sizes(self) -> list[FixedStepSizes | LearnedStepSizes]:
-        modules = [module for _, module in nnx.iter_graph(self.operation)]
-        return [m for m in modules if isinstance(m, FixedStepSizes | LearnedStepSizes)]
-
-
-_AROUND: Any = ((1, 1), (1, 1))
-
-
-class _Identity(nnx.Module):
-    def __call__(self, x):
-        return x
-
-
-class _Flatten(nnx.Module):
-    def __call__(self, x):
-        return x.reshape(x.shape[0], -1)
-
-
-class _ZeroPad(nnx.Module):
-    def __init__(self, before: int, after: int, stride: int):
-        self.zeros = before, after
-        self.stride = stride
-
-    def __call__(self, x):
-        if x.ndim == 4:
-            x = x[:, :: self.stride, :: self.stride]
-        return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + (self.zeros,))
-
-
-class _Affine(nnx.Module):
-    def __init__(
-        self, inputs: int, width: int, init: InitialiserName, use_bias: bool, *, rngs: nnx.Rngs
-    ):
-        law = kernel_initialiser(init)
-        self.linear = nnx.Linear(inputs, width, use_bias=use_bias, kernel_init=law, rngs=rngs)
-
-    def __call__(self, x):
-        return self.linear(x.reshape(x.shape[0], -1))
-
-
-class _Matrix(nnx.Module):
-    def __init__(self, kernel: Float[Array, "inputs width"], learned: bool, has_bias: bool):
-        self.kernel = nnx.Param(kernel) if learned else FixedMatrix(kernel)
-        self.bias = nnx.Param(jnp.zeros(kernel.shape[1], kernel.dtype)) if has_bias else None
-
-    def __call__(self, x):
-        y = x @ self.kernel[...]
-        return y if self.bias is None else y + self.bias[...][None, :]
-
-
-class _Followed(nnx.Module):
-    """An affine map, batch norm if there is one, activation, maximum over windows if asked for."""
-
-    def __init__(
-        self,
-        affine: Any,
-        norm: BatchNorm | None,
-        activation_name: ActivationName,
-        max_pool: bool,
-    ):
-        self.affine = affine
-        self.norm = norm
-        self.activation_name: ActivationName = activation_name
-        self.max_pool = max_pool
-
-    def __call__(self, x):
-        return self._through(x, False)
-
-    def observe(self, x):
-        return self._through(x, True)
-
-    def _through(self, x, live):
-        x = self.affine(x)
-        if self.norm is not None:
-            x = observing(self.norm, live)(x)
-        x = activation(self.activation_name)(x)
-        if self.max_pool:
-            x = nnx.max_pool(x, (3, 3), (2, 2), _AROUND)
-        return x
 
 
 def _followed(
@@ -150,7 +40,7 @@ def _followed(
     if norm == "none" and activation_name == "identity" and not max_pool:
         return affine
     made = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if norm == "batch" else None
-    return _Followed(affine, made, activation_name, max_pool)
+    return Followed(affine, made, activation_name, max_pool)
 
 
 def _refuse_idle_bias(norm: Literal["none", "batch"], bias: bool) -> None:
@@ -171,7 +61,7 @@ class IdentityConfig(PartConfig):
                 f"a state of shape {shape} cannot be added to one of width {width} without a "
                 f"projection; set kind to linear, matrix, conv or zero_pad, or make widths equal"
             )
-        return Projection(_Identity(), shape)
+        return Projection(Identity(), shape)
 
 
 class FlattenConfig(PartConfig):
@@ -187,7 +77,7 @@ class FlattenConfig(PartConfig):
                 f"flattening a state of shape {shape} gives width {math.prod(shape)}, not {width}; "
                 f"set that width, or use kind=linear"
             )
-        return Projection(_Flatten(), (width,))
+        return Projection(Flatten(), (width,))
 
 
 class ZeroPadConfig(PartConfig):
@@ -213,7 +103,7 @@ class ZeroPadConfig(PartConfig):
         size = tuple(-(-side // self.stride) for side in shape[:-1])
         missing = width - shape[-1]
         before = missing // 2 if self.zeros == "around" else 0
-        return Projection(_ZeroPad(before, missing - before, self.stride), (*size, width))
+        return Projection(ZeroPad((before, missing - before), self.stride), (*size, width))
 
 
 class LinearConfig(PartConfig):
@@ -234,7 +124,7 @@ class LinearConfig(PartConfig):
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
-        affine = _Affine(math.prod(shape), width, self.init, self.bias, rngs=rngs)
+        affine = Affine(math.prod(shape), width, self.init, self.bias, rngs=rngs)
         return Projection(_followed(affine, self.norm, self.activation, width, rngs), (width,))
 
 
@@ -280,7 +170,7 @@ class MatrixConfig(PartConfig):
                     f"{shape[0]} to width {width}; got {len(self.values)} rows of {lengths}"
                 )
             kernel = jnp.asarray(self.values, jnp.float32).T
-        return Projection(_Matrix(kernel, self.learned, self.bias), (width,))
+        return Projection(Matrix(kernel, self.learned, self.bias), (width,))
 
 
 class ConvConfig(PartConfig):

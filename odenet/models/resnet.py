@@ -16,7 +16,8 @@ from odenet.fields.initialisers import InitialiserName
 from odenet.fields.residual import Arrangement
 from odenet.integrators import ExplicitConfig, IntegratorConfig
 from odenet.models.blocks import DepthBlockConfig
-from odenet.models.network import ClassifierConfig, HeadConfig, Network, StageConfig
+from odenet.models.head import HeadConfig
+from odenet.models.network import ClassifierConfig, Network, StageConfig
 from odenet.models.projections import (
     ConvConfig,
     IdentityConfig,
@@ -39,6 +40,9 @@ IMAGENET_UNITS: dict[int, tuple[int, ...]] = {
 
 BOTTLENECK_FROM = 50
 """Networks for ImageNet of this depth and more are made of bottlenecks [1, table 1]."""
+
+CIFAR_BOTTLENECKS = (164, 1001)
+"""Networks for CIFAR that were published with bottlenecks [2, table 2 and 3]."""
 
 _EXPANSION = 4
 
@@ -65,7 +69,8 @@ class ResNetConfig(PartConfig):
     arrangement: Arrangement = "original"
     """Order of weights, batch norm, ReLU and sum in a unit."""
     unit: Literal["basic", "bottleneck"] | None = None
-    """Without it, `basic`, and `bottleneck` for ImageNet from 50 layers on."""
+    """Without it, as published: `bottleneck` for ImageNet from 50 layers on and for 164 and 1001
+    layers of the other layouts, else `basic`."""
     width: PositiveInt | None = None
     """Channels of the first stage between the weights of a unit; without it, 16, and 64 for
     ImageNet. Every stage has twice as many as the one before."""
@@ -79,7 +84,9 @@ class ResNetConfig(PartConfig):
     """Which weight of a bottleneck takes the stride: the first, 1x1, as published, or the second,
     3x3, as in torchvision."""
     step_sizes: StepSizesConfig | tuple[StepSizesConfig, ...] = FixedStepSizesConfig()
-    """The `tau` of all units: one choice for every stage, or one for each."""
+    """The `tau` of all units: one choice for every stage, or one for each. The first unit of a
+    stage that changes the shape, or acts first, is a layer of its own: with `sharing: shared` it
+    has a `tau` beside that of the others."""
     integrator: IntegratorConfig = ExplicitConfig()
     """How the units of equal shape in a stage are added up."""
     init: InitialiserName = "he_fan_out"
@@ -155,7 +162,10 @@ class ResNetConfig(PartConfig):
     def _unit(self) -> Literal["basic", "bottleneck"]:
         if self.unit is not None:
             return self.unit
-        is_deep = self.layout == "imagenet" and self.depth >= BOTTLENECK_FROM
+        if self.layout == "imagenet":
+            is_deep = self.depth >= BOTTLENECK_FROM
+        else:
+            is_deep = self.depth in CIFAR_BOTTLENECKS
         return "bottleneck" if is_deep else "basic"
 
     @property
@@ -219,6 +229,7 @@ class ResNetConfig(PartConfig):
             sizes = (
                 self.step_sizes[index] if isinstance(self.step_sizes, tuple) else self.step_sizes
             )
+            _require_one_each(sizes, index, num_units)
             stride = 2 if index and self.layout != "vector" else 1
             changes = stride > 1 or outer != before
             activated = index == 0 and self.arrangement in _ACTS_FIRST
@@ -256,6 +267,15 @@ class ResNetConfig(PartConfig):
         return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, norm=norm)
 
 
+def _require_one_each(sizes: StepSizesConfig, stage: int, num_units: int) -> None:
+    taus = sizes.taus if isinstance(sizes, FixedStepSizesConfig) else None
+    if taus is not None and len(taus) != num_units:
+        raise ValueError(
+            f"taus needs one value per unit: stage {stage} has {num_units} units, got {len(taus)} "
+            f"values"
+        )
+
+
 def divided(sizes: StepSizesConfig, num_units: int) -> tuple[StepSizesConfig, StepSizesConfig]:
     """Step sizes of a stage of units as those of its first unit and of the others.
 
@@ -270,7 +290,7 @@ def divided(sizes: StepSizesConfig, num_units: int) -> tuple[StepSizesConfig, St
         ValueError: if the parts cannot be learned apart from each other.
     """
     if isinstance(sizes, FixedStepSizesConfig):
-        if sizes.taus is not None and len(sizes.taus) == num_units:
+        if sizes.taus is not None:
             first, *rest = sizes.taus
             return sizes.model_copy(update={"taus": (first,)}), sizes.model_copy(
                 update={"taus": tuple(rest)}

@@ -10,18 +10,17 @@ from typing import Annotated, Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from odenet.arrays import State
+from odenet.arrays import After, Before, State
 from odenet.errors import ConfigError
 from odenet.fields.initialisers import kernel_initialiser
 from odenet.fields.layers import convolution
+from odenet.models.maps import Projection, Shape
 from odenet.models.projections import (
     ConvConfig,
     IdentityConfig,
     MatrixConfig,
-    Projection,
-    Shape,
     ZeroPadConfig,
 )
 from odenet.ops.batch_axis import example_keys
@@ -38,11 +37,11 @@ class ProjectionShortcut(nnx.Module):
     def __init__(self, projection: Projection):
         self.projection = projection
 
-    def __call__(self, h: State, step: State) -> State:
+    def __call__(self, h: Before, step: After) -> After:
         """The sum."""
         return self.projection(h) + step
 
-    def observe(self, h: State, step: State) -> State:
+    def observe(self, h: Before, step: After) -> After:
         """The sum; batch norms of the projection use this batch."""
         return self.projection(h, live=True) + step
 
@@ -121,6 +120,12 @@ class ScaledConfig(PartConfig):
     kind: Literal["scaled"] = "scaled"
     factor: float = Field(allow_inf_nan=False)
     """What the state is multiplied by; with 0 nothing goes around the branch."""
+
+    @model_validator(mode="after")
+    def _scales(self):
+        if self.factor == 1:
+            raise ValueError("factor=1 is the identity; use kind=identity, an Euler step")
+        return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> nnx.Module:
         """Make the shortcut for states of `shape`."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, PositiveInt, model_validator
 
-from odenet.arrays import State
+from odenet.arrays import After, Before
 from odenet.depth.step_sizes import (
     FixedStepSizes,
     FixedStepSizesConfig,
@@ -20,14 +20,13 @@ from odenet.depth.step_sizes import (
 from odenet.errors import ConfigError
 from odenet.fields import FieldConfig, ResidualFieldConfig
 from odenet.fields.layers import observing
+from odenet.models.maps import Projection, Shape
 from odenet.models.projections import (
     ConvConfig,
     FlattenConfig,
     IdentityConfig,
     LinearConfig,
     MatrixConfig,
-    Projection,
-    Shape,
     ZeroPadConfig,
 )
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
@@ -51,15 +50,15 @@ class TransitionLayer(nnx.Module):
         self.unit = unit
         self.step_sizes = step_sizes
 
-    def __call__(self, h: State) -> State:
+    def __call__(self, h: Before) -> After:
         """The state after the layer."""
         return self._through(h, False)
 
-    def observe(self, h: State) -> State:
+    def observe(self, h: Before) -> After:
         """The state after the layer; batch norms use the statistics of the batch."""
         return self._through(h, True)
 
-    def _through(self, h: State, live: bool) -> State:
+    def _through(self, h: Before, live: bool) -> After:
         tau = self.step_sizes.taus()[0].astype(h.dtype)
         if self.before is not None:
             h = observing(self.before, live)(jnp.zeros((), h.dtype), h)

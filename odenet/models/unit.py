@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from odenet.arrays import State, Time
+from odenet.arrays import After, Before, Time
 from odenet.fields.layers import observing
 
 
@@ -26,15 +26,15 @@ class ResidualUnit(nnx.Module):
         self.shortcut = shortcut
         self.after = after
 
-    def __call__(self, tau: Time, h: State) -> State:
+    def __call__(self, tau: Time, h: Before) -> After:
         """The next state."""
         return self._through(tau, h, False)
 
-    def observe(self, tau: Time, h: State) -> State:
+    def observe(self, tau: Time, h: Before) -> After:
         """The next state; batch norms use the statistics of the batch and move theirs."""
         return self._through(tau, h, True)
 
-    def _through(self, tau: Time, h: State, live: bool) -> State:
+    def _through(self, tau: Time, h: Before, live: bool) -> After:
         time = jnp.zeros((), h.dtype)
         step = tau * observing(self.branch, live)(time, h)
         total = h + step if self.shortcut is None else observing(self.shortcut, live)(h, step)
