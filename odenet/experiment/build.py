@@ -81,6 +81,7 @@ class Experiment:
             self.config.training.optimizer.learning_rate_at(self.config.training.num_steps),
             self.dataset.normalization,
             None if augment is None else augment.build(),
+            live=self.config.training.live_statistics,
         )
         placed = self.placement.place_piece(piece)
         return self.placement.compile(step, self.start, resident, placed)

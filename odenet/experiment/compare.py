@@ -133,7 +133,8 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     for name, overrides in section.networks.items():
         try:
             networks[name] = variant(base, overrides)
-            networks[name].model.check_trainable()
+            live = networks[name].training.live_statistics
+            networks[name].model.check_trainable(live=live)
             for block in networks[name].model.blocks:
                 if isinstance(block, FeedForwardBlockConfig):
                     continue

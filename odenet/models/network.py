@@ -179,8 +179,19 @@ class NetworkConfig(PartConfig):
         """The block of every stage."""
         return [stage.block or self.block for stage in self.stages]
 
-    def check_trainable(self) -> None:
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether any part has batch statistics."""
+        in_blocks = any(
+            isinstance(block, DepthBlockConfig) and block.has_batch_norm for block in self.blocks
+        )
+        return in_blocks or self.head.norm == "batch"
+
+    def check_trainable(self, *, live: bool) -> None:
         """Refuse what can be evaluated, but not trained.
+
+        Args:
+            live: Whether training uses the batch statistics of each batch.
 
         Raises:
             ConfigError: naming the stage.
@@ -188,7 +199,7 @@ class NetworkConfig(PartConfig):
         for index, block in enumerate(self.blocks):
             try:
                 if isinstance(block, DepthBlockConfig):
-                    block.check_trainable()
+                    block.check_trainable(live=live)
             except ConfigError as error:
                 raise ConfigError(f"model.stages.{index}: {error}") from error
 

@@ -1,6 +1,7 @@
 """How long and how often: the settings of a training."""
 
 import math
+from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -40,6 +41,10 @@ class TrainingConfig(PartConfig):
     resident_bytes: NonNegativeInt = 512 * 2**20
     """A training split of up to this size is placed on the device once; a larger one is
     streamed."""
+    batch_statistics: Literal["live", "frozen"] = "live"
+    """What batch norms use while training: the statistics of each batch, towards which the running
+    ones move, or the running ones, `frozen` as they are at the start (fine-tuning). Frozen, a norm
+    is an affine map, and any integrator may train."""
     on_solver_failure: str = Field(default="stop", pattern="^(stop|warn)$")
     """`stop` the run at the first solve that does not arrive, or `warn` and go on."""
 
@@ -57,6 +62,18 @@ class TrainingConfig(PartConfig):
                 f"nearest: {sorted(near)}"
             )
         return self
+
+    @property
+    def live_statistics(self) -> bool:
+        """Whether batch norms use the statistics of each batch while training."""
+        return self.batch_statistics == "live"
+
+    @property
+    def statistics_option(self) -> str | None:
+        """The option that only batch norms heed, as `key=value`, or None if it is not set."""
+        if not self.live_statistics:
+            return "batch_statistics=frozen"
+        return None
 
     @property
     def evaluation_interval(self) -> int:
