@@ -235,6 +235,7 @@ def _fit(
             checkpointer,
             [*usual, *callbacks],
             progress,
+            experiment.finish(),
         )
         place.write_json(STATUS, {"state": "running", "step": step})
         try:

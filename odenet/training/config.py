@@ -45,6 +45,11 @@ class TrainingConfig(PartConfig):
     """What batch norms use while training: the statistics of each batch, towards which the running
     ones move, or the running ones, `frozen` as they are at the start (fine-tuning). Frozen, a norm
     is an affine map, and any integrator may train."""
+    average_statistics: PositiveInt | None = None
+    """Number of training batches, without augmentation, over which the statistics of batch norms
+    are averaged after the last step, with its weights; the last evaluation, the last checkpoint and
+    the test results use them. Without it, running averages stay. `best` from an earlier step has
+    those of its step."""
     on_solver_failure: str = Field(default="stop", pattern="^(stop|warn)$")
     """`stop` the run at the first solve that does not arrive, or `warn` and go on."""
 
@@ -73,7 +78,18 @@ class TrainingConfig(PartConfig):
         """The option that only batch norms heed, as `key=value`, or None if it is not set."""
         if not self.live_statistics:
             return "batch_statistics=frozen"
+        if self.average_statistics is not None:
+            return f"average_statistics={self.average_statistics}"
         return None
+
+    @model_validator(mode="after")
+    def _frozen_statistics_stay(self):
+        if self.average_statistics is not None and not self.live_statistics:
+            raise ValueError(
+                f"average_statistics={self.average_statistics} would move what batch_statistics="
+                f"frozen keeps as it is; remove one of the two"
+            )
+        return self
 
     @property
     def evaluation_interval(self) -> int:
@@ -112,7 +128,7 @@ class TrainingConfig(PartConfig):
         return max(n for n in range(1, _MOST_STEPS_PER_DISPATCH + 1) if common % n == 0)
 
     def check_data(self, num_examples: int) -> None:
-        """Refuse a batch that is larger than the training split.
+        """Refuse a batch, or batches to average over, larger than the training split.
 
         Raises:
             ConfigError: naming both numbers.
@@ -121,4 +137,11 @@ class TrainingConfig(PartConfig):
             raise ConfigError(
                 f"training.batch_size must be at most the {num_examples} training examples; got "
                 f"{self.batch_size}"
+            )
+        whole = num_examples // self.batch_size
+        if self.average_statistics is not None and self.average_statistics > whole:
+            raise ConfigError(
+                f"training.average_statistics must be at most {whole}, the whole batches of "
+                f"{self.batch_size} in {num_examples} training examples; got "
+                f"{self.average_statistics}"
             )
