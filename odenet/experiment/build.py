@@ -1,6 +1,7 @@
 """From a configuration to the objects of an experiment."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from odenet.experiment.config import ExperimentConfig
 from odenet.models import Discretisation, Network, count_parameters, init_network
 from odenet.objectives import Objective
 from odenet.training import Evaluator, TrainState, TrainStep
+from odenet.training.average_statistics import AverageStatistics
 from odenet.training.parallel import Compiled, Placement
 from odenet.training.state import init_state, split_network
 
@@ -81,9 +83,24 @@ class Experiment:
             self.config.training.optimizer.learning_rate_at(self.config.training.num_steps),
             self.dataset.normalization,
             None if augment is None else augment.build(),
+            live=self.config.training.live_statistics,
         )
         placed = self.placement.place_piece(piece)
         return self.placement.compile(step, self.start, resident, placed)
+
+    def finish(self) -> Callable[[TrainState], TrainState] | None:
+        """What is done to the state after the last step, or None for nothing."""
+        training = self.config.training
+        if training.average_statistics is None:
+            return None
+        return AverageStatistics(
+            self.graphdef,
+            self.dataset.normalization,
+            self.dataset.train,
+            training.batch_size,
+            training.average_statistics,
+            self.config.seed,
+        )
 
     def evaluator(self, split: Split, discretisation: Discretisation | None = None) -> Evaluator:
         """Evaluation on a split, in batches of the training's size or less."""

@@ -132,7 +132,8 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     for name, overrides in section.networks.items():
         try:
             networks[name] = variant(base, overrides)
-            networks[name].model.check_trainable()
+            live = networks[name].training.live_statistics
+            networks[name].model.check_trainable(live=live)
             blocks = networks[name].model.blocks
             # A network that is not made of steps alone is evaluated as it was trained, only.
             for block in blocks if all(block.is_euler_step for block in blocks) else ():

@@ -74,6 +74,16 @@ class ExperimentConfig(PartConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _statistics_matter(self):
+        option = self.training.statistics_option
+        if option is not None and not self.model.has_batch_norm:
+            raise ValueError(
+                f"training.{option} would be ignored: the model has no batch norm; remove it, or "
+                f"use a field of kind=residual, or model.head.norm=batch"
+            )
+        return self
+
     @property
     def loss(self) -> CrossEntropyConfig | MeanSquaredErrorConfig:
         """The objective, by the kind of the model where none is given."""

@@ -92,7 +92,7 @@ def run(
     Raises:
         OdenetError: as its children say.
     """
-    config.model.check_trainable()
+    config.model.check_trainable(live=config.training.live_statistics)
     experiment, directory = build(config, data_dir), Path(directory)
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
@@ -235,6 +235,7 @@ def _fit(
             checkpointer,
             [*usual, *callbacks],
             progress,
+            experiment.finish(),
         )
         place.write_json(STATUS, {"state": "running", "step": step})
         try:

@@ -67,8 +67,8 @@ def _no_live_statistics(integrator: str) -> str:
     return (
         f"batch norm cannot be trained by this integrator, {integrator}: it evaluates the field at "
         f"states that are thrown away, or its steps would depend on the batch; train with an "
-        f"explicit method, kind=euler say, and run the trained network by any other, or use group "
-        f"norm (field kind=conv)"
+        f"explicit method, kind=euler say, and run the trained network by any other, freeze the "
+        f"statistics (training.batch_statistics=frozen), or use group norm (field kind=conv)"
     )
 
 
@@ -227,16 +227,24 @@ class DepthBlockConfig(PartConfig):
             return self.weights.num_layers or self.num_steps
         return 1
 
-    def check_trainable(self) -> None:
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether the field has batch statistics."""
+        return isinstance(self.field, ResidualFieldConfig)
+
+    def check_trainable(self, *, live: bool) -> None:
         """Refuse an integrator that cannot carry the field's batch statistics through training.
 
         It may run the block once it is trained.
+
+        Args:
+            live: Whether training uses the statistics of each batch.
 
         Raises:
             ConfigError: saying which integrators can.
         """
         carries = isinstance(self.integrator, ExplicitConfig | TableauConfig)
-        if isinstance(self.field, ResidualFieldConfig) and not carries:
+        if live and self.has_batch_norm and not carries:
             raise ConfigError(_no_live_statistics(f"kind={self.integrator.kind}"))
 
     def check_discretisation(self, discretisation: Discretisation) -> None:

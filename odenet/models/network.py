@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from odenet.arrays import Array, Float, Key, Scalar, StepSizes
 from odenet.errors import ConfigError
+from odenet.fields import ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
 from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
@@ -169,8 +170,17 @@ class NetworkConfig(PartConfig):
         """The block of every stage."""
         return [stage.block or self.block for stage in self.stages]
 
-    def check_trainable(self) -> None:
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether any part has batch statistics."""
+        used = [self.stem, self.head, *self.blocks, *(stage.projection for stage in self.stages)]
+        return any(map(_has_batch_norm, used))
+
+    def check_trainable(self, *, live: bool) -> None:
         """Refuse what can be evaluated, but not trained.
+
+        Args:
+            live: Whether training uses the batch statistics of each batch.
 
         Raises:
             ConfigError: naming the stage.
@@ -178,7 +188,7 @@ class NetworkConfig(PartConfig):
         for index, block in enumerate(self.blocks):
             try:
                 if isinstance(block, DepthBlockConfig):
-                    block.check_trainable()
+                    block.check_trainable(live=live)
             except ConfigError as error:
                 raise ConfigError(f"model.stages.{index}: {error}") from error
 
@@ -207,6 +217,14 @@ class NetworkConfig(PartConfig):
             raise ConfigError(f"{where}: {error}") from error
         head = self.head.build(shape[-1], num_outputs, rngs=rngs)
         return Network(projections, blocks, head)
+
+
+def _has_batch_norm(config: PartConfig) -> bool:
+    """Whether the part, or one inside of it, has batch statistics."""
+    if isinstance(config, ResidualFieldConfig) or getattr(config, "norm", None) == "batch":
+        return True
+    inside = [getattr(config, name) for name in type(config).model_fields]
+    return any(_has_batch_norm(part) for part in inside if isinstance(part, PartConfig))
 
 
 class ClassifierConfig(NetworkConfig):

@@ -146,9 +146,14 @@ class ResNetConfig(PartConfig):
         """The block of every stage."""
         return self.expanded().blocks
 
-    def check_trainable(self) -> None:
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether any part has batch statistics: yes."""
+        return True
+
+    def check_trainable(self, *, live: bool) -> None:
         """Refuse what can be evaluated, but not trained; see `NetworkConfig`."""
-        self.expanded().check_trainable()
+        self.expanded().check_trainable(live=live)
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
         """Make the network for inputs of `input_shape` (one example's).

@@ -1,6 +1,7 @@
 """How long and how often: the settings of a training."""
 
 import math
+from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -40,6 +41,15 @@ class TrainingConfig(PartConfig):
     resident_bytes: NonNegativeInt = 512 * 2**20
     """A training split of up to this size is placed on the device once; a larger one is
     streamed."""
+    batch_statistics: Literal["live", "frozen"] = "live"
+    """What batch norms use while training: the statistics of each batch, towards which the running
+    ones move, or the running ones, `frozen` as they are at the start (fine-tuning). Frozen, a norm
+    is an affine map, and any integrator may train."""
+    average_statistics: PositiveInt | None = None
+    """Number of training batches, without augmentation, over which the statistics of batch norms
+    are averaged after the last step, with its weights; the last evaluation, the last checkpoint and
+    the test results use them. Without it, running averages stay. `best` from an earlier step has
+    those of its step."""
     on_solver_failure: str = Field(default="stop", pattern="^(stop|warn)$")
     """`stop` the run at the first solve that does not arrive, or `warn` and go on."""
 
@@ -55,6 +65,29 @@ class TrainingConfig(PartConfig):
                 f"checkpoint_every={self.checkpoint_interval} and gradient_flow_every="
                 f"{self.gradient_flow_every}; got {self.steps_per_dispatch}; "
                 f"nearest: {sorted(near)}"
+            )
+        return self
+
+    @property
+    def live_statistics(self) -> bool:
+        """Whether batch norms use the statistics of each batch while training."""
+        return self.batch_statistics == "live"
+
+    @property
+    def statistics_option(self) -> str | None:
+        """The option that only batch norms heed, as `key=value`, or None if it is not set."""
+        if not self.live_statistics:
+            return "batch_statistics=frozen"
+        if self.average_statistics is not None:
+            return f"average_statistics={self.average_statistics}"
+        return None
+
+    @model_validator(mode="after")
+    def _frozen_statistics_stay(self):
+        if self.average_statistics is not None and not self.live_statistics:
+            raise ValueError(
+                f"average_statistics={self.average_statistics} would move what batch_statistics="
+                f"frozen keeps as it is; remove one of the two"
             )
         return self
 
@@ -95,7 +128,7 @@ class TrainingConfig(PartConfig):
         return max(n for n in range(1, _MOST_STEPS_PER_DISPATCH + 1) if common % n == 0)
 
     def check_data(self, num_examples: int) -> None:
-        """Refuse a batch that is larger than the training split.
+        """Refuse a batch, or batches to average over, larger than the training split.
 
         Raises:
             ConfigError: naming both numbers.
@@ -104,4 +137,11 @@ class TrainingConfig(PartConfig):
             raise ConfigError(
                 f"training.batch_size must be at most the {num_examples} training examples; got "
                 f"{self.batch_size}"
+            )
+        whole = num_examples // self.batch_size
+        if self.average_statistics is not None and self.average_statistics > whole:
+            raise ConfigError(
+                f"training.average_statistics must be at most {whole}, the whole batches of "
+                f"{self.batch_size} in {num_examples} training examples; got "
+                f"{self.average_statistics}"
             )

@@ -55,6 +55,7 @@ class Fit:
         checkpointer: Saves.
         callbacks: Run at their events, in order.
         progress: Where an earlier part of the run had come.
+        finish: Applied to the state after the last step, before it is evaluated and saved; or None.
     """
 
     config: TrainingConfig
@@ -66,6 +67,7 @@ class Fit:
     checkpointer: Checkpointer
     callbacks: Sequence[Callback]
     progress: Progress
+    finish: Callable[[TrainState], TrainState] | None = None
     step_seconds: list[float] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
@@ -74,9 +76,10 @@ class Fit:
     def run(self, state: TrainState) -> TrainState:
         """Train to the last step, and return the state after it.
 
-        In this order after every dispatch: metrics are checked and logged; then the evaluation,
-        if one is due; then callbacks look at the state, if that is due; then the checkpoint.
-        Metrics of a dispatch are fetched while the next one runs, unless something is due.
+        In this order after every dispatch: metrics are checked and logged; then, after the last
+        one, the state is finished; then the evaluation, if one is due; then callbacks look at the
+        state, if that is due; then the checkpoint. Metrics of a dispatch are fetched while the next
+        one runs, unless something is due.
 
         Raises:
             NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
@@ -100,6 +103,8 @@ class Fit:
                     due = evaluation_due or look_due or save_due or stop.signum is not None
                     keep = 0 if due else 1
                     self._log(pending, keep)
+                    if step == last and self.finish is not None:
+                        state = self.finish(state)
                     if evaluation_due:
                         self._evaluate(step, state)
                     if look_due:

@@ -36,6 +36,7 @@ class TrainStep:
         learning_rate: The learning rate of the weights, for the metrics.
         normalization: Of the inputs.
         augmentation: Random change of the training images, or None.
+        live: Whether batch norms use the statistics of the batch and move their running ones.
         axis: Name of the mapped axis when the batch is spread by `pmap`, else None.
     """
 
@@ -45,6 +46,7 @@ class TrainStep:
     learning_rate: Schedule
     normalization: Normalization
     augmentation: Augmentation | None = None
+    live: bool = True
     axis: str | None = None
     __name__: ClassVar[str] = "train_steps"
 
@@ -62,7 +64,7 @@ class TrainStep:
         def objective(params):
             model = nnx.merge(self.graphdef, params, state.statistics)
             weights = jnp.ones(len(inputs), inputs.dtype)
-            value, metrics = self.objective(model, inputs, targets, weights, live=True)
+            value, metrics = self.objective(model, inputs, targets, weights, live=self.live)
             return value, (metrics, split_network(model)[2])
 
         with batch_axis(self.axis):

@@ -159,7 +159,7 @@ def test_live_statistics_are_refused_by_solvers(kind):
     for integrator in (SOLVERS[kind], LeapfrogConfig()):
         options = {"field": {"kind": "residual"}, "integrator": integrator.model_dump()}
         with pytest.raises(ConfigError, match=f"kind={integrator.kind}: .* an explicit method"):
-            DepthBlockConfig.model_validate(options).check_trainable()
+            DepthBlockConfig.model_validate(options).check_trainable(live=True)
 
 
 def test_norm_of_the_head_observes_too():

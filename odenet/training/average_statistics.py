@@ -1,0 +1,85 @@
+r"""Statistics of batch norms as a plain average over training batches, after training.
+
+While a network trains, running statistics are averages that forget, of networks that are no more.
+He et al. 2015 (arXiv:1512.03385, sec. 3.4, and their published code) average over training data
+with the final weights instead, as Ioffe and Szegedy 2015 (arXiv:1502.03167, alg. 2) do:
+$\mu = \mathrm{E}_B[\mu_B]$ and $\sigma^2 = \mathrm{E}_B[\frac{m}{m-1} \sigma_B^2]$ over batches
+$B$, $m$ being the numbers that a batch gives a channel.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from odenet.data import Normalization, Split, normalize
+from odenet.data.permutation import EpochOrder
+from odenet.fields.layers import BatchNorm
+from odenet.models import Network
+from odenet.training.state import TrainState, split_network
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AverageStatistics:
+    """`state -> state` whose batch statistics are averages over the first batches of an epoch.
+
+    The images are not augmented: the statistics are those of images as they are evaluated. Each
+    layer sees what the layers before it, live in the same batch, give it. What the running
+    statistics were has no effect, so that the average of averaged ones is the same bytes.
+
+    Args:
+        graphdef: Structure of the network.
+        normalization: Of the inputs.
+        train: The training split.
+        batch_size: Examples per batch.
+        num_batches: Batches to average over, at least 1 and at most the whole ones of an epoch.
+        seed: Of the order of the examples; with that of the training, the batches are those of its
+            first steps.
+    """
+
+    graphdef: nnx.GraphDef
+    normalization: Normalization
+    train: Split
+    batch_size: int
+    num_batches: int
+    seed: int
+
+    def __call__(self, state: TrainState) -> TrainState:
+        """The state with averages in place of its batch statistics; nothing else differs."""
+        observe = jax.jit(self._observe)
+        total = None
+        for inputs in self._batches():
+            seen = observe(state.params, state.statistics, inputs)
+            total = seen if total is None else jax.tree.map(jnp.add, total, seen)
+        average = jax.tree.map(lambda leaf: leaf / self.num_batches, total)
+        return dataclasses.replace(state, statistics=self._replaced(state, average))
+
+    def _batches(self) -> Iterable[np.ndarray]:
+        order = EpochOrder(len(self.train), self.batch_size, self.seed)
+        for step in range(self.num_batches):
+            yield self.train.inputs[order.indices(step, 1)[0]]
+
+    def _observe(self, params: Any, statistics: Any, inputs: Any) -> Any:
+        """Mean and unbiased variance of one batch at every norm."""
+        network = nnx.merge(self.graphdef, params, statistics)
+        _follow_the_batch_alone(network)
+        network(normalize(inputs, self.normalization), live=True)
+        return nnx.state(network, nnx.BatchStat)
+
+    def _replaced(self, state: TrainState, average: Any) -> Any:
+        network = nnx.merge(self.graphdef, state.params, state.statistics)
+        nnx.update(network, average)
+        return split_network(network)[2]
+
+
+def _follow_the_batch_alone(network: Network) -> None:
+    for _, module in nnx.iter_graph(network):
+        if isinstance(module, BatchNorm):
+            module.momentum = 1.0
+            # From zero, since `r + 1 * (new - r)` is `new` to round-off only.
+            for running in (module.mean, module.variance):
+                running[...] = jnp.zeros_like(running[...])
