@@ -34,7 +34,7 @@ from odenet.experiment.directory import (
 )
 from odenet.integrators.base import refuse_other_equation
 from odenet.models import DepthBlockConfig, Network
-from odenet.training import Callback, Checkpointer, Fit, TrainState
+from odenet.training import Callback, Checkpointer, Evaluator, Fit, TrainState
 from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
 from odenet.training.checkpoint import Checkpoint, Which
 from odenet.training.interrupt import Interrupted
@@ -215,6 +215,7 @@ def _fit(
     resident = experiment.resident()
     checkpointer = Checkpointer(place.file("checkpoints"), training.keep_checkpoints)
     validation = experiment.evaluator(experiment.dataset.validation)
+    test = experiment.evaluator(experiment.dataset.test)
     with experiment.batches() as batches:
         program = experiment.compile(resident, next(batches))
         if program.peak_bytes is not None and experiment.placement.devices[0].platform == "cpu":
@@ -236,6 +237,7 @@ def _fit(
             [*usual, *callbacks],
             progress,
             experiment.finish(),
+            test if training.watch_test else None,
         )
         place.write_json(STATUS, {"state": "running", "step": step})
         try:
@@ -246,14 +248,16 @@ def _fit(
             raise
         finally:
             checkpointer.close()
-    results = _results(experiment, fit, state)
+    results = _results(experiment, fit, state, test)
     place.write_json(RESULTS, results)
     place.write_json(STATUS, {"state": "complete", "step": training.num_steps})
     return Trained(experiment, state, results, place.path)
 
 
-def _results(experiment: Experiment, fit: Fit, state: TrainState) -> dict[str, Any]:
-    test = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
+def _results(
+    experiment: Experiment, fit: Fit, state: TrainState, evaluator: Evaluator
+) -> dict[str, Any]:
+    test = evaluator(state.params, state.statistics)
     trained = experiment.network(state.params, state.statistics)
     return {
         "step": int(jax.device_get(state.step)),

@@ -11,6 +11,7 @@ from odenet.reports.figures import (
     curves_figure,
     flow_history_figure,
     gradient_flow_figure,
+    loss_and_error_figure,
     matrix_figure,
     png,
     solver_figure,
@@ -51,6 +52,11 @@ _CAPTIONS = {
         "Loss and accuracy during training, on training batches and on validation data",
         "Left: batches of the training data, as they were used. Right: the validation data, which "
         "the optimiser never sees.",
+    ),
+    "loss_and_error": (
+        "Training loss and test error during training, on two axes",
+        "Dashed, left: the loss on training batches, its mean since the evaluation before. Solid, "
+        "right: the share of test images that the network gets wrong.",
     ),
     "gradient_flow": (
         "Norms of the gradient at every layer, singular values of the factors between the layers, "
@@ -108,12 +114,14 @@ def write_report(directory: Path) -> Path:
 def _comparison_figures(contents: ComparisonContents) -> dict[str, Figure | None]:
     comparison = contents.comparison
     taus = {name: values.get("taus", []) for name, values in comparison["networks"].items()}
+    metrics = {name: run.metrics for name, run in contents.runs.items()}
     return {
         "solver": solver_figure(comparison),
         "matrix": matrix_figure(comparison),
         "cost": cost_figure(comparison),
         "step_sizes": step_sizes_figure(taus),
-        "curves": curves_figure({name: run.metrics for name, run in contents.runs.items()}),
+        "loss_and_error": loss_and_error_figure(metrics),
+        "curves": curves_figure(metrics),
     }
 
 
@@ -121,6 +129,7 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
     name = contents.config.get("name", contents.path.name)
     taus = (contents.results or {}).get("taus", [])
     return {
+        "loss_and_error": loss_and_error_figure({name: contents.metrics}),
         "curves": curves_figure({name: contents.metrics}),
         "step_sizes": step_sizes_figure({name: taus}),
         "gradient_flow": gradient_flow_figure(contents.gradient_flow),

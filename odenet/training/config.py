@@ -28,6 +28,9 @@ class TrainingConfig(PartConfig):
     evaluate_every: PositiveInt | None = None
     """Steps between two evaluations on the validation split; without it, a tenth of all steps
     (rounded to `log_every`)."""
+    watch_test: bool = False
+    """Whether the test split is evaluated too, whenever the validation split is, for curves of the
+    test error as papers draw them; nothing is chosen by it."""
     checkpoint_every: PositiveInt | None = None
     """Steps between two checkpoints; without it, as for the evaluations."""
     gradient_flow_every: PositiveInt | None = None

@@ -56,6 +56,7 @@ class Fit:
         callbacks: Run at their events, in order.
         progress: Where an earlier part of the run had come.
         finish: Applied to the state after the last step, before it is evaluated and saved; or None.
+        watch_test: Evaluates parameters on the test split, for its curve; or None.
     """
 
     config: TrainingConfig
@@ -68,6 +69,7 @@ class Fit:
     callbacks: Sequence[Callback]
     progress: Progress
     finish: Callable[[TrainState], TrainState] | None = None
+    watch_test: Callable[[Any, Any], Evaluation] | None = None
     step_seconds: list[float] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
@@ -189,11 +191,13 @@ class Fit:
 
     def _evaluate(self, step: int, state: TrainState) -> None:
         found = self.evaluate(state.params, state.statistics)
-        record: Record = {"step": step, "split": "validation"} | found.metrics
-        record |= {"batch_seconds": found.step_seconds}
         if not math.isfinite(found.metrics["loss"]):
             raise NonFiniteLoss(f"the validation loss is not finite at step {step}")
-        self._tell("evaluate", step, [record])
+        records = [_record(step, "validation", found)]
+        if self.watch_test is not None:
+            watched = self.watch_test(state.params, state.statistics)
+            records.append(_record(step, "test", watched))
+        self._tell("evaluate", step, records)
         score = found.metrics.get("accuracy", -found.metrics["loss"])
         if self.progress.best_score is None or score > self.progress.best_score:
             self.progress.best_score, self.progress.best_step = score, step
@@ -205,6 +209,11 @@ class Fit:
         self.checkpointer.save(which, step, state, extras)
         self._tell("checkpoint", step)
         self._clock = time.perf_counter()
+
+
+def _record(step: int, split: str, found: Evaluation) -> Record:
+    record: Record = {"step": step, "split": split} | found.metrics
+    return record | {"batch_seconds": found.step_seconds}
 
 
 def _described(metrics: Any, row: int) -> str:
