@@ -6,6 +6,7 @@ from pydantic import Field
 
 from odenet.data.digits import DigitsConfig
 from odenet.data.images import CIFAR10Config, FashionMNISTConfig, MNISTConfig
+from odenet.data.npz import NpzConfig
 from odenet.data.peaks import PeaksConfig
 from odenet.data.swiss_roll import SwissRollConfig
 from odenet.data.toys import AnnuliConfig, CirclesConfig, SpiralsConfig, TwoMoonsConfig
@@ -20,7 +21,8 @@ DataConfig = Annotated[
     | PeaksConfig
     | MNISTConfig
     | FashionMNISTConfig
-    | CIFAR10Config,
+    | CIFAR10Config
+    | NpzConfig,
     Field(discriminator="kind"),
 ]
 """Configuration of one source of data; build it with `config.build(data_dir)`."""

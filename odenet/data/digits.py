@@ -7,7 +7,8 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, model_validator
 
 from odenet.data.augment import AugmentConfig
-from odenet.data.dataset import Dataset, Split, identity_normalization, measure_normalization
+from odenet.data.dataset import Dataset, Split
+from odenet.data.given_normalization import GivenNormalizationConfig, chosen_normalization
 from odenet.data.source import SourceConfig
 from odenet.data.stratified import stratified_order
 
@@ -24,8 +25,9 @@ class DigitsConfig(SourceConfig):
     """Number of test images; the rest trains. All three parts hold the classes in proportion."""
     split_seed: NonNegativeInt = 0
     """Seed of the split into three parts."""
-    normalize: bool = True
-    """Whether to give the model pixels of mean 0 and deviation 1, and not of range 0 to 1."""
+    normalize: bool | GivenNormalizationConfig = True
+    """Whether to give the model pixels of mean 0 and deviation 1, and not of range 0 to 1; or
+    the mean and deviation to use."""
     augment: AugmentConfig | None = None
     """Random crops and flips of training images; a flipped digit may be none."""
 
@@ -55,7 +57,6 @@ class DigitsConfig(SourceConfig):
         order = stratified_order(labels, self.split_seed)
         parts = np.split(order, [self.test, self.test + self.validation])
         test, validation, train = (Split(images[part], labels[part]) for part in parts)
-        measure = measure_normalization if self.normalize else identity_normalization
         return Dataset(
             name="digits",
             source="Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI; "
@@ -64,5 +65,5 @@ class DigitsConfig(SourceConfig):
             validation=validation,
             test=test,
             num_classes=10,
-            normalization=measure(train.inputs),
+            normalization=chosen_normalization(self.normalize, train.inputs),
         )

@@ -9,8 +9,9 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from odenet.data.augment import AugmentConfig
 from odenet.data.cifar import read_batches
-from odenet.data.dataset import Dataset, Split, identity_normalization, measure_normalization
+from odenet.data.dataset import Dataset, Split
 from odenet.data.files import Examples, Part, PublishedSet, find_data_dir, find_published
+from odenet.data.given_normalization import GivenNormalizationConfig, chosen_normalization
 from odenet.data.idx import read_idx_pair
 from odenet.data.source import SourceConfig
 from odenet.data.stratified import stratified_order
@@ -33,9 +34,9 @@ class ImagesConfig(SourceConfig):
     """How many of the first published test images to read."""
     split_seed: NonNegativeInt = 0
     """Seed that decides which images validate."""
-    normalize: bool = True
+    normalize: bool | GivenNormalizationConfig = True
     """Whether to give the model pixels of mean 0 and deviation 1 in each channel, measured on the
-    training part, and not of range 0 to 1."""
+    training part, and not of range 0 to 1; or the mean and deviation to use."""
     augment: AugmentConfig | None = None
     """Random crops and flips of training images."""
 
@@ -75,7 +76,6 @@ class ImagesConfig(SourceConfig):
         order = stratified_order(labels.astype(np.int32), self.split_seed)
         held_out, kept = np.sort(order[: self.validation]), np.sort(order[self.validation :])
         train = _split(images[kept], labels[kept])
-        measure = measure_normalization if self.normalize else identity_normalization
         return Dataset(
             name=self._name,
             source=published.source,
@@ -83,7 +83,7 @@ class ImagesConfig(SourceConfig):
             validation=_split(images[held_out], labels[held_out]),
             test=_split(*self.read(folder, published, "test")),
             num_classes=NUM_CLASSES,
-            normalization=measure(train.inputs),
+            normalization=chosen_normalization(self.normalize, train.inputs),
         )
 
 

@@ -82,10 +82,10 @@ def _values(annotation: Any) -> str:
     if origin is Annotated:
         return _values(inner[0])
     if origin in (Union, UnionType):
-        models = [choice for part in inner for choice in _choices(part)]
-        if models:
-            return "part"
-        return " or ".join(_values(part) for part in inner if part is not NoneType)
+        words = [
+            "part" if _choices(part) else _values(part) for part in inner if part is not NoneType
+        ]
+        return " or ".join(dict.fromkeys(words))
     if origin is tuple:
         return f"list of {_values(inner[0])}"
     if origin is dict:

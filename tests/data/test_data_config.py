@@ -15,12 +15,14 @@ KINDS = [
     "mnist",
     "fashion_mnist",
     "cifar10",
+    "npz",
 ]
+REQUIRED = {"npz": {"path": "own.npz"}}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_chosen_by_its_name_and_survives_json(kind):
-    config = ADAPTER.validate_python({"kind": kind})
+    config = ADAPTER.validate_python({"kind": kind} | REQUIRED.get(kind, {}))
     assert config.kind == kind
     assert ADAPTER.validate_json(ADAPTER.dump_json(config)) == config
 

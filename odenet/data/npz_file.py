@@ -1,0 +1,89 @@
+"""Arrays of an .npz file, read without running what it says."""
+
+import difflib
+import hashlib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from odenet.errors import DataError
+
+REQUIRED = ("train_inputs", "train_targets", "test_inputs", "test_targets")
+OPTIONAL = ("validation_inputs", "validation_targets")
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    MemoryError,
+    RuntimeError,  # what zipfile raises at a password or a compression that it does not know
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file that holds training and test examples, and maybe those to validate on.
+
+    Args:
+        path: As written by `numpy.savez` or `numpy.savez_compressed`.
+
+    Raises:
+        DataError: If the file is missing, damaged or of another format, an array is missing, has an
+            unknown name or holds Python objects.
+    """
+    try:
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} must be an .npz file; got one array; use numpy.savez")
+            _check_names(path, file.files)
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise DataError(
+            f"data.path names {path}, which is missing; a relative path starts in the data folder, "
+            f"which --data-dir or ODENET_DATA_DIR names"
+        ) from error
+    except DataError:
+        raise
+    except _UNREADABLE as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise DataError(
+            f"{path} must be an .npz file of arrays of numbers, as numpy.savez writes it; it "
+            f"cannot be read: {first or type(error).__name__}"
+        ) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{path} holds {name!r}, which is no array; write it by numpy.savez")
+    return arrays
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    valid = (*REQUIRED, *OPTIONAL)
+    for name in names:
+        if name not in valid:
+            near = difflib.get_close_matches(name, valid, n=1)
+            hint = f"nearest: {near[0]}" if near else f"valid: {', '.join(valid)}"
+            raise DataError(f"{path} holds {name!r}, which would be ignored; {hint}")
+    needed = (*REQUIRED, *(OPTIONAL if any(name in names for name in OPTIONAL) else ()))
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise DataError(
+            f"{path} needs arrays {', '.join(needed)}; missing: {', '.join(missing)}; it holds "
+            f"{', '.join(names) or 'none'}"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"data files must be readable; {path}: {error.strerror}") from error

@@ -1,0 +1,257 @@
+"""A user's own data from an .npz file, and every way in which the file can be wrong."""
+
+import pickle
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from odenet.data.npz import NpzConfig
+from odenet.errors import ConfigError, DataError
+from odenet.experiment.config import load_config, parse_config, to_yaml
+from odenet.experiment.evaluate import evaluate
+from odenet.experiment.run import resume, run
+
+RNG = np.random.default_rng(0)
+IMAGES = {
+    "train_inputs": RNG.integers(0, 256, (40, 4, 5, 3), np.uint8),
+    "train_targets": np.arange(40) % 4,
+    "test_inputs": RNG.integers(0, 256, (8, 4, 5, 3), np.uint8),
+    "test_targets": np.arange(8) % 4,
+}
+VECTORS = {
+    "train_inputs": RNG.normal(size=(40, 3)),
+    "train_targets": RNG.normal(size=40),
+    "test_inputs": RNG.normal(size=(8, 3)),
+    "test_targets": RNG.normal(size=8),
+}
+VALIDATION = {"validation_inputs": "test_inputs", "validation_targets": "test_targets"}
+
+
+def with_validation(arrays):
+    return arrays | {name: arrays[like][:6] for name, like in VALIDATION.items()}
+
+
+@pytest.fixture
+def built(tmp_path):
+    """Writes a file and builds a configuration that reads it."""
+
+    def build(arrays, **options):
+        np.savez(tmp_path / "own.npz", **arrays)
+        return NpzConfig(path="own.npz", **options).build(tmp_path)
+
+    return build
+
+
+def test_images_come_back_as_written_and_validate_in_proportion(built):
+    data = built(IMAGES, validation=8, num_classes=7)
+    assert data.input_shape == (4, 5, 3)
+    assert data.num_classes == data.num_outputs == 7
+    np.testing.assert_array_equal(data.test.inputs, IMAGES["test_inputs"])
+    np.testing.assert_array_equal(data.test.targets, IMAGES["test_targets"])
+    assert data.test.targets.dtype == np.int32
+    np.testing.assert_array_equal(np.bincount(data.validation.targets), [2, 2, 2, 2])
+    both = np.concatenate([data.train.inputs, data.validation.inputs]).reshape(40, -1)
+    whole = IMAGES["train_inputs"].reshape(40, -1)
+    assert sorted(map(bytes, both)) == sorted(map(bytes, whole))
+    pixels = data.train.inputs / 255.0
+    np.testing.assert_allclose(data.normalization.mean, pixels.mean((0, 1, 2)), rtol=1e-6)
+    other = built(IMAGES, validation=8, split_seed=1).validation
+    assert not np.array_equal(other.inputs, data.validation.inputs)
+
+
+def test_vectors_with_values_are_a_regression(built):
+    data = built(VECTORS, validation=8)
+    assert data.num_classes is None
+    assert data.num_outputs == 1
+    assert data.train.targets.shape == (32, 1)
+    assert data.train.inputs.dtype == data.train.targets.dtype == np.float32
+    np.testing.assert_allclose(data.test.inputs, VECTORS["test_inputs"], rtol=1e-6)
+
+
+def test_validation_in_the_file_is_taken_as_it_is(built):
+    data = built(with_validation(IMAGES))
+    assert (len(data.train), len(data.validation), len(data.test)) == (40, 6, 8)
+    assert data.num_classes == 4
+
+
+def changed(name, value, base=IMAGES):
+    return base | {name: value}
+
+
+def without(*names):
+    return {name: array for name, array in IMAGES.items() if name not in names}
+
+
+NAN = VECTORS["train_inputs"].copy()
+NAN[7, 1] = np.nan
+WRONG = {
+    "missing array": (without("test_targets"), "missing: test_targets; it holds train_inputs"),
+    "half of a split": (
+        IMAGES | {"validation_inputs": IMAGES["test_inputs"]},
+        "missing: validation_targets",
+    ),
+    "unknown array": (IMAGES | {"train_labels": np.arange(3)}, "'train_labels', which would be .*"),
+    "objects": (changed("test_targets", np.array([{}] * 8)), "cannot be read: Object arrays"),
+    "grey images": (changed("train_inputs", IMAGES["train_inputs"][..., 0]), r"shape \(40, 4, 5\)"),
+    "float images": (changed("train_inputs", IMAGES["train_inputs"] / 255), "got float64 of shape"),
+    "byte vectors": (changed("train_inputs", np.zeros((40, 3), np.uint8)), "got uint8 of shape"),
+    "no examples": (changed("test_inputs", IMAGES["test_inputs"][:0]), "none of them 0; got"),
+    "fewer targets": (changed("train_targets", np.arange(39) % 4), "each of the 40 inputs"),
+    "one-hot": (changed("train_targets", np.eye(40, dtype=int)), r"got int64 of shape \(40, 40\)"),
+    "booleans": (changed("train_targets", np.zeros(40, bool)), "got bool of shape"),
+    "negative class": (changed("test_targets", np.arange(8) - 1), "classes 0, 1, ...; got -1 to 6"),
+    "huge class": (changed("test_targets", np.arange(8) + 2**40), "classes 0, 1, "),
+    "classes from 1": (changed("train_targets", np.arange(40) % 4 + 1), "no example of class 0"),
+    "sparse classes": (changed("train_targets", np.arange(40) * 10**7), "no example of class 1,"),
+    "one class": (changed("train_targets", np.zeros(40, int)), "no example of class 1,"),
+    "new class in test": (
+        changed("test_targets", np.arange(8)),
+        "test_targets .* classes, 4; got 7",
+    ),
+    "other shape": (changed("test_inputs", np.zeros((8, 5, 5, 3), np.uint8)), "like train_inputs"),
+    "other kind": (
+        changed("test_targets", np.zeros(8)),
+        "test_targets .* like train_targets, int32",
+    ),
+    "not finite": (changed("train_inputs", NAN, VECTORS), "1 of 40 rows are not, the first is 7"),
+    "too large": (
+        changed("test_targets", np.full(8, 1e300), VECTORS),
+        "finite in single precision",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.filterwarnings("error")
+def test_file_that_holds_something_else_is_refused(built, name):
+    arrays, message = WRONG[name]
+    with pytest.raises(DataError, match=message):
+        built(arrays, validation=8)
+
+
+OPTIONS = {
+    "no validation": (IMAGES, {}, "data.validation is required"),
+    "all validate": (IMAGES, {"validation": 40}, "leaves some of the 40"),
+    "validation twice": (with_validation(IMAGES), {"validation": 3}, "validation would be ignored"),
+    "seed of nothing": (with_validation(IMAGES), {"split_seed": 3}, "split_seed would be ignored"),
+    "augmented vectors": (VECTORS, {"validation": 8, "augment": {}}, "augment acts on images"),
+    "classes of values": (VECTORS, {"validation": 8, "num_classes": 3}, "num_classes would be ign"),
+    "numbers for channels": (
+        IMAGES,
+        {"validation": 8, "normalize": {"mean": [0.5], "std": [0.1]}},
+        "normalize needs 3 numbers .* channels; got 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_option_that_does_not_fit_the_file_is_refused(built, name):
+    arrays, options, message = OPTIONS[name]
+    with pytest.raises(ConfigError, match=message):
+        built(arrays, **options)
+
+
+def test_too_few_classes_are_refused(built):
+    with pytest.raises(DataError, match="less than the number of classes, 3; got 3"):
+        built(IMAGES, validation=8, num_classes=3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no zip", pickle.dumps([1, 2]), b"PK\x03\x04 broken"],
+    ids=["empty", "text", "pickle", "zip"],
+)
+def test_other_file_is_refused(tmp_path, content):
+    (tmp_path / "own.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"must be an .npz file .* cannot be read"):
+        NpzConfig(path="own.npz", validation=1).build(tmp_path)
+
+
+def test_single_array_and_missing_file_are_refused(tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(DataError, match=r"got one array; use numpy.savez"):
+        NpzConfig(path="one.npy", validation=1).build(tmp_path)
+    with pytest.raises(
+        DataError, match=r"which is missing; a relative path starts in the data fol"
+    ):
+        NpzConfig(path="none.npz", validation=1).build(tmp_path)
+
+
+def test_damaged_file_never_raises_anything_but_data_errors(tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez_compressed(path, **VECTORS)
+    good, rng = path.read_bytes(), np.random.default_rng(3)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(good)
+        for place in rng.integers(len(good), size=3):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            NpzConfig(path="own.npz", validation=8).build(tmp_path)
+        except DataError:
+            refused += 1
+    assert refused > 200
+
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+def test_given_normalisation_is_used_as_it_is(built):
+    found = built(IMAGES, validation=8, normalize=IMAGENET).normalization
+    np.testing.assert_array_equal(found.mean, np.array(IMAGENET["mean"], np.float32))
+    np.testing.assert_array_equal(found.std, np.array(IMAGENET["std"], np.float32))
+
+
+@pytest.mark.parametrize(
+    "normalize",
+    [
+        {"mean": [0.5], "std": [0.0]},
+        {"mean": [0.5], "std": [-1.0]},
+        {"mean": [0.5, 0.5], "std": [1.0]},
+        {"mean": [float("nan")], "std": [1.0]},
+        {"mean": [], "std": []},
+        {"mean": [0.5]},
+        {"mean": [0.5], "std": [1.0], "variance": [1.0]},
+        "sometimes",
+    ],
+    ids=str,
+)
+def test_numbers_that_normalise_nothing_are_refused(normalize):
+    with pytest.raises(ValidationError):
+        NpzConfig(path="own.npz", normalize=normalize)
+
+
+def experiment(path, overrides=()):
+    values = {
+        "name": "own",
+        "data": {"kind": "npz", "path": str(path), "validation": 8},
+        "model": {"kind": "classifier", "stages": [{"width": 4}], "block": {"num_steps": 1}},
+        "training": {"num_steps": 2, "batch_size": 8, "log_every": 1, "checkpoint_every": 1},
+    }
+    return parse_config(values, overrides)
+
+
+@pytest.mark.parametrize("normalize", [True, False, IMAGENET], ids=["measured", "none", "given"])
+def test_config_survives_its_file_and_overrides(tmp_path, normalize):
+    config = experiment("own.npz", [("data.normalize", normalize)])
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert load_config(tmp_path / "config.yaml") == config
+    text = "data.normalize={mean: [0.5, 0.5, 0.5], std: [1, 1, 1]}"
+    changed = load_config(tmp_path / "config.yaml", [text]).data
+    assert changed.normalize.mean == (0.5, 0.5, 0.5)
+
+
+def test_error_of_a_normalisation_says_the_rule(tmp_path):
+    with pytest.raises(ConfigError, match="one number each for every channel; got 1 and 2"):
+        experiment("own.npz", [("data.normalize", {"mean": [0.5], "std": [1.0, 1.0]})])
+
+
+def test_run_is_trained_and_evaluated_from_wherever(tmp_path, monkeypatch):
+    np.savez(tmp_path / "own.npz", **IMAGES)
+    trained = run(experiment("own.npz"), tmp_path / "run", data_dir=tmp_path)
+    monkeypatch.chdir("/")
+    assert evaluate(tmp_path / "run")["loss"] == trained.results["test"]["loss"]
+    (tmp_path / "run" / "results.json").unlink()
+    assert resume(tmp_path / "run").results["test"] == trained.results["test"]
