@@ -102,7 +102,7 @@ def test_trainings_table_has_every_network(page):
         "steady ✓ solver-independent Accuracy changes by up to 0.45 points under 3 finer solvers "
         "(allowed: 10 points), most under reference",
         "brittle ✗ depends on its solver Accuracy changes by up to 48.33 points under 2 finer",
-        "plain <&> $x$ ○ not an ODE Its depth is not time",
+        "plain <&> $x$ ○ not an ODE Its layers are not all Euler steps",
         "Is <this> an ODE?",
         "arXiv:2007.15386",
         "odenet compare 'experiments/made up.yaml'",

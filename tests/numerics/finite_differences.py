@@ -1,0 +1,20 @@
+"""Gradients against differences of the loss along one direction of all parameters."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def check_gradient(loss, params, *inputs, step=1e-6, rtol=1e-6):
+    """`jax.grad` of `loss(params, *inputs)` equals the central difference along one direction."""
+    direction = jax.tree.map(
+        lambda p: jnp.cos(jnp.arange(p.size, dtype=float)).reshape(p.shape), params
+    )
+    value = jax.jit(loss)
+    ahead, behind = (
+        value(jax.tree.map(lambda p, d: p + length * d, params, direction), *inputs)  # noqa: B023
+        for length in (step, -step)
+    )
+    gradient = jax.jit(jax.grad(loss))(params, *inputs)
+    found = sum(jax.tree.leaves(jax.tree.map(jnp.vdot, gradient, direction)))
+    np.testing.assert_allclose(found, (ahead - behind) / (2 * step), rtol=rtol)
