@@ -100,7 +100,9 @@ class Network(nnx.Module):
                     "a feed-forward block is not a discretised ODE: it has no step size, so no "
                     "other integrator can run it"
                 )
-            x, stats = integration.h1, stats + integration.stats
+            num_layers = len(projection.taus())  # of it, each evaluates its branch once
+            stats = stats + SolverStats.of(num_layers, num_layers) + integration.stats
+            x = integration.h1
         return Prediction(self.head(x, live=live), stats)
 
     def penalty(self) -> Scalar:
