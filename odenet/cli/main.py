@@ -17,6 +17,7 @@ from odenet.cli import (
     resume,
     run,
     schema,
+    seeds,
     weights,
 )
 from odenet.cli.output import stderr
@@ -37,6 +38,7 @@ app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
 app.command("import")(weights.import_command)
 app.command("export")(weights.export_command)
+analyse.app.command("seeds")(seeds.command)
 app.add_typer(analyse.app, name="analyse")
 app.command("report")(report.command)
 app.command("list")(listing.command)

@@ -5,5 +5,6 @@ from odenet.reports.flow import flow_table as flow_table
 from odenet.reports.report import FIGURES as FIGURES
 from odenet.reports.report import REPORT as REPORT
 from odenet.reports.report import write_report as write_report
+from odenet.reports.seeds import seeds_markdown as seeds_markdown
 from odenet.reports.table import comparison_tables as comparison_tables
 from odenet.reports.table import run_table as run_table

@@ -1,0 +1,49 @@
+"""The same training from several seeds: what is the mean, and how far do the seeds lie apart?"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Numbers of one kind, one for each seed.
+
+    Attributes:
+        values: In the order of the seeds.
+        mean: Their mean.
+        deviation: Their standard deviation, of the sample (n - 1); None for one seed.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    deviation: float | None
+
+    @staticmethod
+    def of(values: Sequence[float]) -> "Spread":
+        """Mean and deviation of at least one number."""
+        mean = math.fsum(values) / len(values)
+        if len(values) == 1:
+            return Spread(tuple(values), mean, None)
+        squares = math.fsum((value - mean) ** 2 for value in values)
+        return Spread(tuple(values), mean, math.sqrt(squares / (len(values) - 1)))
+
+
+def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
+    """Spread of what trainings of one network from several seeds gave.
+
+    Args:
+        results: What the `results.json` of each holds.
+
+    Returns:
+        `test_error` (classifiers), `test_loss`, and `horizon`, the sum of all step sizes, of a
+        network whose depth is time.
+    """
+    found = {"test_loss": [result["test"]["loss"] for result in results]}
+    if all("accuracy" in result["test"] for result in results):
+        errors = [1 - result["test"]["accuracy"] for result in results]
+        found = {"test_error": errors} | found
+    if all(result["taus"] for result in results):
+        found["horizon"] = [math.fsum(map(math.fsum, result["taus"])) for result in results]
+    return {name: Spread.of(values) for name, values in found.items()}

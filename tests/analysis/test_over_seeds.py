@@ -1,0 +1,76 @@
+"""Results over seeds: the numbers, what may be averaged, and the table."""
+
+import json
+import statistics
+
+import pytest
+import yaml
+
+from odenet.analysis.over_seeds import Spread, over_seeds
+from odenet.errors import ConfigError, RunDirectoryError
+from odenet.experiment.over_seeds import read_over_seeds
+from odenet.reports import seeds_markdown
+
+CONFIG = {
+    "name": "made_up",
+    "data": {"kind": "digits"},
+    "model": {"kind": "classifier", "stages": [{"width": 4}]},
+}
+
+
+def results(accuracy, loss, taus):
+    return {"test": {"accuracy": accuracy, "loss": loss}, "taus": taus}
+
+
+def comparison(path, seed, networks, **changes):
+    path.mkdir()
+    (path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"seed": seed} | changes))
+    (path / "comparison.json").write_text(json.dumps({"networks": networks}))
+    return path
+
+
+def test_spread_is_mean_and_deviation_of_the_sample():
+    values = [0.3, 0.1, 0.7]
+    spread = Spread.of(values)
+    assert spread.mean == pytest.approx(statistics.mean(values))
+    assert spread.deviation == pytest.approx(statistics.stdev(values))
+    assert Spread.of([2.0]) == Spread((2.0,), 2.0, None)
+
+
+def test_horizon_is_the_sum_over_all_stages_and_missing_for_a_control():
+    found = over_seeds([results(0.9, 0.2, [[1.0, 2.0], [0.5]]), results(0.8, 0.4, [[1.0], [1.0]])])
+    assert found["horizon"].values == (3.5, 2.0)
+    assert found["test_error"].values == pytest.approx((0.1, 0.2))
+    assert "horizon" not in over_seeds([results(0.9, 0.2, [])])
+    assert "test_error" not in over_seeds([{"test": {"loss": 1.0}, "taus": []}])
+
+
+def test_table_has_a_row_for_every_network_with_the_numbers_of_every_seed(tmp_path):
+    runs = [
+        comparison(
+            tmp_path / str(seed),
+            seed,
+            {"fixed": results(0.9, 0.5, [[1.0]]), "plain": results(0.5, 1.5, [])},
+        )
+        for seed in (3, 1)
+    ]
+    seeds, found = read_over_seeds(runs)
+    assert seeds == [3, 1]
+    lines = seeds_markdown(seeds, found).splitlines()
+    assert lines[0].startswith("| network | test error (%): mean ± deviation (seeds 3, 1) |")
+    assert lines[2] == "| fixed | 10 ± 0 (10, 10) | 0.5 ± 0 (0.5, 0.5) | 1 ± 0 (1, 1) |"
+    assert lines[3] == "| plain | 50 ± 0 (50, 50) | 1.5 ± 0 (1.5, 1.5) | – |"
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_refused(tmp_path):
+    networks = {"fixed": results(0.9, 0.5, [[1.0]])}
+    first = comparison(tmp_path / "a", 0, networks)
+    other = comparison(tmp_path / "b", 1, networks, training={"num_steps": 7})
+    with pytest.raises(ConfigError, match="nothing else may differ"):
+        read_over_seeds([first, other])
+    with pytest.raises(ConfigError, match="has the seed 0 of an earlier"):
+        read_over_seeds([first, comparison(tmp_path / "c", 0, networks)])
+    with pytest.raises(ConfigError, match="at least one"):
+        read_over_seeds([])
+    with pytest.raises(RunDirectoryError, match="no run directory"):
+        read_over_seeds([tmp_path / "nowhere"])
