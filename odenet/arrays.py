@@ -6,6 +6,10 @@ State = Float[Array, "batch *state"]
 """Hidden state `h`: one row per example, then a vector `(width,)` or an image
 `(height, width, channels)`."""
 
+Before = Float[Array, "batch *before"]
+After = Float[Array, "batch *after"]
+"""States on the two sides of a map that may change their shape."""
+
 Time = Float[Array, ""]
 """A point in depth-time, dimensionless."""
 
@@ -17,7 +21,9 @@ Count = Int[Array, ""]
 Flag = Bool[Array, ""]
 
 __all__ = [
+    "After",
     "Array",
+    "Before",
     "Bool",
     "Count",
     "Flag",

@@ -17,6 +17,7 @@ from odenet.cli import (
     resume,
     run,
     schema,
+    weights,
 )
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
@@ -34,6 +35,8 @@ app.command("run")(run.command)
 app.command("compare")(compare.command)
 app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
+app.command("import")(weights.import_command)
+app.command("export")(weights.export_command)
 app.add_typer(analyse.app, name="analyse")
 app.command("report")(report.command)
 app.command("list")(listing.command)

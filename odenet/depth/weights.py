@@ -120,7 +120,8 @@ class FieldStack(nnx.Module):
 
         def observe(params, t, h):
             field = nnx.merge(graphdef, params, copy=True)  # its statistics change, ours do not
-            return field.observe(t, h), nnx.state(field, nnx.BatchStat)
+            value = field.observe(t, h)
+            return value, nnx.state(field, nnx.BatchStat)
 
         if live and self.has_statistics:
             return LayerFields(observe, state, self.num_layers, observes=True)

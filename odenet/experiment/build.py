@@ -157,7 +157,7 @@ def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
         DataError: if data are missing or damaged.
     """
     dataset = config.data.build(data_dir)
-    classes = config.model.kind == "classifier"
+    classes = config.model.is_classifier
     if classes != (dataset.num_classes is not None):
         targets = "values" if dataset.num_classes is None else "classes"
         raise ConfigError(

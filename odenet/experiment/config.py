@@ -87,7 +87,7 @@ class ExperimentConfig(PartConfig):
     @property
     def loss(self) -> CrossEntropyConfig | MeanSquaredErrorConfig:
         """The objective, by the kind of the model where none is given."""
-        if self.model.kind == "classifier":
+        if self.model.is_classifier:
             given = self.objective
             return given if isinstance(given, CrossEntropyConfig) else CrossEntropyConfig()
         return MeanSquaredErrorConfig()

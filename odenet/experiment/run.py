@@ -33,7 +33,7 @@ from odenet.experiment.directory import (
     require,
 )
 from odenet.integrators.base import refuse_other_equation
-from odenet.models import DepthBlock, DepthBlockConfig, Network
+from odenet.models import DepthBlockConfig, Network
 from odenet.training import Callback, Checkpointer, Fit, TrainState
 from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
 from odenet.training.checkpoint import Checkpoint, Which
@@ -254,6 +254,7 @@ def _fit(
 
 def _results(experiment: Experiment, fit: Fit, state: TrainState) -> dict[str, Any]:
     test = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
+    trained = experiment.network(state.params, state.statistics)
     return {
         "step": int(jax.device_get(state.step)),
         "test": test.metrics,
@@ -261,16 +262,10 @@ def _results(experiment: Experiment, fit: Fit, state: TrainState) -> dict[str, A
         "best_step": fit.progress.best_step,
         "solver_failures": fit.progress.solver_failures,
         "num_parameters": experiment.num_parameters,
-        "taus": _taus(experiment.network(state.params, state.statistics)),
+        "taus": [taus.tolist() for taus in jax.device_get(trained.taus())],
         "steps_per_dispatch": fit.config.dispatch_steps,
         "step_seconds": float(np.median(fit.step_seconds)) if fit.step_seconds else None,
         "compile_seconds": fit.program.compile_seconds,
         "evaluation_compile_seconds": test.compile_seconds,
         "peak_bytes": fit.program.peak_bytes,
     }
-
-
-def _taus(network: Network) -> list[list[float]]:
-    """Step sizes of every block whose depth is time."""
-    blocks = [block for block in network.blocks if isinstance(block, DepthBlock)]
-    return [jax.device_get(block.grid().taus).tolist() for block in blocks]

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +86,20 @@ class TimeWeight(nnx.Module):
         self.kernel = nnx.Param(draw_time_weights(init, rngs.params(), shape, fan_in))
 
 
+class Transition(NamedTuple):
+    r"""The parts of a layer between two shapes, $A(P\,B(h) + \tau F(B(h)))$.
+
+    Attributes:
+        before: $B$, what acts before the two paths part, or None.
+        branch: $F$, from one shape to the other.
+        after: $A$, what acts on the sum, or None.
+    """
+
+    before: Any
+    branch: Any
+    after: Any
+
+
 class BranchConfig(PartConfig, abc.ABC):
     """What the configs of all fields share: how the weights of a layer's branch start."""
 
@@ -108,6 +122,63 @@ class BranchConfig(PartConfig, abc.ABC):
     @abc.abstractmethod
     def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> Any:
         """Make the field, its weights as drawn; it tells its `last_weights()`."""
+
+    @property
+    def acts_on_sum(self) -> bool:
+        """Whether something acts on the sum of state and branch; then a layer is no Euler step."""
+        return False
+
+    def draw_after(self, width: int, *, rngs: nnx.Rngs) -> Any:
+        """What acts on the sum, for states of `width` channels, or None."""
+        del width, rngs
+
+    def draw_transition(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        stride: int,
+        strided_weight: int,
+        *,
+        rngs: nnx.Rngs,
+    ) -> Transition:
+        """Make the parts of a layer that changes the shape of the state, its weights as drawn.
+
+        Args:
+            shape: Of one example's state before it.
+            width: Channels, or width of the vector, after it.
+            stride: Every `stride`-th row and column of an image is kept.
+            strided_weight: Which of the branch's weights takes the stride, from 0.
+            rngs: Random keys.
+
+        Raises:
+            ConfigError: if the field cannot change the shape that way.
+        """
+        del shape, width, stride, strided_weight, rngs
+        raise ConfigError(
+            f"field kind={self.kind} keeps the shape of its state; a layer between two shapes "
+            f"needs field kind=mlp (vectors) or residual"
+        )
+
+    def build_transition(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        stride: int = 1,
+        strided_weight: int = 0,
+        *,
+        rngs: nnx.Rngs,
+    ) -> Transition:
+        """Make the parts of a layer that changes the shape of the state; see `draw_transition`.
+
+        Raises:
+            ConfigError: if shapes do not fit the field, or `last_init` needs a number of layers.
+        """
+        self.check((*shape[:-1], width))
+        if stride != 1 and len(shape) == 1:
+            raise ConfigError(f"a vector has no rows to skip, so stride={stride} would be ignored")
+        transition = self.draw_transition(shape, width, stride, strided_weight, rngs=rngs)
+        scale_last(self.last_init, None, *transition.branch.last_weights())
+        return transition
 
     def build(
         self,

@@ -1,6 +1,8 @@
 """Layers of convolutional fields and stems, with the names and initialisers of flax."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -46,6 +48,11 @@ def convolution(
         conv_general_dilated=conv_general_dilated,
         rngs=rngs,
     )
+
+
+def observing(part: Any, live: bool) -> Callable[..., Any]:
+    """The part as a function: by its `observe`, if `live` and it has batch statistics to move."""
+    return part.observe if live and hasattr(part, "observe") else part
 
 
 class GroupNorm(nnx.Module):

@@ -6,12 +6,17 @@ from typing import Literal
 from flax import nnx
 from pydantic import PositiveInt, model_validator
 
-from odenet.arrays import State, Time
-from odenet.fields.base import ActivationName, BranchConfig, TimeWeight, activation, require_rank
-from odenet.fields.initialisers import (
-    InitialiserName,
-    kernel_initialiser,
+from odenet.arrays import After, Before, Time
+from odenet.errors import ConfigError
+from odenet.fields.base import (
+    ActivationName,
+    BranchConfig,
+    TimeWeight,
+    Transition,
+    activation,
+    require_rank,
 )
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 
 Form = Literal["inside", "outside", "between"]
 
@@ -29,8 +34,8 @@ class MLPField(nnx.Module):
       2018, arXiv:1806.07366, sec. 5).
 
     Args:
-        width: Width of the state.
-        hidden: Widths between the first and the last affine map; empty for a single map.
+        widths: Widths before, between and after the affine maps; of a vector field, the first
+            equals the last.
         form: Where the activation stands.
         activation_name: Name of the activation.
         takes_time: Whether every affine map has weights `v_i` for the time.
@@ -40,8 +45,7 @@ class MLPField(nnx.Module):
 
     def __init__(
         self,
-        width: int,
-        hidden: tuple[int, ...],
+        widths: tuple[int, ...],
         form: Form,
         activation_name: ActivationName,
         takes_time: bool,
@@ -49,7 +53,6 @@ class MLPField(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        widths = (width, *hidden, width)
         pairs = list(itertools.pairwise(widths))
         self.form = form
         self.activation_name: ActivationName = activation_name
@@ -63,7 +66,7 @@ class MLPField(nnx.Module):
         """The weights of the last affine map."""
         return [layer.kernel for layer in (self.affine[-1], *self.time[-1:])]
 
-    def __call__(self, t: Time, h: State) -> State:
+    def __call__(self, t: Time, h: Before) -> After:
         """dh/dt at `(t, h)`, shape `(batch, width)`."""
         sigma = activation(self.activation_name)
         last = len(self.affine) - 1
@@ -111,6 +114,23 @@ class MLPFieldConfig(BranchConfig):
 
     def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
         """Make the field of one of `depth` layers for states of `shape` `(width,)`."""
-        return MLPField(
-            shape[0], self.hidden, self.form, self.activation, takes_time, self.init, rngs=rngs
-        )
+        return self._from(shape[0], shape[0], takes_time, rngs=rngs)
+
+    def draw_transition(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        stride: int,
+        strided_weight: int,
+        *,
+        rngs: nnx.Rngs,
+    ) -> Transition:
+        """Make the branch of a layer from `shape[0]` to `width`, with a matrix of that shape."""
+        assert stride == 1
+        if strided_weight:
+            raise ConfigError("field kind=mlp takes no stride, so its place would be ignored")
+        return Transition(None, self._from(shape[0], width, False, rngs=rngs), None)
+
+    def _from(self, inputs: int, outputs: int, takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
+        widths = (inputs, *self.hidden, outputs)
+        return MLPField(widths, self.form, self.activation, takes_time, self.init, rngs=rngs)

@@ -1,40 +1,61 @@
-r"""The residual branches of He et al. 2016 (arXiv:1603.05027, fig. 4), with batch norm.
+r"""The residual units of He et al. 2016 (arXiv:1603.05027, fig. 4), with batch norm.
 
 The five arrangements have the same parts in another order. Three of them leave the sum alone, so
 that $h_1 = h_0 + \tau F(h_0)$ is a step of explicit Euler, and the branch $F$ a vector field:
 ReLU before addition (c), ReLU-only pre-activation (d), full pre-activation (e). The original unit
-(a) and batch norm after addition (b) change the sum too, so that they are no steps of any method.
+(a) and batch norm after addition (b) act on the sum too, so that they are no steps of any method.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 from flax import nnx
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from odenet.arrays import State, Time
+from odenet.arrays import After, Before, Time
 from odenet.errors import ConfigError
-from odenet.fields.base import BranchConfig
-from odenet.fields.initialisers import (
-    InitialiserName,
-    kernel_initialiser,
-)
+from odenet.fields.base import BranchConfig, Transition
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, convolution
 
-Arrangement = Literal["relu_before_addition", "relu_only_preactivation", "full_preactivation"]
+Arrangement = Literal[
+    "original",
+    "batch_norm_after_addition",
+    "relu_before_addition",
+    "relu_only_preactivation",
+    "full_preactivation",
+]
 
-_ORDER: dict[Arrangement, str] = {
-    "relu_before_addition": "WBR",
-    "relu_only_preactivation": "RWB",
-    "full_preactivation": "BRW",
+
+class _Order(NamedTuple):
+    """Letters that stand once for every weight: W weight, B batch norm, R ReLU.
+
+    Attributes:
+        each: The letters.
+        after: How many of the last ones act on the sum.
+        shared: How many of the first ones act before the two paths part, where a unit projects
+            its shortcut or is the first of a network (sec. 4.1 and the appendix of the paper).
+    """
+
+    each: str
+    after: int = 0
+    shared: int = 0
+
+
+_ORDER: dict[Arrangement, _Order] = {
+    "original": _Order("WBR", after=1),
+    "batch_norm_after_addition": _Order("WBR", after=2),
+    "relu_before_addition": _Order("WBR"),
+    "relu_only_preactivation": _Order("RWB", shared=1),
+    "full_preactivation": _Order("BRW", shared=2),
 }
-"""What stands once for every weight: W weight, B batch norm, R ReLU."""
 
 
 class ResidualField(nnx.Module):
-    """A branch of weights, batch norms and ReLUs in a given order, on vectors or images.
+    """Weights, batch norms and ReLUs in a given order, on vectors or images.
 
-    Weights have no bias. The field does not see the time.
+    Weights have no bias. The field does not see the time. Where widths and strides keep the shape
+    of the state, this is a vector field.
 
     Args:
         widths: Channels before, between and after the weights.
@@ -43,6 +64,8 @@ class ResidualField(nnx.Module):
         epsilon: Added to the variances of the batch norms.
         momentum: How far running statistics move towards those of a batch.
         init: Name of the law of the weights.
+        strides: Distances between windows, one for each weight; without them, 1. Images get
+            zeros around them, as many on every side.
         rngs: Random keys.
     """
 
@@ -54,6 +77,7 @@ class ResidualField(nnx.Module):
         epsilon: float,
         momentum: float,
         init: InitialiserName = "he_fan_out",
+        strides: tuple[int, ...] | None = None,
         *,
         rngs: nnx.Rngs,
     ):
@@ -61,8 +85,10 @@ class ResidualField(nnx.Module):
         weights, norms, place = [], [], 0
         for letter in order:
             if letter == "W":
-                inputs, outputs = widths[place], widths[place + 1]
-                weights.append(_weight(inputs, outputs, kernel_sizes, place, init, rngs=rngs))
+                stride = 1 if strides is None else strides[place]
+                size = None if kernel_sizes is None else kernel_sizes[place]
+                pair = widths[place], widths[place + 1]
+                weights.append(_weight(*pair, size, stride, init, rngs=rngs))
                 place += 1
             elif letter == "B":
                 norms.append(BatchNorm(widths[place], epsilon, momentum, rngs=rngs))
@@ -74,17 +100,17 @@ class ResidualField(nnx.Module):
             return [self.norms[-1].scale]
         return [self.weights[-1].kernel]
 
-    def __call__(self, t: Time, h: State) -> State:
+    def __call__(self, t: Time, h: Before) -> After:
         """dh/dt at `h`, with the running statistics."""
         del t
         return self._through(h, list(self.norms))
 
-    def observe(self, t: Time, h: State) -> State:
+    def observe(self, t: Time, h: Before) -> After:
         """dh/dt at `h`, with the statistics of the batch; the running ones move towards them."""
         del t
         return self._through(h, [norm.observe for norm in self.norms])
 
-    def _through(self, x: State, norms: list) -> State:
+    def _through(self, x: Before, norms: list) -> After:
         weights, norms_left = iter(self.weights), iter(norms)
         for letter in self.order:
             if letter == "R":
@@ -97,24 +123,28 @@ class ResidualField(nnx.Module):
 def _weight(
     inputs: int,
     outputs: int,
-    kernel_sizes: tuple[int, ...] | None,
-    place: int,
+    kernel_size: int | None,
+    stride: int,
     init: InitialiserName,
     *,
     rngs: nnx.Rngs,
 ) -> nnx.Module:
-    if kernel_sizes is None:
+    if kernel_size is None:
         law = kernel_initialiser(init)
         return nnx.Linear(inputs, outputs, use_bias=False, kernel_init=law, rngs=rngs)
-    return convolution(inputs, outputs, kernel_sizes[place], init=init, use_bias=False, rngs=rngs)
+    around = kernel_size // 2
+    return convolution(
+        inputs, outputs, kernel_size, stride, around, init=init, use_bias=False, rngs=rngs
+    )
 
 
 class ResidualFieldConfig(BranchConfig):
-    """The residual branch of He et al. 2016 with batch norm, on vectors or images."""
+    """The residual units of He et al. 2016 with batch norm, on vectors or images."""
 
     kind: Literal["residual"] = "residual"
     arrangement: Arrangement = "full_preactivation"
-    """Order of weights, batch norm and ReLU: (c), (d) or (e) of the paper's fig. 4."""
+    """Order of weights, batch norm, ReLU and sum: (a) to (e) of the paper's fig. 4. With (a),
+    `original`, and (b) a layer is no Euler step."""
     unit: Literal["basic", "bottleneck"] = "basic"
     """`basic`: two weights of the state's width, 3x3 on images; `bottleneck`: 1x1, 3x3, 1x1 with
     fewer channels between them."""
@@ -128,9 +158,15 @@ class ResidualFieldConfig(BranchConfig):
     """Law of the initial weights, by name; `he_fan_out` is that of the paper's code."""
 
     @model_validator(mode="after")
-    def _reduction_matters(self):
+    def _nothing_ignored(self):
         if self.unit == "basic" and self.reduction is not None:
             raise ValueError("unit=basic would ignore reduction; remove it, or use bottleneck")
+        if self.arrangement == "relu_before_addition" and self.last_init == "zero":
+            raise ValueError(
+                "last_init=zero with arrangement=relu_before_addition could not be trained: the "
+                "last ReLU would stand at 0, where it passes no gradient on; use last_init=1/L, or "
+                "another arrangement"
+            )
         return self
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -149,28 +185,87 @@ class ResidualFieldConfig(BranchConfig):
             )
 
     @property
+    def acts_on_sum(self) -> bool:
+        """Whether something acts on the sum of state and branch, as in (a) and (b)."""
+        return _ORDER[self.arrangement].after > 0
+
+    @property
     def _reduction(self) -> int:
         return self.reduction or 4
 
+    @property
+    def _kernel_sizes(self) -> tuple[int, ...]:
+        return (3, 3) if self.unit == "basic" else (1, 3, 1)
+
     def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ResidualField:
-        """Make the field of one of `depth` layers for states of `shape`.
+        """Make the branch of one of `depth` layers for states of `shape`.
 
         Raises:
-            ConfigError: if the shape does not fit, or the weights would see the time.
+            ConfigError: if the weights would see the time.
         """
         if takes_time:
             raise ConfigError(
                 "field kind=residual does not see the time; use weights.kind=per_layer or shared"
             )
-        width = shape[-1]
-        between = (width,) if self.unit == "basic" else (width // self._reduction,) * 2
-        kernels = (3, 3) if self.unit == "basic" else (1, 3, 1)
+        letters = self._letters[: -_ORDER[self.arrangement].after or None]
+        return self._part(letters, shape, shape[-1], rngs=rngs)
+
+    def draw_after(self, width: int, *, rngs: nnx.Rngs) -> ResidualField | None:
+        """What acts on the sum, for states of `width` channels; None in (c), (d) and (e)."""
+        after = _ORDER[self.arrangement].after
+        return self._norms_alone(self._letters[-after:], width, rngs=rngs) if after else None
+
+    def draw_transition(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        stride: int,
+        strided_weight: int,
+        *,
+        rngs: nnx.Rngs,
+    ) -> Transition:
+        """Make the parts of a unit from states of `shape` to states of `width` channels."""
+        order = _ORDER[self.arrangement]
+        strides = [1] * len(self._kernel_sizes)
+        if strided_weight >= len(strides):
+            raise ConfigError(
+                f"unit={self.unit} has {len(strides)} weights, so none has the number "
+                f"{strided_weight + 1} to take the stride"
+            )
+        strides[strided_weight] = stride
+        end = len(self._letters) - order.after
+        letters = self._letters[order.shared : end]
+        shared = self._letters[: order.shared]
+        before = self._norms_alone(shared, shape[-1], rngs=rngs) if shared else None
+        branch = self._part(letters, shape, width, tuple(strides), rngs=rngs)
+        return Transition(before, branch, self.draw_after(width, rngs=rngs))
+
+    @property
+    def _letters(self) -> str:
+        return _ORDER[self.arrangement].each * len(self._kernel_sizes)
+
+    def _norms_alone(self, letters: str, width: int, *, rngs: nnx.Rngs) -> ResidualField:
         return ResidualField(
-            (width, *between, width),
-            kernels if len(shape) == 3 else None,
-            _ORDER[self.arrangement] * len(kernels),
+            (width,), None, letters, self.norm_epsilon, self.momentum, self.init, rngs=rngs
+        )
+
+    def _part(
+        self,
+        letters: str,
+        shape: tuple[int, ...],
+        width: int,
+        strides: tuple[int, ...] | None = None,
+        *,
+        rngs: nnx.Rngs,
+    ) -> ResidualField:
+        between = (width,) if self.unit == "basic" else (width // self._reduction,) * 2
+        return ResidualField(
+            (shape[-1], *between, width),
+            self._kernel_sizes if len(shape) == 3 else None,
+            letters,
             self.norm_epsilon,
             self.momentum,
             self.init,
+            strides,
             rngs=rngs,
         )

@@ -16,5 +16,8 @@ from odenet.models.network import RegressorConfig as RegressorConfig
 from odenet.models.network import StageConfig as StageConfig
 from odenet.models.network import count_parameters as count_parameters
 from odenet.models.network import init_network as init_network
+from odenet.models.resnet import ResNetConfig as ResNetConfig
 
-ModelConfig = Annotated[ClassifierConfig | RegressorConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[
+    ClassifierConfig | RegressorConfig | ResNetConfig, Field(discriminator="kind")
+]

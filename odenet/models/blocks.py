@@ -24,10 +24,14 @@ from odenet.integrators import (
     Integration,
     Integrator,
     IntegratorConfig,
+    LayerByLayer,
     TableauConfig,
 )
 from odenet.integrators.base import refuse_other_equation
 from odenet.models.feedforward import FeedForwardBlockConfig
+from odenet.models.projections import IdentityConfig
+from odenet.models.shortcuts import ShortcutConfig, build_shortcut
+from odenet.models.unit import ResidualUnit
 from odenet.part import PartConfig
 
 
@@ -68,6 +72,12 @@ def _no_live_statistics(integrator: str) -> str:
     )
 
 
+_NO_STEP = (
+    "is no step h + tau f(t, h) of a method, so there is no f that a solver could integrate, and "
+    "its steps cannot be divided"
+)
+
+
 class DepthBlock(nnx.Module):
     """`h(0) -> h(horizon)` by the block's integrator on the block's grid.
 
@@ -90,6 +100,11 @@ class DepthBlock(nnx.Module):
     def grid(self) -> DepthGrid:
         """The block's own grid."""
         return DepthGrid(self.step_sizes.taus(), self.weights.num_layers)
+
+    @property
+    def is_euler_step(self) -> bool:
+        """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
+        return not isinstance(self.integrator, LayerByLayer)
 
     def penalty(self) -> Scalar:
         """What the step sizes add to the objective."""
@@ -115,8 +130,11 @@ class DepthBlock(nnx.Module):
 
         Raises:
             ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
-                solves another equation than the block's own, or it cannot carry the statistics.
+                solves another equation than the block's own, or it cannot carry the statistics;
+                or if a layer is no step of a method, and another way to integrate is asked for.
         """
+        if not self.is_euler_step and discretisation != Discretisation():
+            raise ConfigError(f"a layer of this block {_NO_STEP}; run it as it was trained")
         integrator = discretisation.integrator or self.integrator
         refuse_other_equation(self.integrator.equation_order, integrator.equation_order)
         live = live and self.weights.has_statistics
@@ -142,9 +160,53 @@ class DepthBlockConfig(PartConfig):
     """Which weights act at which depth."""
     step_sizes: StepSizesConfig = FixedStepSizesConfig()
     """How long the steps are, fixed or learned."""
+    shortcut: ShortcutConfig = IdentityConfig()
+    """What goes around a layer; with any other than `identity`, a layer is no Euler step."""
     integrator: IntegratorConfig = ExplicitConfig()
     """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE;
     `leapfrog` solves a second-order equation."""
+
+    @model_validator(mode="after")
+    def _layers_are_steps_of_the_integrator(self):
+        if not self.is_euler_step and self.integrator.kind != "euler":
+            raise ValueError(
+                f"integrator.kind={self.integrator.kind} cannot run this block: with "
+                f"{self._no_step} a layer {_NO_STEP}; use integrator.kind=euler, or "
+                f"full_preactivation with an identity shortcut, which any integrator runs"
+            )
+        if not self.is_euler_step and self.weights.kind == "shared_with_time":
+            raise ValueError(
+                f"with {self._no_step} a layer has no time to see; use weights.kind=per_layer or "
+                f"shared"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shortcut_matters(self):
+        if self.shortcut.kind == "zero_pad":
+            raise ValueError(
+                "a block keeps the shape of its state, so shortcut.kind=zero_pad would add "
+                "nothing; use identity"
+            )
+        if self.shortcut.kind == "dropout" and self.num_layers != self.num_steps:
+            raise ValueError(
+                f"shortcut.kind=dropout draws anew in every layer, and {self.num_steps} steps over "
+                f"{self.num_layers} layers would share draws; use weights.kind=per_layer without "
+                f"num_layers"
+            )
+        return self
+
+    @property
+    def is_euler_step(self) -> bool:
+        """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
+        return not self.field.acts_on_sum and isinstance(self.shortcut, IdentityConfig)
+
+    @property
+    def _no_step(self) -> str:
+        """The option that makes a layer something else than a step."""
+        if isinstance(self.field, ResidualFieldConfig) and self.field.acts_on_sum:
+            return f"field.arrangement={self.field.arrangement}"
+        return f"shortcut.kind={self.shortcut.kind}"
 
     @model_validator(mode="after")
     def _step_sizes_matter(self):
@@ -191,6 +253,8 @@ class DepthBlockConfig(PartConfig):
         Raises:
             ConfigError: saying which numbers of steps fit, or which integrators.
         """
+        if not self.is_euler_step:
+            raise ConfigError(f"with {self._no_step} a layer {_NO_STEP}; leave it out")
         if discretisation.integrator is not None:
             order = discretisation.integrator.equation_order
             refuse_other_equation(self.integrator.equation_order, order)
@@ -199,18 +263,26 @@ class DepthBlockConfig(PartConfig):
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:
         """Make the block for states of `shape` (one example's)."""
         self.field.check(shape)
-        weights = self.weights.build(
-            lambda takes_time, rngs: self.field.build(
-                shape, takes_time, depth=self.num_steps, rngs=rngs
-            ),
-            self.num_steps,
-            rngs=rngs,
-        )
+
+        def make_layer(takes_time: bool, rngs: nnx.Rngs) -> nnx.Module:
+            field = self.field.build(shape, takes_time, depth=self.num_steps, rngs=rngs)
+            if self.is_euler_step:
+                return field
+            shortcut = build_shortcut(self.shortcut, shape, shape, rngs=rngs)
+            return ResidualUnit(field, shortcut, self.field.draw_after(shape[-1], rngs=rngs))
+
+        weights = self.weights.build(make_layer, self.num_steps, rngs=rngs)
         try:
             step_sizes = self.step_sizes.build(self.num_steps)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        return DepthBlock(weights, step_sizes, self.integrator.build())
+        return DepthBlock(weights, step_sizes, self._integrator())
+
+    def _integrator(self) -> Integrator:
+        if self.is_euler_step:
+            return self.integrator.build()
+        assert isinstance(self.integrator, ExplicitConfig)
+        return LayerByLayer(self.integrator.remat)
 
 
 BlockConfig = Annotated[DepthBlockConfig | FeedForwardBlockConfig, Field(discriminator="kind")]

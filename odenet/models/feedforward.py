@@ -50,6 +50,11 @@ class FeedForwardBlockConfig(PartConfig):
     """What one layer computes."""
     num_layers: PositiveInt = 8
 
+    @property
+    def is_euler_step(self) -> bool:
+        """Whether a layer is a step of explicit Euler: no, nothing is added to the state."""
+        return False
+
     @model_validator(mode="after")
     def _has_no_branch(self):
         if self.field.last_init != "as_drawn":

@@ -1,29 +1,27 @@
 """stem -> [block, projection]* -> head: the shape of every model here."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field
+from pydantic import Field, PositiveInt, model_validator
 
-from odenet.arrays import Array, Float, Key, Scalar
+from odenet.arrays import Array, Float, Key, Scalar, StepSizes
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName, activation
-from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import BatchNorm
+from odenet.fields import ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
 from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
+from odenet.models.head import Head, HeadConfig
+from odenet.models.maps import Projection
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
-    Projection,
     ProjectionConfig,
 )
+from odenet.models.transition import StageProjectionConfig
 from odenet.part import PartConfig
-
-HeadInit = InitialiserName | Literal["zero"]
 
 
 class Prediction(NamedTuple):
@@ -38,51 +36,26 @@ class Prediction(NamedTuple):
     stats: SolverStats
 
 
-class Head(nnx.Module):
-    """Norm if there is one, activation, mean over the image if there is one, affine map.
+class _Sequence(nnx.Module):
+    """The stem, and the projection that follows it before the first block."""
 
-    Args:
-        width: Channels of the state.
-        num_outputs: Number of logits or values.
-        activation_name: Name of the activation before the mean.
-        init: Name of the law of the affine map's weights.
-        norm: The batch norm before the activation, or None.
-        rngs: Random keys.
-    """
+    def __init__(self, stem: Projection, projection: Projection):
+        self.stem = stem
+        self.projection = projection
 
-    def __init__(
-        self,
-        width: int,
-        num_outputs: int,
-        activation_name: ActivationName,
-        init: HeadInit = "lecun_normal",
-        norm: BatchNorm | None = None,
-        *,
-        rngs: nnx.Rngs,
-    ):
-        self.activation_name: ActivationName = activation_name
-        self.norm = norm
-        self.linear = nnx.Linear(
-            width, num_outputs, kernel_init=kernel_initialiser(init), rngs=rngs
-        )
+    def __call__(self, x):
+        return self.projection(self.stem(x))
 
-    def __call__(
-        self, h: Float[Array, "batch *state"], *, live: bool = False
-    ) -> Float[Array, "batch outputs"]:
-        """Outputs of the last state; `live` as in `Network`."""
-        if self.norm is not None:
-            h = self.norm.observe(h) if live else self.norm(h)
-        h = activation(self.activation_name)(h)
-        if h.ndim == 4:
-            h = jnp.mean(h, axis=(1, 2))
-        return self.linear(h)
+    def observe(self, x):
+        return self.projection(self.stem(x, live=True), live=True)
 
 
 class Network(nnx.Module):
     """A model whose depth is a sequence of blocks.
 
     Args:
-        projections: One before each block; the first is the stem.
+        projections: One before each block; the first is the stem, followed by the first stage's
+            own projection if it has one.
         blocks: The blocks, each keeping the shape of its state.
         head: From the last state to the outputs.
     """
@@ -117,7 +90,7 @@ class Network(nnx.Module):
         """
         stats = SolverStats.of(0, 0)
         for projection, block in zip(self.projections, self.blocks, strict=True):
-            x = projection(x)
+            x = projection(x, live=live)
             if isinstance(block, DepthBlock):
                 integration = block(x, discretisation or Discretisation(), live=live)
             elif discretisation is None:
@@ -131,25 +104,17 @@ class Network(nnx.Module):
         return Prediction(self.head(x, live=live), stats)
 
     def penalty(self) -> Scalar:
-        """Sum of the blocks' penalties on their step sizes."""
-        penalties = [block.penalty() for block in self.blocks]
-        return jnp.sum(jnp.stack(penalties))
+        """Sum of the penalties on step sizes, of blocks and of layers between them."""
+        parts = [*self.projections, *self.blocks]
+        return jnp.sum(jnp.stack([part.penalty().astype(float) for part in parts]))
 
-
-class HeadConfig(PartConfig):
-    """From the last state to the outputs: norm, activation, mean over the image, affine map."""
-
-    norm: Literal["none", "batch"] = "none"
-    """`batch` with `activation: relu` is what follows the last unit of a pre-activation network
-    (He et al. 2016, arXiv:1603.05027, sec. 4.1)."""
-    activation: ActivationName = "identity"
-    init: HeadInit = "lecun_normal"
-    """Law of the initial weights, by name; with `zero`, as in Fixup, all outputs start at zero."""
-
-    def build(self, width: int, num_outputs: int, *, rngs: nnx.Rngs) -> Head:
-        """Make the head for states of `width` channels."""
-        norm = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if self.norm == "batch" else None
-        return Head(width, num_outputs, self.activation, self.init, norm, rngs=rngs)
+    def taus(self) -> list[StepSizes]:
+        """Step sizes of every stage whose depth is time, those of layers that lead to it first."""
+        return [
+            jnp.concatenate([*projection.taus(), block.grid().taus.astype(float)])
+            for projection, block in zip(self.projections, self.blocks, strict=True)
+            if isinstance(block, DepthBlock)
+        ]
 
 
 class StageConfig(PartConfig):
@@ -157,8 +122,9 @@ class StageConfig(PartConfig):
 
     width: int = Field(ge=1, le=10**6)
     """Width of the vector, or number of channels of the image."""
-    projection: ProjectionConfig = IdentityConfig()
-    """From the state of the stage before; the first stage has the stem instead."""
+    projection: StageProjectionConfig = IdentityConfig()
+    """From the state of the stage before; in the first stage, from what the stem gives. `unit` is
+    a residual layer itself."""
     block: BlockConfig | None = None
     """The block of this stage; without it, the model's `block`."""
 
@@ -168,11 +134,36 @@ class NetworkConfig(PartConfig):
 
     stem: ProjectionConfig = LinearConfig()
     """From the inputs to the first state."""
+    stem_width: PositiveInt | None = None
+    """Width of the state that the stem gives, where the first stage has a projection of its own;
+    without it, that of the first stage."""
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     """The stages in order; one is enough for a network of constant width."""
     block: BlockConfig = DepthBlockConfig()
     """The block of every stage that does not have its own."""
     head: HeadConfig = HeadConfig()
+
+    @model_validator(mode="after")
+    def _stem_width_matters(self):
+        if self.stem_width is not None and isinstance(self.stages[0].projection, IdentityConfig):
+            raise ValueError(
+                "stem_width would be ignored: without a projection in the first stage, the stem "
+                "gives that stage's width; remove it"
+            )
+        return self
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether outputs are logits of classes."""
+        return False
+
+    def expanded(self) -> "NetworkConfig":
+        """The network with stem, stages and head written out: itself."""
+        return self
+
+    @property
+    def _stem_width(self) -> int:
+        return self.stem_width or self.stages[0].width
 
     @property
     def blocks(self) -> list[DepthBlockConfig | FeedForwardBlockConfig]:
@@ -182,10 +173,8 @@ class NetworkConfig(PartConfig):
     @property
     def has_batch_norm(self) -> bool:
         """Whether any part has batch statistics."""
-        in_blocks = any(
-            isinstance(block, DepthBlockConfig) and block.has_batch_norm for block in self.blocks
-        )
-        return in_blocks or self.head.norm == "batch"
+        used = [self.stem, self.head, *self.blocks, *(stage.projection for stage in self.stages)]
+        return any(map(_has_batch_norm, used))
 
     def check_trainable(self, *, live: bool) -> None:
         """Refuse what can be evaluated, but not trained.
@@ -209,30 +198,44 @@ class NetworkConfig(PartConfig):
         Raises:
             ConfigError: naming the stage, if shapes do not fit.
         """
-        if not isinstance(self.stages[0].projection, IdentityConfig):
-            raise ConfigError(
-                "model.stages.0.projection would be ignored: model.stem brings the inputs to the "
-                "first stage; move it there"
-            )
-        shape, projections, blocks = tuple(input_shape), [], []
-        for index, stage in enumerate(self.stages):
-            where = "model.stem" if index == 0 else f"model.stages.{index}.projection"
-            config = self.stem if index == 0 else stage.projection
-            try:
-                projections.append(config.build(shape, stage.width, rngs=rngs))
-                shape = projections[-1].shape
+        try:
+            where = "model.stem"
+            stem = self.stem.build(tuple(input_shape), self._stem_width, rngs=rngs)
+            shape, projections, blocks = stem.shape, [], []
+            for index, stage in enumerate(self.stages):
+                where = f"model.stages.{index}.projection"
+                projection = stem
+                if index or not isinstance(stage.projection, IdentityConfig):
+                    projection = stage.projection.build(shape, stage.width, rngs=rngs)
+                    shape = projection.shape
+                    if not index:
+                        projection = Projection(_Sequence(stem, projection), shape)
+                projections.append(projection)
                 where = f"model.stages.{index}"
                 blocks.append(self.blocks[index].build(shape, rngs=rngs))
-            except ConfigError as error:
-                raise ConfigError(f"{where}: {error}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
         head = self.head.build(shape[-1], num_outputs, rngs=rngs)
         return Network(projections, blocks, head)
+
+
+def _has_batch_norm(config: PartConfig) -> bool:
+    """Whether the part, or one inside of it, has batch statistics."""
+    if isinstance(config, ResidualFieldConfig) or getattr(config, "norm", None) == "batch":
+        return True
+    inside = [getattr(config, name) for name in type(config).model_fields]
+    return any(_has_batch_norm(part) for part in inside if isinstance(part, PartConfig))
 
 
 class ClassifierConfig(NetworkConfig):
     """A network that gives one logit per class."""
 
     kind: Literal["classifier"] = "classifier"
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether outputs are logits of classes: yes."""
+        return True
 
 
 class RegressorConfig(NetworkConfig):
@@ -241,8 +244,17 @@ class RegressorConfig(NetworkConfig):
     kind: Literal["regressor"] = "regressor"
 
 
+@runtime_checkable
+class BuildsNetwork(Protocol):
+    """A configuration of a network."""
+
+    def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
+        """Make the network for inputs of `input_shape` (one example's)."""
+        ...
+
+
 def init_network(
-    config: NetworkConfig, input_shape: tuple[int, ...], num_outputs: int, key: Key[Array, ""]
+    config: BuildsNetwork, input_shape: tuple[int, ...], num_outputs: int, key: Key[Array, ""]
 ) -> Network:
     """Make a network with its initialisers compiled, as a function of the key alone.
 

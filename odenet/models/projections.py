@@ -6,80 +6,46 @@ between the blocks, so that a block itself keeps its shape and can be integrated
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 
-from odenet.arrays import Array, Float, State
 from odenet.errors import ConfigError
+from odenet.fields.base import ActivationName
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import convolution
+from odenet.fields.layers import BatchNorm, convolution
+from odenet.models.maps import (
+    Affine,
+    Flatten,
+    Followed,
+    Identity,
+    Matrix,
+    Projection,
+    Shape,
+    ZeroPad,
+)
 from odenet.part import PartConfig
 
-Shape = tuple[int, ...]
+
+def _followed(
+    affine: Any,
+    norm: Literal["none", "batch"],
+    activation_name: ActivationName,
+    width: int,
+    rngs: nnx.Rngs,
+    max_pool: bool = False,
+) -> Any:
+    if norm == "none" and activation_name == "identity" and not max_pool:
+        return affine
+    made = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if norm == "batch" else None
+    return Followed(affine, made, activation_name, max_pool)
 
 
-class FixedMatrix(nnx.Variable):
-    """A matrix that belongs to a network, is stored with it, and is not trained."""
-
-
-class Projection(nnx.Module):
-    """A map of states, with the shape that it gives.
-
-    Args:
-        operation: The map, applied to a batch.
-        shape: Shape of one example's state after it.
-    """
-
-    def __init__(self, operation: nnx.Module, shape: Shape):
-        self.operation = operation
-        self.shape = shape
-
-    def __call__(self, x: Float[Array, "batch *inputs"]) -> State:
-        """The projected state, shape `(batch, *shape)`."""
-        return self.operation(x)  # pyright: ignore[reportCallIssue]
-
-
-class _Identity(nnx.Module):
-    def __call__(self, x):
-        return x
-
-
-class _Flatten(nnx.Module):
-    def __call__(self, x):
-        return x.reshape(x.shape[0], -1)
-
-
-class _ZeroPad(nnx.Module):
-    def __init__(self, missing: int, stride: int):
-        self.missing = missing
-        self.stride = stride
-
-    def __call__(self, x):
-        if x.ndim == 4:
-            x = x[:, :: self.stride, :: self.stride]
-        return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, self.missing),))
-
-
-class _Affine(nnx.Module):
-    def __init__(self, inputs: int, width: int, init: InitialiserName, *, rngs: nnx.Rngs):
-        law = kernel_initialiser(init)
-        self.linear = nnx.Linear(inputs, width, kernel_init=law, rngs=rngs)
-
-    def __call__(self, x):
-        return self.linear(x.reshape(x.shape[0], -1))
-
-
-class _Matrix(nnx.Module):
-    def __init__(self, kernel: Float[Array, "inputs width"], learned: bool, has_bias: bool):
-        self.kernel = nnx.Param(kernel) if learned else FixedMatrix(kernel)
-        self.bias = nnx.Param(jnp.zeros(kernel.shape[1], kernel.dtype)) if has_bias else None
-
-    def __call__(self, x):
-        y = x @ self.kernel[...]
-        return y if self.bias is None else y + self.bias[...][None, :]
+def _refuse_idle_bias(norm: Literal["none", "batch"], bias: bool) -> None:
+    if norm == "batch" and bias:
+        raise ValueError("norm=batch would undo the bias before it; set bias to false")
 
 
 class IdentityConfig(PartConfig):
@@ -95,7 +61,7 @@ class IdentityConfig(PartConfig):
                 f"a state of shape {shape} cannot be added to one of width {width} without a "
                 f"projection; set kind to linear, matrix, conv or zero_pad, or make widths equal"
             )
-        return Projection(_Identity(), shape)
+        return Projection(Identity(), shape)
 
 
 class FlattenConfig(PartConfig):
@@ -111,7 +77,7 @@ class FlattenConfig(PartConfig):
                 f"flattening a state of shape {shape} gives width {math.prod(shape)}, not {width}; "
                 f"set that width, or use kind=linear"
             )
-        return Projection(_Flatten(), (width,))
+        return Projection(Flatten(), (width,))
 
 
 class ZeroPadConfig(PartConfig):
@@ -120,6 +86,9 @@ class ZeroPadConfig(PartConfig):
     kind: Literal["zero_pad"] = "zero_pad"
     stride: PositiveInt = 1
     """Keep every `stride`-th row and column of an image."""
+    zeros: Literal["after", "around"] = "after"
+    """Where the new channels stand: `after` the old ones, or half of them before and half after, as
+    in Y. Idelbayev's CIFAR networks for PyTorch."""
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
@@ -132,19 +101,31 @@ class ZeroPadConfig(PartConfig):
         if len(shape) == 1 and self.stride != 1:
             raise ConfigError("zero_pad of a vector would ignore stride; remove it")
         size = tuple(-(-side // self.stride) for side in shape[:-1])
-        return Projection(_ZeroPad(width - shape[-1], self.stride), (*size, width))
+        missing = width - shape[-1]
+        before = missing // 2 if self.zeros == "around" else 0
+        return Projection(ZeroPad((before, missing - before), self.stride), (*size, width))
 
 
 class LinearConfig(PartConfig):
     """An affine map of the flattened state to a vector."""
 
     kind: Literal["linear"] = "linear"
+    bias: bool = True
     init: InitialiserName = "lecun_normal"
     """Law of the initial weights, by name."""
+    norm: Literal["none", "batch"] = "none"
+    """What normalises the components after it."""
+    activation: ActivationName = "identity"
+
+    @model_validator(mode="after")
+    def _norm_has_its_own_bias(self):
+        _refuse_idle_bias(self.norm, self.bias)
+        return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
-        return Projection(_Affine(math.prod(shape), width, self.init, rngs=rngs), (width,))
+        affine = Affine(math.prod(shape), width, self.init, self.bias, rngs=rngs)
+        return Projection(_followed(affine, self.norm, self.activation, width, rngs), (width,))
 
 
 class MatrixConfig(PartConfig):
@@ -189,22 +170,36 @@ class MatrixConfig(PartConfig):
                     f"{shape[0]} to width {width}; got {len(self.values)} rows of {lengths}"
                 )
             kernel = jnp.asarray(self.values, jnp.float32).T
-        return Projection(_Matrix(kernel, self.learned, self.bias), (width,))
+        return Projection(Matrix(kernel, self.learned, self.bias), (width,))
 
 
 class ConvConfig(PartConfig):
     """A convolution, with a stride that makes the image smaller.
 
     With `kernel_size: 1` and `bias: false` it is the projection shortcut of He et al. 2015: option
-    B between stages whose widths differ, C where it also stands between equal widths.
+    B between stages whose widths differ, C where it also stands between equal widths. With a norm
+    and an activation it is their first layer.
     """
 
     kind: Literal["conv"] = "conv"
     kernel_size: PositiveInt = 3
     stride: PositiveInt = 1
+    padding: Literal["same", "symmetric"] = "same"
+    """Zeros around the image: `same` as few as keep every pixel, `symmetric` as many on every side,
+    half the kernel, as in PyTorch's networks; they differ where the stride does not divide."""
     bias: bool = True
     init: InitialiserName = "lecun_normal"
     """Law of the initial kernels, by name; `he_fan_out` is that of residual networks."""
+    norm: Literal["none", "batch"] = "none"
+    """What normalises the channels after it."""
+    activation: ActivationName = "identity"
+    max_pool: bool = False
+    """Whether the maximum over 3x3 windows follows, of every second row and column."""
+
+    @model_validator(mode="after")
+    def _norm_has_its_own_bias(self):
+        _refuse_idle_bias(self.norm, self.bias)
+        return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
@@ -213,17 +208,25 @@ class ConvConfig(PartConfig):
                 f"kind=conv acts on images (height, width, channels), got a state of shape "
                 f"{shape}; use kind=linear"
             )
+        if self.padding == "symmetric" and self.kernel_size % 2 == 0:
+            raise ConfigError(
+                f"padding=symmetric needs an odd kernel_size; got {self.kernel_size}; use same"
+            )
         conv = convolution(
             shape[-1],
             width,
             self.kernel_size,
             self.stride,
+            "SAME" if self.padding == "same" else self.kernel_size // 2,
             init=self.init,
             use_bias=self.bias,
             rngs=rngs,
         )
         size = tuple(-(-side // self.stride) for side in shape[:-1])
-        return Projection(conv, (*size, width))
+        if self.max_pool:
+            size = tuple(-(-side // 2) for side in size)
+        affine = _followed(conv, self.norm, self.activation, width, rngs, self.max_pool)
+        return Projection(affine, (*size, width))
 
 
 ProjectionConfig = Annotated[

@@ -10,8 +10,9 @@ import contextvars
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 
-from odenet.arrays import Array
+from odenet.arrays import Array, Key
 
 _axis: contextvars.ContextVar[str | None] = contextvars.ContextVar("batch_axis", default=None)
 
@@ -43,3 +44,17 @@ def num_shards() -> int:
     """Number of shards of the batch; 1 where what is traced sees the whole of it."""
     axis = mapped_axis()
     return 1 if axis is None else jax.lax.axis_size(axis)
+
+
+def example_keys(key: Key[Array, ""], num_examples: int) -> Key[Array, " examples"]:
+    """A random key for every example of what is traced, the same wherever the example is placed.
+
+    Args:
+        key: Random key of the whole batch.
+        num_examples: Examples of the shard.
+    """
+    index = jnp.arange(num_examples, dtype=jnp.int32)
+    axis = mapped_axis()
+    if axis is not None:
+        index = index + jax.lax.axis_index(axis).astype(jnp.int32) * num_examples
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)

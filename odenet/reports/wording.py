@@ -112,7 +112,7 @@ def verdict_reason(verdict: Verdict, trained: Row | None) -> str:
     change, allowed = verdict["largest_change"], points(verdict["threshold"])
     if change is None:
         if trained is not None and trained["solver_error"] is None:
-            return "its depth is not time, so no other solver can run it"
+            return "its layers are not all Euler steps, so no other solver can run it"
         return "none of the solvers has a smaller error than the one it was trained with"
     tested = len(verdict["compared"])
     solvers = "1 finer solver" if tested == 1 else f"{tested} finer solvers"

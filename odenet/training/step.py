@@ -13,7 +13,7 @@ from odenet.arrays import Array, Float, Key
 from odenet.data import Normalization, normalize
 from odenet.data.augment import Augmentation
 from odenet.objectives import Objective
-from odenet.ops.batch_axis import batch_axis
+from odenet.ops.batch_axis import batch_axis, example_keys
 from odenet.training.optimizer import Schedule
 from odenet.training.state import TrainState, split_network
 
@@ -86,10 +86,8 @@ class TrainStep:
         augmentation: Callable[[Array, Array], Array] | None = self.augmentation
         if augmentation is None:
             return inputs
-        index = jnp.arange(len(inputs), dtype=jnp.int32)
-        if self.axis is not None:
-            index = index + jax.lax.axis_index(self.axis).astype(jnp.int32) * len(inputs)
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+        with batch_axis(self.axis):
+            keys = example_keys(key, len(inputs))
         return jax.vmap(lambda key, image: augmentation(key, image[None])[0])(keys, inputs)
 
 

@@ -17,7 +17,7 @@ from odenet.fields.base import activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.mlp import FLAT_AT_ZERO, NOT_ZERO_AT_ZERO
 from odenet.models import DepthBlockConfig, FeedForwardBlockConfig
-from odenet.models.network import Head
+from odenet.models.head import Head
 from odenet.models.projections import ConvConfig, LinearConfig
 
 VARIANCE = {

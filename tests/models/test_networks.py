@@ -16,7 +16,7 @@ from odenet.models import (
     count_parameters,
     init_network,
 )
-from odenet.models.network import Head
+from odenet.models.head import Head
 
 EULER, RK4, DIFFRAX = {"kind": "euler"}, {"kind": "rk4"}, {"kind": "diffrax"}
 MODEL = TypeAdapter(ModelConfig)

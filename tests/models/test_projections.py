@@ -245,8 +245,8 @@ def test_projection_options_that_do_not_exist_are_refused(mapping):
             r"model\.stages\.1\.projection: zero_pad can only add",
         ),
         (
-            [{"width": 4, "projection": {"kind": "linear"}}],
-            r"model\.stages\.0\.projection would be ignored: model\.stem",
+            [{"width": 4, "projection": {"kind": "conv"}}],
+            r"model\.stages\.0\.projection: kind=conv acts on images",
         ),
         (
             [{"width": 4}, {"width": 4, "block": {"kind": "depth", "field": {"kind": "conv"}}}],

@@ -5,12 +5,14 @@ shapes, and refuse whatever does not fit entirely; the arrays of published netwo
 `torchvision_arrays` and `cifar_arrays`.
 """
 
-from odenet.models.pretrained.resnet_names import IMAGENET_UNITS as IMAGENET_UNITS
 from odenet.models.pretrained.resnet_names import ForeignArray as ForeignArray
 from odenet.models.pretrained.resnet_names import cifar_arrays as cifar_arrays
 from odenet.models.pretrained.resnet_names import num_parameters as num_parameters
 from odenet.models.pretrained.resnet_names import place as place
+from odenet.models.pretrained.resnet_names import preactivation_arrays as preactivation_arrays
 from odenet.models.pretrained.resnet_names import torchvision_arrays as torchvision_arrays
+from odenet.models.pretrained.resnet_places import ARCHITECTURES as ARCHITECTURES
+from odenet.models.pretrained.resnet_places import Architecture as Architecture
 from odenet.models.pretrained.safetensors_file import read_weights as read_weights
 from odenet.models.pretrained.safetensors_file import write_safetensors as write_safetensors
 from odenet.models.pretrained.weight_map import WeightEntry as WeightEntry

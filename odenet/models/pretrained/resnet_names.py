@@ -5,22 +5,13 @@ torchvision's `models/resnet.py` and, for CIFAR, of Y. Idelbayev's `pytorch_resn
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from odenet.errors import ConfigError
 from odenet.models.pretrained.weight_map import Layout, Shape, WeightEntry, WeightMap
+from odenet.models.resnet import BOTTLENECK_FROM, IMAGENET_UNITS
 
-IMAGENET_UNITS: Mapping[int, tuple[int, ...]] = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-}
-"""Residual units in each stage, by depth [1, table 1]."""
-
-_BOTTLENECK_FROM = 50
 _EXPANSION = 4
 
 
@@ -36,7 +27,8 @@ class ForeignArray:
             last affine map.
         unit: The residual unit within the stage, from 0; None likewise.
         part: What it is part of: `conv1`, `bn1`, ..., `downsample.0` (the convolution of a
-            projecting shortcut), `downsample.1` (its norm), `fc`, whatever the file calls it.
+            projecting shortcut), `downsample.1` (its norm), `last_bn` (the norm after the last
+            unit), `fc`, whatever the file calls it.
         tensor: `weight`, `bias`, `running_mean` or `running_var`.
     """
 
@@ -73,12 +65,12 @@ def torchvision_arrays(
         raise ConfigError(
             f"depth must be one of {', '.join(map(str, IMAGENET_UNITS))}; got {depth}"
         )
-    if depth >= _BOTTLENECK_FROM and not projects:
+    if depth >= BOTTLENECK_FROM and not projects:
         raise ConfigError(
             f"the bottlenecks of depth {depth} change the width in the first stage too, and need "
             f"projections; use projects=True"
         )
-    naming = _Naming("fc", depth >= _BOTTLENECK_FROM, projects)
+    naming = _Naming("fc", depth >= BOTTLENECK_FROM, projects)
     units = IMAGENET_UNITS[depth]
     return tuple(naming.arrays(7, in_channels, (64, 128, 256, 512), units, num_classes))
 
@@ -100,6 +92,30 @@ def cifar_arrays(
     if rest or units < 1:
         raise ConfigError(f"depth must be 6 n + 2, such as 20, 32, 44, 56 or 110; got {depth}")
     naming = _Naming("linear", False, False)
+    return tuple(naming.arrays(3, in_channels, (16, 32, 64), (units,) * 3, num_classes))
+
+
+def preactivation_arrays(
+    depth: int, num_classes: int = 10, in_channels: int = 3
+) -> tuple[ForeignArray, ...]:
+    """The arrays of He's CIFAR networks with full pre-activation, 164 and 1001 layers.
+
+    There is no published file in PyTorch's format; the names follow torchvision's, with `bn1` to
+    `bn3` of a unit each before the convolution of its number, and `bn` after the last unit. The
+    first unit has no `bn1`: the one after the first convolution stands for it.
+
+    Args:
+        depth: `9 n + 2` for `n` units in each of the three stages.
+        num_classes: Outputs of the last affine map.
+        in_channels: Channels of the images.
+
+    Raises:
+        ConfigError: if the depth is not of that form.
+    """
+    units, rest = divmod(depth - 2, 9)
+    if rest or units < 1:
+        raise ConfigError(f"depth must be 9 n + 2, such as 164 or 1001; got {depth}")
+    naming = _Naming("fc", True, True, acts_first=True)
     return tuple(naming.arrays(3, in_channels, (16, 32, 64), (units,) * 3, num_classes))
 
 
@@ -128,11 +144,12 @@ def place(
 
 @dataclass(frozen=True)
 class _Naming:
-    """A family of networks: its last map's name, its units, its shortcuts."""
+    """A family of networks: its last map's name, its units, its shortcuts, their order."""
 
     last: str
     is_bottleneck: bool
     projects: bool
+    acts_first: bool = False
 
     def arrays(
         self,
@@ -151,6 +168,8 @@ class _Naming:
                 outer = inner * (_EXPANSION if self.is_bottleneck else 1)
                 yield from self._unit(stage, unit, width, inner, outer)
                 width = outer
+        if self.acts_first:
+            yield from _norm("", None, None, "bn", width, "last_bn")
         for tensor, shape in (("weight", (num_classes, width)), ("bias", (num_classes,))):
             layout = "linear" if tensor == "weight" else "same"
             yield ForeignArray(f"{self.last}.{tensor}", shape, layout, None, None, "fc", tensor)
@@ -165,10 +184,14 @@ class _Naming:
             convolutions = [(3, width, inner), (3, inner, outer)]
         for i, (kernel_size, before, after) in enumerate(convolutions, start=1):
             yield from _convolution(prefix, stage, unit, f"conv{i}", kernel_size, before, after)
-            yield from _norm(prefix, stage, unit, f"bn{i}", after)
+            if not self.acts_first:
+                yield from _norm(prefix, stage, unit, f"bn{i}", after)
+            elif (stage, unit, i) != (0, 0, 1):
+                yield from _norm(prefix, stage, unit, f"bn{i}", before)
         if self.projects and width != outer:
             yield from _convolution(prefix, stage, unit, "downsample.0", 1, width, outer)
-            yield from _norm(prefix, stage, unit, "downsample.1", outer)
+            if not self.acts_first:
+                yield from _norm(prefix, stage, unit, "downsample.1", outer)
 
 
 def _convolution(
@@ -179,8 +202,13 @@ def _convolution(
 
 
 def _norm(
-    prefix: str, stage: int | None, unit: int | None, part: str, width: int
+    prefix: str,
+    stage: int | None,
+    unit: int | None,
+    name: str,
+    width: int,
+    part: str | None = None,
 ) -> Iterator[ForeignArray]:
     for tensor in ("weight", "bias", "running_mean", "running_var"):
-        name = f"{prefix}{part}.{tensor}"
-        yield ForeignArray(name, (width,), "same", stage, unit, part, tensor)
+        whole = f"{prefix}{name}.{tensor}"
+        yield ForeignArray(whole, (width,), "same", stage, unit, part or name, tensor)

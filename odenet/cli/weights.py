@@ -1,0 +1,61 @@
+"""`odenet import` and `odenet export`: weights from other frameworks, and for them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from odenet.cli.evaluate import CheckpointName
+from odenet.cli.options import DataDir, Json, Overrides, RunPath
+
+Arch = Annotated[
+    str | None,
+    typer.Option("--arch", help="Published network, such as resnet20 or resnet50."),
+]
+
+
+def import_command(
+    file: Annotated[Path, typer.Argument(help="PyTorch or safetensors file.", metavar="WEIGHTS")],
+    out: Annotated[Path, typer.Option("--out", help="Run directory to make.")],
+    overrides: Overrides = None,
+    arch: Arch = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option("--experiment", help="Experiment file of the network, in place of --arch."),
+    ] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="YAML file with the names that WEIGHTS uses.")
+    ] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Make a run directory of weights from elsewhere, to evaluate and to train on."""
+    from odenet.cli.output import print_json
+    from odenet.experiment.import_weights import import_weights
+
+    made = import_weights(file, out, arch, experiment, map_file, overrides or [], data_dir)
+    if json:
+        print_json({"directory": str(out), "num_parameters": made.num_parameters})
+        return
+    typer.echo(f"{made.num_parameters} parameters; evaluate them with: odenet eval {out}")
+
+
+def export_command(
+    directory: RunPath,
+    file: Annotated[Path, typer.Argument(help="Safetensors file to write.", metavar="WEIGHTS")],
+    checkpoint: Annotated[
+        CheckpointName, typer.Option(help="The last weights, or the best on validation.")
+    ] = CheckpointName.last,
+    arch: Arch = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Write the weights of a run as safetensors, by our names or those of a published network."""
+    from odenet.cli.output import print_json
+    from odenet.experiment.import_weights import export_weights
+
+    count = export_weights(directory, file, checkpoint.value, arch, data_dir)
+    if json:
+        print_json({"file": str(file), "num_arrays": count})
+        return
+    typer.echo(f"{count} arrays: {file}")

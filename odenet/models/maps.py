@@ -1,0 +1,173 @@
+"""What projections do: maps of states, with the shapes that they give."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from odenet.arrays import After, Array, Before, Float, Scalar, StepSizes
+from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.fields.base import ActivationName, activation
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser
+from odenet.fields.layers import BatchNorm, observing
+
+Shape = tuple[int, ...]
+
+
+class FixedMatrix(nnx.Variable):
+    """A matrix that belongs to a network, is stored with it, and is not trained."""
+
+
+class Projection(nnx.Module):
+    """A map of states, with the shape that it gives.
+
+    Args:
+        operation: The map, applied to a batch.
+        shape: Shape of one example's state after it.
+    """
+
+    def __init__(self, operation: nnx.Module, shape: Shape):
+        self.operation = operation
+        self.shape = shape
+
+    def __call__(self, x: Before, *, live: bool = False) -> After:
+        """The projected state, shape `(batch, *shape)`.
+
+        Args:
+            x: States before it.
+            live: Whether batch norms, if there are any, use the statistics of this batch, and
+                move their running ones towards them.
+        """
+        return observing(self.operation, live)(x)
+
+    def penalty(self) -> Scalar:
+        """What step sizes in it add to the objective; zero where none is learned."""
+        penalties = [sizes.penalty().astype(float) for sizes in self._step_sizes()]
+        return sum(penalties, jnp.zeros((), dtype=float))
+
+    def taus(self) -> list[StepSizes]:
+        """Step sizes of the layers in it, in order."""
+        return [sizes.taus().astype(float) for sizes in self._step_sizes()]
+
+    def _step_sizes(self) -> list[FixedStepSizes | LearnedStepSizes]:
+        modules = [module for _, module in nnx.iter_graph(self.operation)]
+        return [m for m in modules if isinstance(m, FixedStepSizes | LearnedStepSizes)]
+
+
+_AROUND: Any = ((1, 1), (1, 1))
+
+
+class Identity(nnx.Module):
+    """The state as it is."""
+
+    def __call__(self, x: Before) -> After:
+        """The state after it."""
+        return x
+
+
+class Flatten(nnx.Module):
+    """An image as a vector of its numbers."""
+
+    def __call__(self, x: Before) -> After:
+        """The state after it."""
+        return x.reshape(x.shape[0], -1)
+
+
+class ZeroPad(nnx.Module):
+    """Every `stride`-th row and column of an image, and zeros in new channels.
+
+    Args:
+        zeros: Numbers of new channels before and after the old ones.
+        stride: Distance of the pixels that are kept.
+    """
+
+    def __init__(self, zeros: tuple[int, int], stride: int):
+        self.zeros = zeros
+        self.stride = stride
+
+    def __call__(self, x: Before) -> After:
+        """The state after it."""
+        if x.ndim == 4:
+            x = x[:, :: self.stride, :: self.stride]
+        return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + (self.zeros,))
+
+
+class Affine(nnx.Module):
+    """$W x + b$ of the flattened state, or $W x$.
+
+    Args:
+        inputs: Numbers of one example's state.
+        width: Width of the vector that it gives.
+        init: Name of the law of the weights.
+        use_bias: Whether there is a $b$.
+        rngs: Random keys.
+    """
+
+    def __init__(
+        self, inputs: int, width: int, init: InitialiserName, use_bias: bool, *, rngs: nnx.Rngs
+    ):
+        law = kernel_initialiser(init)
+        self.linear = nnx.Linear(inputs, width, use_bias=use_bias, kernel_init=law, rngs=rngs)
+
+    def __call__(self, x: Before) -> After:
+        """The state after it."""
+        return self.linear(x.reshape(x.shape[0], -1))
+
+
+class Matrix(nnx.Module):
+    """$P x$ of a vector, or $P x + b$.
+
+    Args:
+        kernel: $P^T$.
+        learned: Whether $P$ is a parameter.
+        has_bias: Whether there is a $b$; it starts at zero and is a parameter.
+    """
+
+    def __init__(self, kernel: Float[Array, "inputs width"], learned: bool, has_bias: bool):
+        self.kernel = nnx.Param(kernel) if learned else FixedMatrix(kernel)
+        self.bias = nnx.Param(jnp.zeros(kernel.shape[1], kernel.dtype)) if has_bias else None
+
+    def __call__(self, x: Before) -> After:
+        """The state after it."""
+        y = x @ self.kernel[...]
+        return y if self.bias is None else y + self.bias[...][None, :]
+
+
+class Followed(nnx.Module):
+    """An affine map, batch norm if there is one, activation, maximum over windows if asked for.
+
+    Args:
+        affine: The affine map.
+        norm: The batch norm after it, or None.
+        activation_name: Name of the activation after that.
+        max_pool: Whether the maximum over 3x3 windows follows, of every second row and column.
+    """
+
+    def __init__(
+        self,
+        affine: Any,
+        norm: BatchNorm | None,
+        activation_name: ActivationName,
+        max_pool: bool,
+    ):
+        self.affine = affine
+        self.norm = norm
+        self.activation_name: ActivationName = activation_name
+        self.max_pool = max_pool
+
+    def __call__(self, x: Before) -> After:
+        """The state after it."""
+        return self._through(x, False)
+
+    def observe(self, x: Before) -> After:
+        """The state after it; the batch norm uses the statistics of this batch."""
+        return self._through(x, True)
+
+    def _through(self, x: Before, live: bool) -> After:
+        x = self.affine(x)
+        if self.norm is not None:
+            x = observing(self.norm, live)(x)
+        x = activation(self.activation_name)(x)
+        if self.max_pool:
+            x = nnx.max_pool(x, (3, 3), (2, 2), _AROUND)
+        return x

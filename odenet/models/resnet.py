@@ -1,0 +1,312 @@
+r"""The residual networks of He et al., by their depth: which stages, units and shortcuts they have.
+
+References: [1] He et al. 2015, arXiv:1512.03385, table 1 and sec. 4.2. [2] He et al. 2016,
+arXiv:1603.05027, appendix. [3] Antil, Díaz and Herberg 2022, arXiv:2204.08528, for `tau`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from flax import nnx
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
+from odenet.fields import ResidualFieldConfig
+from odenet.fields.initialisers import InitialiserName
+from odenet.fields.residual import Arrangement
+from odenet.integrators import ExplicitConfig, IntegratorConfig
+from odenet.models.blocks import DepthBlockConfig
+from odenet.models.head import HeadConfig
+from odenet.models.network import ClassifierConfig, Network, StageConfig
+from odenet.models.projections import (
+    ConvConfig,
+    IdentityConfig,
+    LinearConfig,
+    MatrixConfig,
+    ZeroPadConfig,
+)
+from odenet.models.shortcuts import ShortcutConfig
+from odenet.models.transition import StageProjectionConfig, TransitionConfig
+from odenet.part import PartConfig
+
+IMAGENET_UNITS: dict[int, tuple[int, ...]] = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+"""Units in each stage, by the depth of the network [1, table 1]."""
+
+BOTTLENECK_FROM = 50
+"""Networks for ImageNet of this depth and more are made of bottlenecks [1, table 1]."""
+
+CIFAR_BOTTLENECKS = (164, 1001)
+"""Networks for CIFAR that were published with bottlenecks [2, table 2 and 3]."""
+
+_EXPANSION = 4
+
+_ACTS_FIRST: tuple[Arrangement, ...] = ("relu_only_preactivation", "full_preactivation")
+"""Where something stands before the first weight: the stem has done that for the first unit, and
+a projecting shortcut starts after it [2, appendix]."""
+
+
+class ResNetConfig(PartConfig):
+    """A residual network as published, named by its depth: the number of layers with weights.
+
+    `layout: cifar` has three stages of `n` units: 20, 32, 44, 56, 110, 1202 layers are `6 n + 2`
+    with basic units, 164 and 1001 are `9 n + 2` with bottlenecks. `layout: imagenet` has four, for
+    18, 34, 50, 101 and 152 layers. `arrangement: full_preactivation` makes it version 2.
+    """
+
+    kind: Literal["resnet"] = "resnet"
+    depth: PositiveInt = 20
+    """Layers with weights, those of projections around branches not counted."""
+    layout: Literal["cifar", "imagenet", "vector"] = "cifar"
+    """`cifar`: a 3x3 convolution, then three stages; `imagenet`: a 7x7 convolution of stride 2 and
+    a maximum, then four stages; `vector`: as `cifar`, with matrices in the place of
+    convolutions."""
+    arrangement: Arrangement = "original"
+    """Order of weights, batch norm, ReLU and sum in a unit."""
+    unit: Literal["basic", "bottleneck"] | None = None
+    """Without it, as published: `bottleneck` for ImageNet from 50 layers on and for 164 and 1001
+    layers of the other layouts, else `basic`."""
+    width: PositiveInt | None = None
+    """Channels of the first stage between the weights of a unit; without it, 16, and 64 for
+    ImageNet. Every stage has twice as many as the one before."""
+    shortcut: Literal["zero_pad", "projection", "projection_everywhere"] | None = None
+    """Options A, B and C of He et al. 2015: where shapes change, zeros in the new channels or a
+    learned map, or learned maps around every unit. Without it, A for basic units in the CIFAR
+    networks, else B."""
+    zeros: Literal["after", "around"] = "after"
+    """Where option A puts the new channels: `after` the old ones, or half before and half after."""
+    strided_weight: Literal[1, 2] = 1
+    """Which weight of a bottleneck takes the stride: the first, 1x1, as published, or the second,
+    3x3, as in torchvision."""
+    step_sizes: StepSizesConfig | tuple[StepSizesConfig, ...] = FixedStepSizesConfig()
+    """The `tau` of all units: one choice for every stage, or one for each. The first unit of a
+    stage that changes the shape, or acts first, is a layer of its own: with `sharing: shared` it
+    has a `tau` beside that of the others."""
+    integrator: IntegratorConfig = ExplicitConfig()
+    """How the units of equal shape in a stage are added up."""
+    init: InitialiserName = "he_fan_out"
+    """Law of the initial weights."""
+    last_init: Literal["as_drawn", "zero"] = "as_drawn"
+    """Where the last map of every branch starts; `zero` makes every unit the identity at first,
+    or what acts on the sum alone."""
+    norm_epsilon: PositiveFloat = 1e-5
+    """Added to the variances in the units."""
+    momentum: float = Field(default=0.1, gt=0, le=1)
+    """How far the running statistics in the units move towards those of a batch."""
+
+    @model_validator(mode="after")
+    def _is_published(self):
+        if self.layout == "imagenet" and self.depth not in IMAGENET_UNITS:
+            raise ValueError(
+                f"depth of layout=imagenet is one of {list(IMAGENET_UNITS)}; got {self.depth}"
+            )
+        if self.layout == "imagenet" and self.unit is not None:
+            raise ValueError(
+                f"depth={self.depth} of layout=imagenet has units of kind {self._unit}, so unit "
+                f"would be ignored; remove it"
+            )
+        weights = 6 if self._unit == "basic" else 9
+        units, rest = divmod(self.depth - 2, weights)
+        if self.layout != "imagenet" and (rest or units < 2):
+            near = [weights * n + 2 for n in range(max(units - 1, 2), max(units, 2) + 2)]
+            raise ValueError(
+                f"depth of layout={self.layout} with {self._unit} units is {weights} n + 2, n at "
+                f"least 2; got {self.depth}; nearest: {near}"
+            )
+        if self._shortcut != "zero_pad" and self.zeros != "after":
+            raise ValueError(f"shortcut={self._shortcut} would ignore zeros; remove it")
+        if self._unit == "basic" and self.strided_weight != 1:
+            raise ValueError("strided_weight is the choice of bottlenecks; remove it")
+        if self.layout == "vector" and self.strided_weight != 1:
+            raise ValueError("layout=vector has no strides and would ignore strided_weight")
+        if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self._units):
+            raise ValueError(
+                f"step_sizes needs one choice, or one for each of {len(self._units)} stages; got "
+                f"{len(self.step_sizes)}"
+            )
+        try:
+            self.expanded()
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(message) from error
+        return self
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether outputs are logits of classes: yes."""
+        return True
+
+    @property
+    def blocks(self) -> list[Any]:
+        """The block of every stage."""
+        return self.expanded().blocks
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether any part has batch statistics: yes."""
+        return True
+
+    def check_trainable(self, *, live: bool) -> None:
+        """Refuse what can be evaluated, but not trained; see `NetworkConfig`."""
+        self.expanded().check_trainable(live=live)
+
+    def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
+        """Make the network for inputs of `input_shape` (one example's).
+
+        Raises:
+            ConfigError: naming the stage, if shapes do not fit.
+        """
+        return self.expanded().build(input_shape, num_outputs, rngs=rngs)
+
+    @property
+    def _unit(self) -> Literal["basic", "bottleneck"]:
+        if self.unit is not None:
+            return self.unit
+        if self.layout == "imagenet":
+            is_deep = self.depth >= BOTTLENECK_FROM
+        else:
+            is_deep = self.depth in CIFAR_BOTTLENECKS
+        return "bottleneck" if is_deep else "basic"
+
+    @property
+    def _units(self) -> tuple[int, ...]:
+        """Units in each stage."""
+        if self.layout == "imagenet":
+            return IMAGENET_UNITS[self.depth]
+        return ((self.depth - 2) // (6 if self._unit == "basic" else 9),) * 3
+
+    @property
+    def _shortcut(self) -> str:
+        if self.shortcut is not None:
+            return self.shortcut
+        is_free = self.layout != "imagenet" and self._unit == "basic"
+        return "zero_pad" if is_free else "projection"
+
+    def expanded(self) -> ClassifierConfig:
+        """The same network written out: stem, stages and head."""
+        is_imagenet = self.layout == "imagenet"
+        width = self.width or (64 if is_imagenet else 16)
+        stages = tuple(self._stages(width))
+        relu_is_last = self.arrangement in ("full_preactivation", "relu_only_preactivation")
+        return ClassifierConfig(
+            stem=self._stem(),
+            stem_width=None if isinstance(stages[0].projection, IdentityConfig) else width,
+            stages=stages,
+            head=HeadConfig(
+                norm="batch" if self.arrangement == "full_preactivation" else "none",
+                activation="relu" if relu_is_last else "identity",
+                init="uniform_fan_in",
+            ),
+        )
+
+    def _stem(self) -> ConvConfig | LinearConfig:
+        if self.layout == "vector":
+            return LinearConfig(init=self.init, bias=False, norm="batch", activation="relu")
+        is_imagenet = self.layout == "imagenet"
+        return ConvConfig(
+            kernel_size=7 if is_imagenet else 3,
+            stride=2 if is_imagenet else 1,
+            padding="symmetric",
+            bias=False,
+            init=self.init,
+            norm="batch",
+            activation="relu",
+            max_pool=is_imagenet,
+        )
+
+    def _stages(self, width: int) -> Iterator[StageConfig]:
+        field = ResidualFieldConfig(
+            arrangement=self.arrangement,
+            unit=self._unit,
+            norm_epsilon=self.norm_epsilon,
+            momentum=self.momentum,
+            init=self.init,
+            last_init=self.last_init,
+        )
+        before = width
+        for index, num_units in enumerate(self._units):
+            outer = width * 2**index * (_EXPANSION if self._unit == "bottleneck" else 1)
+            sizes = (
+                self.step_sizes[index] if isinstance(self.step_sizes, tuple) else self.step_sizes
+            )
+            _require_one_each(sizes, index, num_units)
+            stride = 2 if index and self.layout != "vector" else 1
+            changes = stride > 1 or outer != before
+            activated = index == 0 and self.arrangement in _ACTS_FIRST
+            first: StageProjectionConfig = IdentityConfig()
+            if changes or activated:
+                own, sizes = divided(sizes, num_units)
+                num_units -= 1
+                first = TransitionConfig(
+                    field=field,
+                    shortcut=self._around(stride, changes),
+                    stride=stride,
+                    strided_weight=self.strided_weight if stride > 1 else None,
+                    activated=activated,
+                    step_sizes=own,
+                )
+            block = DepthBlockConfig(
+                field=field,
+                num_steps=num_units,
+                step_sizes=sizes,
+                shortcut=self._around(1, False),
+                integrator=self.integrator,
+            )
+            yield StageConfig(width=outer, projection=first, block=block)
+            before = outer
+
+    def _around(self, stride: int, changes: bool) -> ShortcutConfig:
+        """What goes around a unit that changes the shape, or does not."""
+        if self._shortcut == "zero_pad" and changes:
+            return ZeroPadConfig(stride=stride, zeros=self.zeros)
+        if self._shortcut != "projection_everywhere" and not changes:
+            return IdentityConfig()
+        if self.layout == "vector":
+            return MatrixConfig(init=self.init, learned=True)
+        norm = "none" if self.arrangement in _ACTS_FIRST else "batch"
+        return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, norm=norm)
+
+
+def _require_one_each(sizes: StepSizesConfig, stage: int, num_units: int) -> None:
+    taus = sizes.taus if isinstance(sizes, FixedStepSizesConfig) else None
+    if taus is not None and len(taus) != num_units:
+        raise ValueError(
+            f"taus needs one value per unit: stage {stage} has {num_units} units, got {len(taus)} "
+            f"values"
+        )
+
+
+def divided(sizes: StepSizesConfig, num_units: int) -> tuple[StepSizesConfig, StepSizesConfig]:
+    """Step sizes of a stage of units as those of its first unit and of the others.
+
+    Every unit starts with the step size that it has in the stage as a whole; a penalty on the
+    horizon becomes one on each part.
+
+    Args:
+        sizes: For `num_units` units.
+        num_units: At least 2.
+
+    Raises:
+        ValueError: if the parts cannot be learned apart from each other.
+    """
+    if isinstance(sizes, FixedStepSizesConfig):
+        if sizes.taus is not None:
+            first, *rest = sizes.taus
+            return sizes.model_copy(update={"taus": (first,)}), sizes.model_copy(
+                update={"taus": tuple(rest)}
+            )
+    elif sizes.parametrisation == "simplex":
+        raise ValueError(
+            "simplex keeps the sum of a block's step sizes, but the first unit of a stage is a "
+            "layer of its own; use parametrisation=positive with penalty.horizon"
+        )
+    if sizes.horizon is None:
+        return sizes, sizes
+    each = sizes.horizon / num_units
+    rest = sizes.horizon - each
+    return sizes.model_copy(update={"horizon": each}), sizes.model_copy(update={"horizon": rest})

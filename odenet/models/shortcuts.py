@@ -1,0 +1,208 @@
+r"""What goes around the branch of a layer: `shortcut(h, step) -> sum`, with `step` $\tau F(h)$.
+
+An identity shortcut gives $h + \tau F(h)$, a step of explicit Euler. The others are those of He
+et al. 2016 (arXiv:1603.05027, sec. 3 and table 1), which show why it should be the identity, and
+the projections where shapes differ (He et al. 2015, arXiv:1512.03385, eq. 2).
+"""
+
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import Field, model_validator
+
+from odenet.arrays import After, Before, State
+from odenet.errors import ConfigError
+from odenet.fields.initialisers import kernel_initialiser
+from odenet.fields.layers import convolution
+from odenet.models.maps import Projection, Shape
+from odenet.models.projections import (
+    ConvConfig,
+    IdentityConfig,
+    MatrixConfig,
+    ZeroPadConfig,
+)
+from odenet.ops.batch_axis import example_keys
+from odenet.part import PartConfig
+
+
+class ProjectionShortcut(nnx.Module):
+    """$P h + \tau F$.
+
+    Args:
+        projection: $P$.
+    """
+
+    def __init__(self, projection: Projection):
+        self.projection = projection
+
+    def __call__(self, h: Before, step: After) -> After:
+        """The sum."""
+        return self.projection(h) + step
+
+    def observe(self, h: Before, step: After) -> After:
+        """The sum; batch norms of the projection use this batch."""
+        return self.projection(h, live=True) + step
+
+
+class ScaledShortcut(nnx.Module):
+    r"""$\lambda h + \tau F$ (He et al. 2016, eq. 6).
+
+    Args:
+        factor: $\lambda$.
+    """
+
+    def __init__(self, factor: float):
+        self.factor = factor
+
+    def __call__(self, h: State, step: State) -> State:
+        """The sum."""
+        return self.factor * h + step
+
+
+class GatedShortcut(nnx.Module):
+    r"""$(1 - g)\,h + g\,\tau F$, or without the second $g$; $g = \mathrm{sigmoid}(W h + b)$.
+
+    He et al. 2016, sec. 3.1: exclusive gating, as in highway networks, and shortcut-only gating.
+
+    Args:
+        gate: $W h + b$, of as many channels.
+        is_exclusive: Whether the branch is multiplied by $g$.
+    """
+
+    def __init__(self, gate: nnx.Module, is_exclusive: bool):
+        self.gate = gate
+        self.is_exclusive = is_exclusive
+
+    def __call__(self, h: State, step: State) -> State:
+        """The sum."""
+        gate = jax.nn.sigmoid(self.gate(h))  # pyright: ignore[reportCallIssue]
+        return (1 - gate) * h + (gate * step if self.is_exclusive else step)
+
+
+class DropoutShortcut(nnx.Module):
+    r"""$m h / (1 - p) + \tau F$ in training, $h + \tau F$ after it.
+
+    Each component of $m$ is 0 with probability $p$, else 1.
+    The draws belong to the network's state: the same start gives the same draws.
+
+    Args:
+        rate: $p$, in (0, 1).
+        rngs: Random keys.
+    """
+
+    def __init__(self, rate: float, *, rngs: nnx.Rngs):
+        self.rate = rate
+        self.key = nnx.Variable(jax.random.key_data(rngs.params()))
+        self.count = nnx.BatchStat(jnp.zeros((), jnp.float32))
+
+    def __call__(self, h: State, step: State) -> State:
+        """The sum, without dropout."""
+        return h + step
+
+    def observe(self, h: State, step: State) -> State:
+        """The sum with a new draw for every example."""
+        count = self.count[...]
+        key = jax.random.fold_in(jax.random.wrap_key_data(self.key[...]), count.astype(jnp.int32))
+        self.count[...] = count + 1
+
+        def keep(key):
+            return jax.random.bernoulli(key, 1 - self.rate, h.shape[1:])
+
+        kept = jax.vmap(keep)(example_keys(key, len(h)))
+        return jnp.where(kept, h / (1 - self.rate), 0) + step
+
+
+class ScaledConfig(PartConfig):
+    """The state times a constant; the branch is scaled by its step size."""
+
+    kind: Literal["scaled"] = "scaled"
+    factor: float = Field(allow_inf_nan=False)
+    """What the state is multiplied by; with 0 nothing goes around the branch."""
+
+    @model_validator(mode="after")
+    def _scales(self):
+        if self.factor == 1:
+            raise ValueError("factor=1 is the identity; use kind=identity, an Euler step")
+        return self
+
+    def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> nnx.Module:
+        """Make the shortcut for states of `shape`."""
+        del rngs
+        _require_same(self.kind, shape, width)
+        return ScaledShortcut(self.factor)
+
+
+class GatedConfig(PartConfig):
+    """A learned gate of the state: it closes the shortcut and, if exclusive, opens the branch."""
+
+    kind: Literal["gated"] = "gated"
+    exclusive: bool = True
+    """Whether the branch is multiplied by the gate too; else the shortcut alone is gated."""
+    bias: float = Field(default=-6.0, allow_inf_nan=False)
+    """Where the gate's bias starts; a negative one lets the state through at first."""
+
+    def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> nnx.Module:
+        """Make the shortcut for states of `shape`."""
+        _require_same(self.kind, shape, width)
+        if len(shape) == 3:
+            gate = convolution(width, width, 1, init="he_fan_out", rngs=rngs)
+        else:
+            law = kernel_initialiser("he_fan_out")
+            gate = nnx.Linear(width, width, kernel_init=law, rngs=rngs)
+        assert gate.bias is not None
+        gate.bias[...] = jnp.full_like(gate.bias[...], self.bias)
+        return GatedShortcut(gate, self.exclusive)
+
+
+class DropoutConfig(PartConfig):
+    """Dropout of the state around the branch, in training."""
+
+    kind: Literal["dropout"] = "dropout"
+    rate: float = Field(default=0.5, gt=0, lt=1)
+    """Probability of a component to be dropped; those kept are scaled up by as much."""
+
+    def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> nnx.Module:
+        """Make the shortcut for states of `shape`."""
+        _require_same(self.kind, shape, width)
+        return DropoutShortcut(self.rate, rngs=rngs)
+
+
+ShortcutConfig = Annotated[
+    IdentityConfig
+    | ZeroPadConfig
+    | MatrixConfig
+    | ConvConfig
+    | ScaledConfig
+    | GatedConfig
+    | DropoutConfig,
+    Field(discriminator="kind"),
+]
+
+
+def build_shortcut(
+    config: ShortcutConfig, shape: Shape, after: Shape, *, rngs: nnx.Rngs
+) -> nnx.Module:
+    """Make what goes around a branch from states of `shape` to states of shape `after`.
+
+    Raises:
+        ConfigError: if the shortcut gives another shape than the branch.
+    """
+    made = config.build(shape, after[-1], rngs=rngs)
+    if not isinstance(made, Projection):
+        return made
+    if made.shape != after:
+        raise ConfigError(
+            f"the shortcut kind={config.kind} brings a state of shape {shape} to {made.shape}, the "
+            f"branch to {after}, so that they cannot be added; give both the same stride"
+        )
+    return ProjectionShortcut(made)
+
+
+def _require_same(kind: str, shape: Shape, width: int) -> None:
+    if shape[-1] != width:
+        raise ConfigError(
+            f"the shortcut kind={kind} keeps the width {shape[-1]} of its state, the branch has "
+            f"{width}; use zero_pad, conv or matrix"
+        )

@@ -1,0 +1,138 @@
+r"""Layers between states of different shapes, $y = P h + \tau F(h)$.
+
+He et al. 2015 (arXiv:1512.03385, eq. 2 and sec. 4.2); Antil, Díaz and Herberg 2022
+(arXiv:2204.08528, sec. 4). In a network such a layer stands before a block of layers of one shape.
+"""
+
+from typing import Annotated, Any, Literal
+
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import Field, PositiveInt, model_validator
+
+from odenet.arrays import After, Before
+from odenet.depth.step_sizes import (
+    FixedStepSizes,
+    FixedStepSizesConfig,
+    LearnedStepSizes,
+    StepSizesConfig,
+)
+from odenet.errors import ConfigError
+from odenet.fields import FieldConfig, ResidualFieldConfig
+from odenet.fields.layers import observing
+from odenet.models.maps import Projection, Shape
+from odenet.models.projections import (
+    ConvConfig,
+    FlattenConfig,
+    IdentityConfig,
+    LinearConfig,
+    MatrixConfig,
+    ZeroPadConfig,
+)
+from odenet.models.shortcuts import ShortcutConfig, build_shortcut
+from odenet.models.unit import ResidualUnit
+from odenet.part import PartConfig
+
+
+class TransitionLayer(nnx.Module):
+    r"""$A(P B(h) + \tau F(B(h)))$.
+
+    Args:
+        before: $B$, called as `before(t, h)`, or None.
+        unit: The rest.
+        step_sizes: One step size.
+    """
+
+    def __init__(
+        self, before: Any, unit: ResidualUnit, step_sizes: FixedStepSizes | LearnedStepSizes
+    ):
+        self.before = before
+        self.unit = unit
+        self.step_sizes = step_sizes
+
+    def __call__(self, h: Before) -> After:
+        """The state after the layer."""
+        return self._through(h, False)
+
+    def observe(self, h: Before) -> After:
+        """The state after the layer; batch norms use the statistics of the batch."""
+        return self._through(h, True)
+
+    def _through(self, h: Before, live: bool) -> After:
+        tau = self.step_sizes.taus()[0].astype(h.dtype)
+        if self.before is not None:
+            h = observing(self.before, live)(jnp.zeros((), h.dtype), h)
+        return observing(self.unit, live)(tau, h)
+
+
+class TransitionConfig(PartConfig):
+    """A residual layer from one shape to another, with a projection around its branch.
+
+    It may also keep the shape, as the first unit of a network with full pre-activation does: what
+    stands before its first weight then acts before the two paths part.
+    """
+
+    kind: Literal["unit"] = "unit"
+    field: FieldConfig = ResidualFieldConfig()
+    """The branch; `residual`, or `mlp` for vectors."""
+    shortcut: ShortcutConfig = IdentityConfig()
+    """What goes around it; `zero_pad` is option A of He et al. 2015, `conv` with `kernel_size: 1`
+    and `bias: false` option B, `matrix` the projection of vectors."""
+    stride: PositiveInt = 1
+    """Every `stride`-th row and column of an image is kept, by the branch; the shortcut has its
+    own."""
+    strided_weight: PositiveInt | None = None
+    """Which of the branch's weights takes the stride, from 1; without it, the first."""
+    activated: bool = False
+    """Whether what comes in is normalised and activated already, as after the first convolution
+    of a network with pre-activation; then nothing stands before the first weight."""
+    step_sizes: StepSizesConfig = FixedStepSizesConfig()
+    """The step size of the layer, fixed or learned."""
+
+    @model_validator(mode="after")
+    def _nothing_ignored(self):
+        if self.stride == 1 and self.strided_weight is not None:
+            raise ValueError("stride=1 would ignore strided_weight; remove it")
+        chosen = self.step_sizes
+        if chosen.kind == "learned" and chosen.parametrisation == "simplex":
+            raise ValueError(
+                "simplex fixes the sum of the step sizes, and a layer has one, so nothing would "
+                "be learned; use parametrisation=free or positive, or step_sizes.kind=fixed"
+            )
+        return self
+
+    def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
+        """Make the layer from states of `shape` to states of `width` channels.
+
+        Raises:
+            ConfigError: if branch and shortcut give different shapes, or do not fit `shape`.
+        """
+        parts = self.field.build_transition(
+            shape, width, self.stride, (self.strided_weight or 1) - 1, rngs=rngs
+        )
+        if self.activated and parts.before is None:
+            raise ConfigError(
+                "activated=true would be ignored: nothing stands before the first weight of this "
+                "field; remove it"
+            )
+        after = (*(-(-side // self.stride) for side in shape[:-1]), width)
+        shortcut = build_shortcut(self.shortcut, shape, after, rngs=rngs)
+        try:
+            step_sizes = self.step_sizes.build(1)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        before = None if self.activated else parts.before
+        unit = ResidualUnit(parts.branch, shortcut, parts.after)
+        return Projection(TransitionLayer(before, unit, step_sizes), after)
+
+
+StageProjectionConfig = Annotated[
+    IdentityConfig
+    | FlattenConfig
+    | ZeroPadConfig
+    | LinearConfig
+    | MatrixConfig
+    | ConvConfig
+    | TransitionConfig,
+    Field(discriminator="kind"),
+]

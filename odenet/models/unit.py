@@ -1,0 +1,41 @@
+"""A layer as published: shortcut, branch, and what acts on their sum."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from odenet.arrays import After, Before, Time
+from odenet.fields.layers import observing
+
+
+class ResidualUnit(nnx.Module):
+    r"""$h_1 = A(S(h_0) + \tau F(h_0))$, the residual unit of He et al. 2016, eq. 1 and 2.
+
+    With $S$ and $A$ the identity it is a step of explicit Euler. The names there are $h$ for $S$
+    and $f$ for $A$ (arXiv:1603.05027).
+
+    Args:
+        branch: $F$, called as `branch(t, h)`.
+        shortcut: `shortcut(h, step)`, the sum $S(h) +$ `step`; None for the identity.
+        after: $A$, called as `after(t, h)`; None for the identity.
+    """
+
+    def __init__(self, branch: Any, shortcut: Any, after: Any):
+        self.branch = branch
+        self.shortcut = shortcut
+        self.after = after
+
+    def __call__(self, tau: Time, h: Before) -> After:
+        """The next state."""
+        return self._through(tau, h, False)
+
+    def observe(self, tau: Time, h: Before) -> After:
+        """The next state; batch norms use the statistics of the batch and move theirs."""
+        return self._through(tau, h, True)
+
+    def _through(self, tau: Time, h: Before, live: bool) -> After:
+        time = jnp.zeros((), h.dtype)
+        step = tau * observing(self.branch, live)(time, h)
+        total = h + step if self.shortcut is None else observing(self.shortcut, live)(h, step)
+        return total if self.after is None else observing(self.after, live)(time, total)
