@@ -6,11 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from odenet.arrays import Array, Float, State, Time
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
-from odenet.integrators import ExplicitRungeKutta
+from odenet.integrators import ExplicitRungeKutta, LayerByLayer, OneStepIntegrator
 from odenet.models import DepthBlock, FeedForwardBlock, Network
 
 
@@ -19,18 +20,22 @@ class Chain:
     """The steps of a block, as functions of everything that they depend on.
 
     Args:
-        step: `step(params, t0, tau, h) -> h`, with the weights of one layer.
-        params: Weights of every layer; each leaf has a leading axis `num_layers`.
+        step: `step(params, fixed, t0, tau, h) -> h`, with the variables of one layer.
+        params: Trained weights of every layer; each leaf has a leading axis `num_layers`.
+        fixed: Every other variable of every layer, running statistics among them, likewise.
         t0s: Start of every step, shape `(num_layers, steps_per_layer)`.
         taus: Length of every step, likewise; 1 in a feed-forward block, where it does nothing.
         has_identity: Whether a step is `h + ...`.
+        has_taus: Whether the lengths do anything.
     """
 
-    step: Callable[[Any, Time, Time, State], State]
+    step: Callable[[Any, Any, Time, Time, State], State]
     params: Any
+    fixed: Any
     t0s: Float[Array, "layers steps"]
     taus: Float[Array, "layers steps"]
     has_identity: bool
+    has_taus: bool
 
     @property
     def num_layers(self) -> int:
@@ -54,43 +59,40 @@ class Chain:
         starts = path[:-1].reshape(*self.taus.shape, *path.shape[1:])
 
         def layer(inputs):
-            params, *steps = inputs
+            params, fixed, *steps = inputs
 
             def one(inputs):
                 t0, tau, h = inputs
-                return measure(lambda h: self.step(params, t0, tau, h), h)
+                return measure(lambda h: self.step(params, fixed, t0, tau, h), h)
 
             return jax.lax.map(one, tuple(steps))
 
-        found = jax.lax.map(layer, (self.params, self.t0s, self.taus, starts))
+        found = jax.lax.map(layer, (self.params, self.fixed, self.t0s, self.taus, starts))
         return jax.tree.map(lambda leaf: leaf.reshape(self.num_steps, *leaf.shape[2:]), found)
 
 
-_NO_BATCH_NORM = (
-    "the gradient is not followed through batch norm: while a network with it is trained, the "
-    "examples of a batch act on each other, so that a step has no factor for each example; use "
-    "group norm (field kind=conv) and head.norm=none"
-)
-
-
-def chains_of(network: Network) -> list[Chain]:
+def chains_of(network: Network, *, live: bool = False) -> list[Chain]:
     """The steps of every block of a network.
 
     Raises:
-        ConfigError: as `chain_of`, or if there is a batch norm.
+        ConfigError: as `chain_of`.
     """
-    if network.head.norm is not None:
-        raise ConfigError(_NO_BATCH_NORM)
-    return [chain_of(block) for block in network.blocks]
+    return [chain_of(block, live=live) for block in network.blocks]
 
 
-def chain_of(block: Any) -> Chain:
+def chain_of(block: Any, *, live: bool = False) -> Chain:
     """The steps of a block.
+
+    Args:
+        block: A block of any kind.
+        live: Whether batch norms use the statistics of the batch, as in training; then the
+            examples of a batch act on each other, and a step has no factor for each of them. Else
+            they use their running statistics, and are affine maps.
 
     Raises:
         ConfigError: if the block's integrator is not an explicit method with the steps of the
             grid: one that chooses its steps has no factor for each of them, and leapfrog carries a
-            velocity beside the state; or if it has batch norms.
+            velocity beside the state.
     """
     if isinstance(block, FeedForwardBlock):
         return _plain(block)
@@ -99,10 +101,8 @@ def chain_of(block: Any) -> Chain:
             f"the gradient is followed through blocks of kind depth and feedforward; got "
             f"{type(block).__name__}"
         )
-    if block.weights.has_statistics:
-        raise ConfigError(_NO_BATCH_NORM)
     integrator = block.integrator
-    if not isinstance(integrator, ExplicitRungeKutta):
+    if not isinstance(integrator, ExplicitRungeKutta | LayerByLayer):
         raise ConfigError(
             f"the gradient is followed step by step, so the integrator must be an explicit method "
             f"with the steps of the grid; got {type(integrator).__name__}; to look at the same "
@@ -113,37 +113,42 @@ def chain_of(block: Any) -> Chain:
                 else ""
             )
         )
-    return _explicit(block, integrator)
+    return _explicit(block, integrator, live)
 
 
-def _explicit(block: DepthBlock, integrator: ExplicitRungeKutta) -> Chain:
-    fields = block.weights.fields()
-    field = _unprepared(fields)
+def _explicit(block: DepthBlock, integrator: OneStepIntegrator, live: bool) -> Chain:
+    fields = block.weights.fields(live=live)
+    field = _pure(fields)
 
-    def step(params, t0, tau, h):
+    def step(params, fixed, t0, tau, h):
         t0, tau = t0.astype(h.dtype), tau.astype(h.dtype)
-        return integrator.advance(jax.tree_util.Partial(field, params), t0, tau, h).h1
+        here = jax.tree_util.Partial(field, nnx.merge_state(params, fixed))
+        return integrator.advance(here, t0, tau, h).h1
 
     grid = block.grid()
     shape = (grid.num_layers, grid.steps_per_layer)
     t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
-    return Chain(step, fields.params, t0s, taus, True)
+    params, fixed = nnx.split_state(fields.params, nnx.Param, ...)
+    return Chain(step, params, fixed, t0s, taus, block.is_euler_step, True)
 
 
 def _plain(block: FeedForwardBlock) -> Chain:
     fields = block.weights.fields()
-    field = _unprepared(fields)
+    field = _pure(fields)
 
-    def step(params, t0, tau, h):
+    def step(params, fixed, t0, tau, h):
         del t0, tau
-        return field(params, jnp.zeros((), h.dtype), h)
+        return field(nnx.merge_state(params, fixed), jnp.zeros((), h.dtype), h)
 
     ones = jnp.ones((fields.num_layers, 1), dtype=float)
-    return Chain(step, fields.params, jnp.zeros_like(ones), ones, False)
+    params, fixed = nnx.split_state(fields.params, nnx.Param, ...)
+    return Chain(step, params, fixed, jnp.zeros_like(ones), ones, False, False)
 
 
-def _unprepared(fields: LayerFields) -> Callable[[Any, Time, State], State]:
-    """The field as a function of its weights, so that what it prepares is differentiated too."""
+def _pure(fields: LayerFields) -> Callable[[Any, Time, State], State]:
+    """The field as a function of its variables, so that what it prepares is differentiated too."""
+    if fields.observes:
+        return lambda params, t, h: fields.apply(params, t, h)[0]
     prepare = fields.prepare
     if prepare is None:
         return fields.apply

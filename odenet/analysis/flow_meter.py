@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,13 @@ import numpy as np
 from flax import nnx
 
 from odenet.analysis.flow_statistics import BlockStatistics, FlowStatistics, flow_statistics
-from odenet.analysis.gradient_flow import gradient_flow
+from odenet.analysis.gradient_flow import gradient_flow, states_of
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD, FlowVerdict, judge_flow
 from odenet.data import Normalization, Split, normalize
 from odenet.errors import ConfigError
 from odenet.objectives import Objective
+
+BatchStatistics = Literal["live", "frozen"]
 
 NUM_EXAMPLES = 256
 """Examples that are measured on, if nothing else is said (Glorot and Bengio 2010 took 300)."""
@@ -47,13 +49,17 @@ class FlowReport:
         verdict: On the norms of $dL/dy$ at every state from the first block to the last.
         weights_verdict: On the root mean squares of $dL/dW$ of every layer. They may be even where
             $dL/dy$ is not (Glorot and Bengio 2010, sec. 4.2.2).
-        identity: For every block; None without an identity term or without measured factors.
+        identity: For every block; None without an identity term or without measured factors, and
+            with `live` statistics, whose gradients are not a product of the measured factors.
+        batch_statistics: What batch norms used: the statistics of the measured examples (`live`),
+            or their running ones (`frozen`); None without batch norm.
     """
 
     statistics: FlowStatistics
     verdict: FlowVerdict
     weights_verdict: FlowVerdict
     identity: tuple[IdentityBound | None, ...]
+    batch_statistics: BatchStatistics | None
 
     def plain(self) -> dict[str, Any]:
         """Everything as numbers, lists and dicts."""
@@ -71,6 +77,9 @@ class FlowMeter:
         examples: What is measured on, in one batch.
         factor_examples: Examples at which the factors are measured, 0 for none.
         threshold: Decades of change that count as none.
+        batch_statistics: What batch norms use: the statistics of the examples (`live`), as in
+            training, or their running ones (`frozen`); None without batch norm. The factors are
+            those of the network as it is evaluated in either case: each belongs to one example.
 
     Raises:
         ConfigError: if the threshold is not a positive number, or `factor_examples` is negative.
@@ -84,12 +93,16 @@ class FlowMeter:
         examples: Split,
         factor_examples: int = 0,
         threshold: float = DEFAULT_THRESHOLD,
+        *,
+        batch_statistics: BatchStatistics | None = None,
     ):
         judge_flow((1.0,), threshold)
         if factor_examples < 0:
             raise ConfigError(f"factors of {factor_examples} examples; give 0 or more")
         self.threshold, self.num_examples = threshold, len(examples)
         self._examples = examples
+        self._batch_statistics: BatchStatistics | None = batch_statistics
+        live = batch_statistics == "live"
 
         def measure(params: Any, statistics: Any, inputs: Any, targets: Any) -> FlowStatistics:
             network = nnx.merge(graphdef, params, statistics)
@@ -97,8 +110,10 @@ class FlowMeter:
             def loss(outputs):
                 return jnp.mean(objective.loss(outputs, targets)["loss"])
 
-            flow = gradient_flow(network, loss, normalize(inputs, normalization))
-            return flow_statistics(network, flow, factor_examples)
+            x = normalize(inputs, normalization)
+            flow = gradient_flow(network, loss, x, live=live)
+            few = states_of(network, x[:factor_examples]) if factor_examples else None
+            return flow_statistics(network, flow, few)
 
         self._measure = jax.jit(measure)
 
@@ -117,7 +132,11 @@ class FlowMeter:
             found,
             judge_flow(np.concatenate(states).tolist(), self.threshold, _names(states, 0)),
             judge_flow(np.concatenate(weights).tolist(), self.threshold, _names(weights, 1)),
-            tuple(identity_bound(block) for block in found.blocks),
+            tuple(
+                None if self._batch_statistics == "live" else identity_bound(block)
+                for block in found.blocks
+            ),
+            self._batch_statistics,
         )
 
 

@@ -5,13 +5,14 @@ Everything is reduced on the device: what leaves it are a few numbers for every 
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from odenet.analysis.chain import chain_of
-from odenet.analysis.gradient_flow import BlockFlow, GradientFlow
+from odenet.analysis.chain import Chain, chains_of
+from odenet.analysis.gradient_flow import BlockFlow, GradientFlow, Path
 from odenet.analysis.layer_factors import Factors, factors
 from odenet.arrays import Array, Float, Scalar
 from odenet.models import Network
@@ -40,7 +41,8 @@ class BlockStatistics:
         others: The same for its biases, scales and weights of the time; None where it has none.
         taus: Step sizes, `value` and `gradient`, shape `(num_steps,)`; None in a feed-forward
             block.
-        factors: Of the first examples, or None where none were asked for.
+        factors: At a few examples, or None where none were asked for; of batch norms with their
+            running statistics, as the network is evaluated.
     """
 
     states: Moments
@@ -72,17 +74,20 @@ class FlowStatistics:
     inputs: Scalar
 
 
-def flow_statistics(network: Network, flow: GradientFlow, factor_examples: int) -> FlowStatistics:
+def flow_statistics(
+    network: Network, flow: GradientFlow, factor_paths: Sequence[Path] | None
+) -> FlowStatistics:
     """The statistics of a flow.
 
     Args:
         network: Where the flow was measured.
         flow: All states and gradients.
-        factor_examples: The factors are measured at the first so many examples; none if it is 0.
+        factor_paths: States of every block along which its factors are measured, those of the
+            network as it is evaluated; None to measure none.
     """
     blocks = [
-        _block(block, found, factor_examples)
-        for block, found in zip(network.blocks, flow.blocks, strict=True)
+        _block(chain, found, None if factor_paths is None else factor_paths[index])
+        for index, (chain, found) in enumerate(zip(chains_of(network), flow.blocks, strict=True))
     ]
     projections = tuple(_norm(gradients) for gradients in flow.projections)
     return FlowStatistics(
@@ -90,8 +95,7 @@ def flow_statistics(network: Network, flow: GradientFlow, factor_examples: int) 
     )
 
 
-def _block(block: Any, flow: BlockFlow, factor_examples: int) -> BlockStatistics:
-    chain = chain_of(block)
+def _block(chain: Chain, flow: BlockFlow, factor_path: Path | None) -> BlockStatistics:
     leaves = jax.tree.leaves(flow.weights)
     # A bias sees the gradient of its layer alone, a matrix its product with the state before.
     weights = [leaf for leaf in leaves if leaf.ndim > 2]
@@ -102,8 +106,8 @@ def _block(block: Any, flow: BlockFlow, factor_examples: int) -> BlockStatistics
         _moments(flow.gradients) | {"norm": jax.vmap(_norm)(flow.gradients)},
         _norms(weights or others),
         _norms(others) if weights and others else None,
-        {"value": chain.taus.reshape(-1), "gradient": flow.taus} if chain.has_identity else None,
-        factors(chain, flow.states[:, :factor_examples]) if factor_examples else None,
+        {"value": chain.taus.reshape(-1), "gradient": flow.taus} if chain.has_taus else None,
+        None if factor_path is None else factors(chain, factor_path),
     )
 
 

@@ -38,8 +38,8 @@ class BlockFlow:
     Attributes:
         states: $y_0$ to $y_L$, shape `(num_steps + 1, batch, *state)`.
         gradients: $dL/dy_0$ to $dL/dy_L$, of the same shape.
-        weights: $dL/d\\theta$ of every set of weights, each leaf with a leading axis `num_layers`;
-            a set that serves several steps has the sum over them.
+        weights: $dL/d\\theta$ of every set of trained weights, each leaf with a leading axis
+            `num_layers`; a set that serves several steps has the sum over them.
         taus: $dL/d\\tau$ of every step, shape `(num_steps,)`, the change of later times included;
             zeros in a feed-forward block.
     """
@@ -74,6 +74,8 @@ def gradient_flow(
     network: Network,
     loss: Callable[[Float[Array, "batch outputs"]], Scalar],
     inputs: Float[Array, "batch *inputs"],
+    *,
+    live: bool = False,
 ) -> GradientFlow:
     """Follow the gradient of a loss from the outputs of a network back to its inputs.
 
@@ -84,19 +86,20 @@ def gradient_flow(
         network: Blocks of residual layers under an explicit method, or of feed-forward layers.
         loss: Of the outputs, a scalar; penalties of the step sizes do not belong to it.
         inputs: Normalised inputs.
+        live: Whether batch norms use the statistics of these inputs, through which the gradient
+            flows too, as in training; else their running statistics. The network's own do not move.
 
     Raises:
-        ConfigError: if a block does not step from state to state, naming the integrator, or if
-            there is a batch norm.
+        ConfigError: if a block does not step from state to state, naming the integrator.
     """
-    chains = chains_of(network)
+    chains = chains_of(network, live=live)
     x, pulls, paths = inputs, [], []
     for projection, chain in zip(network.projections, chains, strict=True):
-        x, pull = _module_vjp(projection, x)
+        x, pull = _module_vjp(projection, x, live)
         pulls.append(pull)
         paths.append(_forward(chain, x))
         x = paths[-1][-1]
-    outputs, pull_head = _module_vjp(network.head, x)
+    outputs, pull_head = _module_vjp(network.head, x, live)
     value, pull_loss = jax.vjp(loss, outputs)
     head, gradient = pull_head(*pull_loss(jnp.ones_like(value)))
 
@@ -108,25 +111,45 @@ def gradient_flow(
     return GradientFlow(value, tuple(blocks[::-1]), tuple(projections[::-1]), head, gradient)
 
 
-def _module_vjp(module: Any, x: Array) -> tuple[Array, Callable[[Array], tuple[Any, Array]]]:
-    graphdef, params = nnx.split(module)
-    return jax.vjp(lambda params, x: nnx.merge(graphdef, params)(x), params, x)
+def states_of(network: Network, inputs: Float[Array, "batch *inputs"]) -> list[Path]:
+    """States at all points of every block, with the running statistics of batch norms.
+
+    Raises:
+        ConfigError: as `gradient_flow`.
+    """
+    x, paths = inputs, []
+    for projection, chain in zip(network.projections, chains_of(network), strict=True):
+        paths.append(_forward(chain, projection(x)))
+        x = paths[-1][-1]
+    return paths
+
+
+def _module_vjp(
+    module: Any, x: Array, live: bool
+) -> tuple[Array, Callable[[Array], tuple[Any, Array]]]:
+    graphdef, params, fixed = nnx.split(module, nnx.Param, ...)
+
+    def apply(params, x):
+        # A copy, since its statistics move.
+        return nnx.merge(graphdef, params, fixed, copy=True)(x, live=live)
+
+    return jax.vjp(apply, params, x)
 
 
 def _forward(chain: Chain, h0: State) -> Path:
     """All states, from `h0` on."""
 
     def layer(h, inputs):
-        params, t0s, taus = inputs
+        params, fixed, t0s, taus = inputs
 
         def step(h, times):
             t0, tau = times
-            h = chain.step(params, t0, tau, h)
+            h = chain.step(params, fixed, t0, tau, h)
             return h, h
 
         return jax.lax.scan(step, h, (t0s, taus))
 
-    _, states = jax.lax.scan(layer, h0, (chain.params, chain.t0s, chain.taus))
+    _, states = jax.lax.scan(layer, h0, (chain.params, chain.fixed, chain.t0s, chain.taus))
     return path_through(h0, states)
 
 
@@ -134,11 +157,14 @@ def _backward(chain: Chain, path: Path, gradient: State) -> BlockFlow:
     """Multiply `gradient`, dL/dy of the last state, by one factor after the other."""
 
     def layer(gradient, inputs):
-        params, t0s, taus, starts = inputs
+        params, fixed, t0s, taus, starts = inputs
+
+        def of_layer(params, t0, tau, h):
+            return chain.step(params, fixed, t0, tau, h)
 
         def step(carry, inputs):
             gradient, of_params = carry
-            _, pull = jax.vjp(chain.step, params, *inputs)
+            _, pull = jax.vjp(of_layer, params, *inputs)
             d_params, d_t0, d_tau, gradient = pull(gradient)
             of_params = jax.tree.map(jnp.add, of_params, d_params)
             return (gradient, of_params), (gradient, d_t0, d_tau)
@@ -153,7 +179,7 @@ def _backward(chain: Chain, path: Path, gradient: State) -> BlockFlow:
     _, (weights, gradients, d_t0s, d_taus) = jax.lax.scan(
         layer,
         gradient,
-        (chain.params, chain.t0s, chain.taus, starts),
+        (chain.params, chain.fixed, chain.t0s, chain.taus, starts),
         reverse=True,
     )
     gradients = jnp.concatenate([gradients.reshape(path[:-1].shape), gradient[None]])

@@ -134,6 +134,9 @@ class Experiment:
             evenly_chosen(split, num_examples),
             factor_examples,
             threshold,
+            batch_statistics=(
+                self.config.training.batch_statistics if self.config.model.has_batch_norm else None
+            ),
         )
 
     def network(self, params: Any, statistics: Any) -> Network:

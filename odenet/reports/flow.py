@@ -8,6 +8,14 @@ from rich.table import Table
 from odenet.reports import wording
 
 _MOST_ROWS = 24
+_STATISTICS = {
+    "live": (
+        "batch norm: gradients with the statistics of the measured examples, as in training; "
+        "factors with the running statistics, as in evaluation, so that no product of them is a "
+        "gradient here"
+    ),
+    "frozen": "batch norm: gradients and factors with the running statistics",
+}
 
 
 def flow_table(found: Mapping[str, Any]) -> Table:
@@ -44,6 +52,8 @@ def flow_sentences(found: Mapping[str, Any]) -> list[str]:
             ("gradient of the weights", found["weights_verdict"]),
         )
     ]
+    if found.get("batch_statistics") is not None:
+        lines.append(_STATISTICS[found["batch_statistics"]])
     for number, identity in enumerate(found["identity"], start=1):
         if identity is None:
             continue

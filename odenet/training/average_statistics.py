@@ -66,20 +66,21 @@ class AverageStatistics:
     def _observe(self, params: Any, statistics: Any, inputs: Any) -> Any:
         """Mean and unbiased variance of one batch at every norm."""
         network = nnx.merge(self.graphdef, params, statistics)
-        _follow_the_batch_alone(network)
+        norms = _norms(network)
+        for norm in norms:
+            norm.momentum = 1.0
+            # From zero, since `r + 1 * (new - r)` is `new` to round-off only.
+            for running in (norm.mean, norm.variance):
+                running[...] = jnp.zeros_like(running[...])
         network(normalize(inputs, self.normalization), live=True)
-        return nnx.state(network, nnx.BatchStat)
+        return [(norm.mean[...], norm.variance[...]) for norm in norms]
 
     def _replaced(self, state: TrainState, average: Any) -> Any:
         network = nnx.merge(self.graphdef, state.params, state.statistics)
-        nnx.update(network, average)
+        for norm, (mean, variance) in zip(_norms(network), average, strict=True):
+            norm.mean[...], norm.variance[...] = mean, variance
         return split_network(network)[2]
 
 
-def _follow_the_batch_alone(network: Network) -> None:
-    for _, module in nnx.iter_graph(network):
-        if isinstance(module, BatchNorm):
-            module.momentum = 1.0
-            # From zero, since `r + 1 * (new - r)` is `new` to round-off only.
-            for running in (module.mean, module.variance):
-                running[...] = jnp.zeros_like(running[...])
+def _norms(network: Network) -> list[BatchNorm]:
+    return [module for _, module in nnx.iter_graph(network) if isinstance(module, BatchNorm)]

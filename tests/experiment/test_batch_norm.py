@@ -8,7 +8,10 @@ from odenet.errors import ConfigError
 from odenet.experiment.compare import networks_of
 from odenet.experiment.config import parse_config
 from odenet.experiment.evaluate import evaluate
+from odenet.experiment.gradient_flow import analyse_gradient_flow
 from odenet.experiment.run import run
+from odenet.reports.flow import flow_sentences
+from odenet.training.callbacks import read_metrics
 
 VALUES = {
     "name": "tiny",
@@ -44,3 +47,23 @@ def test_training_by_a_solver_is_refused_before_a_directory_is_made(tmp_path):
     }
     with pytest.raises(ConfigError, match=r"compare.networks.solved: model.stages.0: batch norm"):
         networks_of(parse_config(VALUES | {"compare": section}))
+
+
+def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
+    watched = parse_config(VALUES, [("training.gradient_flow_every", 4)])
+    run(watched, tmp_path / "run")
+    live = analyse_gradient_flow(tmp_path / "run", num_examples=16, factor_examples=2)
+    (during,) = [
+        line for line in read_metrics(tmp_path / "run" / "gradient_flow.jsonl") if line["step"] == 4
+    ]
+    assert live["batch_statistics"] == during["batch_statistics"] == "live"
+    assert live["identity"] == (None,)
+    assert len(live["blocks"][0]["factors"]["largest"]) == 3
+    assert any("as in training; factors with" in line for line in flow_sentences(live))
+    frozen = analyse_gradient_flow(
+        tmp_path / "run", ["training.batch_statistics=frozen"], num_examples=16, factor_examples=2
+    )
+    assert frozen["batch_statistics"] == "frozen"
+    assert frozen["identity"] != (None,)
+    assert frozen["loss"] != live["loss"]
+    assert frozen["blocks"][0]["factors"] == live["blocks"][0]["factors"]

@@ -234,12 +234,3 @@ def test_integrators_without_a_factor_for_each_step_are_refused(integrator, mess
     made = RegressorConfig(stages=[{"width": 2}], block=block).build((2,), 3, rngs=nnx.Rngs(0))
     with pytest.raises(ConfigError, match=message):
         gradient_flow(made, loss, X)
-
-
-@pytest.mark.parametrize(
-    "options", [{"block": {"field": {"kind": "residual"}}}, {"head": {"norm": "batch"}}], ids=str
-)
-def test_batch_norm_is_refused(options):
-    config = RegressorConfig.model_validate({"stages": [{"width": 2}]} | options)
-    with pytest.raises(ConfigError, match="not followed through batch norm"):
-        gradient_flow(config.build((2,), 3, rngs=nnx.Rngs(0)), loss, X)

@@ -82,6 +82,15 @@ def test_average_forgets_the_running_statistics_and_keeps_everything_else(config
     assert jax.tree.all(jax.tree.map(np.array_equal, *rest))
 
 
+def test_draws_of_dropout_are_not_averaged(configure):
+    changes = {"model__block__shortcut": {"kind": "dropout"}}
+    experiment = build(configure(**NORMED, **BATCHES, **changes))
+    after = experiment.finish()(experiment.start).statistics["blocks"][0]["weights"]["stacked"]
+    start = experiment.start.statistics["blocks"][0]["weights"]["stacked"]
+    for name in ("count", "key"):
+        np.testing.assert_array_equal(after["shortcut"][name], start["shortcut"][name])
+
+
 def statistics_of(path, which="last"):
     return load(path, which=which)[1].state.statistics
 

@@ -80,7 +80,8 @@ def _draw_weights(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> No
 
 
 def _draw_factors(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> None:
-    axes.set_title("factor of each layer")
+    live = found.get("batch_statistics") == "live"
+    axes.set_title(f"factor of each layer{', as evaluated' if live else ''}")
     axes.set_ylabel("singular values; change of the norm")
     axes.axhline(1, color=canvas.MUTED, lw=0.8)
     for start, block in zip(starts, found["blocks"], strict=True):
