@@ -6,12 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from odenet.arrays import Array, Float, State, Time
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
-from odenet.integrators import ExplicitRungeKutta
+from odenet.fields.layers import BatchNorm
+from odenet.integrators import ExplicitRungeKutta, LayerByLayer
 from odenet.models import DepthBlock, FeedForwardBlock, Network
+from odenet.models.shortcuts import DropoutShortcut
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ def chains_of(network: Network) -> list[Chain]:
     Raises:
         ConfigError: as `chain_of`, or if there is a batch norm.
     """
-    if network.head.norm is not None:
+    if any(isinstance(module, BatchNorm) for _, module in nnx.iter_graph(network)):
         raise ConfigError(_NO_BATCH_NORM)
     return [chain_of(block) for block in network.blocks]
 
@@ -99,9 +102,11 @@ def chain_of(block: Any) -> Chain:
             f"the gradient is followed through blocks of kind depth and feedforward; got "
             f"{type(block).__name__}"
         )
-    if block.weights.has_statistics:
+    if any(isinstance(module, BatchNorm) for _, module in nnx.iter_graph(block)):
         raise ConfigError(_NO_BATCH_NORM)
     integrator = block.integrator
+    if isinstance(integrator, LayerByLayer):
+        return _whole(block, integrator)
     if not isinstance(integrator, ExplicitRungeKutta):
         raise ConfigError(
             f"the gradient is followed step by step, so the integrator must be an explicit method "
@@ -128,6 +133,25 @@ def _explicit(block: DepthBlock, integrator: ExplicitRungeKutta) -> Chain:
     shape = (grid.num_layers, grid.steps_per_layer)
     t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
     return Chain(step, fields.params, t0s, taus, True)
+
+
+def _whole(block: DepthBlock, integrator: LayerByLayer) -> Chain:
+    """Layers that are no `h + ...`: a factor is the Jacobian of the layer as a whole."""
+    if any(isinstance(module, DropoutShortcut) for _, module in nnx.iter_graph(block)):
+        raise ConfigError(
+            "the gradient is not followed through shortcut.kind=dropout: in training its factors "
+            "change from draw to draw; use another shortcut"
+        )
+    fields = block.weights.fields()
+
+    def step(params, t0, tau, h):
+        field = jax.tree_util.Partial(fields.apply, params)
+        return integrator.advance(field, t0, tau.astype(h.dtype), h).h1
+
+    grid = block.grid()
+    shape = (grid.num_layers, grid.steps_per_layer)
+    t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
+    return Chain(step, fields.params, t0s, taus, False)
 
 
 def _plain(block: FeedForwardBlock) -> Chain:
