@@ -28,7 +28,7 @@ def equations_of_a_gradient(depth, **options):
     graphdef, params, statistics = split_network(network)
     objective = Objective(CrossEntropyConfig().build())
 
-    def loss(params, inputs, targets):
+    def loss(params, statistics, inputs, targets):
         model = nnx.merge(graphdef, params, statistics)
         weights = jnp.ones(len(inputs), inputs.dtype)
         value, _ = objective(model, inputs, targets, weights, live=True)
@@ -37,7 +37,7 @@ def equations_of_a_gradient(depth, **options):
     inputs = jax.ShapeDtypeStruct((4, 8, 8, 3), jnp.float32)
     targets = jax.ShapeDtypeStruct((4,), jnp.int32)
     traced = jax.make_jaxpr(jax.grad(loss, has_aux=True))
-    return equations(traced(params, inputs, targets).jaxpr)
+    return equations(traced(params, statistics, inputs, targets).jaxpr)
 
 
 @pytest.mark.parametrize("arrangement", ["original", "full_preactivation"])
