@@ -33,6 +33,8 @@ _HOMES = {
         "Discretisation",
         "Network",
         "RegressorConfig",
+        "ResNetConfig",
+        "count_parameters",
         "init_network",
     ),
     "odenet.reports": ("write_report",),

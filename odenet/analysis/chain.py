@@ -13,6 +13,7 @@ from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.integrators import ExplicitRungeKutta, LayerByLayer, OneStepIntegrator
 from odenet.models import DepthBlock, FeedForwardBlock, Network
+from odenet.models.shortcuts import DropoutShortcut
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +101,11 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
         raise ConfigError(
             f"the gradient is followed through blocks of kind depth and feedforward; got "
             f"{type(block).__name__}"
+        )
+    if any(isinstance(module, DropoutShortcut) for _, module in nnx.iter_graph(block)):
+        raise ConfigError(
+            "the gradient is not followed through shortcut.kind=dropout: in training its factors "
+            "change from draw to draw; use another shortcut"
         )
     integrator = block.integrator
     if not isinstance(integrator, ExplicitRungeKutta | LayerByLayer):

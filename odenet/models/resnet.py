@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from flax import nnx
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.fields import ResidualFieldConfig
@@ -26,6 +33,7 @@ from odenet.models.projections import (
     ZeroPadConfig,
 )
 from odenet.models.shortcuts import ShortcutConfig
+from odenet.models.stage_step_sizes import divided, require_one_each
 from odenet.models.transition import StageProjectionConfig, TransitionConfig
 from odenet.part import PartConfig
 
@@ -98,6 +106,16 @@ class ResNetConfig(PartConfig):
     """Added to the variances in the units."""
     momentum: float = Field(default=0.1, gt=0, le=1)
     """How far the running statistics in the units move towards those of a batch."""
+
+    @field_validator("step_sizes", mode="before")
+    @classmethod
+    def _kind_of_the_default(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple(
+            {"kind": "fixed"} | one if isinstance(one, dict) and "kind" not in one else one
+            for one in value
+        )
 
     @model_validator(mode="after")
     def _is_published(self):
@@ -234,7 +252,7 @@ class ResNetConfig(PartConfig):
             sizes = (
                 self.step_sizes[index] if isinstance(self.step_sizes, tuple) else self.step_sizes
             )
-            _require_one_each(sizes, index, num_units)
+            require_one_each(sizes, index, num_units)
             stride = 2 if index and self.layout != "vector" else 1
             changes = stride > 1 or outer != before
             activated = index == 0 and self.arrangement in _ACTS_FIRST
@@ -270,43 +288,3 @@ class ResNetConfig(PartConfig):
             return MatrixConfig(init=self.init, learned=True)
         norm = "none" if self.arrangement in _ACTS_FIRST else "batch"
         return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, norm=norm)
-
-
-def _require_one_each(sizes: StepSizesConfig, stage: int, num_units: int) -> None:
-    taus = sizes.taus if isinstance(sizes, FixedStepSizesConfig) else None
-    if taus is not None and len(taus) != num_units:
-        raise ValueError(
-            f"taus needs one value per unit: stage {stage} has {num_units} units, got {len(taus)} "
-            f"values"
-        )
-
-
-def divided(sizes: StepSizesConfig, num_units: int) -> tuple[StepSizesConfig, StepSizesConfig]:
-    """Step sizes of a stage of units as those of its first unit and of the others.
-
-    Every unit starts with the step size that it has in the stage as a whole; a penalty on the
-    horizon becomes one on each part.
-
-    Args:
-        sizes: For `num_units` units.
-        num_units: At least 2.
-
-    Raises:
-        ValueError: if the parts cannot be learned apart from each other.
-    """
-    if isinstance(sizes, FixedStepSizesConfig):
-        if sizes.taus is not None:
-            first, *rest = sizes.taus
-            return sizes.model_copy(update={"taus": (first,)}), sizes.model_copy(
-                update={"taus": tuple(rest)}
-            )
-    elif sizes.parametrisation == "simplex":
-        raise ValueError(
-            "simplex keeps the sum of a block's step sizes, but the first unit of a stage is a "
-            "layer of its own; use parametrisation=positive with penalty.horizon"
-        )
-    if sizes.horizon is None:
-        return sizes, sizes
-    each = sizes.horizon / num_units
-    rest = sizes.horizon - each
-    return sizes.model_copy(update={"horizon": each}), sizes.model_copy(update={"horizon": rest})

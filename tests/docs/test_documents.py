@@ -38,7 +38,7 @@ def test_yaml_block_is_an_experiment_or_fits_the_quickstart(text):
     if "data" not in values:
         base = read_yaml(ROOT / "experiments" / "quickstart.yaml")
         values = OmegaConf.to_container(OmegaConf.merge(base, OmegaConf.create(text)))
-    assert parse_config(values).model.kind == "classifier"
+    assert parse_config(values).model.is_classifier
 
 
 @pytest.mark.slow

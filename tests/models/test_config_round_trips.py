@@ -10,6 +10,8 @@ from odenet.integrators import IntegratorConfig
 from odenet.models import DepthBlockConfig, ModelConfig
 from odenet.models.blocks import BlockConfig
 from odenet.models.projections import ProjectionConfig
+from odenet.models.shortcuts import ShortcutConfig
+from odenet.models.transition import StageProjectionConfig
 from odenet.objectives import LossConfig
 
 CASES = {
@@ -66,6 +68,32 @@ CASES = {
             "stages": [{"width": 3}, {"width": 4, "projection": {"kind": "zero_pad"}}],
             "block": {"num_steps": 3, "integrator": {"kind": "diffrax"}},
             "head": {"activation": "relu", "init": "zero"},
+        },
+    ),
+    "scaled": (ShortcutConfig, {"kind": "scaled", "factor": 0.5}),
+    "gated": (ShortcutConfig, {"kind": "gated", "exclusive": False, "bias": -3.0}),
+    "dropout": (ShortcutConfig, {"kind": "dropout", "rate": 0.25}),
+    "unit": (
+        StageProjectionConfig,
+        {
+            "kind": "unit",
+            "field": {"kind": "residual", "arrangement": "original", "unit": "bottleneck"},
+            "shortcut": {"kind": "zero_pad", "stride": 2},
+            "stride": 2,
+            "strided_weight": 2,
+            "step_sizes": {"kind": "learned", "penalty": {"l1": 0.5}},
+        },
+    ),
+    "resnet": (
+        ModelConfig,
+        {
+            "kind": "resnet",
+            "depth": 18,
+            "layout": "imagenet",
+            "arrangement": "full_preactivation",
+            "width": 8,
+            "step_sizes": [{"kind": "fixed", "tau": 0.5}, *[{"kind": "learned"}] * 3],
+            "integrator": {"kind": "rk4"},
         },
     ),
     "regressor": (ModelConfig, {"kind": "regressor", "stages": [{"width": 3}]}),

@@ -234,3 +234,34 @@ def test_integrators_without_a_factor_for_each_step_are_refused(integrator, mess
     made = RegressorConfig(stages=[{"width": 2}], block=block).build((2,), 3, rngs=nnx.Rngs(0))
     with pytest.raises(ConfigError, match=message):
         gradient_flow(made, loss, X)
+
+
+def test_layers_that_are_no_steps_and_layers_between_shapes_give_the_gradients_of_jax():
+    layer = {"kind": "unit", "field": {"kind": "mlp"}, "shortcut": {"kind": "matrix"}}
+    config = RegressorConfig.model_validate(
+        {
+            "stages": [{"width": 2}, {"width": 4, "projection": layer}],
+            "block": {
+                "num_steps": 3,
+                "shortcut": {"kind": "gated"},
+                "step_sizes": {"kind": "learned"},
+            },
+        }
+    )
+    made = randomised(config.build((2,), 3, rngs=nnx.Rngs(0)), jax.random.key(5), scale=0.5)
+    graphdef, params = nnx.split(made)
+    wanted = jax.grad(lambda params: loss(nnx.merge(graphdef, params)(X).outputs))(params)
+    wanted = nnx.to_pure_dict(wanted)
+    flow = gradient_flow(made, loss, X)
+    for index, (block, projection) in enumerate(zip(flow.blocks, flow.projections, strict=True)):
+        of_block = wanted["blocks"][index]
+        close(block.taus, of_block["step_sizes"]["raw"])
+        jax.tree.map(close, nnx.to_pure_dict(block.weights), of_block["weights"]["stacked"])
+        jax.tree.map(close, nnx.to_pure_dict(projection), wanted["projections"][index])
+
+
+def test_dropout_around_layers_is_refused():
+    block = DepthBlockConfig(num_steps=2, shortcut={"kind": "dropout"})
+    made = RegressorConfig(stages=[{"width": 2}], block=block).build((2,), 3, rngs=nnx.Rngs(0))
+    with pytest.raises(ConfigError, match=r"not followed through shortcut\.kind=dropout"):
+        gradient_flow(made, loss, X)

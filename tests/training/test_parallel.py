@@ -54,6 +54,19 @@ def test_many_devices_equal_one_to_roundoff(
 
 
 @pytest.mark.parametrize("parallel", [("jit", 4), ("pmap", 4)], ids=str)
+def test_dropout_draws_the_same_for_an_example_on_whichever_device(configure, take_steps, parallel):
+    kind, devices = parallel
+    one, many = (
+        take_steps(
+            configure(model__block__shortcut={"kind": "dropout"}, training__parallel=parallel)
+        )
+        for parallel in ({"devices": 1}, {"kind": kind, "devices": devices})
+    )
+    np.testing.assert_allclose(many.metrics["loss"], one.metrics["loss"], rtol=2e-5)
+    jax.tree.map(np.testing.assert_array_equal, many.statistics, one.statistics)
+
+
+@pytest.mark.parametrize("parallel", [("jit", 4), ("pmap", 4)], ids=str)
 def test_batch_norm_sees_the_batch_of_all_devices(configure, take_steps, parallel):
     changes = {
         "model__block__field": {"kind": "residual"},

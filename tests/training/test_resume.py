@@ -74,6 +74,15 @@ def test_adaptive_run_with_augmentation_on_two_devices_resumes_bit_for_bit(confi
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
+def test_run_with_dropout_around_its_layers_resumes_bit_for_bit(configure, tmp_path):
+    config = configure(model__block__shortcut={"kind": "dropout"})
+    run(config, tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "stopped", callbacks=[SignalAt(8, signal.SIGTERM)])
+    resume(tmp_path / "stopped")
+    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
+
+
 def test_damaged_last_checkpoint_resumes_from_the_one_before(configure, tmp_path, straight):
     path = tmp_path / "stopped"
     with pytest.raises(Interrupted):

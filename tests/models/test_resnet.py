@@ -1,0 +1,181 @@
+"""Networks by their depth: stages, step sizes, integrators."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fields.figure import drawn
+from flax import nnx
+from pydantic import ValidationError
+
+from odenet.errors import ConfigError
+from odenet.integrators import AdaptiveConfig, DiffraxConfig, ExplicitConfig
+from odenet.models import DepthBlockConfig, Discretisation, ResNetConfig, init_network
+
+STEPS = {"arrangement": "full_preactivation"}
+SMALL = {"layout": "vector", "width": 2, "depth": 20}
+
+
+def built(**options):
+    config = ResNetConfig.model_validate(SMALL | options)
+    return init_network(config, (3,), 4, jax.random.key(0))
+
+
+def taus_of(**options):
+    return [np.asarray(taus).tolist() for taus in built(**options).taus()]
+
+
+@pytest.mark.parametrize("arrangement", ["original", "full_preactivation"])
+def test_every_unit_starts_at_the_step_size_it_has_in_its_stage(arrangement):
+    for step_sizes, expected in (
+        ({}, [1.0] * 3),
+        ({"tau": 0.5}, [0.5] * 3),
+        ({"horizon": 1.5}, [0.5] * 3),
+        ({"taus": [1.0, 0.5, 0.25]}, [1.0, 0.5, 0.25]),
+        ({"kind": "learned"}, [1.0] * 3),
+        ({"kind": "learned", "horizon": 0.75}, [0.25] * 3),
+        ({"kind": "learned", "horizon": 0.75, "sharing": "shared"}, [0.25] * 3),
+    ):
+        found = taus_of(arrangement=arrangement, step_sizes=step_sizes)
+        np.testing.assert_allclose(found, [expected] * 3, rtol=1e-6)
+
+
+def test_penalty_of_a_stage_is_zero_at_the_horizon_that_it_starts_with():
+    learned = {"kind": "learned", "horizon": 0.75, "parametrisation": "positive"}
+    network = built(step_sizes=learned | {"penalty": {"horizon": 3.0}})
+    np.testing.assert_allclose(network.penalty(), 0, atol=1e-10)
+    by_size = built(step_sizes=learned | {"penalty": {"l1": 2.0}})
+    np.testing.assert_allclose(by_size.penalty(), 2 * 3 * 0.75, rtol=1e-5)
+
+
+def test_steps_of_one_stage_alone_are_learned():
+    fixed, learned = {"kind": "fixed", "tau": 0.5}, {"kind": "learned", "horizon": 6.0}
+    network = built(step_sizes=[fixed, learned, fixed])
+    found = [np.asarray(taus).tolist() for taus in network.taus()]
+    np.testing.assert_allclose(found, [[0.5] * 3, [2.0] * 3, [0.5] * 3])
+    paths = [
+        path for path, _ in nnx.to_flat_state(nnx.state(network, nnx.Param)) if "step_sizes" in path
+    ]
+    assert sorted(paths) == [
+        ("blocks", 1, "step_sizes", "raw"),
+        ("projections", 1, "operation", "step_sizes", "raw"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step_sizes": {"taus": [1.0]}}, "stage 0 has 3 units, got 1 values"),
+        (
+            {"step_sizes": [{}, {"taus": [1.0] * 3}, {"taus": [1.0] * 2}]},
+            "stage 2 has 3 units, got 2 values",
+        ),
+        ({"step_sizes": [{}]}, "one for each of 3 stages; got 1"),
+        (
+            {"step_sizes": {"kind": "learned", "parametrisation": "simplex"}},
+            "simplex keeps the sum.*use parametrisation=positive",
+        ),
+        ({"strided_weight": 2, "depth": 29, "unit": "bottleneck"}, "layout=vector has no strides"),
+        ({"last_init": "zero", "arrangement": "relu_before_addition"}, "passes no gradient"),
+        ({"integrator": {"kind": "rk4"}}, "with field.arrangement=original a layer is no step"),
+        (
+            STEPS | {"shortcut": "projection_everywhere", "integrator": {"kind": "dopri5"}},
+            "with shortcut.kind=matrix a layer is no step",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValidationError, match=message):
+        ResNetConfig.model_validate(SMALL | options)
+
+
+def test_stages_halve_the_image_and_double_the_channels():
+    shapes = {}
+    for layout, depth, side in (("cifar", 14, 9), ("imagenet", 18, 40), ("imagenet", 50, 40)):
+        config = ResNetConfig(depth=depth, layout=layout, width=4)
+        network = nnx.eval_shape(
+            lambda: config.build((side, side, 3), 5, rngs=nnx.Rngs(0))  # noqa: B023
+        )
+        shapes[depth] = [projection.shape for projection in network.projections]
+    assert shapes[14] == [(9, 9, 4), (5, 5, 8), (3, 3, 16)]
+    assert shapes[18] == [(10, 10, 4), (5, 5, 8), (3, 3, 16), (2, 2, 32)]
+    assert shapes[50] == [(10, 10, 16), (5, 5, 32), (3, 3, 64), (2, 2, 128)]
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ({"layout": "vector", "depth": 14, "width": 4}, (5,)),
+        ({"layout": "imagenet", "depth": 18, "width": 2} | STEPS, (32, 32, 3)),
+    ],
+    ids=lambda value: value.get("layout") if isinstance(value, dict) else None,
+)
+def test_network_gives_finite_logits_live_and_not(options, shape):
+    network = init_network(ResNetConfig.model_validate(options), shape, 3, jax.random.key(0))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, *shape)), jnp.float32)
+    live, frozen = (
+        nnx.jit(lambda n, x, live=live: n(x, live=live).outputs)(network, x)
+        for live in (True, False)
+    )
+    assert live.shape == frozen.shape == (4, 3)
+    assert jnp.isfinite(live).all()
+    assert jnp.abs(live - frozen).max() > 1e-3
+
+
+EULER = DiffraxConfig.model_validate({"solver": "euler", "controller": {"kind": "constant"}})
+
+
+def test_network_of_steps_is_run_by_any_solver_and_is_an_euler_solve():
+    network = drawn(built(depth=14, **STEPS))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
+    own = network(x)
+    np.testing.assert_allclose(network(x, Discretisation(EULER.build())).outputs, own.outputs)
+    finer = network(x, Discretisation(ExplicitConfig(kind="rk4").build(), step_factor=2))
+    assert finer.stats.nfe == 8 * own.stats.nfe == 8 * 3
+    assert np.abs(finer.outputs - own.outputs).max() > 1e-6
+
+
+NO_STEPS = {
+    "arrangement=original": {"field": {"kind": "residual", "arrangement": "original"}},
+    "arrangement=batch_norm_after_addition": {
+        "field": {"kind": "residual", "arrangement": "batch_norm_after_addition"}
+    },
+    "shortcut.kind=scaled": {"shortcut": {"kind": "scaled", "factor": 0.5}},
+    "shortcut.kind=gated": {"shortcut": {"kind": "gated"}},
+    "shortcut.kind=dropout": {"shortcut": {"kind": "dropout"}},
+    "shortcut.kind=matrix": {"shortcut": {"kind": "matrix"}},
+}
+
+
+@pytest.mark.parametrize("name", NO_STEPS)
+def test_block_that_is_no_euler_step_refuses_solvers_and_says_why(name):
+    config = DepthBlockConfig.model_validate({"num_steps": 2} | NO_STEPS[name])
+    assert not config.is_euler_step
+    for integrator in (
+        {"kind": "diffrax"},
+        {"kind": "dopri5"},
+        {"kind": "rk4"},
+        {"kind": "leapfrog"},
+    ):
+        with pytest.raises(ValidationError, match=rf"{name} a layer is no step h \+ tau f\(t, h\)"):
+            DepthBlockConfig.model_validate(
+                {"num_steps": 2, "integrator": integrator} | NO_STEPS[name]
+            )
+    ways = [Discretisation(AdaptiveConfig().build()), Discretisation(step_factor=2)]
+    block = config.build((4,), rngs=nnx.Rngs(0))
+    assert not block.is_euler_step
+    for way in ways:
+        with pytest.raises(ConfigError, match=rf"{name} a layer is no step.*leave it out"):
+            config.check_discretisation(way)
+        with pytest.raises(ConfigError, match=r"no step h \+ tau.*run it as it was trained"):
+            block(jnp.ones((2, 4), jnp.float32), way)
+
+
+@pytest.mark.parametrize(
+    "arrangement", ["relu_before_addition", "relu_only_preactivation", "full_preactivation"]
+)
+def test_block_of_euler_steps_says_so(arrangement):
+    field = {"kind": "residual", "arrangement": arrangement}
+    config = DepthBlockConfig.model_validate({"num_steps": 2, "field": field})
+    assert config.is_euler_step
+    assert config.build((4,), rngs=nnx.Rngs(0)).is_euler_step
