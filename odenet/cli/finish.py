@@ -48,6 +48,23 @@ def finish_gradient_flow(directory: Path, found: dict[str, Any], json: bool) -> 
     console.print(f"report: {report}", soft_wrap=True)
 
 
+def finish_prune(found: dict[str, Any], json: bool) -> None:
+    """Print which layers a pruned network has lost, and where it is."""
+    if json:
+        print_json(found)
+        return
+    console = Console()
+    table = Table("stage", "layer", "tau", "share", "", box=None, pad_edge=False)
+    for stage in found["stages"]:
+        if stage["kept_whole"]:
+            table.add_row(str(stage["stage"]), "all", "", "", f"kept: {stage['kept_whole']}")
+        for layer, (tau, share) in enumerate(zip(stage["taus"], stage["shares"], strict=True)):
+            fate = "removed" if layer in stage["removed"] else "kept"
+            table.add_row(str(stage["stage"]), str(layer), f"{tau:.4g}", f"{share:.2%}", fate)
+    console.print(table)
+    console.print(f"written to {found['directory']}", soft_wrap=True)
+
+
 def show_evaluation(found: dict[str, Any], json: bool) -> None:
     """Print the metrics of an evaluation."""
     if json:

@@ -13,6 +13,7 @@ from odenet.cli import (
     doctor,
     evaluate,
     listing,
+    prune,
     report,
     resume,
     run,
@@ -35,6 +36,7 @@ app.command("compare")(compare.command)
 app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
 app.add_typer(analyse.app, name="analyse")
+app.command("prune")(prune.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
 app.command("schema")(schema.command)

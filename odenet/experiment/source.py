@@ -11,12 +11,12 @@ from odenet.errors import CheckpointError, ConfigError, RunDirectoryError
 from odenet.experiment.build import Experiment
 from odenet.experiment.config import ExperimentConfig, read_experiment
 from odenet.experiment.directory import CONFIG, RUN, is_comparison, read_json
-from odenet.experiment.start import Begin, Origin, StartConfig
+from odenet.experiment.start import Begin, Origin
 from odenet.integrators.base import refuse_other_equation
 from odenet.models import DepthBlockConfig
 from odenet.models.blocks import BlockConfig
 from odenet.models.transfer import transfer
-from odenet.training.checkpoint import Checkpoint, Checkpointer, named
+from odenet.training.checkpoint import Checkpoint, Checkpointer, Which, named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,35 +34,39 @@ class Source:
     checkpoint: Checkpoint
 
 
-def read_source(start: StartConfig) -> Source:
-    """Read the run that an experiment starts from.
+def read_source(directory: Path, which: Which, key: str = "") -> Source:
+    """Read a run whose weights are wanted.
+
+    Args:
+        directory: Its directory.
+        which: The last checkpoint or the best.
+        key: Where the directory was named, for errors.
 
     Raises:
         RunDirectoryError: if it is not there, or is not the directory of one run.
         CheckpointError: if it has no such checkpoint, or a damaged one.
     """
-    directory = Path(start.run)
+    given = f"{key}={directory}" if key else str(directory)
     if not (directory / CONFIG).is_file():
         what = "is no run directory" if directory.is_dir() else "does not exist"
         raise RunDirectoryError(
-            f"start.run={start.run} {what} ({directory.absolute()}); it may have been moved or "
-            f"removed: set start.run to where it is now"
+            f"{given} {what} ({directory.absolute()}); it may have been moved or removed: name "
+            f"where it is now"
         )
     if is_comparison(directory):
         names = sorted(path.name for path in (directory / "networks").glob("*"))
         raise RunDirectoryError(
-            f"start.run={start.run} is a comparison; name one of its networks, such as "
+            f"{given} is a comparison; name one of its networks, such as "
             f"{directory / 'networks' / (names or ['NAME'])[0]}"
         )
     checkpointer = Checkpointer(directory / "checkpoints")
     try:
-        checkpoint = checkpointer.read(start.checkpoint)
+        checkpoint = checkpointer.read(which)
     finally:
         checkpointer.close()
     if checkpoint is None:
         raise CheckpointError(
-            f"start.run={start.run} has no {start.checkpoint} checkpoint yet; run or resume that "
-            f"run first"
+            f"{given} has no {which} checkpoint yet; run or resume that run first"
         )
     return Source(directory, read_experiment(directory / CONFIG), checkpoint)
 
@@ -77,7 +81,7 @@ def beginning(config: ExperimentConfig) -> Begin | None:
     start = config.start
     if start is None:
         return None
-    source = read_source(start)
+    source = read_source(Path(start.run), start.checkpoint, "start.run")
     pairs = zip(source.config.model.blocks, config.model.blocks, strict=False)
     for index, (trained, own) in enumerate(pairs):
         try:

@@ -135,9 +135,9 @@ def test_kernel_summed_over_its_channels_comes_from_the_source():
 
 def test_channels_that_cannot_be_summed_are_refused():
     kernel = np.zeros((3, 3, 3, 4), np.float32)
-    with pytest.raises(ConfigError, match="got 3 and 4; .*=renew"):
+    with pytest.raises(ConfigError, match=r"got 3 and 4; .*=renew"):
         adapt_channels(kernel, 4)
-    with pytest.raises(ConfigError, match="got 3 and 3; .*=keep"):
+    with pytest.raises(ConfigError, match=r"got 3 and 3; .*=keep"):
         adapt_channels(kernel, 3)
 
 

@@ -130,7 +130,7 @@ def test_options_that_would_be_ignored_are_refused(values, rule):
 
 def test_what_would_never_be_unfrozen_is_refused():
     config = SGDConfig(transferred=TransferredConfig(unfreeze_at=10))
-    with pytest.raises(ConfigError, match="unfreeze_at must be less than .*num_steps=10"):
+    with pytest.raises(ConfigError, match=r"unfreeze_at must be less than .*num_steps=10"):
         config.build(10, PARAMS, FROM_THERE)
 
 
