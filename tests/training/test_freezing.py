@@ -103,13 +103,13 @@ def test_frozen_gradients_do_not_count_in_the_clipped_norm():
     alone = {"head": PARAMS["head"]}
     changes = {"learning_rate": 1.0, "momentum": 0.0, "gradient_clip": 0.3}
     params = {name: PARAMS[name] for name in ("stem", "head")}
-    for transferred in ({"learning_rate_factor": 0.0}, {"unfreeze_at": 1}):
+    for transferred in ({"learning_rate_factor": 0.0}, {"unfreeze_at": 2}):
         config = SGDConfig(**changes, transferred=transferred)
-        found = trajectory(config, [1.0, 1.0], params=params)
+        found = trajectory(config, [1.0, 1.0, 1.0], params=params)
         expected = trajectory(SGDConfig(**changes), [1.0, 1.0], params=alone)
-        np.testing.assert_array_equal(found[1]["head"]["kernel"], expected[1]["head"]["kernel"])
-    # All move in the second step: 8 gradients of 1, where 4 were alone.
-    moved = found[1]["stem"]["bias"] - found[2]["stem"]["bias"]
+        np.testing.assert_array_equal(found[2]["head"]["kernel"], expected[2]["head"]["kernel"])
+    # All move in the third step: 8 gradients of 1, where 4 were alone.
+    moved = found[2]["stem"]["bias"] - found[3]["stem"]["bias"]
     np.testing.assert_allclose(moved, 0.3 / np.sqrt(8), rtol=1e-5)
 
 
