@@ -1,6 +1,7 @@
 """`odenet analyse`: instruments that look at a trained network, one subcommand each."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,3 +54,16 @@ def gradient_flow_command(
         data_dir,
     )  # fmt: skip
     finish_gradient_flow(directory, found, json)
+
+
+@app.command("steps-to-reach")
+def steps_to_reach_command(
+    directories: Annotated[list[Path], typer.Argument(help="Run directories.", metavar="RUN...")],
+    accuracy: Annotated[float, typer.Option(help="Validation accuracy to reach, 0 to 1.")],
+    json: Json = False,
+) -> None:
+    """How many steps did each run take to an accuracy? From another run, or from scratch."""
+    from odenet.cli.finish import show_steps_to_reach
+    from odenet.experiment.steps_to_reach import steps_to_reach
+
+    show_steps_to_reach(steps_to_reach(directories, accuracy), json)

@@ -48,6 +48,44 @@ def finish_gradient_flow(directory: Path, found: dict[str, Any], json: bool) -> 
     console.print(f"report: {report}", soft_wrap=True)
 
 
+def finish_prune(found: dict[str, Any], json: bool) -> None:
+    """Print which layers a pruned network has lost, and where it is."""
+    if json:
+        print_json(found)
+        return
+    console = Console()
+    table = Table("stage", "layer", "tau", "share", "", box=None, pad_edge=False)
+    for stage in found["stages"]:
+        if stage["kept_whole"]:
+            table.add_row(str(stage["stage"]), "all", "", "", f"kept: {stage['kept_whole']}")
+        for layer, (tau, share) in enumerate(zip(stage["taus"], stage["shares"], strict=True)):
+            fate = "removed" if layer in stage["removed"] else "kept"
+            table.add_row(str(stage["stage"]), str(layer), f"{tau:.4g}", f"{share:.2%}", fate)
+    console.print(table)
+    console.print(f"written to {found['directory']}", soft_wrap=True)
+
+
+def show_steps_to_reach(found: dict[str, Any], json: bool) -> None:
+    """Print the steps that every run took to an accuracy, and the mean of every arm."""
+    if json:
+        print_json(found)
+        return
+    table = Table("run", "started from", "seed", "steps", "best", box=None, pad_edge=False)
+    for run in found["runs"]:
+        steps = "never" if run["steps"] is None else str(run["steps"])
+        row = run["directory"], run["started_from"], str(run["seed"]), steps
+        table.add_row(*row, f"{run['best']:.2%}")
+    console = Console()
+    console.print(table)
+    for arm in found["arms"]:
+        mean = "not all" if arm["mean_steps"] is None else f"{arm['mean_steps']:g} steps"
+        console.print(
+            f"{arm['experiment']} from {arm['started_from']}: {mean} to {found['accuracy']:.2%} "
+            f"(mean of {arm['num_runs']})",
+            soft_wrap=True, highlight=False, markup=False,
+        )  # fmt: skip
+
+
 def show_evaluation(found: dict[str, Any], json: bool) -> None:
     """Print the metrics of an evaluation."""
     if json:

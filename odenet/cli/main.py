@@ -13,6 +13,7 @@ from odenet.cli import (
     doctor,
     evaluate,
     listing,
+    prune,
     report,
     resume,
     run,
@@ -40,6 +41,7 @@ app.command("import")(weights.import_command)
 app.command("export")(weights.export_command)
 analyse.app.command("seeds")(seeds.command)
 app.add_typer(analyse.app, name="analyse")
+app.command("prune")(prune.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
 app.command("schema")(schema.command)

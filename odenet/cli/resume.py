@@ -9,7 +9,8 @@ def command(
     """Continue a run or comparison to exactly what it would have become."""
     from odenet.cli.finish import finish_comparison, finish_run
     from odenet.cli.output import progress_console
-    from odenet.experiment.compare import is_comparison, resume_comparison
+    from odenet.experiment.compare import resume_comparison
+    from odenet.experiment.directory import is_comparison
     from odenet.experiment.run import resume
 
     console = progress_console(quiet or json)

@@ -17,6 +17,7 @@ from odenet.arrays import Array
 from odenet.data import Dataset, Split, TrainingBatches, evaluation_batches, is_small
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
+from odenet.experiment.start import Begin, Origin
 from odenet.models import Discretisation, Network, count_parameters, init_network
 from odenet.objectives import Objective
 from odenet.training import Evaluator, TrainState, TrainStep
@@ -38,6 +39,7 @@ class Experiment:
         optimizer: From gradients to updates.
         placement: Devices.
         start: The state before the first step, on the devices.
+        origin: Where the weights of that state came from, or None where they were drawn.
     """
 
     config: ExperimentConfig
@@ -48,6 +50,7 @@ class Experiment:
     optimizer: optax.GradientTransformation
     placement: Placement
     start: TrainState
+    origin: Origin | None = None
 
     def batches(self) -> TrainingBatches:
         """Training batches from the first step on."""
@@ -148,17 +151,25 @@ class Experiment:
         return getattr(self.dataset, name)
 
 
-def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
+def build(
+    config: ExperimentConfig, data_dir: Path | None = None, begin: Begin | None = None
+) -> Experiment:
     """Build everything that a configuration names.
 
     Args:
         config: The experiment.
         data_dir: Folder of the published data sets, or None for the usual places.
+        begin: From the drawn weights to the first ones, for an experiment that has `start`.
 
     Raises:
-        ConfigError: if parts do not fit each other.
+        ConfigError: if parts do not fit each other, or `begin` is missing or not asked for.
         DataError: if data are missing or damaged.
     """
+    if (config.start is None) != (begin is None):
+        raise ConfigError(
+            "the first weights of an experiment with `start` come from another run: begin it by "
+            "run(), or read what it trained by load()"
+        )
     dataset = config.data.build(data_dir)
     classes = config.model.is_classifier
     if classes != (dataset.num_classes is not None):
@@ -172,7 +183,11 @@ def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
     init_key, train_key = jax.random.split(jax.random.key(config.seed))
     network = init_network(config.model, dataset.input_shape, dataset.num_outputs, init_key)
     graphdef, params, statistics = split_network(network)
-    optimizer = config.training.optimizer.build(config.training.num_steps, params)
+    origin = None
+    if begin is not None:
+        params, statistics, origin = begin(params, statistics)
+    transferred = () if origin is None else origin.transferred_params
+    optimizer = config.training.optimizer.build(config.training.num_steps, params, transferred)
     start = init_state(params, statistics, optimizer, train_key)
     return Experiment(
         config,
@@ -183,4 +198,5 @@ def build(config: ExperimentConfig, data_dir: Path | None = None) -> Experiment:
         optimizer,
         placement,
         placement.place(start),
+        origin,
     )

@@ -35,7 +35,6 @@ from odenet.experiment.directory import (
     finite,
     full_disk_named,
     read_json,
-    require,
 )
 from odenet.experiment.run import (
     Experiment,
@@ -46,6 +45,7 @@ from odenet.experiment.run import (
     run,
     versions,
 )
+from odenet.experiment.source import beginning
 from odenet.models import DepthBlockConfig, Discretisation
 
 
@@ -83,7 +83,8 @@ def compare(
     Raises:
         OdenetError: as its children say.
     """
-    networks_of(config)
+    for network in networks_of(config).values():
+        beginning(network)
     directory = Path(directory)
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         place.write_json(RUN, {"kind": "compare"} | provenance(data_dir, jax.devices()))
@@ -107,16 +108,6 @@ def resume_comparison(
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
         return _compare(read_experiment(place.file(CONFIG)), place, data_dir, console)
-
-
-def is_comparison(directory: Path) -> bool:
-    """Whether a run directory is that of a comparison and not of one run.
-
-    Raises:
-        RunDirectoryError: if it is no run directory.
-    """
-    require(directory, CONFIG)
-    return read_json(directory / RUN)["kind"] == "compare"
 
 
 def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:

@@ -17,6 +17,7 @@ from odenet.analysis.compare import REFERENCE_NAME, EvaluationConfig
 from odenet.data import DataConfig
 from odenet.errors import ConfigError
 from odenet.experiment.explain import explain, nearest
+from odenet.experiment.start import StartConfig
 from odenet.models import ModelConfig
 from odenet.objectives import CrossEntropyConfig, LossConfig, MeanSquaredErrorConfig
 from odenet.part import PartConfig
@@ -62,6 +63,8 @@ class ExperimentConfig(PartConfig):
     objective: LossConfig | None = None
     """What is minimised; without it, cross entropy for classifiers, mean squared error else."""
     training: TrainingConfig = TrainingConfig()
+    start: StartConfig | None = None
+    """A run that the first weights come from; without it, all are drawn."""
     compare: CompareConfig | None = None
     """Read by `odenet compare` alone."""
 
@@ -81,6 +84,15 @@ class ExperimentConfig(PartConfig):
             raise ValueError(
                 f"training.{option} would be ignored: the model has no batch norm; remove it, or "
                 f"use a field of kind=residual, or model.head.norm=batch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_transferred(self):
+        if self.training.optimizer.transferred is not None and self.start is None:
+            raise ValueError(
+                "training.optimizer.transferred would be ignored: without `start` nothing comes "
+                "from another run; remove it, or set start.run"
             )
         return self
 

@@ -111,8 +111,13 @@ def _holds_a_run(path: Path) -> bool:
 
     `config.yaml` is written last, so that a directory that has it is complete enough to resume.
     """
-    begun = {".lock", RUN}
-    return any(entry.name not in begun and entry.suffix != ".partial" for entry in path.iterdir())
+
+    def left(entry: Path) -> bool:
+        if entry.name == "checkpoints" and entry.is_dir():
+            return {inner.name for inner in entry.iterdir()} <= {"start"}
+        return entry.name in (".lock", RUN) or entry.suffix == ".partial"
+
+    return not all(left(entry) for entry in path.iterdir())
 
 
 def finite(values: Any) -> Any:
@@ -148,6 +153,16 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from error
+
+
+def is_comparison(directory: Path) -> bool:
+    """Whether a run directory is that of a comparison and not of one run.
+
+    Raises:
+        RunDirectoryError: if it is no run directory.
+    """
+    require(directory, CONFIG)
+    return read_json(directory / RUN)["kind"] == "compare"
 
 
 def default_directory(name: str) -> Path:

@@ -8,8 +8,8 @@ from typing import Any
 
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment
-from odenet.experiment.compare import is_comparison
 from odenet.experiment.config import parse_override
+from odenet.experiment.directory import is_comparison
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
 from odenet.training.checkpoint import Checkpoint, Which

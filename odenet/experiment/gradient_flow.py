@@ -6,7 +6,14 @@ from typing import Any, Literal
 
 from odenet.analysis.flow_meter import NUM_EXAMPLES
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
-from odenet.experiment.directory import GRADIENT_FLOW, RunDirectory, full_disk_named
+from odenet.errors import ConfigError
+from odenet.experiment.directory import (
+    GRADIENT_FLOW,
+    RUN,
+    RunDirectory,
+    full_disk_named,
+    read_json,
+)
 from odenet.experiment.evaluate import load_trained
 from odenet.training.checkpoint import Which
 
@@ -48,6 +55,11 @@ def analyse_gradient_flow(
     experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
     state, step = checkpoint.state, checkpoint.step
     if moment == "start":
+        if experiment.origin is None and "pruned" in read_json(directory / RUN):
+            raise ConfigError(
+                f"{directory} is a pruned network, which had no start of its own; look at the run "
+                f"that it was made from, or at its last checkpoint"
+            )
         state, step = experiment.start, 0
     meter = experiment.flow_meter(experiment.split(split), num_examples, factor_examples, threshold)
     found = {

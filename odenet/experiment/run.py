@@ -32,6 +32,7 @@ from odenet.experiment.directory import (
     read_json,
     require,
 )
+from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.base import refuse_other_equation
 from odenet.models import DepthBlockConfig, Network
 from odenet.training import Callback, Checkpointer, Evaluator, Fit, TrainState
@@ -93,12 +94,15 @@ def run(
         OdenetError: as its children say.
     """
     config.model.check_trainable(live=config.training.live_statistics)
-    experiment, directory = build(config, data_dir), Path(directory)
+    experiment, directory = build(config, data_dir, beginning(config)), Path(directory)
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         about = {"num_parameters": experiment.num_parameters, "kind": "run"}
         about |= {"data_source": experiment.dataset.source}
+        if experiment.origin is not None:
+            about |= {"start": dataclasses.asdict(experiment.origin)}
+            save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
         return _fit(experiment, place, None, console, callbacks)
@@ -124,7 +128,9 @@ def resume(
     directory = Path(directory)
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
-        experiment = build(read_experiment(place.file(CONFIG)), data_dir)
+        config = read_experiment(place.file(CONFIG))
+        experiment = build(config, data_dir, recorded(directory, config))
+        experiment = restore_start(experiment, place.file("checkpoints"))
         checkpointer = Checkpointer(place.file("checkpoints"))
         checkpoint = checkpointer.restore("last", experiment.start)
         checkpointer.close()
@@ -153,7 +159,9 @@ def load(
     config = read_experiment(directory / CONFIG, overrides)
     if overrides:
         _refuse_other_equations(read_experiment(directory / CONFIG), config)
-    experiment = build(config, recorded_data_dir(directory, data_dir))
+    data_dir = recorded_data_dir(directory, data_dir)
+    experiment = build(config, data_dir, recorded(directory, config))
+    experiment = restore_start(experiment, directory / "checkpoints")
     checkpointer = Checkpointer(directory / "checkpoints")
     try:
         checkpoint = checkpointer.restore(which, experiment.start)

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,8 @@ import orbax.checkpoint as ocp
 from odenet.errors import CheckpointError
 
 Which = Literal["last", "best"]
+Folder = Which | Literal["start"]
+"""`start` holds what a run began with, where that was not drawn but came from another run."""
 
 _SPARE_BYTES = 2**20
 """Room on the disk that a checkpoint leaves for what is small beside it."""
@@ -45,33 +48,35 @@ class Checkpoint:
         step: Number of optimiser steps taken.
         state: The training state, its leaves numpy arrays.
         extras: What was saved beside it.
+        sha256: Digest of its manifest, and so of every byte of it.
     """
 
     step: int
     state: Any
     extras: dict[str, Any]
+    sha256: str
 
 
 class Checkpointer:
     """Saves and restores the checkpoints below one directory.
 
     Args:
-        directory: Holds `last/` and `best/`.
+        directory: Holds `last/` and `best/`, and maybe `start/`.
         keep: How many of the last checkpoints to keep, at least 2, so that a damaged one has a
-            predecessor; of the best, one is kept.
+            predecessor; of the others, one is kept.
     """
 
     def __init__(self, directory: Path, keep: int = 2):
         self.directory = directory
-        self.keep = {"last": keep, "best": 1}
+        self.keep: dict[Folder, int] = {"last": keep, "best": 1, "start": 1}
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: list[Future[None]] = []
 
-    def save(self, which: Which, step: int, state: Any, extras: dict[str, Any]) -> None:
+    def save(self, which: Folder, step: int, state: Any, extras: dict[str, Any]) -> None:
         """Copy `state` to the host and write it in the background.
 
         Args:
-            which: Whether it counts as one of the last or as the best.
+            which: Whether it counts as one of the last, as the best, or as the start.
             step: Number of optimiser steps taken.
             state: Any pytree of arrays.
             extras: Anything JSON can hold.
@@ -79,7 +84,7 @@ class Checkpointer:
         Raises:
             OSError: if an earlier write failed, a full disk for one.
         """
-        arrays = {name: np.array(leaf) for name, leaf in _named(state).items()}
+        arrays = {name: np.array(leaf) for name, leaf in named(state).items()}
         self._pending.append(
             self._writer.submit(
                 _write, self.directory / which, step, arrays, extras, self.keep[which]
@@ -104,29 +109,45 @@ class Checkpointer:
         finally:
             self._writer.shutdown()
 
-    def restore(self, which: Which, like: Any) -> Checkpoint | None:
+    def restore(self, which: Folder, like: Any) -> Checkpoint | None:
         """Read the newest checkpoint that is whole, or None if there is none at all.
 
         Args:
-            which: One of the last, or the best.
+            which: One of the last, the best, or the start.
             like: A state of the same structure, shapes and dtypes.
 
         Raises:
             CheckpointError: if all checkpoints are damaged, or one does not fit `like`.
         """
+        return self._newest_whole(which, lambda folder: _read_like(folder, like))
+
+    def read(self, which: Folder) -> Checkpoint | None:
+        """Read the newest checkpoint that is whole, its state as a dict of arrays by path.
+
+        Nothing has to be built to read it. A path is `params/head/linear/kernel`, for one.
+
+        Args:
+            which: One of the last, the best, or the start.
+
+        Raises:
+            CheckpointError: if all checkpoints are damaged.
+        """
+        return self._newest_whole(which, _read)
+
+    def _newest_whole(self, which: Folder, read: Callable[[Path], Checkpoint]) -> Checkpoint | None:
         folders = steps_on_disk(self.directory / which)
         complaints: list[str] = []
         for folder in folders:
             try:
                 damage = _damage(folder)
-                found = _read(folder, like) if damage is None else None
+                found = read(folder) if damage is None else None
             except (OSError, ValueError):
                 if folder.is_dir():
                     raise
                 damage, found = "it is gone", None
             if not folder.is_dir():
                 # Another process is training here and has replaced it by a newer one.
-                return self.restore(which, like)
+                return self._newest_whole(which, read)
             if found is not None:
                 if complaints:
                     _warn(complaints, f"using step {found.step} instead")
@@ -148,11 +169,11 @@ def steps_on_disk(folder: Path) -> list[Path]:
 
 def _warn(complaints: list[str], consequence: str) -> None:
     for complaint in complaints:
-        warnings.warn(f"{complaint}; {consequence}", DamagedCheckpointWarning, stacklevel=3)
+        warnings.warn(f"{complaint}; {consequence}", DamagedCheckpointWarning, stacklevel=4)
 
 
-def _named(tree: Any) -> dict[str, Any]:
-    """Leaves by their path, such as `params/head/linear/kernel`."""
+def named(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by their paths, such as `params/head/linear/kernel`."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
@@ -225,11 +246,18 @@ def _damage(folder: Path) -> str | None:
     return None
 
 
-def _read(folder: Path, like: Any) -> Checkpoint:
+def _read(folder: Path) -> Checkpoint:
     checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
     arrays = checkpointer.restore((folder / "arrays").absolute())
     checkpointer.close()
-    wanted = _named(like)
+    extras = json.loads((folder / "extras.json").read_text())
+    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    return Checkpoint(int(folder.name), arrays, extras, digest)
+
+
+def _read_like(folder: Path, like: Any) -> Checkpoint:
+    found = _read(folder)
+    arrays, wanted = found.state, named(like)
     complaints = [f"{name} is missing" for name in wanted if name not in arrays]
     complaints += [f"{name} is not in the model" for name in arrays if name not in wanted]
     complaints += [
@@ -244,5 +272,4 @@ def _read(folder: Path, like: Any) -> Checkpoint:
             f"parameters (widths, steps, weights, fields) as they were"
         )
     leaves = [np.asarray(arrays[name], dtype=leaf.dtype) for name, leaf in wanted.items()]
-    state = jax.tree.unflatten(jax.tree.structure(like), leaves)
-    return Checkpoint(int(folder.name), state, json.loads((folder / "extras.json").read_text()))
+    return dataclasses.replace(found, state=jax.tree.unflatten(jax.tree.structure(like), leaves))

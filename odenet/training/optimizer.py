@@ -1,5 +1,6 @@
 """Optimisers and learning-rate schedules, with groups for step sizes and biases."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 import jax
@@ -9,6 +10,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, mod
 
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
+from odenet.training.freezing import TransferredConfig, frozen, frozen_until, without_frozen
 
 Schedule = optax.Schedule
 
@@ -88,8 +90,24 @@ class _OptimizerConfig(PartConfig):
     """The learned step sizes `tau`; without it, the learning rate of the weights and no decay."""
     biases: GroupConfig | None = None
     """Biases and the scales of norms; without it, as for the step sizes."""
+    only: Literal["step_sizes"] | None = None
+    """`step_sizes` trains the learned step sizes alone: all else keeps every bit."""
+    transferred: TransferredConfig | None = None
+    """What came from the run that `start` names, in every group; without it, as what is new."""
     gradient_clip: PositiveFloat | None = None
     """Largest global norm of the gradient; a longer one is scaled down to it."""
+
+    @model_validator(mode="after")
+    def _only_ignores_nothing(self):
+        ignored = [
+            name for name in ("weight_decay", "biases", "transferred") if getattr(self, name)
+        ]
+        if self.only is not None and ignored:
+            raise ValueError(
+                f"only=step_sizes would ignore {', '.join(ignored)}; remove what is ignored, or "
+                f"remove only"
+            )
+        return self
 
     def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
         raise NotImplementedError  # pragma: no cover - every optimiser defines it
@@ -110,19 +128,23 @@ class _OptimizerConfig(PartConfig):
         factor = optax.join_schedules([warmup, after], [self.warmup_steps])
         return lambda step: jnp.asarray(self.learning_rate * factor(step), jnp.float32)
 
-    def build(self, num_steps: int, params: Any) -> optax.GradientTransformation:
+    def build(
+        self, num_steps: int, params: Any, transferred: Collection[str] = ()
+    ) -> optax.GradientTransformation:
         """Make the optimiser of a training of `num_steps` steps for parameters like `params`.
 
+        Args:
+            num_steps: Number of steps.
+            params: Nested dict of parameters by attribute name.
+            transferred: Paths of the parameters that came from another run, such as
+                `head/linear/kernel`.
+
         Raises:
-            ConfigError: if there are options for step sizes but none is learned.
+            ConfigError: if there are options for step sizes but none is learned, or what was
+                transferred would stay frozen to the end.
         """
-        labels = parameter_groups(params)
-        present = set(jax.tree.leaves(labels))
-        if self.step_sizes is not None and "step_sizes" not in present:
-            raise ConfigError(
-                "training.optimizer.step_sizes would be ignored: no step size is learned; remove "
-                "it, or set the block's step_sizes.kind=learned"
-            )
+        labels = parameter_groups(params, transferred if self.transferred is not None else ())
+        self._refuse_ignored(num_steps, set(jax.tree.leaves(labels)))
         rate = self.learning_rate_at(num_steps)
         groups = {"weights": GroupConfig(weight_decay=self.weight_decay)}
         groups |= {"step_sizes": self.step_sizes or GroupConfig()}
@@ -131,29 +153,75 @@ class _OptimizerConfig(PartConfig):
             name: self._transform(_scaled(rate, group.learning_rate_factor), group.weight_decay)
             for name, group in groups.items()
         }
+        asleep: dict[str, int] = {}
+        if self.only is not None:
+            asleep = {name: num_steps for name in groups if name != self.only}
+            parts |= {name: frozen() for name in asleep}
+        elif self.transferred is not None:
+            for name, group in groups.items():
+                parts[TRANSFERRED + name] = self._transferred(rate, group, self.transferred)
+                asleep[TRANSFERRED + name] = self.transferred.frozen_steps(num_steps)
         grouped = optax.partition(parts, labels)
         if self.gradient_clip is None:
             return grouped
-        return optax.chain(optax.clip_by_global_norm(self.gradient_clip), grouped)
+        clipped = optax.chain(optax.clip_by_global_norm(self.gradient_clip), grouped)
+        if not any(asleep.values()):
+            return clipped
+        waits = jax.tree.map(lambda label: label in asleep, labels)
+        return optax.chain(without_frozen(waits, max(asleep.values())), clipped)
+
+    def _transferred(
+        self, rate: Schedule, group: GroupConfig, transferred: TransferredConfig
+    ) -> optax.GradientTransformation:
+        factor = group.learning_rate_factor * transferred.learning_rate_factor
+        if not transferred.learning_rate_factor:
+            return frozen()
+        wait = transferred.unfreeze_at or 0
+        # What waits counts its own steps from 0, and the schedule goes on meanwhile.
+        late = _scaled(lambda step: rate(step + wait), factor)
+        transform = self._transform(late, group.weight_decay)
+        return frozen_until(transform, wait) if wait else transform
+
+    def _refuse_ignored(self, num_steps: int, present: set[str]) -> None:
+        learned = any(label.endswith("step_sizes") for label in present)
+        for name in ("step_sizes", "only"):
+            if getattr(self, name) is not None and not learned:
+                raise ConfigError(
+                    f"training.optimizer.{name} would be ignored: no step size is learned; remove "
+                    f"it, or set the block's step_sizes.kind=learned"
+                )
+        wait = 0 if self.transferred is None else self.transferred.unfreeze_at or 0
+        if wait >= num_steps:
+            raise ConfigError(
+                f"training.optimizer.transferred.unfreeze_at must be less than training.num_steps="
+                f"{num_steps}, else nothing is unfrozen; got {wait}; to freeze for good, set "
+                f"learning_rate_factor=0 instead"
+            )
+
+
+TRANSFERRED = "transferred_"
+"""Begins the names of the groups whose parameters came from another run."""
 
 
 def _scaled(rate: Schedule, factor: float) -> Schedule:
     return lambda step: rate(step) * jnp.float32(factor)
 
 
-def parameter_groups(params: Any) -> Any:
+def parameter_groups(params: Any, transferred: Collection[str] = ()) -> Any:
     """The group of every parameter, as a tree of `weights`, `biases` and `step_sizes`.
 
     Args:
         params: Nested dict of parameters by attribute name. What lies below `step_sizes` is a
             step size; what is called `bias` or `scale` is a bias.
+        transferred: Paths of the parameters whose group is `transferred_weights` and so on.
     """
 
     def group(path, _leaf):
         names = [str(getattr(entry, "key", entry)) for entry in path]
+        origin = TRANSFERRED if "/".join(names) in transferred else ""
         if "step_sizes" in names:
-            return "step_sizes"
-        return "biases" if names[-1] in ("bias", "scale") else "weights"
+            return origin + "step_sizes"
+        return origin + ("biases" if names[-1] in ("bias", "scale") else "weights")
 
     return jax.tree_util.tree_map_with_path(group, params)
 

@@ -1,0 +1,44 @@
+"""Which layers may go: those whose step is a small part of the depth axis."""
+
+import numpy as np
+
+from odenet.arrays import Float, Int
+from odenet.errors import ConfigError
+
+
+def step_shares(taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, " num_steps"]:
+    r"""The part of every step in the whole, $|\tau_k| / \sum_j |\tau_j|$.
+
+    A layer whose `tau` is 0 is the identity: it can be taken out, and nothing changes.
+
+    Args:
+        taus: Step sizes, of any sign.
+
+    Raises:
+        ConfigError: if all are 0.
+    """
+    lengths = np.abs(np.asarray(taus, np.float64))
+    total = np.sum(lengths)
+    if total == 0:
+        raise ConfigError("all step sizes are 0, so that none has a share of the depth; train them")
+    return lengths / total
+
+
+def surviving_layers(
+    taus: Float[np.ndarray, " num_steps"], share: float
+) -> Int[np.ndarray, " survivors"]:
+    """Indices of the layers that stay, in order; the longest step always does.
+
+    Args:
+        taus: Step sizes, one for every layer.
+        share: Smallest share of a layer that stays, above 0 and at most 1.
+
+    Raises:
+        ConfigError: if `share` is out of range, or all step sizes are 0.
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"the share of a layer that stays is above 0 and at most 1; got {share}")
+    shares = step_shares(taus)
+    stays = shares >= share
+    stays[np.argmax(shares)] = True
+    return np.flatnonzero(stays)

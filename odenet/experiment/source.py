@@ -1,0 +1,192 @@
+"""The run that an experiment starts from: read once, when the experiment begins."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from odenet.depth.step_sizes import LearnedStepSizesConfig
+from odenet.errors import CheckpointError, ConfigError, RunDirectoryError
+from odenet.experiment.build import Experiment
+from odenet.experiment.config import ExperimentConfig, read_experiment
+from odenet.experiment.directory import CONFIG, RUN, is_comparison, read_json
+from odenet.experiment.start import Begin, Origin
+from odenet.integrators.base import refuse_other_equation
+from odenet.models import DepthBlockConfig
+from odenet.models.blocks import BlockConfig
+from odenet.models.transfer import transfer
+from odenet.training.checkpoint import Checkpoint, Checkpointer, Which, named
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A run that weights are taken from.
+
+    Attributes:
+        directory: Its directory.
+        config: Its experiment.
+        checkpoint: One of its checkpoints, the arrays by path.
+    """
+
+    directory: Path
+    config: ExperimentConfig
+    checkpoint: Checkpoint
+
+
+def read_source(directory: Path, which: Which, key: str = "") -> Source:
+    """Read a run whose weights are wanted.
+
+    Args:
+        directory: Its directory.
+        which: The last checkpoint or the best.
+        key: Where the directory was named, for errors.
+
+    Raises:
+        RunDirectoryError: if it is not there, or is not the directory of one run.
+        CheckpointError: if it has no such checkpoint, or a damaged one.
+    """
+    given = f"{key}={directory}" if key else str(directory)
+    if not (directory / CONFIG).is_file():
+        what = "is no run directory" if directory.is_dir() else "does not exist"
+        raise RunDirectoryError(
+            f"{given} {what} ({directory.absolute()}); it may have been moved or removed: name "
+            f"where it is now"
+        )
+    if is_comparison(directory):
+        names = sorted(path.name for path in (directory / "networks").glob("*"))
+        raise RunDirectoryError(
+            f"{given} is a comparison; name one of its networks, such as "
+            f"{directory / 'networks' / (names or ['NAME'])[0]}"
+        )
+    checkpointer = Checkpointer(directory / "checkpoints")
+    try:
+        checkpoint = checkpointer.read(which)
+    finally:
+        checkpointer.close()
+    if checkpoint is None:
+        raise CheckpointError(
+            f"{given} has no {which} checkpoint yet; run or resume that run first"
+        )
+    return Source(directory, read_experiment(directory / CONFIG), checkpoint)
+
+
+def beginning(config: ExperimentConfig) -> Begin | None:
+    """How the run of an experiment begins, or None where all of its weights are drawn.
+
+    Raises:
+        OdenetError: if the run that it starts from cannot be read, or gives its weights another
+            meaning.
+    """
+    start = config.start
+    if start is None:
+        return None
+    source = read_source(Path(start.run), start.checkpoint, "start.run")
+    pairs = zip(source.config.model.blocks, config.model.blocks, strict=False)
+    for index, (trained, own) in enumerate(pairs):
+        try:
+            _refuse_other_meaning(trained, own)
+        except ConfigError as error:
+            raise ConfigError(f"model.stages.{index}: {error}") from error
+
+    def begin(params: Any, statistics: Any) -> tuple[Any, Any, Origin]:
+        drawn = {"params": params, "statistics": statistics}
+        wanted = ("params/", "statistics/")
+        arrays = source.checkpoint.state
+        there = {path: leaf for path, leaf in arrays.items() if path.startswith(wanted)}
+        try:
+            found = transfer(named(drawn), there, start.first, start.last)
+        except ConfigError as error:
+            raise ConfigError(f"start.run={start.run} does not fit: {error}") from error
+        leaves = [found.arrays[path] for path in named(drawn)]
+        tree = jax.tree.unflatten(jax.tree.structure(drawn), leaves)
+        origin = Origin(
+            str(source.directory.absolute()),
+            source.config.name,
+            start.checkpoint,
+            source.checkpoint.step,
+            source.checkpoint.sha256,
+            found.transferred,
+            found.new,
+        )
+        return tree["params"], tree["statistics"], origin
+
+    return begin
+
+
+def recorded(directory: Path, config: ExperimentConfig) -> Begin | None:
+    """How a run began, from its own directory: what it started from is not read again.
+
+    Raises:
+        RunDirectoryError: if the record is missing.
+    """
+    if config.start is None:
+        return None
+    record = read_json(directory / RUN).get("start")
+    if record is None:
+        raise RunDirectoryError(
+            f"{directory / RUN} does not say where the first weights came from, but {CONFIG} has "
+            f"start; begin the run again"
+        )
+    lists = {name: tuple(record[name]) for name in ("transferred", "new")}
+    origin = Origin(**(record | lists))
+    return lambda params, statistics: (params, statistics, origin)
+
+
+def save_start(experiment: Experiment, checkpoints: Path) -> None:
+    """Write what a run begins with, so that it does not need its source again."""
+    checkpointer = Checkpointer(checkpoints)
+    try:
+        checkpointer.save("start", 0, experiment.start, {})
+    finally:
+        checkpointer.close()
+
+
+def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
+    """The experiment with the state that its run began with, where that was not drawn.
+
+    Raises:
+        CheckpointError: if that state was not saved, is damaged, or does not fit.
+    """
+    if experiment.origin is None:
+        return experiment
+    checkpointer = Checkpointer(checkpoints)
+    try:
+        found = checkpointer.restore("start", experiment.start)
+    finally:
+        checkpointer.close()
+    if found is None:
+        raise CheckpointError(
+            f"{checkpoints} has no start checkpoint, which holds the weights from "
+            f"{experiment.origin.run}; begin the run again"
+        )
+    return dataclasses.replace(experiment, start=experiment.placement.place(found.state))
+
+
+def _refuse_other_meaning(trained: BlockConfig, own: BlockConfig) -> None:
+    """Refuse to give the weights of a block another meaning; whether they fit is seen later."""
+    if not (isinstance(trained, DepthBlockConfig) and isinstance(own, DepthBlockConfig)):
+        return
+    refuse_other_equation(trained.integrator.equation_order, own.integrator.equation_order)
+    there, here = trained.step_sizes, own.step_sizes
+    if not isinstance(there, LearnedStepSizesConfig):
+        return
+    if not isinstance(here, LearnedStepSizesConfig):
+        raise ConfigError(
+            "the step sizes were learned there and are fixed here, so what was learned would be "
+            "lost; set step_sizes.kind=learned (training.optimizer.step_sizes."
+            "learning_rate_factor=0 freezes them)"
+        )
+    if there.parametrisation != here.parametrisation:
+        raise ConfigError(
+            f"the learned step sizes are {there.parametrisation} there and {here.parametrisation} "
+            f"here, so the same parameters would be other step sizes; set step_sizes."
+            f"parametrisation={there.parametrisation}"
+        )
+    if there.parametrisation == "simplex":
+        horizons = [block.step_sizes.horizon or block.num_steps for block in (trained, own)]  # pyright: ignore[reportAttributeAccessIssue]
+        if horizons[0] != horizons[1]:
+            raise ConfigError(
+                f"simplex step sizes sum to {horizons[0]} there and to {horizons[1]} here; set "
+                f"step_sizes.horizon={horizons[0]}"
+            )

@@ -1,0 +1,110 @@
+"""Parameters that an optimiser leaves alone, always or until a given step, bit for bit."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
+
+from odenet.arrays import Count
+from odenet.part import PartConfig
+
+
+class TransferredConfig(PartConfig):
+    """How the parameters that came from another run differ from those that are new here."""
+
+    learning_rate_factor: NonNegativeFloat = 1.0
+    """Multiplies the learning rate that the parameter has by its group; 0 freezes it."""
+    unfreeze_at: PositiveInt | None = None
+    """Number of steps during which they are frozen; their moments start after it, and their
+    learning rate is then the one that the schedule has come to."""
+
+    @model_validator(mode="after")
+    def _changes_something(self):
+        if self.learning_rate_factor == 1 and self.unfreeze_at is None:
+            raise ValueError(
+                "transferred changes nothing with learning_rate_factor=1 and no unfreeze_at; set "
+                "one of the two, or remove it"
+            )
+        if self.learning_rate_factor == 0 and self.unfreeze_at is not None:
+            raise ValueError(
+                "learning_rate_factor=0 freezes for good, so unfreeze_at would be ignored; keep "
+                "one of the two"
+            )
+        return self
+
+    def frozen_steps(self, num_steps: int) -> int:
+        """How many of `num_steps` steps nothing of it is trained."""
+        return (self.unfreeze_at or 0) if self.learning_rate_factor else num_steps
+
+
+class FrozenState(NamedTuple):
+    """The state of a transformation that waits.
+
+    Attributes:
+        step: Number of updates asked for.
+        inner: State of the transformation, as it was initialised until it starts.
+    """
+
+    step: Count
+    inner: Any
+
+
+def frozen() -> optax.GradientTransformation:
+    """No update, and no moments."""
+
+    def update(updates, state, params=None):
+        del params
+        return jax.tree.map(_nothing, updates), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def frozen_until(
+    transform: optax.GradientTransformation, step: int
+) -> optax.GradientTransformation:
+    """No update and no change of the moments in the first `step` steps, then `transform`.
+
+    Args:
+        transform: What runs afterwards; its own count starts then.
+        step: Number of steps without an update, at least 1.
+    """
+
+    def init(params):
+        return FrozenState(jnp.zeros((), jnp.int32), transform.init(params))
+
+    def update(updates, state, params=None):
+        live = state.step >= step
+        moved, inner = transform.update(updates, state.inner, params)
+        moved = jax.tree.map(lambda new: jnp.where(live, new, _nothing(new)), moved)
+        inner = jax.tree.map(lambda new, old: jnp.where(live, new, old), inner, state.inner)
+        return moved, FrozenState(state.step + 1, inner)
+
+    return optax.GradientTransformation(init, update)
+
+
+def without_frozen(waits: Any, step: int) -> optax.GradientTransformation:
+    """Gradients of 0 where parameters are frozen, so that they count in no norm.
+
+    Args:
+        waits: Whether each parameter is frozen, a tree of bools.
+        step: Number of steps during which it is.
+    """
+
+    def update(updates, state, params=None):
+        del params
+
+        def one(gradient, waits):
+            return (
+                jnp.where(state < step, jnp.zeros_like(gradient), gradient) if waits else gradient
+            )
+
+        return jax.tree.map(one, updates, waits), state + 1
+
+    return optax.GradientTransformation(lambda params: jnp.zeros((), jnp.int32), update)
+
+
+def _nothing(leaf):
+    # x + -0.0 is x for every x; 0.0 would turn a weight of -0.0 into 0.0.
+    return jnp.full_like(leaf, -0.0)

@@ -1,0 +1,225 @@
+"""A trained network without its layers of small step sizes."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from user_settings import settings_of_a_user as settings_of_a_user
+
+from odenet.errors import ConfigError, RunDirectoryError
+from odenet.experiment.config import parse_config, to_yaml
+from odenet.experiment.evaluate import evaluate
+from odenet.experiment.gradient_flow import analyse_gradient_flow
+from odenet.experiment.prune import prune, select_layers
+from odenet.experiment.run import load, resume, run
+from odenet.training.checkpoint import Checkpointer, named
+
+VALUES = {
+    "name": "tiny",
+    "data": {"kind": "digits", "validation": 100, "test": 100},
+    "model": {
+        "kind": "classifier",
+        "stages": [{"width": 6}],
+        "block": {"num_steps": 4, "step_sizes": {"kind": "learned"}},
+    },
+    "training": {
+        "num_steps": 4,
+        "batch_size": 16,
+        "evaluate_every": 4,
+        "checkpoint_every": 4,
+        "parallel": {"devices": 1},
+    },
+}
+
+
+def configure(**changes):
+    return parse_config(VALUES, [(key.replace("__", "."), value) for key, value in changes.items()])
+
+
+def rewrite(path, taus, block=0, simplex=False):
+    """Give the last checkpoint of a run these step sizes, as if it had learned them."""
+    checkpointer = Checkpointer(path / "checkpoints")
+    found = checkpointer.read("last")
+    assert found is not None
+    raw = np.log(taus) if simplex else np.asarray(taus)
+    arrays = found.state | {f"params/blocks/{block}/step_sizes/raw": raw.astype(np.float32)}
+    checkpointer.save("last", found.step, arrays, found.extras)
+    checkpointer.close()
+
+
+def stored(path):
+    checkpointer = Checkpointer(path / "checkpoints")
+    found = checkpointer.read("last")
+    checkpointer.close()
+    assert found is not None
+    return found.state
+
+
+def logits(path):
+    experiment, checkpoint = load(path)
+    network = experiment.network(checkpoint.state.params, checkpoint.state.statistics)
+    x = jax.random.normal(jax.random.key(0), (3, 64), np.float32)
+    return np.asarray(network(x).outputs)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pruned") / "source"
+    run(configure(), path)
+    rewrite(path, [0.5, 0.0, -0.3, 0.0])
+    return path
+
+
+def test_layers_of_no_step_go_and_the_network_stays_what_it_is(source, tmp_path):
+    found = prune(source, 0.02, tmp_path / "pruned")
+    assert found["stages"][0]["removed"] == (1, 3)
+    np.testing.assert_array_equal(logits(tmp_path / "pruned"), logits(source))
+    assert evaluate(tmp_path / "pruned")["accuracy"] == evaluate(source)["accuracy"]
+    assert evaluate(tmp_path / "pruned")["nfe"] == 2
+    assert evaluate(tmp_path / "pruned")["num_parameters"] == found["num_parameters"]
+
+
+def test_survivors_keep_their_bytes_and_their_moments(source, tmp_path):
+    prune(source, 0.02, tmp_path / "pruned")
+    before, after = stored(source), stored(tmp_path / "pruned")
+    assert before.keys() == after.keys()
+    for path, leaf in before.items():
+        layered = "/weights/stacked/" in path or "/step_sizes/raw" in path
+        np.testing.assert_array_equal(after[path], leaf[[0, 2]] if layered else leaf, err_msg=path)
+    moments = [path for path in after if "/trace/blocks/0/weights" in path]
+    assert moments
+    assert all(np.any(after[path]) for path in moments)
+
+
+def test_record_says_what_went_and_the_source_is_as_it_was(source, tmp_path):
+    before = named({"state": stored(source)})
+    prune(source, 0.02, tmp_path / "pruned")
+    record = json.loads((tmp_path / "pruned" / "run.json").read_text())["pruned"]
+    assert (record["run"], record["step"], record["share"]) == (str(source), 4, 0.02)
+    stage = record["stages"][0]
+    assert (stage["kept"], stage["removed"]) == ([0, 2], [1, 3])
+    np.testing.assert_allclose(stage["shares"], [0.625, 0, 0.375, 0], atol=1e-6)
+    for path, leaf in named({"state": stored(source)}).items():
+        np.testing.assert_array_equal(leaf, before[path])
+
+
+def test_pruned_network_is_refined_by_another_run(source, tmp_path):
+    prune(source, 0.02, tmp_path / "pruned")
+    block = {"num_steps": 2, "step_sizes": {"kind": "learned", "horizon": 4.0}}
+    config = configure(model__block=block, start={"run": str(tmp_path / "pruned")})
+    trained = run(config, tmp_path / "refined")
+    assert len(trained.results["taus"][0]) == 2
+    raw = trained.state.params["blocks"][0]["step_sizes"]["raw"]
+    np.testing.assert_allclose(raw, [0.5, -0.3], atol=0.1)
+    assert np.any(np.asarray(raw) != np.float32([0.5, -0.3]))
+
+
+def test_pruned_run_is_complete_with_results_of_its_own(source, tmp_path):
+    prune(source, 0.02, tmp_path / "pruned")
+    results = resume(tmp_path / "pruned").results
+    assert results["test"]["accuracy"] == evaluate(source)["accuracy"]
+    assert results["best_validation_score"] is None
+
+
+def test_simplex_keeps_the_step_sizes_of_the_survivors(tmp_path):
+    simplex = {"kind": "learned", "parametrisation": "simplex", "horizon": 2.0}
+    run(configure(model__block={"num_steps": 4, "step_sizes": simplex}), tmp_path / "source")
+    rewrite(tmp_path / "source", [0.5, 0.01, 0.3, 0.19], simplex=True)
+    prune(tmp_path / "source", 0.05, tmp_path / "pruned")
+    experiment, checkpoint = load(tmp_path / "pruned")
+    block = experiment.network(checkpoint.state.params, checkpoint.state.statistics).blocks[0]
+    np.testing.assert_allclose(block.grid().taus, [1.0, 0.6, 0.38], rtol=1e-5)
+
+
+def test_penalty_still_pulls_to_the_horizon_of_before(tmp_path):
+    learned = {"kind": "learned", "penalty": {"horizon": 0.1}}
+    run(configure(model__block={"num_steps": 4, "step_sizes": learned}), tmp_path / "source")
+    rewrite(tmp_path / "source", [1.0, 0.0, 2.0, 0.0])
+    prune(tmp_path / "source", 0.05, tmp_path / "pruned")
+    experiment, checkpoint = load(tmp_path / "pruned")
+    network = experiment.network(checkpoint.state.params, checkpoint.state.statistics)
+    np.testing.assert_allclose(network.penalty(), 0.1 * (3.0 - 4.0) ** 2, rtol=1e-5)
+
+
+def test_stages_are_pruned_apart_and_others_are_kept_whole(tmp_path):
+    fixed = {"kind": "depth", "num_steps": 4, "step_sizes": {"kind": "fixed"}}
+    stages = [{"width": 6}, {"width": 6, "block": fixed}, {"width": 6}]
+    field = {"kind": "mlp", "last_init": "1/L"}
+    block = VALUES["model"]["block"] | {"field": field}
+    config = configure(model__stages=stages, model__block=block)
+    run(config, tmp_path / "source")
+    rewrite(tmp_path / "source", [0.0, 0.5, 0.3, 0.2])
+    rewrite(tmp_path / "source", [0.0, 0.0, 0.0, 2.0], block=2)
+    found = prune(tmp_path / "source", 0.1, tmp_path / "pruned")
+    assert [stage["removed"] for stage in found["stages"]] == [(0,), (), (0, 1, 2)]
+    assert found["stages"][1]["kept_whole"] == "its step sizes are fixed"
+    pruned, whole = logits(tmp_path / "pruned"), logits(tmp_path / "source")
+    np.testing.assert_allclose(pruned, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_run_that_started_from_another_is_pruned_with_its_start(source, tmp_path):
+    optimizer = {"transferred": {"unfreeze_at": 2}}
+    config = configure(start={"run": str(source)}, training__optimizer=optimizer)
+    run(config, tmp_path / "tuned")
+    rewrite(tmp_path / "tuned", [0.5, 0.0, 0.3, 0.0])
+    prune(tmp_path / "tuned", 0.02, tmp_path / "pruned")
+    np.testing.assert_array_equal(logits(tmp_path / "pruned"), logits(tmp_path / "tuned"))
+    experiment, _ = load(tmp_path / "pruned")
+    began = experiment.start.params["blocks"][0]["step_sizes"]["raw"]
+    np.testing.assert_array_equal(began, np.float32([0.5, -0.3]))
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        ({"num_steps": 4}, "its step sizes are fixed"),
+        (
+            {"num_steps": 4, "step_sizes": {"kind": "learned", "sharing": "shared"}},
+            "one step size serves all",
+        ),
+        (
+            {
+                "num_steps": 4,
+                "step_sizes": {"kind": "learned"},
+                "weights": {"kind": "per_layer", "num_layers": 2},
+            },
+            "several steps share the weights",
+        ),
+        (
+            {"num_steps": 4, "step_sizes": {"kind": "learned"}, "weights": {"kind": "shared"}},
+            "several steps share the weights",
+        ),
+        ({"kind": "feedforward"}, "feed-forward block has no step sizes"),
+    ],
+)
+def test_networks_whose_layers_have_no_step_of_their_own_are_refused(
+    source, tmp_path, block, reason
+):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(source / "checkpoints")
+    (tmp_path / "run" / "run.json").write_text((source / "run.json").read_text())
+    (tmp_path / "run" / "config.yaml").write_text(to_yaml(configure(model__block=block)))
+    with pytest.raises(ConfigError, match=f"model.stages.0: .*{reason}.*step_sizes.kind=learned"):
+        prune(tmp_path / "run", 0.1, tmp_path / "pruned")
+    assert not (tmp_path / "pruned").exists()
+
+
+def test_what_could_not_be_done_is_refused(source, tmp_path):
+    with pytest.raises(RunDirectoryError, match="nowhere does not exist"):
+        prune(tmp_path / "nowhere", 0.1, tmp_path / "pruned")
+    prune(source, 0.1, tmp_path / "once")
+    with pytest.raises(ConfigError, match=r"below 0.1 that could go; the smallest share is 0.375"):
+        prune(tmp_path / "once", 0.1, tmp_path / "twice")
+    with pytest.raises(RunDirectoryError, match="exists"):
+        prune(source, 0.1, tmp_path / "once")
+    with pytest.raises(ConfigError, match="no start of its own"):
+        analyse_gradient_flow(tmp_path / "once", moment="start")
+
+
+def test_layers_are_selected_by_their_whole_path():
+    arrays = {"params/blocks/1/weights/stacked/w": np.arange(3),
+              "opt_state/mu/blocks/11/weights/stacked/w": np.arange(3),
+              "opt_state/mu/blocks/1/step_sizes/raw": np.arange(3)}  # fmt: skip
+    found = select_layers(arrays, {1: np.array([2])})
+    assert [leaf.tolist() for leaf in found.values()] == [[2], [0, 1, 2], [2]]

@@ -1,0 +1,149 @@
+"""Weights of one network in another, on arrays by path."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from odenet.errors import ConfigError
+from odenet.models import ClassifierConfig, init_network
+from odenet.models.projections import ConvConfig
+from odenet.models.transfer import adapt_channels, transfer
+from odenet.training.checkpoint import named
+from odenet.training.state import split_network
+
+
+def arrays(seed, shape=(6,), classes=3, **changes):
+    values = {"stages": [{"width": 4}], "block": {"num_steps": 2}} | changes
+    config = ClassifierConfig.model_validate(values)
+    network = init_network(config, shape, classes, jax.random.key(seed))
+    _, params, statistics = split_network(network)
+    return named({"params": params, "statistics": statistics})
+
+
+IMAGES = {
+    "stem": {"kind": "conv"},
+    "block": {"num_steps": 2, "field": {"kind": "residual"}},
+    "head": {"norm": "batch", "activation": "relu"},
+}
+STEM, HEAD = "params/projections/0/operation", "params/head/linear"
+
+
+def differing(paths, one, other):
+    return {path for path in paths if not np.array_equal(one[path], other[path])}
+
+
+def test_all_comes_from_the_source_bit_for_bit():
+    drawn, source = (arrays(seed, (8, 8, 1), **IMAGES) for seed in (0, 1))
+    source["statistics/head/norm/mean"] = source["statistics/head/norm/mean"] + 3
+    found = transfer(drawn, source, "keep", "keep")
+    assert set(found.arrays) == set(found.transferred) == set(drawn)
+    assert found.new == ()
+    assert not differing(drawn, found.arrays, source)
+    assert differing(drawn, drawn, source)  # else it would show nothing
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "parts"),
+    [("renew", "keep", [STEM]), ("keep", "renew", [HEAD]), ("renew", "renew", [STEM, HEAD])],
+)
+def test_renewed_layers_are_as_drawn_and_all_else_is_kept(first, last, parts):
+    shape, classes = (5,) if first == "renew" else (6,), 2 if last == "renew" else 3
+    drawn, source = arrays(0, shape, classes), arrays(1)
+    found = transfer(drawn, source, first, last)
+    new = {path for path in drawn if path.startswith(tuple(parts))}
+    assert set(found.new) == new
+    assert set(found.transferred) == set(drawn) - new
+    assert not differing(new, found.arrays, drawn)
+    assert not differing(found.transferred, found.arrays, source)
+    assert found.arrays.keys() == drawn.keys()
+
+
+def test_norm_of_the_head_is_kept_where_its_affine_map_is_renewed():
+    drawn, source = (arrays(seed, (8, 8, 1), **IMAGES) for seed in (0, 1))
+    source["params/head/norm/scale"] = source["params/head/norm/scale"] * 2
+    found = transfer(drawn, source, "keep", "renew")
+    np.testing.assert_array_equal(found.arrays["params/head/norm/scale"], 2)
+
+
+def test_a_stem_with_weights_may_give_way_to_one_without():
+    drawn = arrays(0, (4,), stem={"kind": "identity"})
+    found = transfer(drawn, arrays(1), "renew", "keep")
+    assert not any(path.startswith(STEM) for path in found.arrays)
+
+
+def test_everything_that_does_not_fit_is_listed_with_what_to_do():
+    drawn = arrays(0, (5,), 2, block={"num_steps": 2, "field": {"hidden": [7], "form": "between"}})
+    with pytest.raises(ConfigError) as caught:
+        transfer(drawn, arrays(1), "keep", "keep")
+    message = str(caught.value)
+    assert f"{STEM}/linear/kernel has shape (6, 4) there and (5, 4) here" in message
+    assert f"{HEAD}/kernel has shape (4, 3) there and (4, 2) here" in message
+    assert f"{HEAD}/bias has shape (3,) there and (2,) here" in message
+    stacked = "params/blocks/0/weights/stacked/affine"
+    assert f"{stacked}/0/kernel has shape (2, 4, 4) there and (2, 4, 7) here" in message
+    assert f"{stacked}/1/kernel is missing there" in message
+    for advice in ("start.first=renew", "start.last=renew", "config.yaml"):
+        assert advice in message
+
+
+def test_what_has_no_place_is_listed():
+    shallow = {"field": {"hidden": [4], "form": "between"}, "num_steps": 2}
+    with pytest.raises(ConfigError, match=r"affine/1/kernel has no place here.*config.yaml"):
+        transfer(arrays(0), arrays(1, block=shallow), "keep", "keep")
+
+
+def test_only_what_is_wrong_gets_advice():
+    with pytest.raises(ConfigError) as caught:
+        transfer(arrays(0, classes=2), arrays(1), "keep", "keep")
+    assert "start.last=renew" in str(caught.value)
+    assert "start.first" not in str(caught.value)
+    assert "config.yaml" not in str(caught.value)
+
+
+def test_step_sizes_that_the_source_does_not_have_start_as_configured():
+    learned = {"num_steps": 2, "step_sizes": {"kind": "learned", "horizon": 0.5}}
+    found = transfer(arrays(0, block=learned), arrays(1), "keep", "keep")
+    assert found.new == ("params/blocks/0/step_sizes/raw",)
+    np.testing.assert_array_equal(found.arrays[found.new[0]], 0.25)
+    with pytest.raises(ConfigError, match="raw has no place here; learned step sizes stay learned"):
+        transfer(arrays(0), arrays(1, block=learned), "keep", "keep")
+
+
+@pytest.mark.parametrize(("there", "here"), [(3, 1), (1, 3), (1, 4)])
+def test_grey_image_gives_the_first_outputs_that_it_gave_before(there, here):
+    stem = ConvConfig(kernel_size=3).build((5, 5, there), 4, rngs=nnx.Rngs(0)).operation
+    new = ConvConfig(kernel_size=3).build((5, 5, here), 4, rngs=nnx.Rngs(1)).operation
+    assert isinstance(stem, nnx.Conv)
+    assert isinstance(new, nnx.Conv)
+    grey = jax.random.normal(jax.random.key(2), (2, 5, 5, 1), np.float32)
+    new.kernel[...] = adapt_channels(np.asarray(stem.kernel[...]), here)
+    new.bias[...] = stem.bias[...]  # pyright: ignore[reportOptionalSubscript]
+    before, after = stem(np.repeat(grey, there, -1)), new(np.repeat(grey, here, -1))
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_kernel_summed_over_its_channels_comes_from_the_source():
+    source = arrays(1, (8, 8, 3), **IMAGES)
+    found = transfer(arrays(0, (8, 8, 1), **IMAGES), source, "sum_channels", "keep")
+    kernel = source[f"{STEM}/kernel"]
+    total = kernel[:, :, :1] + kernel[:, :, 1:2] + kernel[:, :, 2:]
+    np.testing.assert_allclose(found.arrays[f"{STEM}/kernel"], total, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(found.arrays[f"{STEM}/bias"], source[f"{STEM}/bias"])
+    assert found.new == ()
+
+
+def test_channels_that_cannot_be_summed_are_refused():
+    kernel = np.zeros((3, 3, 3, 4), np.float32)
+    with pytest.raises(ConfigError, match=r"got 3 and 4; .*=renew"):
+        adapt_channels(kernel, 4)
+    with pytest.raises(ConfigError, match=r"got 3 and 3; .*=keep"):
+        adapt_channels(kernel, 3)
+
+
+def test_choices_without_effect_are_refused():
+    bare = arrays(0, (4,), stem={"kind": "identity"})
+    with pytest.raises(ConfigError, match="the stem has no weights"):
+        transfer(bare, bare, "renew", "keep")
+    with pytest.raises(ConfigError, match="kernels of a convolution, and the stem has none"):
+        transfer(arrays(0), arrays(1), "sum_channels", "keep")
