@@ -22,6 +22,13 @@ class Moment(StrEnum):
     best = "best"
 
 
+class BatchStatistics(StrEnum):
+    """What batch norms use."""
+
+    live = "live"
+    frozen = "frozen"
+
+
 @app.command("gradient-flow")
 def gradient_flow_command(
     directory: RunPath,
@@ -39,6 +46,13 @@ def gradient_flow_command(
     threshold: Annotated[
         float, typer.Option(help="Decades of change over depth that count as none.")
     ] = 2.0,
+    batch_statistics: Annotated[
+        BatchStatistics | None,
+        typer.Option(
+            help="What batch norms use for the gradients: statistics of the examples (live) or "
+            "running ones (frozen); without it, as in the run's training."
+        ),
+    ] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -51,7 +65,7 @@ def gradient_flow_command(
 
     found = analyse_gradient_flow(
         directory, overrides or [], split.value, at.value, examples, factor_examples, threshold,
-        data_dir,
+        None if batch_statistics is None else batch_statistics.value, data_dir,
     )  # fmt: skip
     finish_gradient_flow(directory, found, json)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from odenet.analysis.flow_meter import NUM_EXAMPLES
+from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
 from odenet.errors import ConfigError
 from odenet.experiment.directory import (
@@ -29,6 +29,7 @@ def analyse_gradient_flow(
     num_examples: int = NUM_EXAMPLES,
     factor_examples: int = 8,
     threshold: float = DEFAULT_THRESHOLD,
+    batch_statistics: BatchStatistics | None = None,
     data_dir: Path | None = None,
 ) -> dict[str, Any]:
     """Measure how the gradient of the loss travels back through a network.
@@ -43,11 +44,13 @@ def analyse_gradient_flow(
         num_examples: Examples that the loss is averaged over, in one batch.
         factor_examples: Examples at which the factor of every layer is measured; 0 for none.
         threshold: Decades of change over depth that count as none.
+        batch_statistics: What batch norms use, for the gradients: the statistics of the examples or
+            the running ones; without it, as in the run's training.
         data_dir: Folder of the published data sets, or None for the usual places.
 
     Raises:
         ConfigError: if the network is not made of layers that a gradient can be followed through,
-            or a number is out of range.
+            a number is out of range, or there is no batch norm to choose the statistics of.
         OdenetError: as its other children say.
     """
     directory = Path(directory)
@@ -61,7 +64,9 @@ def analyse_gradient_flow(
                 f"that it was made from, or at its last checkpoint"
             )
         state, step = experiment.start, 0
-    meter = experiment.flow_meter(experiment.split(split), num_examples, factor_examples, threshold)
+    meter = experiment.flow_meter(
+        experiment.split(split), num_examples, factor_examples, threshold, batch_statistics
+    )
     found = {
         "directory": str(directory),
         "split": split,

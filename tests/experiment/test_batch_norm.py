@@ -5,6 +5,7 @@ import math
 import pytest
 
 from odenet.errors import ConfigError
+from odenet.experiment.build import build
 from odenet.experiment.compare import networks_of
 from odenet.experiment.config import parse_config
 from odenet.experiment.evaluate import evaluate
@@ -61,9 +62,16 @@ def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
     assert len(live["blocks"][0]["factors"]["largest"]) == 3
     assert any("as in training; factors with" in line for line in flow_sentences(live))
     frozen = analyse_gradient_flow(
-        tmp_path / "run", ["training.batch_statistics=frozen"], num_examples=16, factor_examples=2
+        tmp_path / "run", num_examples=16, factor_examples=2, batch_statistics="frozen"
     )
     assert frozen["batch_statistics"] == "frozen"
     assert frozen["identity"] != (None,)
     assert frozen["loss"] != live["loss"]
     assert frozen["blocks"][0]["factors"] == live["blocks"][0]["factors"]
+
+
+def test_statistics_of_no_batch_norm_cannot_be_chosen():
+    values = VALUES | {"model": {"kind": "classifier", "stages": [{"width": 8}]}}
+    experiment = build(parse_config(values))
+    with pytest.raises(ConfigError, match="frozen would be ignored: the model has no batch norm"):
+        experiment.flow_meter(experiment.dataset.train, batch_statistics="frozen")
