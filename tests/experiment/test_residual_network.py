@@ -39,6 +39,7 @@ def test_run_writes_the_steps_of_every_unit_and_is_evaluated_by_a_solver(tmp_pat
     assert solved["loss"] != own["loss"]
 
 
+@pytest.mark.slow
 def test_comparison_evaluates_the_original_as_trained_and_judges_the_steps(tmp_path):
     section = {
         "networks": {"original": {}, "steps": STEPS},
