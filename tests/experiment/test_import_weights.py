@@ -149,7 +149,7 @@ def test_wrong_questions_are_answered(weights, options, tmp_path):
         import_weights(weights, out, "resnet21", overrides=options)
     with pytest.raises(ConfigError, match="one of --arch and --experiment"):
         import_weights(weights, out, overrides=options)
-    with pytest.raises(ConfigError, match="give your own, such as data.kind=npz"):
+    with pytest.raises(ConfigError, match=r"give your own, such as data\.kind=npz"):
         import_weights(weights, out, "resnet50")
     out.mkdir()
     (out / "results.json").write_text("{}")
