@@ -15,6 +15,7 @@ _HOMES = {
     "odenet.experiment.compare": ("compare",),
     "odenet.experiment.config": ("ExperimentConfig", "load_config", "parse_config"),
     "odenet.experiment.evaluate": ("evaluate",),
+    "odenet.experiment.prune": ("prune",),
     "odenet.experiment.run": ("load", "resume", "run"),
     "odenet.fields": ("ConvFieldConfig", "MLPFieldConfig", "VectorField"),
     "odenet.integrators": (

@@ -2,7 +2,8 @@
 # Does Fashion-MNIST learn in fewer steps from the weights of MNIST? Three seeds of each, about ten
 # minutes on two cores; writes results.json beside this file. Run it in the root of a clone.
 set -euo pipefail
-here=experiments/transfer runs=${1:-runs/transfer} accuracy=${2:-0.75}
+here=experiments/transfer runs=${1:-runs/transfer}
+accuracies=(--accuracy={0.5,0.6,0.65,0.7,0.75,0.77})
 for seed in 0 1 2; do
   source=$runs/mnist-$seed
   odenet run $here/mnist.yaml seed=$seed --out "$source" -q
@@ -11,5 +12,5 @@ for seed in 0 1 2; do
   odenet run $here/fashion_from_mnist.yaml seed=$seed start=null \
     --out "$runs/fashion-from-scratch-$seed" -q
 done
-odenet analyse steps-to-reach "$runs"/fashion-* --accuracy "$accuracy"
-odenet analyse steps-to-reach "$runs"/fashion-* --accuracy "$accuracy" --json > $here/results.json
+odenet analyse steps-to-reach "$runs"/fashion-* "${accuracies[@]}"
+odenet analyse steps-to-reach "$runs"/fashion-* "${accuracies[@]}" --json > $here/results.json

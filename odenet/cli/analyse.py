@@ -73,7 +73,9 @@ def gradient_flow_command(
 @app.command("steps-to-reach")
 def steps_to_reach_command(
     directories: Annotated[list[Path], typer.Argument(help="Run directories.", metavar="RUN...")],
-    accuracy: Annotated[float, typer.Option(help="Validation accuracy to reach, 0 to 1.")],
+    accuracy: Annotated[
+        list[float], typer.Option(help="Validation accuracy to reach, 0 to 1; may be repeated.")
+    ],
     json: Json = False,
 ) -> None:
     """How many steps did each run take to an accuracy? From another run, or from scratch."""

@@ -66,21 +66,22 @@ def finish_prune(found: dict[str, Any], json: bool) -> None:
 
 
 def show_steps_to_reach(found: dict[str, Any], json: bool) -> None:
-    """Print the steps that every run took to an accuracy, and the mean of every arm."""
+    """Print the steps that every run took to each accuracy, and the mean of every arm."""
     if json:
         print_json(found)
         return
-    table = Table("run", "started from", "seed", "steps", "best", box=None, pad_edge=False)
+    targets = [f"to {accuracy:.4g}" for accuracy in found["accuracies"]]
+    table = Table("run", "started from", "seed", *targets, "best", box=None, pad_edge=False)
     for run in found["runs"]:
-        steps = "never" if run["steps"] is None else str(run["steps"])
-        row = run["directory"], run["started_from"], str(run["seed"]), steps
-        table.add_row(*row, f"{run['best']:.2%}")
+        steps = ["never" if steps is None else str(steps) for steps in run["steps"]]
+        row = run["directory"], run["started_from"], str(run["seed"]), *steps
+        table.add_row(*row, f"{run['best']:.4g}")
     console = Console()
     console.print(table)
     for arm in found["arms"]:
-        mean = "not all" if arm["mean_steps"] is None else f"{arm['mean_steps']:g} steps"
+        mean = "not all" if arm["mean_steps"] is None else f"{arm['mean_steps']:.1f} steps"
         console.print(
-            f"{arm['experiment']} from {arm['started_from']}: {mean} to {found['accuracy']:.2%} "
+            f"{arm['experiment']} from {arm['started_from']}: {mean} to {arm['accuracy']:.4g} "
             f"(mean of {arm['num_runs']})",
             soft_wrap=True, highlight=False, markup=False,
         )  # fmt: skip

@@ -15,54 +15,63 @@ SCRATCH = "scratch"
 """What a run is said to have started from where all of its weights were drawn."""
 
 
-def steps_to_reach(directories: Sequence[Path | str], accuracy: float) -> dict[str, Any]:
-    """How many steps each run took to a validation accuracy.
+def steps_to_reach(
+    directories: Sequence[Path | str], accuracies: Sequence[float]
+) -> dict[str, Any]:
+    """How many steps each run took to validation accuracies.
 
     Args:
         directories: Run directories.
-        accuracy: What is to be reached, above 0 and at most 1.
+        accuracies: What is to be reached, each above 0 and at most 1.
 
     Returns:
-        `runs`, one by one, and `arms`: those that started from runs of the same experiment taken
-        together, and those that started from nothing.
+        `runs`, one by one, with their `steps` to each accuracy; and `arms`, for each accuracy:
+        those that started from runs of the same experiment taken together, and those that started
+        from nothing.
 
     Raises:
-        OdenetError: if a directory holds no run, or no accuracy.
+        OdenetError: if none is named, or a directory holds no run, or no accuracy.
     """
+    if not (directories and accuracies):
+        raise ConfigError("name at least one run directory, and one accuracy to reach")
     runs: list[dict[str, Any]] = []
-    arms: dict[tuple[str, str], list[LearningSpeed]] = {}
+    arms: dict[tuple[str, str, float], list[LearningSpeed]] = {}
     for directory in map(Path, directories):
         require(directory, CONFIG)
         try:
-            speed = learning_speed(read_metrics(directory / METRICS), accuracy)
+            records = read_metrics(directory / METRICS)
+            speeds = [learning_speed(records, accuracy) for accuracy in accuracies]
         except ConfigError as error:
             raise ConfigError(f"{directory}: {error}") from error
         config, about = read_experiment(directory / CONFIG), read_json(directory / RUN)
         origin = about["start"]["name"] if "start" in about else SCRATCH
-        arms.setdefault((config.name, origin), []).append(speed)
+        for accuracy, speed in zip(accuracies, speeds, strict=True):
+            arms.setdefault((config.name, origin, accuracy), []).append(speed)
         runs.append(
             {
                 "directory": str(directory),
                 "experiment": config.name,
                 "started_from": origin,
                 "seed": config.seed,
-                **dataclasses.asdict(speed),
+                **dataclasses.asdict(speeds[0]),
+                "steps": [speed.steps for speed in speeds],
                 "git_commit": about["git_commit"],
                 "device": about["device"],
             }
         )
     return {
-        "accuracy": accuracy,
+        "accuracies": list(accuracies),
         "split": "validation",
         "runs": runs,
         "arms": [
             {
                 "experiment": experiment,
                 "started_from": origin,
+                "accuracy": accuracy,
                 "num_runs": len(speeds),
                 "steps": [speed.steps for speed in speeds],
                 "mean_steps": mean_steps(speeds),
             }
-            for (experiment, origin), speeds in arms.items()
+            for (experiment, origin, accuracy), speeds in arms.items()
         ],
     }

@@ -51,9 +51,9 @@ def test_runs_are_put_together_by_what_they_started_from(tmp_path):
         (path / "run.json").write_text(json.dumps(about))
         lines = "".join(json.dumps(record) + "\n" for record in records(*accuracies))
         (path / "metrics.jsonl").write_text(lines)
-    found = steps_to_reach([tmp_path / str(number) for number in range(4)], 0.6)
-    assert [run["steps"] for run in found["runs"]] == [10, 30, 20, 10]
+    found = steps_to_reach([tmp_path / str(number) for number in range(4)], [0.6, 0.7])
+    assert [run["steps"] for run in found["runs"]] == [[10, 20], [30, None], [20, None], [10, None]]
     assert [run["seed"] for run in found["runs"]] == [0, 1, 2, 3]
-    arms = {arm["started_from"]: arm for arm in found["arms"]}
+    arms = {arm["started_from"]: arm for arm in found["arms"] if arm["accuracy"] == 0.6}
     assert (arms["mnist"]["steps"], arms["mnist"]["mean_steps"]) == ([10, 20], 15)
     assert (arms["scratch"]["steps"], arms["scratch"]["mean_steps"]) == ([30, 10], 20)
