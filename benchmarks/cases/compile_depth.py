@@ -10,26 +10,48 @@ from flax import nnx
 from benchmarks import weights
 from benchmarks.declaration import Comparison, Ratio, Settings, Side, Timing, Work
 from benchmarks.jax_training import cross_entropy
-from odenet.models import ClassifierConfig, init_network
+from odenet.fields.residual import Arrangement
+from odenet.models import ResNetConfig, init_network
 from odenet.training.state import split_network
 
 _MODULE = "benchmarks.cases.compile_depth"
 
+_DEPTHS = (1001, 29)
+_ARRANGEMENTS = ("original", "full_preactivation")
+
+
+def _name(depth: int, arrangement: str) -> str:
+    return f"depth {depth}, {arrangement.replace('_', ' ')}"
+
+
 BENCHMARK = Comparison(
     name="compile_depth",
     about=(
-        "first step of pre-activation bottleneck networks of 9n + 2 layers, per-stage scan, group "
-        "norm in the place of batch norm"
+        "first training step of the CIFAR networks of bottlenecks with 9n + 2 layers (He et al. "
+        "2016), batch norm and all, of either unit"
     ),
-    sides=(
-        Side("depth 1001", _MODULE, {"n": 111}, keeps_memory=True),
-        Side("depth 29", _MODULE, {"n": 3}, keeps_memory=True),
+    sides=tuple(
+        Side(
+            _name(depth, arrangement),
+            _MODULE,
+            {"depth": depth, "arrangement": arrangement},
+            keeps_memory=True,
+        )
+        for arrangement in _ARRANGEMENTS
+        for depth in _DEPTHS
     ),
-    ratios=(Ratio("depth 29", "depth 1001", "depth 29", bar=1.5),),
-    settings={"batch": 2, "side": 8, "widths": [64, 128, 256]},
+    ratios=tuple(
+        Ratio(
+            arrangement.replace("_", " "),
+            *(_name(depth, arrangement) for depth in _DEPTHS),
+            bar=1.5,
+        )
+        for arrangement in _ARRANGEMENTS
+    ),
+    settings={"batch": 2, "side": 8, "width": 16},
     full=Timing(rounds=3, warm_up=1, settle=0),
     quick=Timing(rounds=1, warm_up=0, settle=0),
-    quick_settings={"widths": [16]},
+    quick_settings={"width": 4},
     note=(
         "A step traces, compiles and runs anew, in a process that has compiled before, so that "
         "what XLA does once per process flatters neither side. Images are small, so that the run "
@@ -38,26 +60,13 @@ BENCHMARK = Comparison(
 )
 
 
-def config(n: int, widths: list[int]) -> ClassifierConfig:
-    """Stages of `n` bottleneck blocks, one for each of `widths`."""
-    stages = []
-    for index, width in enumerate(widths):
-        field = {
-            "kind": "conv",
-            "num_convolutions": 3,
-            "hidden": [width // 4] * 2,
-            "kernel_size": [1, 3, 1],
-        }
-        block = {"kind": "depth", "num_steps": n, "field": field}
-        stage = {"width": width, "block": block}
-        if index:
-            stage["projection"] = {"kind": "conv", "kernel_size": 1, "stride": 2}
-        stages.append(stage)
-    return ClassifierConfig(stem={"kind": "conv"}, stages=stages, head={"activation": "relu"})
+def config(depth: int, arrangement: Arrangement, width: int) -> ResNetConfig:
+    """The network of that depth and unit."""
+    return ResNetConfig(depth=depth, unit="bottleneck", arrangement=arrangement, width=width)
 
 
 def build(settings: Settings, double: bool) -> Work:
-    """A network of 9n + 2 layers."""
+    """A network of `depth` layers."""
     side, facts = settings["side"], {}
     inputs, labels = weights.images(settings["batch"], (side, side, 3), 10, double)
     optimizer = optax.sgd(0.1, 0.9)
@@ -65,27 +74,30 @@ def build(settings: Settings, double: bool) -> Work:
     def step() -> float:
         jax.clear_caches()
         start = time.perf_counter()
-        model = config(settings["n"], settings["widths"])
+        model = config(settings["depth"], settings["arrangement"], settings["width"])
         network = init_network(model, (side, side, 3), 10, jax.random.key(0))
         graphdef, params, statistics = split_network(network)
         moments = jax.block_until_ready(jax.jit(optimizer.init)(params))
         facts["init_seconds"] = time.perf_counter() - start
 
-        def train(params, moments, inputs, labels):
+        def train(params, statistics, moments, inputs, labels):
             def loss(params):
-                return cross_entropy(nnx.merge(graphdef, params, statistics)(inputs)[0], labels)
+                network = nnx.merge(graphdef, params, statistics)
+                value = cross_entropy(network(inputs, live=True)[0], labels)
+                return value, split_network(network)[2]
 
-            value, grads = jax.value_and_grad(loss)(params)
+            (value, moved), grads = jax.value_and_grad(loss, has_aux=True)(params)
             updates, moments = optimizer.update(grads, moments, params)
-            return optax.apply_updates(params, updates), moments, value
+            return optax.apply_updates(params, updates), moved, moments, value
 
         start = time.perf_counter()
-        compiled = jax.jit(train, donate_argnums=(0, 1))
-        params, moments, value = jax.block_until_ready(compiled(params, moments, inputs, labels))
+        compiled = jax.jit(train, donate_argnums=(0, 1, 2))
+        state = params, statistics, moments
+        *state, value = jax.block_until_ready(compiled(*state, inputs, labels))
         first = time.perf_counter() - start
         assert np.isfinite(value)
         start = time.perf_counter()
-        jax.block_until_ready(compiled(params, moments, inputs, labels))
+        jax.block_until_ready(compiled(*state, inputs, labels))
         facts["second_step_seconds"] = time.perf_counter() - start
         return first
 
