@@ -1,4 +1,4 @@
-"""`odenet analyse seeds`: comparisons that differ in their seed alone, as one table."""
+"""`odenet analyse seeds`: runs or comparisons that differ in their seed alone, as one table."""
 
 import dataclasses
 from pathlib import Path
@@ -11,11 +11,11 @@ from odenet.cli.options import Json
 
 def command(
     directories: Annotated[
-        list[Path], typer.Argument(help="Run directories of comparisons.", metavar="RUN...")
+        list[Path], typer.Argument(help="Run directories of runs or comparisons.", metavar="RUN...")
     ],
     json: Json = False,
 ) -> None:
-    """Mean and standard deviation over seeds of what each network of a comparison reached.
+    """Mean and standard deviation over seeds of what each network reached.
 
     Prints a table in Markdown, so that a file of results is what this command wrote.
     """

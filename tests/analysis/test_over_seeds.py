@@ -25,7 +25,16 @@ def results(accuracy, loss, taus):
 def comparison(path, seed, networks, **changes):
     path.mkdir()
     (path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"seed": seed} | changes))
+    (path / "run.json").write_text(json.dumps({"kind": "compare"}))
     (path / "comparison.json").write_text(json.dumps({"networks": networks}))
+    return path
+
+
+def finished_run(path, name, seed, accuracy):
+    path.mkdir()
+    (path / "config.yaml").write_text(yaml.safe_dump(CONFIG | {"seed": seed, "name": name}))
+    (path / "run.json").write_text(json.dumps({"kind": "run"}))
+    (path / "results.json").write_text(json.dumps(results(accuracy, 1.0, [[1.0]])))
     return path
 
 
@@ -60,6 +69,19 @@ def test_table_has_a_row_for_every_network_with_the_numbers_of_every_seed(tmp_pa
     assert lines[0].startswith("| network | test error (%): mean ± deviation (seeds 3, 1) |")
     assert lines[2] == "| fixed | 10 ± 0 (10, 10) | 0.5 ± 0 (0.5, 0.5) | 1 ± 0 (1, 1) |"
     assert lines[3] == "| plain | 50 ± 0 (50, 50) | 1.5 ± 0 (1.5, 1.5) | – |"
+
+
+def test_runs_are_of_the_network_that_their_name_says(tmp_path):
+    runs = [
+        finished_run(tmp_path / f"{name}{seed}", name, seed, accuracy)
+        for name, accuracy in (("fixed", 0.5), ("learned", 0.75))
+        for seed in (0, 1)
+    ]
+    seeds, found = read_over_seeds(runs)
+    assert seeds == [0, 1]
+    assert [found[name]["test_error"].values for name in found] == [(0.5, 0.5), (0.25, 0.25)]
+    with pytest.raises(ConfigError, match=r"learned has \[0\], another \[0, 1\]"):
+        read_over_seeds(runs[:3])
 
 
 def test_runs_that_differ_in_more_than_the_seed_are_refused(tmp_path):
