@@ -195,7 +195,7 @@ def _without_wrapper(
     return {name.removeprefix(_PARALLEL): array for name, array in arrays.items()}
 
 
-def _filled(tree: Any, arrays: Mapping[Any, Any]) -> Any:
+def _filled(tree: Any, arrays: Any) -> Any:
     """The nested dict with its leaves replaced by those of `arrays`, in the same types."""
     if not isinstance(tree, Mapping):
         return jax.numpy.asarray(arrays, tree.dtype)

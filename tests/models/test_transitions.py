@@ -40,7 +40,7 @@ def around(layer, x, live):
     """The shortcut by hand: every second pixel, zeros or a matrix for the new channels."""
     pixels = x[:, ::2, ::2]
     operation = layer.unit.shortcut.projection.operation
-    if hasattr(operation, "missing"):
+    if hasattr(operation, "zeros"):
         return np.concatenate([pixels, np.zeros((*pixels.shape[:3], WIDTH - 4))], -1), ()
     y, moved = normalised(operation.norm, pixels @ np.asarray(operation.affine.kernel)[0, 0], live)
     return y, [(operation.norm, moved)]

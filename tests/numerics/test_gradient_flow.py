@@ -237,7 +237,11 @@ def test_integrators_without_a_factor_for_each_step_are_refused(integrator, mess
 
 
 def test_layers_that_are_no_steps_and_layers_between_shapes_give_the_gradients_of_jax():
-    layer = {"kind": "unit", "field": {"kind": "mlp"}, "shortcut": {"kind": "matrix"}}
+    layer = {
+        "kind": "unit",
+        "field": {"kind": "mlp"},
+        "shortcut": {"kind": "matrix", "learned": True},
+    }
     config = RegressorConfig.model_validate(
         {
             "stages": [{"width": 2}, {"width": 4, "projection": layer}],
