@@ -100,6 +100,22 @@ class Transition(NamedTuple):
     after: Any
 
 
+class ShapeChange(NamedTuple):
+    """From one shape of a state to another.
+
+    Attributes:
+        shape: Of one example's state before it.
+        width: Channels, or width of the vector, after it.
+        stride: Every `stride`-th row and column of an image is kept.
+        strided_weight: Which of the branch's weights takes the stride, from 0.
+    """
+
+    shape: tuple[int, ...]
+    width: int
+    stride: int = 1
+    strided_weight: int = 0
+
+
 class BranchConfig(PartConfig, abc.ABC):
     """What the configs of all fields share: how the weights of a layer's branch start."""
 
@@ -132,51 +148,30 @@ class BranchConfig(PartConfig, abc.ABC):
         """What acts on the sum, for states of `width` channels, or None."""
         del width, rngs
 
-    def draw_transition(
-        self,
-        shape: tuple[int, ...],
-        width: int,
-        stride: int,
-        strided_weight: int,
-        *,
-        rngs: nnx.Rngs,
-    ) -> Transition:
+    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the parts of a layer that changes the shape of the state, its weights as drawn.
-
-        Args:
-            shape: Of one example's state before it.
-            width: Channels, or width of the vector, after it.
-            stride: Every `stride`-th row and column of an image is kept.
-            strided_weight: Which of the branch's weights takes the stride, from 0.
-            rngs: Random keys.
 
         Raises:
             ConfigError: if the field cannot change the shape that way.
         """
-        del shape, width, stride, strided_weight, rngs
+        del change, rngs
         raise ConfigError(
             f"field kind={self.kind} keeps the shape of its state; a layer between two shapes "
             f"needs field kind=mlp (vectors) or residual"
         )
 
-    def build_transition(
-        self,
-        shape: tuple[int, ...],
-        width: int,
-        stride: int = 1,
-        strided_weight: int = 0,
-        *,
-        rngs: nnx.Rngs,
-    ) -> Transition:
+    def build_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the parts of a layer that changes the shape of the state; see `draw_transition`.
 
         Raises:
             ConfigError: if shapes do not fit the field, or `last_init` needs a number of layers.
         """
-        self.check((*shape[:-1], width))
-        if stride != 1 and len(shape) == 1:
-            raise ConfigError(f"a vector has no rows to skip, so stride={stride} would be ignored")
-        transition = self.draw_transition(shape, width, stride, strided_weight, rngs=rngs)
+        self.check((*change.shape[:-1], change.width))
+        if change.stride != 1 and len(change.shape) == 1:
+            raise ConfigError(
+                f"a vector has no rows to skip, so stride={change.stride} would be ignored"
+            )
+        transition = self.draw_transition(change, rngs=rngs)
         scale_last(self.last_init, None, *transition.branch.last_weights())
         return transition
 

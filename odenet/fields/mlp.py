@@ -11,6 +11,7 @@ from odenet.errors import ConfigError
 from odenet.fields.base import (
     ActivationName,
     BranchConfig,
+    ShapeChange,
     TimeWeight,
     Transition,
     activation,
@@ -116,20 +117,13 @@ class MLPFieldConfig(BranchConfig):
         """Make the field of one of `depth` layers for states of `shape` `(width,)`."""
         return self._from(shape[0], shape[0], takes_time, rngs=rngs)
 
-    def draw_transition(
-        self,
-        shape: tuple[int, ...],
-        width: int,
-        stride: int,
-        strided_weight: int,
-        *,
-        rngs: nnx.Rngs,
-    ) -> Transition:
-        """Make the branch of a layer from `shape[0]` to `width`, with a matrix of that shape."""
-        assert stride == 1
-        if strided_weight:
+    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
+        """Make the branch of a layer between two widths, with a matrix of that shape."""
+        assert change.stride == 1
+        if change.strided_weight:
             raise ConfigError("field kind=mlp takes no stride, so its place would be ignored")
-        return Transition(None, self._from(shape[0], width, False, rngs=rngs), None)
+        branch = self._from(change.shape[0], change.width, False, rngs=rngs)
+        return Transition(None, branch, None)
 
     def _from(self, inputs: int, outputs: int, takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
         widths = (inputs, *self.hidden, outputs)

@@ -14,7 +14,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from odenet.arrays import After, Before, Time
 from odenet.errors import ConfigError
-from odenet.fields.base import BranchConfig, Transition
+from odenet.fields.base import BranchConfig, ShapeChange, Transition
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, convolution
 
@@ -215,30 +215,22 @@ class ResidualFieldConfig(BranchConfig):
         after = _ORDER[self.arrangement].after
         return self._norms_alone(self._letters[-after:], width, rngs=rngs) if after else None
 
-    def draw_transition(
-        self,
-        shape: tuple[int, ...],
-        width: int,
-        stride: int,
-        strided_weight: int,
-        *,
-        rngs: nnx.Rngs,
-    ) -> Transition:
+    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the parts of a unit from states of `shape` to states of `width` channels."""
         order = _ORDER[self.arrangement]
         strides = [1] * len(self._kernel_sizes)
-        if strided_weight >= len(strides):
+        if change.strided_weight >= len(strides):
             raise ConfigError(
                 f"unit={self.unit} has {len(strides)} weights, so none has the number "
-                f"{strided_weight + 1} to take the stride"
+                f"{change.strided_weight + 1} to take the stride"
             )
-        strides[strided_weight] = stride
+        strides[change.strided_weight] = change.stride
         end = len(self._letters) - order.after
         letters = self._letters[order.shared : end]
         shared = self._letters[: order.shared]
-        before = self._norms_alone(shared, shape[-1], rngs=rngs) if shared else None
-        branch = self._part(letters, shape, width, tuple(strides), rngs=rngs)
-        return Transition(before, branch, self.draw_after(width, rngs=rngs))
+        before = self._norms_alone(shared, change.shape[-1], rngs=rngs) if shared else None
+        branch = self._part(letters, change.shape, change.width, tuple(strides), rngs=rngs)
+        return Transition(before, branch, self.draw_after(change.width, rngs=rngs))
 
     @property
     def _letters(self) -> str:

@@ -19,6 +19,7 @@ from odenet.depth.step_sizes import (
 )
 from odenet.errors import ConfigError
 from odenet.fields import FieldConfig, ResidualFieldConfig
+from odenet.fields.base import ShapeChange
 from odenet.fields.layers import observing
 from odenet.models.maps import Projection, Shape
 from odenet.models.projections import (
@@ -107,9 +108,8 @@ class TransitionConfig(PartConfig):
         Raises:
             ConfigError: if branch and shortcut give different shapes, or do not fit `shape`.
         """
-        parts = self.field.build_transition(
-            shape, width, self.stride, (self.strided_weight or 1) - 1, rngs=rngs
-        )
+        change = ShapeChange(shape, width, self.stride, (self.strided_weight or 1) - 1)
+        parts = self.field.build_transition(change, rngs=rngs)
         if self.activated and parts.before is None:
             raise ConfigError(
                 "activated=true would be ignored: nothing stands before the first weight of this "

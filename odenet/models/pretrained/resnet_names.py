@@ -88,11 +88,9 @@ def cifar_arrays(
     Raises:
         ConfigError: if the depth is not of that form.
     """
-    units, rest = divmod(depth - 2, 6)
-    if rest or units < 1:
-        raise ConfigError(f"depth must be 6 n + 2, such as 20, 32, 44, 56 or 110; got {depth}")
+    units = _units_of(depth, 6, "20, 32, 44, 56 or 110")
     naming = _Naming("linear", False, False)
-    return tuple(naming.arrays(3, in_channels, (16, 32, 64), (units,) * 3, num_classes))
+    return tuple(naming.arrays(3, in_channels, (16, 32, 64), units, num_classes))
 
 
 def preactivation_arrays(
@@ -112,11 +110,17 @@ def preactivation_arrays(
     Raises:
         ConfigError: if the depth is not of that form.
     """
-    units, rest = divmod(depth - 2, 9)
-    if rest or units < 1:
-        raise ConfigError(f"depth must be 9 n + 2, such as 164 or 1001; got {depth}")
     naming = _Naming("fc", True, True, acts_first=True)
-    return tuple(naming.arrays(3, in_channels, (16, 32, 64), (units,) * 3, num_classes))
+    units = _units_of(depth, 9, "164 or 1001")
+    return tuple(naming.arrays(3, in_channels, (16, 32, 64), units, num_classes))
+
+
+def _units_of(depth: int, weights: int, examples: str) -> tuple[int, int, int]:
+    """Units in each of three stages, with so many weights for one unit in every stage."""
+    units, rest = divmod(depth - 2, weights)
+    if rest or units < 1:
+        raise ConfigError(f"depth must be {weights} n + 2, such as {examples}; got {depth}")
+    return units, units, units
 
 
 def num_parameters(arrays: Sequence[ForeignArray]) -> int:
