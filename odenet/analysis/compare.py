@@ -139,6 +139,12 @@ def relative_error(outputs: np.ndarray, reference: np.ndarray) -> float:
     return error / scale if math.isfinite(error) and scale > 0.0 else math.inf
 
 
+def not_asked(network: str, threshold: float) -> Verdict:
+    """The verdict on a network that other solvers could run, where none was asked for."""
+    verdict = "not judged: no other solver was asked for"
+    return Verdict(network, verdict, threshold, None, None, ())
+
+
 def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
     """Judge a network by the criterion of Ott et al. 2021, sec. 4.
 

@@ -17,6 +17,7 @@ from odenet.analysis.compare import (
     Verdict,
     judge,
     make_row,
+    not_asked,
 )
 from odenet.errors import ConfigError, OdenetError
 from odenet.experiment.config import (
@@ -125,9 +126,9 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
             networks[name] = variant(base, overrides)
             live = networks[name].training.live_statistics
             networks[name].model.check_trainable(live=live)
-            blocks = networks[name].model.blocks
             # A network that is not made of steps alone is evaluated as it was trained, only.
-            for block in blocks if all(block.is_euler_step for block in blocks) else ():
+            solved = section.evaluate and _is_made_of_steps(networks[name])
+            for block in networks[name].model.blocks if solved else ():
                 _refuse_without_reference(block)
                 for way in section.evaluate.values():
                     block.check_discretisation(way.build())
@@ -143,6 +144,10 @@ def _refuse_without_reference(block: DepthBlockConfig) -> None:
             f"{block.integrator.kind} solves h'' = f(t, h); leave this network out, or train it "
             f"with another integrator"
         )
+
+
+def _is_made_of_steps(config: ExperimentConfig) -> bool:
+    return all(block.is_euler_step for block in config.model.blocks)
 
 
 def _section(config: ExperimentConfig) -> CompareConfig:
@@ -173,7 +178,10 @@ def _compare(
         ways |= {key: way.build() for key, way in section.evaluate.items()}
         found = _evaluate(name, experiment, state, ways)
         rows += found.values()
-        verdicts.append(judge(name, found, section.threshold))
+        could = _is_made_of_steps(network) and not section.evaluate
+        verdicts.append(
+            not_asked(name, section.threshold) if could else judge(name, found, section.threshold)
+        )
         networks[name] = {"directory": str(directory.relative_to(place.path))}
         networks[name] |= read_json(directory / RESULTS)
     comparison = Comparison(config.name, tuple(rows), tuple(verdicts), networks)
@@ -208,8 +216,7 @@ def _evaluate(
     def row(way_name: str, found, reference):
         return make_row(name, way_name, found, reference, experiment.num_parameters)
 
-    blocks = experiment.config.model.blocks
-    if not all(block.is_euler_step for block in blocks):
+    if not _is_made_of_steps(experiment.config) or list(ways) == [TRAINED]:
         return {TRAINED: row(TRAINED, evaluate(None), None)}
     reference = evaluate(REFERENCE)
     rows = {key: row(key, evaluate(way), reference) for key, way in ways.items()}

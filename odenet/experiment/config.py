@@ -33,8 +33,9 @@ class CompareConfig(PartConfig):
     networks: dict[Name, dict[str, Any]] = Field(min_length=1)
     """Name of each network, and the `dotted.key: value` overrides that make it from the
     experiment; a mapping replaces what stands at its key."""
-    evaluate: dict[Name, EvaluationConfig] = Field(min_length=1)
-    """Name of each way to integrate a trained network whose depth is time."""
+    evaluate: dict[Name, EvaluationConfig] = Field(default={})
+    """Name of each way to integrate a trained network whose depth is time. Without any, networks
+    are compared as they were trained, and none is judged."""
     threshold: float = Field(default=0.1, gt=0, le=1)
     """Largest change of the accuracy between solvers for a network to count as
     solver-independent; Ott et al. 2021 (arXiv:2007.15386) take 0.1."""

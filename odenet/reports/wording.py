@@ -107,6 +107,9 @@ def verdict_name(verdict: Verdict, trained: Row | None) -> str:
 
 def verdict_reason(verdict: Verdict, trained: Row | None) -> str:
     """The numbers behind a verdict, as one sentence without its full stop."""
+    reason = verdict["verdict"].partition(": ")[2]
+    if reason and trained is not None and trained["accuracy"] is not None:
+        return reason
     if verdict_name(verdict, trained) == "not judged":
         return "the criterion compares accuracies, and a regression has none; look at the loss"
     change, allowed = verdict["largest_change"], points(verdict["threshold"])
