@@ -8,7 +8,7 @@ import pytest
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.errors import ConfigError, RunDirectoryError
-from odenet.experiment.config import parse_config, to_yaml
+from odenet.experiment.config import parse_config, to_values, to_yaml
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.gradient_flow import analyse_gradient_flow
 from odenet.experiment.prune import prune, select_layers
@@ -58,7 +58,8 @@ def stored(path):
 
 def logits(path):
     experiment, checkpoint = load(path)
-    network = experiment.network(checkpoint.state.params, checkpoint.state.statistics)
+    state = jax.tree.map(jax.numpy.asarray, checkpoint.state)
+    network = experiment.network(state.params, state.statistics)
     x = jax.random.normal(jax.random.key(0), (3, 64), np.float32)
     return np.asarray(network(x).outputs)
 
@@ -223,3 +224,24 @@ def test_layers_are_selected_by_their_whole_path():
               "opt_state/mu/blocks/1/step_sizes/raw": np.arange(3)}  # fmt: skip
     found = select_layers(arrays, {1: np.array([2])})
     assert [leaf.tolist() for leaf in found.values()] == [[2], [0, 1, 2], [2]]
+
+
+def test_network_by_its_depth_is_written_out_without_the_layers_that_went(tmp_path):
+    model = {
+        "kind": "resnet", "layout": "vector", "depth": 20, "width": 4,
+        "arrangement": "full_preactivation", "step_sizes": {"kind": "learned"},
+    }  # fmt: skip
+    run(configure(model=model), tmp_path / "run")
+    rewrite(tmp_path / "run", [1.0, 0.0], block=1)
+    before = logits(tmp_path / "run")
+    record = prune(tmp_path / "run", 0.1, tmp_path / "pruned")
+    assert [stage["removed"] for stage in record["stages"]] == [(), (1,), ()]
+    experiment, _ = load(tmp_path / "pruned")
+    assert experiment.config.model.kind == "classifier"
+    assert [block.num_steps for block in experiment.config.model.blocks] == [2, 1, 2]
+    np.testing.assert_allclose(logits(tmp_path / "pruned"), before, rtol=1e-4, atol=1e-5)
+    refined = run(
+        parse_config(to_values(experiment.config), [("start", {"run": str(tmp_path / "pruned")})]),
+        tmp_path / "refined",
+    )
+    assert [len(taus) for taus in refined.results["taus"]] == [3, 2, 3]
