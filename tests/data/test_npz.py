@@ -249,6 +249,7 @@ def test_error_of_a_normalisation_says_the_rule(tmp_path):
 
 
 def test_run_is_trained_and_evaluated_from_wherever(tmp_path, monkeypatch):
+    monkeypatch.delenv("ODENET_DATA_DIR", raising=False)  # or else it names the folder
     np.savez(tmp_path / "own.npz", **IMAGES)
     trained = run(experiment("own.npz"), tmp_path / "run", data_dir=tmp_path)
     monkeypatch.chdir("/")
