@@ -76,7 +76,9 @@ class AverageStatistics:
         return [(norm.mean[...], norm.variance[...]) for norm in norms]
 
     def _replaced(self, state: TrainState, average: Any) -> Any:
-        network = nnx.merge(self.graphdef, state.params, state.statistics)
+        # An array of numpy would be written into, and it is the caller's.
+        statistics = jax.tree.map(jnp.asarray, state.statistics)
+        network = nnx.merge(self.graphdef, state.params, statistics)
         for norm, (mean, variance) in zip(_norms(network), average, strict=True):
             norm.mean[...], norm.variance[...] = mean, variance
         return split_network(network)[2]
