@@ -30,7 +30,7 @@ def read_over_seeds(
 
     Raises:
         ConfigError: if there is none; if runs of one name differ in more than the seed, or two have
-            the same; or if networks were not all trained from the same seeds.
+            the same; or if networks have other data or were not all trained from the same seeds.
         RunDirectoryError: if one is not finished.
     """
     if not directories:
@@ -46,6 +46,11 @@ def read_over_seeds(
             raise ConfigError(
                 f"runs are averaged over seeds, so that nothing else may differ; {directory} is "
                 f"not the experiment of {origin} with another seed"
+            )
+        one, other = next(iter(first.values()))
+        if config.data != other.data:
+            raise ConfigError(
+                f"networks are compared on the same data; {directory} has others than {one}"
             )
         for name, results in _results(directory, config):
             seeds = found.setdefault(name, {})

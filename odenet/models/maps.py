@@ -133,7 +133,23 @@ class Matrix(nnx.Module):
         return y if self.bias is None else y + self.bias[...][None, :]
 
 
-class Followed(nnx.Module):
+class StateMap(nnx.Module):
+    """A map of states that may have batch norms in it: `through` says what it does."""
+
+    def __call__(self, x: Before) -> After:
+        """The state after it."""
+        return self.through(x, False)
+
+    def observe(self, x: Before) -> After:
+        """The state after it; batch norms use the statistics of this batch, and move theirs."""
+        return self.through(x, True)
+
+    def through(self, x: Before, live: bool) -> After:
+        """The state after it, its batch norms live or not."""
+        raise NotImplementedError  # pragma: no cover - every map defines it
+
+
+class Followed(StateMap):
     """An affine map, batch norm if there is one, activation, maximum over windows if asked for.
 
     Args:
@@ -155,15 +171,8 @@ class Followed(nnx.Module):
         self.activation_name: ActivationName = activation_name
         self.max_pool = max_pool
 
-    def __call__(self, x: Before) -> After:
-        """The state after it."""
-        return self._through(x, False)
-
-    def observe(self, x: Before) -> After:
-        """The state after it; the batch norm uses the statistics of this batch."""
-        return self._through(x, True)
-
-    def _through(self, x: Before, live: bool) -> After:
+    def through(self, x: Before, live: bool) -> After:
+        """The state after it, its batch norm live or not."""
         x = self.affine(x)
         if self.norm is not None:
             x = observing(self.norm, live)(x)

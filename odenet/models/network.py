@@ -14,7 +14,7 @@ from odenet.integrators import SolverStats
 from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
 from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
 from odenet.models.head import Head, HeadConfig
-from odenet.models.maps import Projection
+from odenet.models.maps import Projection, StateMap
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
@@ -36,18 +36,15 @@ class Prediction(NamedTuple):
     stats: SolverStats
 
 
-class _Sequence(nnx.Module):
+class _Sequence(StateMap):
     """The stem, and the projection that follows it before the first block."""
 
     def __init__(self, stem: Projection, projection: Projection):
         self.stem = stem
         self.projection = projection
 
-    def __call__(self, x):
-        return self.projection(self.stem(x))
-
-    def observe(self, x):
-        return self.projection(self.stem(x, live=True), live=True)
+    def through(self, x, live):
+        return self.projection(self.stem(x, live=live), live=live)
 
 
 class Network(nnx.Module):

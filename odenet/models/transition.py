@@ -21,7 +21,7 @@ from odenet.errors import ConfigError
 from odenet.fields import FieldConfig, ResidualFieldConfig
 from odenet.fields.base import ShapeChange
 from odenet.fields.layers import observing
-from odenet.models.maps import Projection, Shape
+from odenet.models.maps import Projection, Shape, StateMap
 from odenet.models.projections import (
     ConvConfig,
     FlattenConfig,
@@ -35,7 +35,7 @@ from odenet.models.unit import ResidualUnit
 from odenet.part import PartConfig
 
 
-class TransitionLayer(nnx.Module):
+class TransitionLayer(StateMap):
     r"""$A(P B(h) + \tau F(B(h)))$.
 
     Args:
@@ -51,19 +51,12 @@ class TransitionLayer(nnx.Module):
         self.unit = unit
         self.step_sizes = step_sizes
 
-    def __call__(self, h: Before) -> After:
-        """The state after the layer."""
-        return self._through(h, False)
-
-    def observe(self, h: Before) -> After:
-        """The state after the layer; batch norms use the statistics of the batch."""
-        return self._through(h, True)
-
-    def _through(self, h: Before, live: bool) -> After:
-        tau = self.step_sizes.taus()[0].astype(h.dtype)
+    def through(self, x: Before, live: bool) -> After:
+        """The state after the layer, its batch norms live or not."""
+        tau = self.step_sizes.taus()[0].astype(x.dtype)
         if self.before is not None:
-            h = observing(self.before, live)(jnp.zeros((), h.dtype), h)
-        return observing(self.unit, live)(tau, h)
+            x = observing(self.before, live)(jnp.zeros((), x.dtype), x)
+        return observing(self.unit, live)(tau, x)
 
 
 class TransitionConfig(PartConfig):

@@ -90,6 +90,9 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(tmp_path):
     other = comparison(tmp_path / "b", 1, networks, training={"num_steps": 7})
     with pytest.raises(ConfigError, match="nothing else may differ"):
         read_over_seeds([first, other])
+    elsewhere = comparison(tmp_path / "d", 0, networks, name="other", data={"kind": "spirals"})
+    with pytest.raises(ConfigError, match="compared on the same data"):
+        read_over_seeds([first, elsewhere])
     with pytest.raises(ConfigError, match="has the seed 0 of an earlier"):
         read_over_seeds([first, comparison(tmp_path / "c", 0, networks)])
     with pytest.raises(ConfigError, match="at least one"):

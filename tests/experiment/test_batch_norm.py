@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from tiny_experiment import classifier, tiny
 
 from odenet.errors import ConfigError
 from odenet.experiment.build import build
@@ -14,17 +15,10 @@ from odenet.experiment.run import run
 from odenet.reports.flow import flow_sentences
 from odenet.training.callbacks import read_metrics
 
-VALUES = {
-    "name": "tiny",
-    "data": {"kind": "digits", "validation": 100, "test": 100},
-    "model": {
-        "kind": "classifier",
-        "stages": [{"width": 8}],
-        "block": {"num_steps": 3, "field": {"kind": "residual"}},
-        "head": {"norm": "batch", "activation": "relu"},
-    },
-    "training": {"num_steps": 4, "batch_size": 16, "evaluate_every": 4, "checkpoint_every": 4},
+MODEL = classifier(8, num_steps=3, field={"kind": "residual"}) | {
+    "head": {"norm": "batch", "activation": "relu"}
 }
+VALUES = tiny(MODEL, num_steps=4, evaluate_every=4, checkpoint_every=4)
 SOLVER = ("model.block.integrator", {"kind": "dopri5"})
 
 
@@ -71,7 +65,7 @@ def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
 
 
 def test_statistics_of_no_batch_norm_cannot_be_chosen():
-    values = VALUES | {"model": {"kind": "classifier", "stages": [{"width": 8}]}}
+    values = tiny(classifier(8))
     experiment = build(parse_config(values))
     with pytest.raises(ConfigError, match="frozen would be ignored: the model has no batch norm"):
         experiment.flow_meter(experiment.dataset.train, batch_statistics="frozen")

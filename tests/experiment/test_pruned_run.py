@@ -1,10 +1,12 @@
 """A trained network without its layers of small step sizes."""
 
+import functools
 import json
 
 import jax
 import numpy as np
 import pytest
+from tiny_experiment import classifier, configured, tiny
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.errors import ConfigError, RunDirectoryError
@@ -15,26 +17,13 @@ from odenet.experiment.prune import prune, select_layers
 from odenet.experiment.run import load, resume, run
 from odenet.training.checkpoint import Checkpointer, named
 
-VALUES = {
-    "name": "tiny",
-    "data": {"kind": "digits", "validation": 100, "test": 100},
-    "model": {
-        "kind": "classifier",
-        "stages": [{"width": 6}],
-        "block": {"num_steps": 4, "step_sizes": {"kind": "learned"}},
-    },
-    "training": {
-        "num_steps": 4,
-        "batch_size": 16,
-        "evaluate_every": 4,
-        "checkpoint_every": 4,
-        "parallel": {"devices": 1},
-    },
-}
-
-
-def configure(**changes):
-    return parse_config(VALUES, [(key.replace("__", "."), value) for key, value in changes.items()])
+VALUES = tiny(
+    classifier(6, num_steps=4, step_sizes={"kind": "learned"}),
+    num_steps=4,
+    evaluate_every=4,
+    checkpoint_every=4,
+)
+configure = functools.partial(configured, VALUES)
 
 
 def rewrite(path, taus, block=0, simplex=False):

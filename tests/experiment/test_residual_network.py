@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tiny_experiment import tiny
 
 from odenet.errors import ConfigError
 from odenet.experiment.compare import compare, networks_of
@@ -11,12 +12,8 @@ from odenet.experiment.evaluate import evaluate
 from odenet.experiment.run import run
 from odenet.reports.wording import verdict_reason
 
-VALUES = {
-    "name": "tiny",
-    "data": {"kind": "digits", "validation": 100, "test": 100},
-    "model": {"kind": "resnet", "layout": "vector", "depth": 14, "width": 4},
-    "training": {"num_steps": 2, "batch_size": 16, "evaluate_every": 2, "checkpoint_every": 2},
-}
+MODEL = {"kind": "resnet", "layout": "vector", "depth": 14, "width": 4}
+VALUES = tiny(MODEL, num_steps=2, evaluate_every=2, checkpoint_every=2)
 STEPS = {"model.arrangement": "full_preactivation"}
 
 

@@ -1,45 +1,32 @@
 """An experiment that starts from another run."""
 
+import functools
 import json
 import shutil
 
 import jax
 import numpy as np
 import pytest
+from tiny_experiment import classifier, configured, tiny
 
 from odenet.errors import CheckpointError, ConfigError, RunDirectoryError
 from odenet.experiment.build import build
 from odenet.experiment.compare import compare
-from odenet.experiment.config import parse_config
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.run import load, resume, run
 from odenet.training.callbacks import Callback
 from odenet.training.checkpoint import Checkpointer, named
 
-DIGITS = {"kind": "digits", "validation": 100, "test": 100}
-VALUES = {
-    "name": "tiny",
-    "data": DIGITS,
-    "model": {
-        "kind": "classifier",
-        "stages": [{"width": 8}],
-        "block": {"num_steps": 3},
-    },
-    "training": {
-        "num_steps": 4,
-        "batch_size": 16,
-        "log_every": 1,
-        "evaluate_every": 2,
-        "checkpoint_every": 4,
-        "steps_per_dispatch": 1,
-        "parallel": {"devices": 1},
-    },
-}
+VALUES = tiny(
+    classifier(8, num_steps=3),
+    num_steps=4,
+    log_every=1,
+    evaluate_every=2,
+    checkpoint_every=4,
+    steps_per_dispatch=1,
+)
+configure = functools.partial(configured, VALUES)
 LEARNED = {"num_steps": 3, "step_sizes": {"kind": "learned"}}
-
-
-def configure(**changes):
-    return parse_config(VALUES, [(key.replace("__", "."), value) for key, value in changes.items()])
 
 
 @pytest.fixture(scope="module")

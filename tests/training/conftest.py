@@ -1,39 +1,28 @@
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 import pytest
+from tiny_experiment import classifier, configured, tiny
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.experiment.build import build
-from odenet.experiment.config import parse_config
 
-VALUES = {
-    "name": "tiny",
-    "data": {"kind": "digits", "validation": 100, "test": 100},
-    "model": {
-        "kind": "classifier",
-        "stages": [{"width": 8}],
-        "block": {"num_steps": 3, "field": {"kind": "mlp"}},
-    },
-    "training": {
-        "num_steps": 24,
-        "batch_size": 16,
-        "log_every": 2,
-        "evaluate_every": 12,
-        "checkpoint_every": 6,
-        "parallel": {"devices": 1},
-        "optimizer": {"kind": "sgd", "learning_rate": 0.05},
-    },
-}
+VALUES = tiny(
+    classifier(8, num_steps=3, field={"kind": "mlp"}),
+    num_steps=24,
+    log_every=2,
+    evaluate_every=12,
+    checkpoint_every=6,
+    optimizer={"kind": "sgd", "learning_rate": 0.05},
+)
 
 
 @pytest.fixture
 def configure():
     """Makes the tiny experiment with values set by dotted key."""
-    return lambda **changes: parse_config(
-        VALUES, [(key.replace("__", "."), value) for key, value in changes.items()]
-    )
+    return functools.partial(configured, VALUES)
 
 
 @dataclasses.dataclass
