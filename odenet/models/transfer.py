@@ -15,6 +15,7 @@ from odenet.errors import ConfigError
 LAST = "head/linear"
 """Where the head's affine map stands in a network, below `params`."""
 
+_UNIT, _STEP = "/weights/stacked/branch/", "/weights/stacked/"
 _STEM, _STEM_ALONE = "projections/0", "projections/0/operation/stem"
 
 FirstLayer = Literal["keep", "renew", "sum_channels"]
@@ -57,6 +58,7 @@ def transfer(
         ConfigError: if a choice has no effect, or if anything of the two does not fit; all of it
             is listed.
     """
+    source = {_place_in(drawn, path): leaf for path, leaf in source.items()}
     stem = stem_of(drawn)
     _refuse_without_effect(drawn, source, first, stem)
     renewed = [part for part, choice in ((stem, first), (LAST, last)) if choice == "renew"]
@@ -86,6 +88,17 @@ def transfer(
         raise ConfigError(f"{listed}; {_advice(list(complaints), stem)}")
     new = tuple(path for path in drawn if path not in arrays)
     return Transfer({**drawn, **arrays}, tuple(transferred), new)
+
+
+def _place_in(drawn: Mapping[str, Array | np.ndarray], path: str) -> str:
+    """The path as it is here, where the branch of a layer stands alone in one of the two networks.
+
+    A layer that is an Euler step is its branch; one that is none has the branch beside others.
+    """
+    if path in drawn:
+        return path
+    within = path.replace(_UNIT, _STEP) if _UNIT in path else path.replace(_STEP, _UNIT)
+    return within if within in drawn else path
 
 
 def stem_of(paths: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 from odenet.errors import ConfigError
-from odenet.models import ClassifierConfig, init_network
+from odenet.models import ClassifierConfig, ResNetConfig, init_network
 from odenet.models.projections import ConvConfig
 from odenet.models.transfer import adapt_channels, transfer
 from odenet.training.checkpoint import named
@@ -147,3 +147,32 @@ def test_choices_without_effect_are_refused():
         transfer(bare, bare, "renew", "keep")
     with pytest.raises(ConfigError, match="kernels of a convolution, and the stem has none"):
         transfer(arrays(0), arrays(1), "sum_channels", "keep")
+
+
+def residual(seed, arrangement):
+    config = ResNetConfig(layout="vector", depth=20, width=4, arrangement=arrangement)
+    network = init_network(config, (6,), 3, jax.random.key(seed))
+    _, params, statistics = split_network(network)
+    return named({"params": params, "statistics": statistics})
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_original_units_and_euler_steps_of_the_same_parts_exchange_weights(way):
+    there, here = ("original", "relu_before_addition")[::way]
+    source = residual(1, there)
+    found = transfer(residual(0, here), source, "keep", "keep")
+    assert found.new == ()
+    assert len(found.arrays) == len(source)
+
+    def plain(path):
+        return path.replace("stacked/branch/", "stacked/")
+
+    kept = {plain(path): leaf for path, leaf in found.arrays.items()}
+    for path, leaf in source.items():
+        np.testing.assert_array_equal(kept[plain(path)], leaf)
+
+
+def test_units_of_other_parts_do_not_exchange_weights():
+    # Norms stand elsewhere, so that their widths and places differ between the stages.
+    with pytest.raises(ConfigError, match="has no place here"):
+        transfer(residual(0, "full_preactivation"), residual(1, "original"), "keep", "keep")
