@@ -12,6 +12,7 @@ from odenet.arrays import Array, Float, State, Time
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.integrators import ExplicitRungeKutta, LayerByLayer, OneStepIntegrator
+from odenet.integrators.equation import EQUATIONS
 from odenet.models import DepthBlock, FeedForwardBlock, Network
 from odenet.models.shortcuts import DropoutShortcut
 
@@ -114,9 +115,10 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             f"with the steps of the grid; got {type(integrator).__name__}; to look at the same "
             f"weights as a residual network, set model.block.integrator.kind=euler"
             + (
-                ", after training with it (leapfrog solves another equation)"
-                if integrator.equation_order == 2
-                else ""
+                ""
+                if integrator.equation == "first_order"
+                else f", after training with it ({type(integrator).__name__} solves "
+                f"{EQUATIONS[integrator.equation].formula})"
             )
         )
     return _explicit(block, integrator, live)

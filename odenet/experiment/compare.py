@@ -47,6 +47,7 @@ from odenet.experiment.run import (
     versions,
 )
 from odenet.experiment.source import beginning
+from odenet.integrators.equation import EQUATIONS
 from odenet.models import DepthBlockConfig, Discretisation
 
 
@@ -138,11 +139,11 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
 
 
 def _refuse_without_reference(block: DepthBlockConfig) -> None:
-    if block.integrator.equation_order != 1:
+    if block.integrator.equation != "first_order":
         raise ConfigError(
             f"a comparison measures errors against a solve of h' = f(t, h), but integrator.kind="
-            f"{block.integrator.kind} solves h'' = f(t, h); leave this network out, or train it "
-            f"with another integrator"
+            f"{block.integrator.kind} solves {EQUATIONS[block.integrator.equation].formula}; leave "
+            f"this network out, or train it with another integrator"
         )
 
 

@@ -33,7 +33,7 @@ from odenet.experiment.directory import (
     require,
 )
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
-from odenet.integrators.base import refuse_other_equation
+from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig, Network
 from odenet.training import Callback, Checkpointer, Evaluator, Fit, TrainState
 from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
@@ -176,7 +176,7 @@ def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) 
     for own, other in zip(trained.model.blocks, asked.model.blocks, strict=False):
         # Blocks of other kinds or numbers have other parameters: restoring them says so.
         if isinstance(own, DepthBlockConfig) and isinstance(other, DepthBlockConfig):
-            refuse_other_equation(own.integrator.equation_order, other.integrator.equation_order)
+            refuse_other_equation(own.integrator.equation, other.integrator.equation)
 
 
 def provenance(data_dir: Path | None, devices: Sequence[Any]) -> dict[str, Any]:

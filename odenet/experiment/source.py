@@ -12,7 +12,7 @@ from odenet.experiment.build import Experiment
 from odenet.experiment.config import ExperimentConfig, read_experiment
 from odenet.experiment.directory import CONFIG, RUN, is_comparison, read_json
 from odenet.experiment.start import Begin, Origin
-from odenet.integrators.base import refuse_other_equation
+from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
 from odenet.models.blocks import BlockConfig
 from odenet.models.transfer import transfer
@@ -167,7 +167,7 @@ def _refuse_other_meaning(trained: BlockConfig, own: BlockConfig) -> None:
     """Refuse to give the weights of a block another meaning; whether they fit is seen later."""
     if not (isinstance(trained, DepthBlockConfig) and isinstance(own, DepthBlockConfig)):
         return
-    refuse_other_equation(trained.integrator.equation_order, own.integrator.equation_order)
+    refuse_other_equation(trained.integrator.equation, own.integrator.equation)
     there, here = trained.step_sizes, own.step_sizes
     if not isinstance(there, LearnedStepSizesConfig):
         return

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Count, Flag, Float, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.errors import ConfigError
+from odenet.integrators.equation import Equation
 from odenet.integrators.remat import Remat, scan_depth
 
 Field = Callable[[Time, State], State]
@@ -96,12 +96,12 @@ class Integrator(abc.ABC):
     """`integrate(fields, grid, h0) -> Integration`. Integrators are immutable and hashable.
 
     Attributes:
-        equation_order: 1 for $h' = f(t, h)$, 2 for $h'' = f(t, h)$ with $h'(0) = 0$. Integrators
-            of one order can be exchanged; those of another solve another equation.
+        equation: What is solved. Integrators of one equation can be exchanged; under those of
+            another, the same weights are another network.
         carries_statistics: Whether fields may observe batch statistics while it runs.
     """
 
-    equation_order: ClassVar[int] = 1
+    equation: ClassVar[Equation] = "first_order"
     carries_statistics: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -116,27 +116,6 @@ class Integrator(abc.ABC):
             h0: State at depth-time 0, shape `(batch, *state)`.
             save_path: Whether to return the states at all points of the grid too.
         """
-
-
-def refuse_other_equation(own: int, other: int) -> None:
-    """Refuse to integrate a block by an integrator that solves an equation of another order.
-
-    Args:
-        own: `equation_order` of the block's own integrator.
-        other: That of the integrator that is asked for.
-
-    Raises:
-        ConfigError: if they differ.
-    """
-    if own == other:
-        return
-    equations = {1: "h' = f(t, h)", 2: "h'' = f(t, h)"}
-    use = "kind=leapfrog" if own == 2 else "any kind but leapfrog"
-    raise ConfigError(
-        f"integrators can be exchanged only within one equation: the block's own solves "
-        f"{equations[own]}, and under one that solves {equations[other]} the same weights are "
-        f"another network; use {use}, or train a network with the other equation"
-    )
 
 
 class OneStepIntegrator(Integrator):

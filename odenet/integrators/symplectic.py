@@ -10,6 +10,7 @@ from odenet.arrays import Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
+from odenet.integrators.equation import Equation
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.reversible import scan_reversibly
 from odenet.part import PartConfig
@@ -38,7 +39,7 @@ class Leapfrog(Integrator):
             Euler.
     """
 
-    equation_order: ClassVar[int] = 2
+    equation: ClassVar[Equation] = "second_order"
 
     remat: Remat | Literal["reversible"] = "reversible"
 
@@ -104,7 +105,7 @@ class LeapfrogConfig(PartConfig):
     reconstructed; `none` everything, `step` one state per step (layer of a residual network),
     `sqrt` about `2 sqrt(num_steps)` steps."""
 
-    equation_order: ClassVar[int] = 2
+    equation: ClassVar[Equation] = "second_order"
 
     @property
     def chooses_steps(self) -> bool:

@@ -27,7 +27,7 @@ from odenet.integrators import (
     LayerByLayer,
     TableauConfig,
 )
-from odenet.integrators.base import refuse_other_equation
+from odenet.integrators.equation import refuse_other_equation
 from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
@@ -136,7 +136,7 @@ class DepthBlock(nnx.Module):
         if not self.is_euler_step and discretisation != Discretisation():
             raise ConfigError(f"a layer of this block {_NO_STEP}; run it as it was trained")
         integrator = discretisation.integrator or self.integrator
-        refuse_other_equation(self.integrator.equation_order, integrator.equation_order)
+        refuse_other_equation(self.integrator.equation, integrator.equation)
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(_no_live_statistics(type(integrator).__name__))
@@ -256,8 +256,7 @@ class DepthBlockConfig(PartConfig):
         if not self.is_euler_step:
             raise ConfigError(f"with {self._no_step} a layer {_NO_STEP}; leave it out")
         if discretisation.integrator is not None:
-            order = discretisation.integrator.equation_order
-            refuse_other_equation(self.integrator.equation_order, order)
+            refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:

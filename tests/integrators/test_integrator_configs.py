@@ -89,8 +89,8 @@ def test_statistics_add_up_and_one_failure_is_kept():
 def test_config_and_integrator_agree_on_the_equation(mapping):
     config = CONFIG.validate_python(mapping)
     leapfrog = CONFIG.validate_python({"kind": "leapfrog"})
-    assert config.equation_order == config.build().equation_order == 1
-    assert leapfrog.equation_order == leapfrog.build().equation_order == 2
+    assert config.equation == config.build().equation == "first_order"
+    assert leapfrog.equation == leapfrog.build().equation == "second_order"
 
 
 @pytest.mark.parametrize("kind", ["euler", "rk4"])
