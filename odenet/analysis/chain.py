@@ -12,7 +12,7 @@ from odenet.arrays import Array, Float, State, Time
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.integrators import ExplicitRungeKutta, LayerByLayer, OneStepIntegrator
-from odenet.integrators.equation import EQUATIONS
+from odenet.integrators.equation import FIRST_ORDER
 from odenet.models import DepthBlock, FeedForwardBlock, Network
 from odenet.models.shortcuts import DropoutShortcut
 
@@ -116,9 +116,9 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             f"weights as a residual network, set model.block.integrator.kind=euler"
             + (
                 ""
-                if integrator.equation == "first_order"
+                if integrator.equation == FIRST_ORDER
                 else f", after training with it ({type(integrator).__name__} solves "
-                f"{EQUATIONS[integrator.equation].formula})"
+                f"{integrator.equation.formula})"
             )
         )
     return _explicit(block, integrator, live)

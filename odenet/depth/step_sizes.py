@@ -1,4 +1,4 @@
-"""The step sizes `tau` of a block: fixed, or learned in one of three parametrisations.
+"""The step sizes `tau` of a block: fixed, or learned in one of four parametrisations.
 
 A residual layer is one explicit Euler step, `h + tau * f(t, h)`, so there is one `tau` for every
 step of the grid. `taus()` is differentiable; what is learned is stored unconstrained.
@@ -16,6 +16,9 @@ from odenet.arrays import Scalar, StepSizes
 from odenet.part import PartConfig
 
 Sharing = Literal["shared", "per_layer"]
+Parametrisation = Literal["free", "positive", "simplex", "remainder"]
+KEEP_SUM: frozenset[Parametrisation] = frozenset({"simplex", "remainder"})
+"""Under these, the step sizes sum to the horizon whatever is learned."""
 
 
 class FixedStepSizes(nnx.Module):
@@ -42,7 +45,10 @@ class LearnedStepSizes(nnx.Module):
 
     * `free`: $\tau_k = r_k$, any sign (Antil, Díaz and Herberg 2022, arXiv:2204.08528);
     * `positive`: $\tau_k = \log(1 + e^{r_k})$;
-    * `simplex`: $\tau_k = T\,e^{r_k} / \sum_j e^{r_j}$, so that $\sum_k \tau_k = T$ exactly.
+    * `simplex`: $\tau_k = T\,e^{r_k} / \sum_j e^{r_j}$, so that $\sum_k \tau_k = T$ exactly;
+    * `remainder`: $\tau_k = r_k$ but for the last, $\tau_N = T - \sum_{k<N} r_k$, any sign.
+      Gradients see that the last depends on all others, $\partial\tau_N / \partial r_k = -1$ (the
+      constraint of Herberg, Herzog and Köhne 2023, inside of the gradient, not after the step).
 
     All start at `horizon / num_steps`. The penalty is
     $c_T (\sum\tau - T)^2 + c_1 \sum|\tau| + c_2 \sum\tau^2$
@@ -52,7 +58,7 @@ class LearnedStepSizes(nnx.Module):
         num_steps: Number of steps, at least 1.
         horizon: `T`, the length of the depth axis at the start, positive.
         sharing: `shared` learns one number for all steps, `per_layer` one for every step.
-        parametrisation: `free`, `positive` or `simplex`.
+        parametrisation: `free`, `positive`, `simplex` or `remainder`.
         penalties: The weights `(c_T, c_1, c_2)`, each at least 0.
     """
 
@@ -61,7 +67,7 @@ class LearnedStepSizes(nnx.Module):
         num_steps: int,
         horizon: float,
         sharing: Sharing,
-        parametrisation: Literal["free", "positive", "simplex"],
+        parametrisation: Parametrisation,
         penalties: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ):
         self.num_steps = num_steps
@@ -69,12 +75,16 @@ class LearnedStepSizes(nnx.Module):
         self.parametrisation = parametrisation
         self.penalties = penalties
         tau = horizon / num_steps
-        start = {"free": tau, "positive": _inverse_softplus(tau), "simplex": 0.0}[parametrisation]
-        shape = () if sharing == "shared" else (num_steps,)
+        start = {"positive": _inverse_softplus(tau), "simplex": 0.0}.get(parametrisation, tau)
+        learned = num_steps - (parametrisation == "remainder")
+        shape = () if sharing == "shared" else (learned,)
         self.raw = nnx.Param(jnp.full(shape, start, dtype=jnp.float32))
 
     def taus(self) -> StepSizes:
         """The step sizes, shape `(num_steps,)`, in the type of the parameter."""
+        if self.parametrisation == "remainder":
+            raw = self.raw[...]
+            return jnp.concatenate([raw, (self.horizon - jnp.sum(raw))[None]])
         raw = jnp.broadcast_to(self.raw[...], (self.num_steps,))
         if self.parametrisation == "positive":
             return jax.nn.softplus(raw)
@@ -117,6 +127,11 @@ class FixedStepSizesConfig(PartConfig):
             )
         return self
 
+    @property
+    def stays_positive(self) -> bool:
+        """Whether every step size is above 0."""
+        return all(tau > 0 for tau in self.taus or (1.0 if self.tau is None else self.tau,))
+
     def build(self, num_steps: int) -> FixedStepSizes:
         """Make the step sizes of a block of `num_steps` steps; without options, `tau` is 1."""
         if self.taus is not None:
@@ -148,29 +163,49 @@ class LearnedStepSizesConfig(PartConfig):
     kind: Literal["learned"] = "learned"
     sharing: Sharing = "per_layer"
     """`per_layer` learns one tau for every step (a residual layer is one step), `shared` one."""
-    parametrisation: Literal["free", "positive", "simplex"] = "free"
-    """`free`: any real number; `positive`: softplus; `simplex`: positive with a fixed sum."""
+    parametrisation: Parametrisation = "free"
+    """`free`: any real number; `positive`: softplus; `simplex`: positive with a fixed sum;
+    `remainder`: any real numbers, of which the last makes up a fixed sum."""
     horizon: PositiveFloat | None = Field(default=None, allow_inf_nan=False)
-    """Length of the depth axis at the start (and for `simplex` always); without it, `num_steps`,
-    so that every tau starts at 1."""
+    """Length of the depth axis at the start (and for `simplex` and `remainder` always); without it,
+    `num_steps`, so that every tau starts at 1."""
     penalty: PenaltyConfig = PenaltyConfig()
 
     @model_validator(mode="after")
     def _nothing_ignored(self):
-        if self.parametrisation == "simplex" and self.sharing == "shared":
+        if self.keeps_sum and self.sharing == "shared":
             raise ValueError(
-                "simplex fixes the sum of the step sizes, so one shared tau could not be learned; "
-                "use sharing=per_layer, or parametrisation=positive"
+                f"{self.parametrisation} fixes the sum of the step sizes, so one shared tau could "
+                f"not be learned; use sharing=per_layer, or parametrisation=positive"
             )
-        if self.parametrisation == "simplex" and self.penalty.horizon:
+        if self.keeps_sum and self.penalty.horizon:
             raise ValueError(
-                "simplex keeps the horizon exactly, so penalty.horizon would be ignored; "
-                "remove it, or use parametrisation=positive"
+                f"{self.parametrisation} keeps the horizon exactly, so penalty.horizon would be "
+                f"ignored; remove it, or use parametrisation=positive"
             )
         return self
 
+    @property
+    def keeps_sum(self) -> bool:
+        """Whether the step sizes sum to the horizon whatever is learned."""
+        return self.parametrisation in KEEP_SUM
+
+    @property
+    def stays_positive(self) -> bool:
+        """Whether every step size is above 0 whatever is learned."""
+        return self.parametrisation in ("positive", "simplex")
+
     def build(self, num_steps: int) -> LearnedStepSizes:
-        """Make the step sizes of a block of `num_steps` steps."""
+        """Make the step sizes of a block of `num_steps` steps.
+
+        Raises:
+            ValueError: if there is one step, which `remainder` would not learn.
+        """
+        if self.parametrisation == "remainder" and num_steps == 1:
+            raise ValueError(
+                "remainder learns all step sizes but the last, and there is one; use "
+                "parametrisation=positive or free, or step_sizes.kind=fixed"
+            )
         return LearnedStepSizes(
             num_steps,
             float(num_steps) if self.horizon is None else self.horizon,

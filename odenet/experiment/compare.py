@@ -47,7 +47,7 @@ from odenet.experiment.run import (
     versions,
 )
 from odenet.experiment.source import beginning
-from odenet.integrators.equation import EQUATIONS
+from odenet.integrators.equation import FIRST_ORDER
 from odenet.models import DepthBlockConfig, Discretisation
 
 
@@ -139,10 +139,10 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
 
 
 def _refuse_without_reference(block: DepthBlockConfig) -> None:
-    if block.integrator.equation != "first_order":
+    if block.integrator.equation != FIRST_ORDER:
         raise ConfigError(
             f"a comparison measures errors against a solve of h' = f(t, h), but integrator.kind="
-            f"{block.integrator.kind} solves {EQUATIONS[block.integrator.equation].formula}; leave "
+            f"{block.integrator.kind} solves {block.integrator.equation.formula}; leave "
             f"this network out, or train it with another integrator"
         )
 

@@ -93,7 +93,8 @@ def prune(
     about: dict[str, Any] = read_json(source.directory / RUN)
     about |= provenance(Path(about["data_dir"]), jax.devices()) | {"pruned": record}
     kept = {stage.stage: np.asarray(stage.kept) for stage in stages if stage.removed}
-    arrays = select_layers(arrays, kept)
+    remainders = frozenset(filter(lambda index: _has_remainder(config.model.blocks[index]), kept))
+    arrays = select_layers(arrays, kept, remainders)
     params = [leaf for path, leaf in arrays.items() if path.startswith("params/")]
     about["num_parameters"] = int(sum(np.size(leaf) for leaf in params))
     extras = source.checkpoint.extras
@@ -106,7 +107,9 @@ def prune(
         checkpointer = Checkpointer(place.file("checkpoints"))
         try:
             if starts is not None:
-                checkpointer.save("start", 0, select_layers(starts.state, kept), starts.extras)
+                checkpointer.save(
+                    "start", 0, select_layers(starts.state, kept, remainders), starts.extras
+                )
             checkpointer.save("last", source.checkpoint.step, arrays, extras)
         finally:
             checkpointer.close()
@@ -117,20 +120,32 @@ def prune(
 
 
 def select_layers(
-    arrays: Mapping[str, np.ndarray], kept: Mapping[int, np.ndarray]
+    arrays: Mapping[str, np.ndarray],
+    kept: Mapping[int, np.ndarray],
+    remainders: frozenset[int] = frozenset(),
 ) -> dict[str, np.ndarray]:
     """The arrays of a training state with some layers of some blocks only.
 
     Args:
         arrays: By path; moments of the optimiser end in the path of their parameter.
         kept: Indices of the layers that stay, by the number of the block.
+        remainders: Blocks whose last step size is no parameter.
     """
     chosen = {}
     for path, leaf in arrays.items():
-        found = re.search(r"(?:^|/)blocks/(\d+)/(?:weights/stacked|step_sizes)/", path)
-        layers = None if found is None else kept.get(int(found[1]))
-        chosen[path] = leaf if layers is None else np.asarray(leaf)[layers]
+        found = re.search(r"(?:^|/)blocks/(\d+)/(weights/stacked|step_sizes)/", path)
+        chosen[path] = leaf
+        if found is not None and int(found[1]) in kept:
+            layers, learned = kept[int(found[1])], found[2] == "step_sizes"
+            if learned and int(found[1]) in remainders:
+                layers = layers[:-1]  # the last survivor is the remainder now
+            chosen[path] = np.asarray(leaf)[layers]
     return chosen
+
+
+def _has_remainder(block: BlockConfig) -> bool:
+    chosen = block.step_sizes if isinstance(block, DepthBlockConfig) else None
+    return isinstance(chosen, LearnedStepSizesConfig) and chosen.parametrisation == "remainder"
 
 
 def _look_at(
@@ -151,6 +166,11 @@ def _look_at(
         kept = surviving_layers(taus, share)
     except ConfigError as error:
         raise ConfigError(f"model.stages.{index}: {error}") from error
+    if len(kept) == 1 and _has_remainder(block):
+        raise ConfigError(
+            f"model.stages.{index}: one layer would stay, and its step size, the remainder, "
+            f"would not be learned; use a smaller share"
+        )
     removed = np.setdiff1d(np.arange(len(taus)), kept)
     return PrunedStage(
         index, None, tuple(taus.tolist()), tuple(step_shares(taus).tolist()), tuple(kept.tolist()),
@@ -199,10 +219,10 @@ def _pruned_block(block: BlockConfig, stage: PrunedStage) -> BlockConfig:
     assert isinstance(block, DepthBlockConfig)
     assert isinstance(block.step_sizes, LearnedStepSizesConfig)
     num_steps = len(stage.kept)
-    # The penalty still pulls the sum of the step sizes to where it did; the sum that simplex keeps
-    # is what is left.
+    # The penalty still pulls the sum of the step sizes to where it did; a sum that is kept is what
+    # is left.
     horizon = block.step_sizes.horizon or float(block.num_steps)
-    if block.step_sizes.parametrisation == "simplex":
+    if block.step_sizes.keeps_sum:
         horizon = float(sum(stage.taus[layer] for layer in stage.kept))
     changes = {
         "num_steps": num_steps,

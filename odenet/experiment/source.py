@@ -183,10 +183,10 @@ def _refuse_other_meaning(trained: BlockConfig, own: BlockConfig) -> None:
             f"here, so the same parameters would be other step sizes; set step_sizes."
             f"parametrisation={there.parametrisation}"
         )
-    if there.parametrisation == "simplex":
+    if there.keeps_sum:
         horizons = [block.step_sizes.horizon or block.num_steps for block in (trained, own)]  # pyright: ignore[reportAttributeAccessIssue]
         if horizons[0] != horizons[1]:
             raise ConfigError(
-                f"simplex step sizes sum to {horizons[0]} there and to {horizons[1]} here; set "
-                f"step_sizes.horizon={horizons[0]}"
+                f"{there.parametrisation} step sizes sum to {horizons[0]} there and to "
+                f"{horizons[1]} here; set step_sizes.horizon={horizons[0]}"
             )

@@ -16,11 +16,18 @@ from odenet.integrators.explicit import ExplicitConfig as ExplicitConfig
 from odenet.integrators.explicit import ExplicitRungeKutta as ExplicitRungeKutta
 from odenet.integrators.explicit import Tableau as Tableau
 from odenet.integrators.explicit import TableauConfig as TableauConfig
+from odenet.integrators.fractional import Fractional as Fractional
+from odenet.integrators.fractional import FractionalConfig as FractionalConfig
 from odenet.integrators.layers import LayerByLayer as LayerByLayer
 from odenet.integrators.symplectic import Leapfrog as Leapfrog
 from odenet.integrators.symplectic import LeapfrogConfig as LeapfrogConfig
 
 IntegratorConfig = Annotated[
-    ExplicitConfig | TableauConfig | AdaptiveConfig | LeapfrogConfig | DiffraxConfig,
+    ExplicitConfig
+    | TableauConfig
+    | AdaptiveConfig
+    | LeapfrogConfig
+    | FractionalConfig
+    | DiffraxConfig,
     Field(discriminator="kind"),
 ]

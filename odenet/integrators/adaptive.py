@@ -15,7 +15,7 @@ from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.embedded import EMBEDDED, EmbeddedTableau
-from odenet.integrators.equation import Equation
+from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.explicit import combine
 from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
@@ -280,7 +280,7 @@ class AdaptiveConfig(PartConfig):
     """Largest number of steps in one interval, rejected ones included; a solve that needs more has
     failed. Training keeps two states for each."""
 
-    equation: ClassVar[Equation] = "first_order"
+    equation: ClassVar[Equation] = FIRST_ORDER
 
     @property
     def chooses_steps(self) -> bool:

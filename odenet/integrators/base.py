@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Count, Flag, Float, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators.equation import Equation
+from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.remat import Remat, scan_depth
 
 Field = Callable[[Time, State], State]
@@ -96,13 +96,15 @@ class Integrator(abc.ABC):
     """`integrate(fields, grid, h0) -> Integration`. Integrators are immutable and hashable.
 
     Attributes:
-        equation: What is solved. Integrators of one equation can be exchanged; under those of
-            another, the same weights are another network.
         carries_statistics: Whether fields may observe batch statistics while it runs.
     """
 
-    equation: ClassVar[Equation] = "first_order"
     carries_statistics: ClassVar[bool] = False
+
+    @property
+    def equation(self) -> Equation:
+        """What is solved."""
+        return FIRST_ORDER
 
     @abc.abstractmethod
     def integrate(

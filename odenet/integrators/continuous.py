@@ -13,7 +13,7 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.dense_path import integrate_densely
-from odenet.integrators.equation import Equation
+from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
@@ -263,7 +263,7 @@ class DiffraxConfig(PartConfig):
     """Largest number of solver steps in one interval, for adaptive steps; a solve that needs more
     has failed. Without it, 256."""
 
-    equation: ClassVar[Equation] = "first_order"
+    equation: ClassVar[Equation] = FIRST_ORDER
 
     @property
     def chooses_steps(self) -> bool:

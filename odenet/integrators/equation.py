@@ -1,24 +1,30 @@
 """What integrators solve: those of one equation can be exchanged, with the same weights."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from odenet.errors import ConfigError
 
-Equation = Literal["first_order", "second_order"]
 
+class Equation(NamedTuple):
+    """An equation for the state of a block; two that are equal have the same solutions.
 
-class EquationName(NamedTuple):
-    """How messages speak of an equation: its formula, and the integrators that solve it."""
+    Attributes:
+        formula: As messages write it.
+        kinds: The integrators that solve it, as messages name them.
+    """
 
     formula: str
     kinds: str
 
 
-EQUATIONS: dict[Equation, EquationName] = {
-    "first_order": EquationName("h' = f(t, h)", "any kind but leapfrog"),
-    "second_order": EquationName("h'' = f(t, h)", "kind=leapfrog"),
-}
-"""`second_order` starts at rest, `h'(0) = 0`."""
+FIRST_ORDER = Equation("h' = f(t, h)", "any kind but leapfrog or fractional")
+SECOND_ORDER = Equation("h'' = f(t, h)", "kind=leapfrog")
+"""It starts at rest, `h'(0) = 0`."""
+
+
+def fractional(gamma: float) -> Equation:
+    """The equation with a Caputo derivative of order `gamma`."""
+    return Equation(f"D^{gamma:g} h = f(t, h)", f"kind=fractional with gamma={gamma:g}")
 
 
 def refuse_other_equation(own: Equation, other: Equation) -> None:
@@ -35,7 +41,6 @@ def refuse_other_equation(own: Equation, other: Equation) -> None:
         return
     raise ConfigError(
         f"integrators can be exchanged only within one equation: the block's own solves "
-        f"{EQUATIONS[own].formula}, and under one that solves {EQUATIONS[other].formula} the same "
-        f"weights are another network; use {EQUATIONS[own].kinds}, or train a network with the "
-        f"other equation"
+        f"{own.formula}, and under one that solves {other.formula} the same weights are another "
+        f"network; use {own.kinds}, or train a network with the other equation"
     )

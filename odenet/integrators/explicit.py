@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from odenet.arrays import State, Time
 from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
-from odenet.integrators.equation import Equation
+from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.remat import Remat
 from odenet.part import PartConfig
 
@@ -98,7 +98,7 @@ class ExplicitConfig(PartConfig):
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
 
-    equation: ClassVar[Equation] = "first_order"
+    equation: ClassVar[Equation] = FIRST_ORDER
 
     @property
     def chooses_steps(self) -> bool:
@@ -122,7 +122,7 @@ class TableauConfig(PartConfig):
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
 
-    equation: ClassVar[Equation] = "first_order"
+    equation: ClassVar[Equation] = FIRST_ORDER
 
     @property
     def chooses_steps(self) -> bool:

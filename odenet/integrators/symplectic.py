@@ -10,7 +10,7 @@ from odenet.arrays import Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
-from odenet.integrators.equation import Equation
+from odenet.integrators.equation import SECOND_ORDER, Equation
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.reversible import scan_reversibly
 from odenet.part import PartConfig
@@ -39,9 +39,12 @@ class Leapfrog(Integrator):
             Euler.
     """
 
-    equation: ClassVar[Equation] = "second_order"
-
     remat: Remat | Literal["reversible"] = "reversible"
+
+    @property
+    def equation(self) -> Equation:
+        """What is solved."""
+        return SECOND_ORDER
 
     def integrate(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
@@ -105,7 +108,7 @@ class LeapfrogConfig(PartConfig):
     reconstructed; `none` everything, `step` one state per step (layer of a residual network),
     `sqrt` about `2 sqrt(num_steps)` steps."""
 
-    equation: ClassVar[Equation] = "second_order"
+    equation: ClassVar[Equation] = SECOND_ORDER
 
     @property
     def chooses_steps(self) -> bool:

@@ -1,7 +1,5 @@
 """A stretch of depth: vector field, weights, step sizes and integrator put together."""
 
-import dataclasses
-from fractions import Fraction
 from typing import Annotated, Literal
 
 import jax.numpy as jnp
@@ -14,6 +12,7 @@ from odenet.depth.step_sizes import (
     FixedStepSizes,
     FixedStepSizesConfig,
     LearnedStepSizes,
+    LearnedStepSizesConfig,
     StepSizesConfig,
 )
 from odenet.depth.weights import FieldStack, PerLayerWeightsConfig, WeightsConfig
@@ -21,6 +20,7 @@ from odenet.errors import ConfigError
 from odenet.fields import FieldConfig, MLPFieldConfig, ResidualFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
+    FractionalConfig,
     Integration,
     Integrator,
     IntegratorConfig,
@@ -28,39 +28,12 @@ from odenet.integrators import (
     TableauConfig,
 )
 from odenet.integrators.equation import refuse_other_equation
+from odenet.models.discretisation import Discretisation
 from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
 from odenet.part import PartConfig
-
-
-@dataclasses.dataclass(frozen=True)
-class Discretisation:
-    """How a trained block is integrated: by what, and in how many times its own steps.
-
-    Args:
-        integrator: The integrator, or None for the block's own.
-        step_factor: Number of steps, as a multiple of the block's own: 2 halves every step, 1/2
-            joins every two. It has no effect on an integrator that chooses its own steps.
-    """
-
-    integrator: Integrator | None = None
-    step_factor: Fraction = Fraction(1)
-
-    def steps_of(self, grid: DepthGrid) -> DepthGrid:
-        """The grid in `step_factor` times its steps.
-
-        Raises:
-            ConfigError: if that is not a whole number of steps, or does not fit the layers.
-        """
-        num_steps = grid.num_steps * self.step_factor
-        if num_steps.denominator != 1:
-            raise ConfigError(
-                f"step_factor {self.step_factor} of {grid.num_steps} steps is not a whole number "
-                f"of steps; use a factor whose denominator divides {grid.num_steps}"
-            )
-        return grid.with_num_steps(int(num_steps))
 
 
 def _no_live_statistics(integrator: str) -> str:
@@ -76,6 +49,9 @@ _NO_STEP = (
     "is no step h + tau f(t, h) of a method, so there is no f that a solver could integrate, and "
     "its steps cannot be divided"
 )
+
+
+AS_TRAINED = Discretisation()
 
 
 class DepthBlock(nnx.Module):
@@ -113,7 +89,7 @@ class DepthBlock(nnx.Module):
     def __call__(
         self,
         h0: State,
-        discretisation: Discretisation = Discretisation(),
+        discretisation: Discretisation = AS_TRAINED,
         *,
         save_path: bool = False,
         live: bool = False,
@@ -133,7 +109,7 @@ class DepthBlock(nnx.Module):
                 solves another equation than the block's own, or it cannot carry the statistics;
                 or if a layer is no step of a method, and another way to integrate is asked for.
         """
-        if not self.is_euler_step and discretisation != Discretisation():
+        if not self.is_euler_step and discretisation != AS_TRAINED:
             raise ConfigError(f"a layer of this block {_NO_STEP}; run it as it was trained")
         integrator = discretisation.integrator or self.integrator
         refuse_other_equation(self.integrator.equation, integrator.equation)
@@ -211,12 +187,29 @@ class DepthBlockConfig(PartConfig):
     @model_validator(mode="after")
     def _step_sizes_matter(self):
         chosen = self.step_sizes
-        simplex = chosen.kind == "learned" and chosen.parametrisation == "simplex"
-        if simplex and self.num_layers == 1 and self.integrator.chooses_steps:
+        if not isinstance(chosen, LearnedStepSizesConfig) or not chosen.keeps_sum:
+            return self
+        if self.num_layers == 1 and self.integrator.chooses_steps:
             raise ValueError(
-                "an integrator that chooses its own steps sees the sum of the step sizes alone on "
-                "shared weights, and simplex keeps that fixed, so nothing would be learned; use "
-                "weights.kind=per_layer, or step_sizes.kind=fixed"
+                f"an integrator that chooses its own steps sees the sum of the step sizes alone on "
+                f"shared weights, and {chosen.parametrisation} keeps that fixed, so nothing would "
+                f"be learned; use weights.kind=per_layer, or step_sizes.kind=fixed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _memory_has_its_steps(self):
+        if not isinstance(self.integrator, FractionalConfig):
+            return self
+        if not self.step_sizes.stays_positive:
+            raise ValueError(
+                "integrator.kind=fractional takes powers of step sizes, which must stay above 0; "
+                "use step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
+            )
+        if not self.integrator.memory_gradient and self.step_sizes.kind == "fixed":
+            raise ValueError(
+                "memory_gradient=false would be ignored: the step sizes are fixed, so no gradient "
+                "passes through the memory's coefficients; remove it"
             )
         return self
 

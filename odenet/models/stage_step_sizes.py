@@ -41,10 +41,10 @@ def divided(sizes: StepSizesConfig, num_units: int) -> tuple[StepSizesConfig, St
             return sizes.model_copy(update={"taus": (first,)}), sizes.model_copy(
                 update={"taus": tuple(rest)}
             )
-    elif sizes.parametrisation == "simplex":
+    elif sizes.keeps_sum:
         raise ValueError(
-            "simplex keeps the sum of a block's step sizes, but the first unit of a stage is a "
-            "layer of its own; use parametrisation=positive with penalty.horizon"
+            f"{sizes.parametrisation} keeps the sum of a block's step sizes, but the first unit of "
+            f"a stage is a layer of its own; use parametrisation=positive with penalty.horizon"
         )
     if sizes.horizon is None:
         return sizes, sizes

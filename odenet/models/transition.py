@@ -15,6 +15,7 @@ from odenet.depth.step_sizes import (
     FixedStepSizes,
     FixedStepSizesConfig,
     LearnedStepSizes,
+    LearnedStepSizesConfig,
     StepSizesConfig,
 )
 from odenet.errors import ConfigError
@@ -88,10 +89,11 @@ class TransitionConfig(PartConfig):
         if self.stride == 1 and self.strided_weight is not None:
             raise ValueError("stride=1 would ignore strided_weight; remove it")
         chosen = self.step_sizes
-        if chosen.kind == "learned" and chosen.parametrisation == "simplex":
+        if isinstance(chosen, LearnedStepSizesConfig) and chosen.keeps_sum:
             raise ValueError(
-                "simplex fixes the sum of the step sizes, and a layer has one, so nothing would "
-                "be learned; use parametrisation=free or positive, or step_sizes.kind=fixed"
+                f"{chosen.parametrisation} fixes the sum of the step sizes, and a layer has one, "
+                f"so nothing would be learned; use parametrisation=free or positive, or "
+                f"step_sizes.kind=fixed"
             )
         return self
 

@@ -39,7 +39,7 @@ def test_fixed_step_sizes_follow_their_rule(options, expected):
     assert float(step_sizes.penalty()) == 0.0
 
 
-@pytest.mark.parametrize("parametrisation", ["free", "positive", "simplex"])
+@pytest.mark.parametrize("parametrisation", ["free", "positive", "simplex", "remainder"])
 @pytest.mark.parametrize(
     ("horizon", "tau"), [(None, 1.0), (1.5, 0.3), (1e-3, 2e-4), (500.0, 100.0)]
 )
@@ -60,6 +60,39 @@ def test_learned_step_sizes_follow_their_formula(parametrisation, formula):
     raw = np.array([-3.0, -0.5, 0.0, 1.0, 4.0])
     taus = with_raw(learned(parametrisation=parametrisation, horizon=2.0), raw).taus()
     np.testing.assert_allclose(taus, formula(raw), rtol=1e-5)
+
+
+def test_last_step_is_the_remainder_of_the_horizon_in_value_and_gradient():
+    step_sizes = with_raw(learned(parametrisation="remainder", horizon=2.0), [0.5, 1.5, -0.25, 1.0])
+    np.testing.assert_allclose(step_sizes.taus(), [0.5, 1.5, -0.25, 1.0, -0.75], rtol=1e-6)
+    graphdef, params = nnx.split(step_sizes)
+    jacobian = jax.jacobian(lambda params: nnx.merge(graphdef, params).taus())(params)
+    expected = np.vstack([np.eye(N - 1), -np.ones(N - 1)])
+    np.testing.assert_array_equal(jax.tree.leaves(jacobian)[0], expected)
+
+
+def test_one_step_leaves_nothing_to_learn_beside_the_remainder():
+    with pytest.raises(ValueError, match=r"all step sizes but the last.*positive or free"):
+        learned(num_steps=1, parametrisation="remainder")
+
+
+@pytest.mark.parametrize(
+    ("options", "positive"),
+    [
+        ({"kind": "fixed"}, True),
+        ({"kind": "fixed", "tau": -1.0}, False),
+        ({"kind": "fixed", "tau": 0.0}, False),
+        ({"kind": "fixed", "taus": [1.0, 0.0]}, False),
+        ({"kind": "fixed", "taus": [1.0, 2.0]}, True),
+        ({"kind": "fixed", "horizon": 2.0}, True),
+        ({"kind": "learned"}, False),
+        ({"kind": "learned", "parametrisation": "positive"}, True),
+        ({"kind": "learned", "parametrisation": "simplex"}, True),
+        ({"kind": "learned", "parametrisation": "remainder"}, False),
+    ],
+)
+def test_step_sizes_tell_whether_they_stay_positive(options, positive):
+    assert CONFIG.validate_python(options).stays_positive == positive
 
 
 def test_positive_and_simplex_step_sizes_stay_positive_and_simplex_keeps_its_sum():
@@ -105,6 +138,7 @@ def test_penalty_is_differentiated_through_the_step_sizes():
         ({"horizon": 0.0}, "greater than 0"),
         ({"sharing": "shared"}, "Extra inputs"),
         ({"kind": "learned", "parametrisation": "simplex", "sharing": "shared"}, "per_layer"),
+        ({"kind": "learned", "parametrisation": "remainder", "sharing": "shared"}, "per_layer"),
         (
             {"kind": "learned", "parametrisation": "simplex", "penalty": {"horizon": 1.0}},
             "would be ignored",

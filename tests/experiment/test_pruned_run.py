@@ -122,6 +122,19 @@ def test_simplex_keeps_the_step_sizes_of_the_survivors(tmp_path):
     np.testing.assert_allclose(block.grid().taus, [1.0, 0.6, 0.38], rtol=1e-5)
 
 
+def test_remainder_keeps_the_step_sizes_of_the_survivors(tmp_path):
+    chosen = {"kind": "learned", "parametrisation": "remainder", "horizon": 2.0}
+    run(configure(model__block={"num_steps": 4, "step_sizes": chosen}), tmp_path / "source")
+    rewrite(tmp_path / "source", [0.5, 0.75, 0.74])  # the remainder is 0.01
+    prune(tmp_path / "source", 0.05, tmp_path / "pruned")
+    experiment, checkpoint = load(tmp_path / "pruned")
+    block = experiment.network(checkpoint.state.params, checkpoint.state.statistics).blocks[0]
+    np.testing.assert_allclose(block.grid().taus, [0.5, 0.75, 0.74], rtol=1e-5)
+    assert jax.tree.leaves(checkpoint.state.params["blocks"][0]["step_sizes"])[0].shape == (2,)
+    with pytest.raises(ConfigError, match=r"one layer would stay.*smaller share"):
+        prune(tmp_path / "source", 0.9, tmp_path / "one")
+
+
 def test_penalty_still_pulls_to_the_horizon_of_before(tmp_path):
     learned = {"kind": "learned", "penalty": {"horizon": 0.1}}
     run(configure(model__block={"num_steps": 4, "step_sizes": learned}), tmp_path / "source")

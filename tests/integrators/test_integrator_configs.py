@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators import IntegratorConfig, SolverStats
+from odenet.integrators.equation import FIRST_ORDER, SECOND_ORDER
 from odenet.integrators.explicit import TABLEAUS
 from odenet.integrators.shared_control import batch_rms
 from odenet.ops.batch_axis import batch_axis
@@ -89,8 +90,10 @@ def test_statistics_add_up_and_one_failure_is_kept():
 def test_config_and_integrator_agree_on_the_equation(mapping):
     config = CONFIG.validate_python(mapping)
     leapfrog = CONFIG.validate_python({"kind": "leapfrog"})
-    assert config.equation == config.build().equation == "first_order"
-    assert leapfrog.equation == leapfrog.build().equation == "second_order"
+    assert config.equation == config.build().equation == FIRST_ORDER
+    assert leapfrog.equation == leapfrog.build().equation == SECOND_ORDER
+    half, third = (CONFIG.validate_python({"kind": "fractional", "gamma": g}) for g in (0.5, 0.3))
+    assert half.equation == half.build().equation != third.equation == third.build().equation
 
 
 @pytest.mark.parametrize("kind", ["euler", "rk4"])

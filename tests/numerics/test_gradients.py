@@ -54,9 +54,9 @@ TOLERANCE = {
 STEP_SIZES = [
     LearnedStepSizesConfig(sharing=sharing, parametrisation=parametrisation, horizon=1.6)
     for sharing, parametrisation in itertools.product(
-        ("shared", "per_layer"), ("free", "positive", "simplex")
+        ("shared", "per_layer"), ("free", "positive", "simplex", "remainder")
     )
-    if (sharing, parametrisation) != ("shared", "simplex")
+    if sharing == "per_layer" or parametrisation in ("free", "positive")
 ]
 
 
@@ -123,8 +123,8 @@ PARAMETRISED += [
     ids=lambda x: x if isinstance(x, str) else f"{x.sharing}_{x.parametrisation}",
 )
 def test_gradients_of_every_step_size_parametrisation_equal_finite_differences(name, step_sizes):
-    # On shared weights the flow depends on the sum of the steps, which a simplex keeps.
-    weights = "per_layer" if step_sizes.parametrisation == "simplex" else "shared_with_time"
+    # On shared weights the flow depends on the sum of the steps, which may be kept.
+    weights = "per_layer" if step_sizes.keeps_sum else "shared_with_time"
     loss, at = loss_of(step_sizes, INTEGRATORS[name], weights)
     check(loss, at, TOLERANCE.get(name, 1e-8))
 

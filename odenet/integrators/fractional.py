@@ -1,0 +1,150 @@
+"""Networks with memory: the Caputo derivative of order gamma in place of the first one."""
+
+import dataclasses
+import math
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+from pydantic import Field as Option
+
+from odenet.arrays import Array, Float, State, StepSizes
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators.base import Integration, Integrator, SolverStats, path_through
+from odenet.integrators.equation import Equation, fractional
+from odenet.integrators.remat import scan_depth
+from odenet.part import PartConfig
+
+
+def memory_coefficients(taus: StepSizes, gamma: float) -> Float[Array, "num_steps num_steps"]:
+    r"""Weights of earlier increments in every step of the L1 scheme on unequal steps.
+
+    $a_{nj} = \frac{\tau_n^\gamma}{\tau_j} \left[ (t_{n+1} - t_j)^{1-\gamma}
+    - (t_{n+1} - t_{j+1})^{1-\gamma} \right]$ for $j < n$, else 0, with $t$ the grid's times; for
+    equal steps, $(n + 1 - j)^{1-\gamma} - (n - j)^{1-\gamma}$ (Antil, Khatri, Löhner and Verma
+    2020, arXiv:2004.00719; Antil, Díaz and Herberg 2022, arXiv:2204.08528).
+
+    Args:
+        taus: Step sizes, all positive.
+        gamma: Order of the derivative, above 0 and at most 1.
+    """
+    times = DepthGrid(taus).times
+    steps = jnp.arange(len(taus))
+    earlier = steps[None, :] < steps[:, None]
+    # Time from the start of step j to the end of step n; the difference of two nearly equal powers
+    # is written without cancellation.
+    elapsed = jnp.where(earlier, times[1:, None] - times[None, :-1], 2 * taus[None, :])
+    power = 1 - gamma
+    fallen = -jnp.expm1(power * jnp.log1p(-taus[None, :] / elapsed))
+    weights = (taus**gamma)[:, None] / taus[None, :] * elapsed**power * fallen
+    return jnp.where(earlier, weights, jnp.zeros_like(weights))
+
+
+def caputo_derivative(
+    taus: StepSizes, path: Float[Array, "points *state"], gamma: float
+) -> Float[Array, "num_steps *state"]:
+    r"""The Caputo derivative of order `gamma` at the ends of all steps, by the L1 scheme.
+
+    $D^\gamma h(t_{n+1}) \approx \frac{1}{\Gamma(2-\gamma)\,\tau_n^\gamma} \left[ d_n
+    + \sum_{j<n} a_{nj} d_j \right]$ with the increments $d_j = h_{j+1} - h_j$ and $a$ as in
+    `memory_coefficients`. Its error is of order $2 - \gamma$ for smooth $h$.
+
+    Args:
+        taus: Step sizes, all positive.
+        path: States at all points of the grid.
+        gamma: Order of the derivative, above 0 and at most 1.
+    """
+    increments = jnp.diff(path, axis=0)
+    total = increments + jnp.tensordot(memory_coefficients(taus, gamma), increments, axes=1)
+    scale = math.gamma(2 - gamma) * taus**gamma
+    return total / scale.reshape(-1, *[1] * (path.ndim - 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Fractional(Integrator):
+    r"""The explicit L1 scheme for $D^\gamma h = f(t, h)$, with $D^\gamma$ the Caputo derivative.
+
+    $h_{n+1} = h_n + \Gamma(2-\gamma)\,\tau_n^\gamma f(t_n, h_n)
+    - \sum_{j<n} a_{nj} (h_{j+1} - h_j)$: every layer remembers all earlier ones of its block; with
+    $\gamma = 1$ it is a residual network (Antil, Khatri, Löhner and Verma 2020, arXiv:2004.00719;
+    with step sizes of their own in every layer, Antil, Díaz and Herberg 2022, arXiv:2204.08528).
+
+    A step costs one evaluation of the field and `num_steps` additions of states; beside what the
+    field keeps for the backward pass, `num_steps` states are kept.
+
+    Args:
+        gamma: Order of the derivative, above 0 and at most 1.
+        memory_gradient: Whether the gradient sees that the coefficients `a` depend on the step
+            sizes. Without it, the gradient with respect to `tau` is not that of the network; the
+            published program trains so.
+        remat: What is kept for the backward pass: all that every evaluation of the field computes,
+            or its state alone.
+    """
+
+    gamma: float
+    memory_gradient: bool = True
+    remat: Literal["none", "step"] = "none"
+
+    @property
+    def equation(self) -> Equation:
+        """What is solved, with this order of the derivative."""
+        return fractional(self.gamma)
+
+    def integrate(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """Carry `h0` over the whole grid, whose step sizes must be positive."""
+        assert grid.num_layers == fields.num_layers
+        assert not fields.observes
+        grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
+        weights = memory_coefficients(grid.taus, self.gamma)
+        if not self.memory_gradient:
+            weights = jax.lax.stop_gradient(weights)
+
+        # Every increment is added at once to what later steps will remember. The gradient then
+        # keeps increments, not one history for every step.
+        def step(field, carry, t0, tau):
+            h, remembered, index = carry
+            evaluate = jax.checkpoint(field) if self.remat == "step" else field
+            slope = evaluate(t0, h)
+            memory = jax.lax.dynamic_index_in_dim(remembered, index, keepdims=False)
+            increment = math.gamma(2 - self.gamma) * tau**self.gamma * slope - memory
+            onto = jax.lax.dynamic_index_in_dim(weights, index, axis=1, keepdims=False)
+            remembered = remembered + jnp.tensordot(onto, increment, axes=0)
+            h = h + increment
+            return (h, remembered, index + 1), h if save_path else None
+
+        remembered = jnp.zeros((grid.num_steps, *h0.shape), h0.dtype)
+        start = (h0, remembered, jnp.zeros((), jnp.int32))
+        (h1, *_), states = scan_depth(step, start, fields, grid, "none")
+        path = path_through(h0, states) if save_path else None
+        return Integration(h1, path, SolverStats.of(grid.num_steps, grid.num_steps))
+
+
+class FractionalConfig(PartConfig):
+    """A network with memory: the explicit L1 scheme for a Caputo derivative."""
+
+    kind: Literal["fractional"] = "fractional"
+    gamma: Annotated[float, Option(gt=0, le=1)] = 0.5
+    """Order of the derivative; 1 is a residual network."""
+    memory_gradient: bool = True
+    """Whether the gradient sees that the coefficients of the memory depend on learned step sizes;
+    `false` leaves that part out, as the published program of Herberg, Herzog and Köhne does."""
+    remat: Literal["none", "step"] = "none"
+    """What is kept for the backward pass: `none` all that every evaluation of the field computes,
+    `step` its state alone; the rest is computed again."""
+
+    @property
+    def equation(self) -> Equation:
+        """What is solved, with this order of the derivative."""
+        return fractional(self.gamma)
+
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
+        return False
+
+    def build(self) -> Fractional:
+        """Make the integrator."""
+        return Fractional(self.gamma, self.memory_gradient, self.remat)
