@@ -9,6 +9,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from odenet.arrays import Array, Float, State, Time
+from odenet.depth import FieldExpansion
+from odenet.depth.grid import DepthGrid
+from odenet.depth.step_sizes import FixedStepSizes
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.integrators import ExplicitRungeKutta, LayerByLayer, OneStepIntegrator
@@ -124,8 +127,26 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
     return _explicit(block, integrator, live)
 
 
+def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
+    """The sets of weights that the steps use, and the steps."""
+    grid = block.grid()
+    if not isinstance(block.weights, FieldExpansion):
+        return block.weights.fields(live=live), grid
+    one_stage = isinstance(block.integrator, ExplicitRungeKutta) and (
+        block.integrator.tableau.num_stages == 1
+    )
+    if live or not one_stage or not isinstance(block.step_sizes, FixedStepSizes):
+        raise ConfigError(
+            "of weights that are functions of depth (weights.kind=basis), the gradient is followed "
+            "through integrator.kind=euler with fixed step sizes and frozen batch statistics: then "
+            "every step has one set of weights that depends on nothing else; set "
+            "model.block.integrator.kind=euler and model.block.step_sizes.kind=fixed"
+        )
+    return block.weights.at_steps(grid), DepthGrid(grid.taus, grid.num_steps)
+
+
 def _explicit(block: DepthBlock, integrator: OneStepIntegrator, live: bool) -> Chain:
-    fields = block.weights.fields(live=live)
+    fields, grid = _fields_of_layers(block, live)
     field = _pure(fields)
 
     def step(params, fixed, t0, tau, h):
@@ -133,7 +154,6 @@ def _explicit(block: DepthBlock, integrator: OneStepIntegrator, live: bool) -> C
         here = jax.tree_util.Partial(field, nnx.merge_state(params, fixed))
         return integrator.advance(here, t0, tau, h).h1
 
-    grid = block.grid()
     shape = (grid.num_layers, grid.steps_per_layer)
     t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
     params, fixed = nnx.split_state(fields.params, nnx.Param, ...)

@@ -6,18 +6,24 @@ that integrators scan over them; `fields()` hands them over in functional form.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 
 from odenet.arrays import Key, State, Time
+from odenet.depth.grid import DepthGrid
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
 
 MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
 """`make_field(takes_time, rngs)` initialises one vector field."""
+
+
+def _mean_over_steps(observed: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), observed)
 
 
 @jax.tree_util.register_dataclass
@@ -33,6 +39,8 @@ class LayerFields:
             and on the shape of the state alone; None where there is nothing to prepare.
         observes: Whether `apply` gives `(dh/dt, statistics)`: normalised by the statistics of the
             batch, with the running ones after it.
+        collect: From what the steps observed, with leading axes `(num_layers, steps_per_layer)`, to
+            the running statistics after them.
     """
 
     apply: Callable[[Any, Time, State], Any] = dataclasses.field(metadata={"static": True})
@@ -42,6 +50,9 @@ class LayerFields:
         metadata={"static": True}, default=None
     )
     observes: bool = dataclasses.field(metadata={"static": True}, default=False)
+    collect: Callable[[Any], Any] = dataclasses.field(
+        metadata={"static": True}, default=_mean_over_steps
+    )
 
     def prepared(self, h: State) -> "LayerFields":
         """The same fields, with what their weights alone decide computed, once for every layer.
@@ -81,6 +92,21 @@ class LayerFields:
         return LayerFields(lambda params, t, h: field(t, h), (), 1)
 
 
+def draw_stacked(make_field: MakeField, num_sets: int, takes_time: bool, *, rngs: nnx.Rngs) -> Any:
+    """One field whose arrays have a leading axis `num_sets`, each set drawn from its own key."""
+    keys = jax.random.split(rngs.params(), num_sets)
+
+    @jax.jit
+    def init(keys: Key[jax.Array, " sets"]):
+        def one(key):
+            return nnx.split(make_field(takes_time, nnx.Rngs(key)))
+
+        return jax.vmap(lambda key: one(key)[1])(keys)
+
+    abstract = nnx.eval_shape(lambda key: make_field(takes_time, nnx.Rngs(key)), keys[0])
+    return nnx.merge(nnx.graphdef(abstract), init(keys))
+
+
 class FieldStack(nnx.Module):
     """A vector field with one set of parameters per layer, stacked along axis 0.
 
@@ -93,17 +119,7 @@ class FieldStack(nnx.Module):
 
     def __init__(self, make_field: MakeField, num_layers: int, takes_time: bool, *, rngs: nnx.Rngs):
         self.num_layers = num_layers
-        keys = jax.random.split(rngs.params(), num_layers)
-
-        @jax.jit
-        def init(keys: Key[jax.Array, " layers"]):
-            def one(key):
-                return nnx.split(make_field(takes_time, nnx.Rngs(key)))
-
-            return jax.vmap(lambda key: one(key)[1])(keys)
-
-        abstract = nnx.eval_shape(lambda key: make_field(takes_time, nnx.Rngs(key)), keys[0])
-        self.stacked = nnx.merge(nnx.graphdef(abstract), init(keys))
+        self.stacked = draw_stacked(make_field, num_layers, takes_time, rngs=rngs)
 
     @property
     def has_statistics(self) -> bool:
@@ -140,6 +156,15 @@ class FieldStack(nnx.Module):
             return nnx.merge(graphdef, params).evaluate(constants, t, h)
 
         return LayerFields(evaluate, state, self.num_layers, prepare)
+
+    def over(self, grid: DepthGrid, *, live: bool = False) -> LayerFields:
+        """The fields of the layers of `grid`: all, or the first of every few (see `restrict`).
+
+        Args:
+            grid: The depth axis, of as many layers or a divisor of them.
+            live: Whether batch norms use the statistics of the batch, if the field has any.
+        """
+        return self.fields(live=live).restrict(grid.num_layers)
 
 
 class SharedWeightsConfig(PartConfig):
@@ -186,9 +211,3 @@ class PerLayerWeightsConfig(PartConfig):
                 f"nearest: {sorted(near)}"
             )
         return FieldStack(make_field, num_layers, False, rngs=rngs)
-
-
-WeightsConfig = Annotated[
-    SharedWeightsConfig | SharedWithTimeWeightsConfig | PerLayerWeightsConfig,
-    Field(discriminator="kind"),
-]

@@ -165,7 +165,7 @@ class OneStepIntegrator(Integrator):
 
         h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat)
         path = path_through(h0, states) if save_path else None
-        statistics = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), each)
+        statistics = fields.collect(each) if fields.observes else None
         return Integration(h1, path, stats.total().total(), statistics)
 
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from odenet.models.blocks import DepthBlock as DepthBlock
 from odenet.models.blocks import DepthBlockConfig as DepthBlockConfig
-from odenet.models.blocks import Discretisation as Discretisation
+from odenet.models.depth_block import DepthBlock as DepthBlock
+from odenet.models.discretisation import Discretisation as Discretisation
 from odenet.models.feedforward import FeedForwardBlock as FeedForwardBlock
 from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
 from odenet.models.network import ClassifierConfig as ClassifierConfig

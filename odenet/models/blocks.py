@@ -1,4 +1,4 @@
-"""A stretch of depth: vector field, weights, step sizes and integrator put together."""
+"""Which blocks there are, and which of their parts fit together."""
 
 from typing import Annotated, Literal
 
@@ -6,122 +6,35 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, model_validator
 
-from odenet.arrays import Scalar, State
+from odenet.depth import (
+    BasisWeightsConfig,
+    PerLayerWeightsConfig,
+    WeightsConfig,
+)
 from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import (
-    FixedStepSizes,
     FixedStepSizesConfig,
-    LearnedStepSizes,
     LearnedStepSizesConfig,
     StepSizesConfig,
 )
-from odenet.depth.weights import FieldStack, PerLayerWeightsConfig, WeightsConfig
 from odenet.errors import ConfigError
 from odenet.fields import FieldConfig, MLPFieldConfig, ResidualFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
     FractionalConfig,
-    Integration,
     Integrator,
     IntegratorConfig,
     LayerByLayer,
     TableauConfig,
 )
 from odenet.integrators.equation import refuse_other_equation
+from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
 from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
 from odenet.part import PartConfig
-
-
-def _no_live_statistics(integrator: str) -> str:
-    return (
-        f"batch norm cannot be trained by this integrator, {integrator}: it evaluates the field at "
-        f"states that are thrown away, or its steps would depend on the batch; train with an "
-        f"explicit method, kind=euler say, and run the trained network by any other, freeze the "
-        f"statistics (training.batch_statistics=frozen), or use group norm (field kind=conv)"
-    )
-
-
-_NO_STEP = (
-    "is no step h + tau f(t, h) of a method, so there is no f that a solver could integrate, and "
-    "its steps cannot be divided"
-)
-
-
-AS_TRAINED = Discretisation()
-
-
-class DepthBlock(nnx.Module):
-    """`h(0) -> h(horizon)` by the block's integrator on the block's grid.
-
-    Args:
-        weights: The vector field of every layer.
-        step_sizes: The step sizes, fixed or learned.
-        integrator: How the steps are added up; any other runs the same parameters.
-    """
-
-    def __init__(
-        self,
-        weights: FieldStack,
-        step_sizes: FixedStepSizes | LearnedStepSizes,
-        integrator: Integrator,
-    ):
-        self.weights = weights
-        self.step_sizes = step_sizes
-        self.integrator = integrator
-
-    def grid(self) -> DepthGrid:
-        """The block's own grid."""
-        return DepthGrid(self.step_sizes.taus(), self.weights.num_layers)
-
-    @property
-    def is_euler_step(self) -> bool:
-        """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
-        return not isinstance(self.integrator, LayerByLayer)
-
-    def penalty(self) -> Scalar:
-        """What the step sizes add to the objective."""
-        return self.step_sizes.penalty()
-
-    def __call__(
-        self,
-        h0: State,
-        discretisation: Discretisation = AS_TRAINED,
-        *,
-        save_path: bool = False,
-        live: bool = False,
-    ) -> Integration:
-        """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
-
-        Args:
-            h0: The first states.
-            discretisation: By what and in how many steps.
-            save_path: Whether to return the states at all points of the grid too.
-            live: Whether batch norms use the statistics of the batch, and move their running ones
-                towards them; else the running ones are used, so that a norm is an affine map and
-                any integrator may run the block. Without batch norms it has no effect.
-
-        Raises:
-            ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
-                solves another equation than the block's own, or it cannot carry the statistics;
-                or if a layer is no step of a method, and another way to integrate is asked for.
-        """
-        if not self.is_euler_step and discretisation != AS_TRAINED:
-            raise ConfigError(f"a layer of this block {_NO_STEP}; run it as it was trained")
-        integrator = discretisation.integrator or self.integrator
-        refuse_other_equation(self.integrator.equation, integrator.equation)
-        live = live and self.weights.has_statistics
-        if live and not integrator.carries_statistics:
-            raise ConfigError(_no_live_statistics(type(integrator).__name__))
-        grid = discretisation.steps_of(self.grid())
-        fields = self.weights.fields(live=live).restrict(grid.num_layers)
-        integration = integrator.integrate(fields, grid, h0, save_path=save_path)
-        if integration.statistics is not None:
-            nnx.update(self.weights.stacked, integration.statistics)
-        return integration
 
 
 class DepthBlockConfig(PartConfig):
@@ -147,10 +60,12 @@ class DepthBlockConfig(PartConfig):
         if not self.is_euler_step and self.integrator.kind != "euler":
             raise ValueError(
                 f"integrator.kind={self.integrator.kind} cannot run this block: with "
-                f"{self._no_step} a layer {_NO_STEP}; use integrator.kind=euler, or "
+                f"{self._no_step} a layer {NO_STEP}; use integrator.kind=euler, or "
                 f"full_preactivation with an identity shortcut, which any integrator runs"
             )
-        if not self.is_euler_step and self.weights.kind == "shared_with_time":
+        if not self.is_euler_step and (
+            self.weights.kind == "shared_with_time" or self._weights_are_functions
+        ):
             raise ValueError(
                 f"with {self._no_step} a layer has no time to see; use weights.kind=per_layer or "
                 f"shared"
@@ -198,13 +113,19 @@ class DepthBlockConfig(PartConfig):
         return self
 
     @model_validator(mode="after")
-    def _memory_has_its_steps(self):
+    def _steps_stay_positive_where_needed(self):
+        use = "use step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
+        if self._weights_are_functions and not self.step_sizes.stays_positive:
+            raise ValueError(
+                f"weights.kind=basis are functions of the depth from 0 to 1, so step sizes must "
+                f"stay above 0; {use}"
+            )
         if not isinstance(self.integrator, FractionalConfig):
             return self
         if not self.step_sizes.stays_positive:
             raise ValueError(
-                "integrator.kind=fractional takes powers of step sizes, which must stay above 0; "
-                "use step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
+                f"integrator.kind=fractional takes powers of step sizes, which must stay above 0; "
+                f"{use}"
             )
         if not self.integrator.memory_gradient and self.step_sizes.kind == "fixed":
             raise ValueError(
@@ -218,7 +139,13 @@ class DepthBlockConfig(PartConfig):
         """Number of sets of weights."""
         if isinstance(self.weights, PerLayerWeightsConfig):
             return self.weights.num_layers or self.num_steps
+        if isinstance(self.weights, BasisWeightsConfig) and not self.weights.is_smooth:
+            return self.weights.num_basis
         return 1
+
+    @property
+    def _weights_are_functions(self) -> bool:
+        return isinstance(self.weights, BasisWeightsConfig) and self.weights.is_smooth
 
     @property
     def has_batch_norm(self) -> bool:
@@ -238,7 +165,7 @@ class DepthBlockConfig(PartConfig):
         """
         carries = isinstance(self.integrator, ExplicitConfig | TableauConfig)
         if live and self.has_batch_norm and not carries:
-            raise ConfigError(_no_live_statistics(f"kind={self.integrator.kind}"))
+            raise ConfigError(no_live_statistics(f"kind={self.integrator.kind}"))
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
         """Refuse a discretisation that the block cannot take, before anything is built.
@@ -247,7 +174,7 @@ class DepthBlockConfig(PartConfig):
             ConfigError: saying which numbers of steps fit, or which integrators.
         """
         if not self.is_euler_step:
-            raise ConfigError(f"with {self._no_step} a layer {_NO_STEP}; leave it out")
+            raise ConfigError(f"with {self._no_step} a layer {NO_STEP}; leave it out")
         if discretisation.integrator is not None:
             refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))

@@ -11,7 +11,9 @@ from odenet.arrays import Array, Float, Key, Scalar, StepSizes
 from odenet.errors import ConfigError
 from odenet.fields import ResidualFieldConfig
 from odenet.integrators import SolverStats
-from odenet.models.blocks import BlockConfig, DepthBlock, DepthBlockConfig, Discretisation
+from odenet.models.blocks import BlockConfig, DepthBlockConfig
+from odenet.models.depth_block import DepthBlock
+from odenet.models.discretisation import Discretisation
 from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
 from odenet.models.head import Head, HeadConfig
 from odenet.models.maps import Projection, StateMap

@@ -3,8 +3,8 @@ import json
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from odenet.depth import WeightsConfig
 from odenet.depth.step_sizes import StepSizesConfig
-from odenet.depth.weights import WeightsConfig
 from odenet.fields import FieldConfig
 from odenet.integrators import IntegratorConfig
 from odenet.models import DepthBlockConfig, ModelConfig

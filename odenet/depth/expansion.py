@@ -1,0 +1,173 @@
+"""Weights that are functions of depth: combinations of a few functions, for any number of steps."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import PositiveInt, model_validator
+
+from odenet.arrays import Array
+from odenet.depth.basis import Basis, BasisName
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import (
+    FieldStack,
+    LayerFields,
+    MakeField,
+    PerLayerWeightsConfig,
+    draw_stacked,
+)
+from odenet.errors import ConfigError
+from odenet.part import PartConfig
+
+
+class FieldExpansion(nnx.Module):
+    r"""A vector field whose weights are $\theta(t) = \sum_k \beta_k\,\phi_k(t / T)$.
+
+    `T` is the horizon of the grid, so that the weights belong to a part of the depth, however many
+    steps are taken and whatever solver asks for them in between. All weights of the field are
+    expanded: kernels, biases and scales.
+
+    Running batch statistics are hats over as many knots, whatever the basis of the weights, so
+    that a variance cannot become negative between them. A training step of `N` steps moves those
+    of a knot towards the mean of what the steps near it saw, weighted by its hat.
+
+    Of hats, every knot has a set of weights as drawn; of the other bases, the first function, which
+    is constant, and all others start at 0: then the weights do not depend on depth at first.
+
+    Args:
+        make_field: Initialises one field.
+        basis: The functions of the depth.
+        rngs: Random keys.
+    """
+
+    def __init__(self, make_field: MakeField, basis: Basis, *, rngs: nnx.Rngs):
+        self.basis = basis
+        self.num_layers = 1
+        self.stacked = draw_stacked(make_field, basis.size, False, rngs=rngs)
+        if basis.kind != "piecewise_linear":
+            params = nnx.state(self.stacked, nnx.Param)
+            nnx.update(self.stacked, jax.tree.map(lambda leaf: leaf.at[1:].set(0), params))
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the field has batch statistics."""
+        return hasattr(self.stacked, "observe")
+
+    @property
+    def _knots(self) -> Basis:
+        return Basis("piecewise_linear", self.basis.size)
+
+    def over(self, grid: DepthGrid, *, live: bool = False) -> LayerFields:
+        """The field at every depth of `grid`, in functional form.
+
+        Args:
+            grid: The depth axis that the weights are functions of.
+            live: Whether batch norms use the statistics of the batch, if the field has any.
+        """
+        graphdef, coefficients, statistics = nnx.split(self.stacked, nnx.Param, ...)
+
+        def at(params, t) -> tuple[Any, Any]:
+            coefficients, statistics, horizon = params
+            s = t / horizon.astype(t.dtype)
+            return _combined(coefficients, self.basis, s), _combined(statistics, self._knots, s)
+
+        def apply(params, t, h):
+            return nnx.merge(graphdef, *at(params, t))(t, h)
+
+        def observe(params, t, h):
+            weights, running = at(params, t)
+
+            def seen(running):
+                field = nnx.merge(graphdef, weights, running, copy=True)
+                value = field.observe(t, h)
+                return nnx.state(field, nnx.BatchStat), value
+
+            # Running statistics become (1 - m) running + m seen: from 0, that is m seen, and its
+            # derivative 1 - m.
+            zeros, ones = (jax.tree.map(like, running) for like in (jnp.zeros_like, jnp.ones_like))
+            new, kept, value = jax.jvp(seen, (zeros,), (ones,), has_aux=True)
+            return value, (t / params[2].astype(t.dtype), new, kept)
+
+        lead = jax.tree.map(lambda leaf: leaf[None], (coefficients, statistics, grid.horizon))
+        if live and self.has_statistics:
+            return LayerFields(observe, lead, 1, observes=True, collect=self._collected)
+        return LayerFields(apply, lead, 1)
+
+    def _collected(self, observed: Any) -> Any:
+        """Statistics at the knots after a training step, from those that every step saw."""
+        s, new, kept = jax.tree.map(lambda leaf: leaf[0], observed)
+        hats = self._knots(s)
+        shares = hats / jnp.sum(hats, axis=1, keepdims=True)
+        running = nnx.state(self.stacked, nnx.BatchStat)
+
+        def moved(running, new, kept):
+            return kept[:1] * running + jnp.tensordot(shares.astype(new.dtype), new, axes=1)
+
+        return jax.tree.map(moved, running, new, kept)
+
+    def at_steps(self, grid: DepthGrid) -> LayerFields:
+        """The fields at the starts of all steps of `grid`, as one set of weights for each.
+
+        They are what explicit Euler evaluates; with them a network is a stack of layers.
+        """
+        graphdef, coefficients, statistics = nnx.split(self.stacked, nnx.Param, ...)
+        s = grid.times[:-1] / grid.horizon
+        weights = _combined(coefficients, self.basis, s)
+        running = _combined(statistics, self._knots, s)
+
+        def apply(params, t, h):
+            return nnx.merge(graphdef, params)(t, h)
+
+        return LayerFields(apply, nnx.merge_state(weights, running), grid.num_steps)
+
+
+def _combined(coefficients: Any, basis: Basis, s: Array) -> Any:
+    """The values at the depths `s` of functions with these coefficients."""
+    values = jnp.moveaxis(basis(s), 0, -1)
+    return jax.tree.map(
+        lambda leaf: jnp.tensordot(values.astype(leaf.dtype), leaf, axes=1), coefficients
+    )
+
+
+class BasisWeightsConfig(PartConfig):
+    """Weights that are functions of depth, with a few coefficients for any number of steps."""
+
+    kind: Literal["basis"] = "basis"
+    basis: BasisName = "piecewise_linear"
+    """The functions: `piecewise_constant` cells (as `per_layer` with `num_layers`),
+    `piecewise_linear` hats, `legendre` or `chebyshev` polynomials, or `fourier` (periodic)."""
+    num_basis: PositiveInt = 4
+    """Number of functions, and of sets of weights that are stored."""
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the weights are evaluated at every depth, instead of held over cells."""
+        return self.basis != "piecewise_constant"
+
+    @model_validator(mode="after")
+    def _enough(self):
+        if self.basis == "piecewise_linear" and self.num_basis < 2:
+            raise ValueError(
+                f"hats need a knot at both ends, so num_basis is at least 2; got {self.num_basis}; "
+                f"for weights that are the same at every depth use weights.kind=shared"
+            )
+        return self
+
+    def build(
+        self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs
+    ) -> FieldStack | FieldExpansion:
+        """Make the expansion.
+
+        Raises:
+            ConfigError: if the steps could not tell the functions apart.
+        """
+        if self.num_basis > num_steps:
+            raise ConfigError(
+                f"{num_steps} steps see weights at {num_steps} depths, so weights.num_basis is at "
+                f"most {num_steps}; got {self.num_basis}"
+            )
+        if self.basis == "piecewise_constant":
+            cells = PerLayerWeightsConfig(num_layers=self.num_basis)
+            return cells.build(make_field, num_steps, rngs=rngs)
+        return FieldExpansion(make_field, Basis(self.basis, self.num_basis), rngs=rngs)

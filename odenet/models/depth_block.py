@@ -1,0 +1,101 @@
+"""A stretch of depth: vector field, weights, step sizes and integrator put together."""
+
+from flax import nnx
+
+from odenet.arrays import Scalar, State
+from odenet.depth import FieldExpansion, FieldStack
+from odenet.depth.grid import DepthGrid
+from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.errors import ConfigError
+from odenet.integrators import Integration, Integrator, LayerByLayer
+from odenet.integrators.equation import refuse_other_equation
+from odenet.models.discretisation import Discretisation
+
+
+def no_live_statistics(integrator: str) -> str:
+    """Why an integrator cannot train batch norms, and what to do."""
+    return (
+        f"batch norm cannot be trained by this integrator, {integrator}: it evaluates the field at "
+        f"states that are thrown away, or its steps would depend on the batch; train with an "
+        f"explicit method, kind=euler say, and run the trained network by any other, freeze the "
+        f"statistics (training.batch_statistics=frozen), or use group norm (field kind=conv)"
+    )
+
+
+NO_STEP = (
+    "is no step h + tau f(t, h) of a method, so there is no f that a solver could integrate, and "
+    "its steps cannot be divided"
+)
+
+
+AS_TRAINED = Discretisation()
+
+
+class DepthBlock(nnx.Module):
+    """`h(0) -> h(horizon)` by the block's integrator on the block's grid.
+
+    Args:
+        weights: The vector field of every layer.
+        step_sizes: The step sizes, fixed or learned.
+        integrator: How the steps are added up; any other runs the same parameters.
+    """
+
+    def __init__(
+        self,
+        weights: FieldStack | FieldExpansion,
+        step_sizes: FixedStepSizes | LearnedStepSizes,
+        integrator: Integrator,
+    ):
+        self.weights = weights
+        self.step_sizes = step_sizes
+        self.integrator = integrator
+
+    def grid(self) -> DepthGrid:
+        """The block's own grid."""
+        return DepthGrid(self.step_sizes.taus(), self.weights.num_layers)
+
+    @property
+    def is_euler_step(self) -> bool:
+        """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
+        return not isinstance(self.integrator, LayerByLayer)
+
+    def penalty(self) -> Scalar:
+        """What the step sizes add to the objective."""
+        return self.step_sizes.penalty()
+
+    def __call__(
+        self,
+        h0: State,
+        discretisation: Discretisation = AS_TRAINED,
+        *,
+        save_path: bool = False,
+        live: bool = False,
+    ) -> Integration:
+        """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
+
+        Args:
+            h0: The first states.
+            discretisation: By what and in how many steps.
+            save_path: Whether to return the states at all points of the grid too.
+            live: Whether batch norms use the statistics of the batch, and move their running ones
+                towards them; else the running ones are used, so that a norm is an affine map and
+                any integrator may run the block. Without batch norms it has no effect.
+
+        Raises:
+            ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
+                solves another equation than the block's own, or it cannot carry the statistics;
+                or if a layer is no step of a method, and another way to integrate is asked for.
+        """
+        if not self.is_euler_step and discretisation != AS_TRAINED:
+            raise ConfigError(f"a layer of this block {NO_STEP}; run it as it was trained")
+        integrator = discretisation.integrator or self.integrator
+        refuse_other_equation(self.integrator.equation, integrator.equation)
+        live = live and self.weights.has_statistics
+        if live and not integrator.carries_statistics:
+            raise ConfigError(no_live_statistics(type(integrator).__name__))
+        grid = discretisation.steps_of(self.grid())
+        fields = self.weights.over(grid, live=live)
+        integration = integrator.integrate(fields, grid, h0, save_path=save_path)
+        if integration.statistics is not None:
+            nnx.update(self.weights.stacked, integration.statistics)
+        return integration
