@@ -176,7 +176,7 @@ def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) 
     for own, other in zip(trained.model.blocks, asked.model.blocks, strict=False):
         # Blocks of other kinds or numbers have other parameters: restoring them says so.
         if isinstance(own, DepthBlockConfig) and isinstance(other, DepthBlockConfig):
-            refuse_other_equation(own.integrator.equation, other.integrator.equation)
+            refuse_other_equation(own.integrator, other.integrator)
 
 
 def provenance(data_dir: Path | None, devices: Sequence[Any]) -> dict[str, Any]:

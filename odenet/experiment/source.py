@@ -167,7 +167,7 @@ def _refuse_other_meaning(trained: BlockConfig, own: BlockConfig) -> None:
     """Refuse to give the weights of a block another meaning; whether they fit is seen later."""
     if not (isinstance(trained, DepthBlockConfig) and isinstance(own, DepthBlockConfig)):
         return
-    refuse_other_equation(trained.integrator.equation, own.integrator.equation)
+    refuse_other_equation(trained.integrator, own.integrator)
     there, here = trained.step_sizes, own.step_sizes
     if not isinstance(there, LearnedStepSizesConfig):
         return

@@ -25,6 +25,7 @@ from odenet.integrators import (
     Integrator,
     IntegratorConfig,
     LayerByLayer,
+    SeparableConfig,
     TableauConfig,
 )
 from odenet.integrators.equation import refuse_other_equation
@@ -69,6 +70,14 @@ def _no_live_statistics(integrator: str) -> str:
         f"states that are thrown away, or its steps would depend on the batch; train with an "
         f"explicit method, kind=euler say, and run the trained network by any other, freeze the "
         f"statistics (training.batch_statistics=frozen), or use group norm (field kind=conv)"
+    )
+
+
+def _needs_halves(integrator: str, field: str) -> str:
+    return (
+        f"integrator {integrator} moves two halves of the state in turn, so it needs a field whose "
+        f"halves move each other, kind=hamiltonian or two_layer_hamiltonian; got field {field}; "
+        f"use one of these fields, or another integrator, kind=euler or rk4 say"
     )
 
 
@@ -130,13 +139,17 @@ class DepthBlock(nnx.Module):
 
         Raises:
             ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
-                solves another equation than the block's own, or it cannot carry the statistics;
-                or if a layer is no step of a method, and another way to integrate is asked for.
+                solves another equation than the block's own, moves halves of the state that the
+                field does not have, or cannot carry the statistics; or if a layer is no step of a
+                method, and another way to integrate is asked for.
         """
         if not self.is_euler_step and discretisation != Discretisation():
             raise ConfigError(f"a layer of this block {_NO_STEP}; run it as it was trained")
         integrator = discretisation.integrator or self.integrator
-        refuse_other_equation(self.integrator.equation, integrator.equation)
+        refuse_other_equation(self.integrator, integrator)
+        if integrator.needs_separable and not getattr(self.weights.stacked, "is_separable", False):
+            field = type(self.weights.stacked).__name__
+            raise ConfigError(_needs_halves(type(integrator).__name__, field))
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(_no_live_statistics(type(integrator).__name__))
@@ -164,7 +177,8 @@ class DepthBlockConfig(PartConfig):
     """What goes around a layer; with any other than `identity`, a layer is no Euler step."""
     integrator: IntegratorConfig = ExplicitConfig()
     """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE;
-    `leapfrog` solves a second-order equation."""
+    `leapfrog` and `momentum` solve other equations; `symplectic_euler` and `verlet` need a field of
+    two halves."""
 
     @model_validator(mode="after")
     def _layers_are_steps_of_the_integrator(self):
@@ -178,6 +192,14 @@ class DepthBlockConfig(PartConfig):
             raise ValueError(
                 f"with {self._no_step} a layer has no time to see; use weights.kind=per_layer or "
                 f"shared"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _field_has_the_halves_that_the_integrator_moves(self):
+        if not self.field.is_separable and isinstance(self.integrator, SeparableConfig):
+            raise ValueError(
+                _needs_halves(f"kind={self.integrator.kind}", f"kind={self.field.kind}")
             )
         return self
 
@@ -256,7 +278,10 @@ class DepthBlockConfig(PartConfig):
         if not self.is_euler_step:
             raise ConfigError(f"with {self._no_step} a layer {_NO_STEP}; leave it out")
         if discretisation.integrator is not None:
-            refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
+            refuse_other_equation(self.integrator, discretisation.integrator)
+            if discretisation.integrator.needs_separable and not self.field.is_separable:
+                asked = type(discretisation.integrator).__name__
+                raise ConfigError(_needs_halves(asked, f"kind={self.field.kind}"))
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:

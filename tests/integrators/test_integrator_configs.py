@@ -30,7 +30,13 @@ def test_tableau_is_explicit_and_consistent(name):
         ({"kind": "euler", "remat": "reversible"}, "remat"),
         ({"kind": "leapfrog", "remat": "layer"}, "remat"),
         ({"kind": "leapfrog", "solver": "tsit5"}, "solver"),
-        ({"kind": "verlet"}, "verlet"),
+        ({"kind": "leapfrog", "form": "kick"}, "form"),
+        ({"kind": "verlet", "form": "kick_drift"}, "form"),
+        ({"kind": "momentum", "gamma": 1.0}, "less than 1"),
+        ({"kind": "momentum", "gamma": -0.1}, "greater than or equal to 0"),
+        ({"kind": "momentum", "gamma": 0.0}, "cannot be undone; use remat=none"),
+        ({"kind": "two_step_midpoint", "gamma": 0.5}, "gamma"),
+        ({"kind": "yoshida"}, "yoshida"),
         ({"kind": "diffrax", "solver": "euler"}, "has no error estimate"),
         (
             {"kind": "diffrax", "controller": {"kind": "constant"}, "max_steps": 8},
@@ -57,6 +63,12 @@ def test_options_that_would_be_ignored_or_break_a_rule_are_refused(mapping, mess
         {"kind": "rk4", "remat": "step"},
         {"kind": "leapfrog"},
         {"kind": "leapfrog", "remat": "sqrt"},
+        {"kind": "leapfrog", "form": "kick_drift"},
+        {"kind": "symplectic_euler"},
+        {"kind": "verlet", "remat": "step"},
+        {"kind": "two_step_midpoint"},
+        {"kind": "momentum", "gamma": 0.5},
+        {"kind": "momentum", "gamma": 0.0, "remat": "none"},
         {"kind": "tableau", "a": [[], [1.0]], "b": [0.25, 0.75]},
         {"kind": "diffrax"},
         {"kind": "diffrax", "solver": "dopri8", "max_steps": 32, "adjoint": {"kind": "backsolve"}},
@@ -84,13 +96,22 @@ def test_statistics_add_up_and_one_failure_is_kept():
 
 @pytest.mark.parametrize(
     "mapping",
-    [{"kind": "euler"}, {"kind": "tableau", "a": [[]], "b": [1.0]}, {"kind": "diffrax"}],
+    [
+        {"kind": "euler"},
+        {"kind": "tableau", "a": [[]], "b": [1.0]},
+        {"kind": "symplectic_euler"},
+        {"kind": "verlet"},
+        {"kind": "two_step_midpoint"},
+        {"kind": "diffrax"},
+    ],
 )
 def test_config_and_integrator_agree_on_the_equation(mapping):
     config = CONFIG.validate_python(mapping)
     leapfrog = CONFIG.validate_python({"kind": "leapfrog"})
     assert config.equation == config.build().equation == "first_order"
     assert leapfrog.equation == leapfrog.build().equation == "second_order"
+    momentum = CONFIG.validate_python({"kind": "momentum"})
+    assert momentum.equation == momentum.build().equation == "momentum"
 
 
 @pytest.mark.parametrize("kind", ["euler", "rk4"])
@@ -103,7 +124,7 @@ def test_path_holds_every_state_and_is_left_out_unless_asked_for(kind):
     assert integrator.integrate(fields, DepthGrid(taus), h0).path is None
 
 
-@pytest.mark.parametrize("kind", ["rk4", "leapfrog"])
+@pytest.mark.parametrize("kind", ["rk4", "leapfrog", "verlet", "two_step_midpoint", "momentum"])
 def test_state_keeps_single_precision(kind):
     integrator = CONFIG.validate_python({"kind": kind}).build()
     fields = LayerFields.from_function(lambda t, h: t * h)
