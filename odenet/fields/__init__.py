@@ -4,15 +4,32 @@ from typing import Annotated
 
 from pydantic import Field
 
+from odenet.fields.antisymmetric import AntisymmetricField as AntisymmetricField
+from odenet.fields.antisymmetric import AntisymmetricFieldConfig as AntisymmetricFieldConfig
 from odenet.fields.base import ActivationName as ActivationName
 from odenet.fields.base import VectorField as VectorField
 from odenet.fields.conv import ConvField as ConvField
 from odenet.fields.conv import ConvFieldConfig as ConvFieldConfig
+from odenet.fields.hamiltonian import HamiltonianField as HamiltonianField
+from odenet.fields.hamiltonian import HamiltonianFieldConfig as HamiltonianFieldConfig
+from odenet.fields.hamiltonian import TwoLayerHamiltonianField as TwoLayerHamiltonianField
+from odenet.fields.hamiltonian import (
+    TwoLayerHamiltonianFieldConfig as TwoLayerHamiltonianFieldConfig,
+)
 from odenet.fields.mlp import MLPField as MLPField
 from odenet.fields.mlp import MLPFieldConfig as MLPFieldConfig
+from odenet.fields.parabolic import ParabolicField as ParabolicField
+from odenet.fields.parabolic import ParabolicFieldConfig as ParabolicFieldConfig
 from odenet.fields.residual import ResidualField as ResidualField
 from odenet.fields.residual import ResidualFieldConfig as ResidualFieldConfig
 
 FieldConfig = Annotated[
-    MLPFieldConfig | ConvFieldConfig | ResidualFieldConfig, Field(discriminator="kind")
+    MLPFieldConfig
+    | ConvFieldConfig
+    | ResidualFieldConfig
+    | AntisymmetricFieldConfig
+    | HamiltonianFieldConfig
+    | TwoLayerHamiltonianFieldConfig
+    | ParabolicFieldConfig,
+    Field(discriminator="kind"),
 ]

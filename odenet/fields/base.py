@@ -53,6 +53,36 @@ def activation(name: ActivationName) -> Callable[[Array], Array]:
     return _ACTIVATIONS[name]
 
 
+NOT_ZERO_AT_ZERO: frozenset[ActivationName] = frozenset({"sigmoid", "softplus"})
+FLAT_AT_ZERO: frozenset[ActivationName] = frozenset({"relu"})
+
+
+def require_small_start(ends: str, activation: ActivationName, last_init: str, fix: str) -> None:
+    """Refuse `last_init` where an activation comes after the last map and works against it.
+
+    Args:
+        ends: What ends with the activation, for the message.
+        activation: Its name.
+        last_init: Where the last map starts.
+        fix: What to use instead, for the message.
+
+    Raises:
+        ValueError: if the field would not start small, or never leave zero.
+    """
+    if last_init == "as_drawn":
+        return
+    if activation in NOT_ZERO_AT_ZERO:
+        raise ValueError(
+            f"last_init={last_init} would not make the field small: {ends} ends with "
+            f"{activation}, which is not zero at zero; use {fix}"
+        )
+    if last_init == "zero" and activation in FLAT_AT_ZERO:
+        raise ValueError(
+            f"last_init=zero would never be left: {ends} ends with {activation}, "
+            f"whose derivative at zero is zero; use {fix}"
+        )
+
+
 def require_rank(kind: str, shape: tuple[int, ...], rank: int, advice: str) -> None:
     """Refuse a state that a field of `kind` cannot act on.
 
@@ -138,6 +168,15 @@ class BranchConfig(PartConfig, abc.ABC):
     @abc.abstractmethod
     def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> Any:
         """Make the field, its weights as drawn; it tells its `last_weights()`."""
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether the state is two halves `[y; z]` of its last axis, and `f` is too.
+
+        Then the half of `f` that moves `y` depends on `z` and `t` alone, and the other on `y` and
+        `t`. The field that is built says the same.
+        """
+        return False
 
     @property
     def acts_on_sum(self) -> bool:

@@ -16,13 +16,11 @@ from odenet.fields.base import (
     Transition,
     activation,
     require_rank,
+    require_small_start,
 )
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 
 Form = Literal["inside", "outside", "between"]
-
-NOT_ZERO_AT_ZERO: frozenset[ActivationName] = frozenset({"sigmoid", "softplus"})
-FLAT_AT_ZERO: frozenset[ActivationName] = frozenset({"relu"})
 
 
 class MLPField(nnx.Module):
@@ -95,18 +93,9 @@ class MLPFieldConfig(BranchConfig):
 
     @model_validator(mode="after")
     def _last_map_makes_the_field_small(self):
-        if self.last_init == "as_drawn" or self.form != "inside":
-            return self
-        if self.activation in NOT_ZERO_AT_ZERO:
-            raise ValueError(
-                f"last_init={self.last_init} would not make the field small: form=inside ends with "
-                f"{self.activation}, which is not zero at zero; use form=outside or between"
-            )
-        if self.last_init == "zero" and self.activation in FLAT_AT_ZERO:
-            raise ValueError(
-                f"last_init=zero would never be left: form=inside ends with {self.activation}, "
-                f"whose derivative at zero is zero; use form=outside or between"
-            )
+        if self.form == "inside":
+            fix = "form=outside or between"
+            require_small_start("form=inside", self.activation, self.last_init, fix)
         return self
 
     def check(self, shape: tuple[int, ...]) -> None:

@@ -19,8 +19,14 @@ from odenet.integrators.explicit import TableauConfig as TableauConfig
 from odenet.integrators.fractional import Fractional as Fractional
 from odenet.integrators.fractional import FractionalConfig as FractionalConfig
 from odenet.integrators.layers import LayerByLayer as LayerByLayer
+from odenet.integrators.momentum import Momentum as Momentum
+from odenet.integrators.momentum import MomentumConfig as MomentumConfig
+from odenet.integrators.separable import SeparableConfig as SeparableConfig
+from odenet.integrators.separable import SeparableMethod as SeparableMethod
 from odenet.integrators.symplectic import Leapfrog as Leapfrog
 from odenet.integrators.symplectic import LeapfrogConfig as LeapfrogConfig
+from odenet.integrators.two_step import TwoStepMidpoint as TwoStepMidpoint
+from odenet.integrators.two_step import TwoStepMidpointConfig as TwoStepMidpointConfig
 
 IntegratorConfig = Annotated[
     ExplicitConfig
@@ -28,6 +34,9 @@ IntegratorConfig = Annotated[
     | AdaptiveConfig
     | LeapfrogConfig
     | FractionalConfig
+    | SeparableConfig
+    | TwoStepMidpointConfig
+    | MomentumConfig
     | DiffraxConfig,
     Field(discriminator="kind"),
 ]

@@ -17,9 +17,15 @@ class Equation(NamedTuple):
     kinds: str
 
 
-FIRST_ORDER = Equation("h' = f(t, h)", "any kind but leapfrog or fractional")
+FIRST_ORDER = Equation("h' = f(t, h)", "any kind but leapfrog, momentum or fractional")
 SECOND_ORDER = Equation("h'' = f(t, h)", "kind=leapfrog")
 """It starts at rest, `h'(0) = 0`."""
+
+
+def momentum(gamma: float) -> Equation:
+    """The equation of a state that a velocity moves, which follows the field; it starts at rest."""
+    kept = f"gamma={gamma:g}"
+    return Equation(f"h' = v, eps v' = f(t, h) - v with {kept}", f"kind=momentum with {kept}")
 
 
 def fractional(gamma: float) -> Equation:

@@ -22,16 +22,18 @@ def scan_depth(
     fields: LayerFields,
     grid: DepthGrid,
     remat: Remat,
+    extra: tuple[Any, ...] = (),
 ) -> tuple[Any, Any]:
     """Scan `step` over the layers, and over the steps inside each layer.
 
     Args:
-        step: `step(field, carry, t0, tau) -> (carry, out)`, `field` a pytree with the layer's
-            parameters as leaves.
+        step: `step(field, carry, t0, tau, *extra) -> (carry, out)`, `field` a pytree with the
+            layer's parameters as leaves.
         start: Carry of the first step.
         fields: The vector fields of all layers.
         grid: The steps.
         remat: What is kept for the backward pass; the numbers are the same.
+        extra: Arrays with a leading axis `num_steps`, of which a step gets its row.
 
     Returns:
         The carry after the last step, and the outputs, with leading axes
@@ -39,19 +41,22 @@ def scan_depth(
     """
     fields = fields.prepared(jax.tree.leaves(start)[0])
     layers, steps = grid.num_layers, grid.steps_per_layer
-    t0s, taus = grid.times[:-1].reshape(layers, steps), grid.taus.reshape(layers, steps)
+    of_each = tuple(
+        array.reshape(layers, steps, *array.shape[1:])
+        for array in (grid.times[:-1], grid.taus, *extra)
+    )
     one = jax.checkpoint(step) if remat == "step" else step
     of_layers, of_steps = segments(layers, steps) if remat == "sqrt" else (None, None)
 
     def layer(carry, inputs):
-        params, t0s, taus = inputs
+        params, *rows = inputs
         field = jax.tree_util.Partial(fields.apply, params)
         if steps == 1:
-            carry, out = one(field, carry, t0s[0], taus[0])
+            carry, out = one(field, carry, *(row[0] for row in rows))
             return carry, jax.tree.map(lambda leaf: leaf[None], out)
-        return _scan(lambda carry, x: one(field, carry, *x), carry, (t0s, taus), steps, of_steps)
+        return _scan(lambda carry, x: one(field, carry, *x), carry, tuple(rows), steps, of_steps)
 
-    return _scan(layer, start, (fields.params, t0s, taus), layers, of_layers)
+    return _scan(layer, start, (fields.params, *of_each), layers, of_layers)
 
 
 def segments(layers: int, steps: int) -> tuple[int | None, int | None]:

@@ -15,20 +15,23 @@ from odenet.integrators.remat import scan_depth
 
 def scan_reversibly(
     step: Callable[..., tuple[Any, Any]],
-    reverse: Callable[..., tuple[Any, tuple[Any, Any, Any, Any]]],
+    reverse: Callable[..., tuple[Any, tuple[Any, ...]]],
     start: Any,
     fields: LayerFields,
     grid: DepthGrid,
+    extra: tuple[Any, ...] = (),
 ) -> tuple[Any, Any]:
     """What `scan_depth` gives, with a backward pass whose memory does not grow with depth.
 
     Args:
-        step: `step(field, carry, t0, tau) -> (carry, out)`; `out` is None or `carry[0]`.
-        reverse: `reverse(field, end, t0, tau, cotangent) -> (start, pulled)`: the carry from which
-            a step came to `end`, and the cotangents of `(field, start, t0, tau)`.
+        step: `step(field, carry, t0, tau, *extra) -> (carry, out)`; `out` is None or `carry[0]`.
+        reverse: `reverse(field, end, t0, tau, cotangent, *extra) -> (start, pulled)`: the carry
+            from which a step came to `end`, and the cotangents of
+            `(field, start, t0, tau, *extra)`.
         start: Carry of the first step, a tuple of arrays.
         fields: The vector fields of all layers.
         grid: The steps.
+        extra: Arrays with a leading axis `num_steps`, of which a step gets its row.
     """
     fields = fields.prepared(start[0])
     layers, steps = grid.num_layers, grid.steps_per_layer
@@ -39,26 +42,27 @@ def scan_reversibly(
     def call(params, captured, t, h):
         return apply(params, t, h, *captured)
 
-    def forward(params, captured, taus, start):
+    def forward(params, captured, taus, extra, start):
         known = LayerFields(lambda params, t, h: call(params, captured, t, h), params, layers)
-        return scan_depth(step, start, known, DepthGrid(taus, layers), "none")
+        return scan_depth(step, start, known, DepthGrid(taus, layers), "none", extra)
 
-    def keep_the_end(params, captured, taus, start):
-        end, out = forward(params, captured, taus, start)
-        return (end, out), (params, captured, taus, end)
+    def keep_the_end(params, captured, taus, extra, start):
+        end, out = forward(params, captured, taus, extra, start)
+        return (end, out), (params, captured, taus, extra, end)
 
     def backward(kept, cotangents):
-        params, captured, taus, end = kept
+        params, captured, taus, extra, end = kept
         a_end, a_outs = cotangents
 
         def back(field, carry, inputs):
             a_field, end, a_end = carry
-            t0, tau, a_out = inputs
+            a_out, t0, tau, *extra = inputs
             if a_out is not None:
                 a_end = (a_end[0] + a_out, *a_end[1:])
-            start, (more, a_start, a_t0, a_tau) = reverse(field, end, t0, tau, a_end)
+            start, pulled = reverse(field, end, t0, tau, a_end, *extra)
+            more, a_start, *a_each = pulled
             a_field = jax.tree.map(jnp.add, a_field, more)
-            return (a_field, start, a_start), (a_t0, a_tau)
+            return (a_field, start, a_start), tuple(a_each)
 
         def layer(carry, inputs):
             end, a_end, a_captured = carry
@@ -67,7 +71,9 @@ def scan_reversibly(
             zero = Partial(call, jax.tree.map(jnp.zeros_like, params), a_captured)
             one = functools.partial(back, field)
             carry = (zero, end, a_end)
-            carry, a_steps = jax.lax.scan(one, carry, of_steps, reverse=True, unroll=steps == 1)
+            carry, a_steps = jax.lax.scan(
+                one, carry, tuple(of_steps), reverse=True, unroll=steps == 1
+            )
             a_field, start, a_start = carry
             a_params, a_captured = a_field.args
             return (start, a_start, a_captured), (a_params, *a_steps)
@@ -76,14 +82,17 @@ def scan_reversibly(
             return DepthGrid(taus, layers).times[:-1]
 
         t0s, pull_t0s = jax.vjp(starts, taus)
-        shape = (layers, steps)
+        rows = [x.reshape(layers, steps, *x.shape[1:]) for x in (t0s, taus, *extra)]
         carry = (end, a_end, jax.tree.map(jnp.zeros_like, captured))
-        inputs = (params, t0s.reshape(shape), taus.reshape(shape), a_outs)
-        carry, (a_params, a_t0s, a_taus) = jax.lax.scan(layer, carry, inputs, reverse=True)
+        inputs = (params, a_outs, *rows)
+        carry, (a_params, *a_rows) = jax.lax.scan(layer, carry, inputs, reverse=True)
         _, a_start, a_captured = carry
-        (a_through_t0s,) = pull_t0s(a_t0s.reshape(-1))
-        return a_params, a_captured, a_taus.reshape(-1) + a_through_t0s, a_start
+        a_t0s, a_taus, *a_extra = (
+            a.reshape(x.shape) for a, x in zip(a_rows, (t0s, taus, *extra), strict=True)
+        )
+        (a_through_t0s,) = pull_t0s(a_t0s)
+        return a_params, a_captured, a_taus + a_through_t0s, tuple(a_extra), a_start
 
     solve = jax.custom_vjp(forward)
     solve.defvjp(keep_the_end, backward)
-    return solve(fields.params, captured, grid.taus, start)
+    return solve(fields.params, captured, grid.taus, extra, start)

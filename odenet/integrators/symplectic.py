@@ -1,109 +1,87 @@
-"""Leapfrog for second-order equations: symplectic, and its own inverse under a change of sign."""
+"""Leapfrog for second-order equations: symplectic, and undone step by step."""
 
 import dataclasses
 from typing import ClassVar, Literal
 
-import jax
-import jax.numpy as jnp
-
-from odenet.arrays import Scalar, State, Time
-from odenet.depth.grid import DepthGrid
-from odenet.depth.weights import LayerFields
-from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
 from odenet.integrators.equation import SECOND_ORDER, Equation
-from odenet.integrators.remat import Remat, scan_depth
-from odenet.integrators.reversible import scan_reversibly
+from odenet.integrators.stages import Stage, StagedIntegrator, StagesRemat
 from odenet.part import PartConfig
 
-Pair = tuple[State, State]
-"""Position `h` and velocity `v` at one depth-time."""
+LeapfrogForm = Literal["drift_kick_drift", "kick_drift"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Leapfrog(Integrator):
-    r"""Drift-kick-drift leapfrog for $h'' = f(t, h)$, $h'(0) = 0$, one step for every `tau`.
+class Leapfrog(StagedIntegrator):
+    r"""Leapfrog for $h'' = f(t, h)$, $h'(0) = 0$, one step and one evaluation for every `tau`.
 
-    $h_{1/2} = h_0 + \frac\tau2 v_0$, $v_1 = v_0 + \tau f(t_0 + \frac\tau2, h_{1/2})$,
-    $h_1 = h_{1/2} + \frac\tau2 v_1$: one field evaluation per step, order 2 for any step sizes
-    (the position form of Störmer and Verlet; Hairer, Lubich and Wanner 2006, sec. I.1.4). As a
-    residual network: Haber and Ruthotto 2017, arXiv:1705.03341, sec. 4; as a reversible one: Chang
-    et al. 2018, arXiv:1709.03698.
+    * `drift_kick_drift`: $h_{1/2} = h_0 + \frac\tau2 v_0$,
+      $v_1 = v_0 + \tau f(t_0 + \frac\tau2, h_{1/2})$, $h_1 = h_{1/2} + \frac\tau2 v_1$: order 2 for
+      any step sizes (the position form of Störmer and Verlet; Hairer, Lubich and Wanner 2006, sec.
+      I.1.4).
+    * `kick_drift`: $v_1 = v_0 + \tau f(t_0, h_0)$, $h_1 = h_0 + \tau v_1$, which for equal steps is
+      the two-step recursion $h_{j+1} = 2 h_j - h_{j-1} + \tau^2 f(t_j, h_j)$, $h_{-1} = h_0$, of
+      Haber and Ruthotto 2017, arXiv:1705.03341, sec. 4, and, as a reversible network, Chang et al.
+      2018, arXiv:1709.03698. That start is at rest half a step early, so its order is 1.
 
     Args:
-        remat: `reversible` stores the last state alone, and computes the earlier ones from it on
-            the way back: the memory of a gradient does not grow with depth, and its cost is that
-            of `step`. In exact arithmetic the states, and so the gradient, are the same; in
-            floating point the reconstruction carries round-off, which grows where the flow
-            contracts or expands fast, as errors of a solve backwards in time do. It has no forward
-            mode (`jax.jvp` is refused by JAX); for that, the others store states as they do for
-            Euler.
+        form: Which of the two.
     """
 
-    remat: Remat | Literal["reversible"] = "reversible"
+    form: LeapfrogForm = "drift_kick_drift"
 
     @property
     def equation(self) -> Equation:
         """What is solved."""
         return SECOND_ORDER
 
-    def integrate(
-        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
-    ) -> Integration:
-        """Carry `h0`, at rest, over the whole grid; `path` holds the positions."""
-        assert grid.num_layers == fields.num_layers
-        grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
-
-        def step(field, start, t0, tau):
-            end = leapfrog(field, start, t0, tau)
-            return end, end[0] if save_path else None
-
-        start = (h0, jnp.zeros_like(h0))
-        if self.remat == "reversible":
-            (h1, _), states = scan_reversibly(step, _reverse, start, fields, grid)
-        else:
-            (h1, _), states = scan_depth(step, start, fields, grid, self.remat)
-        path = path_through(h0, states) if save_path else None
-        return Integration(h1, path, SolverStats.of(grid.num_steps, grid.num_steps))
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage, on position and velocity `(h, v)`."""
+        return (_KICK_DRIFT if self.form == "kick_drift" else _DRIFT_KICK_DRIFT,)
 
 
-def leapfrog(field: Field, start: Pair, t0: Time, tau: Time) -> Pair:
-    """One step from `start` at `t0` to `t0 + tau`."""
-    h, v = start
-    h = h + tau / 2 * v
-    v = v + tau * field(t0 + tau / 2, h)
-    return h + tau / 2 * v, v
+def _kick_between_drifts(carry, force, tau):
+    h, v = carry
+    v1 = v + tau * force
+    return h + tau / 2 * v + tau / 2 * v1, v1
 
 
-def _reverse(
-    field: Field, end: Pair, t0: Time, tau: Time, cotangent: Pair
-) -> tuple[Pair, tuple[Field, Pair, Time, Time]]:
-    """The start of the step that ended at `end`, and the cotangents of its arguments.
-
-    The same evaluation of the field serves the reconstruction and the gradient.
-    """
+def _undo_kick_between_drifts(end, force, tau):
     h1, v1 = end
-    middle = h1 - tau / 2 * v1
-    force, pull = jax.vjp(lambda field, t, h: field(t, h), field, t0 + tau / 2, middle)
-    v0 = v1 - tau * force
-
-    a_h, a_v1 = cotangent
-    a_v = a_v1 + tau / 2 * a_h
-    a_tau = _dot(a_h, v1) / 2 + _dot(a_v, force)
-    a_field, a_t, a_middle = pull(tau * a_v)
-    a_h = a_h + a_middle
-    a_tau = a_tau + a_t / 2 + _dot(a_h, v0) / 2
-    return (middle - tau / 2 * v0, v0), (a_field, (a_h, a_v + tau / 2 * a_h), a_t, a_tau)
+    v = v1 - tau * force
+    return h1 - tau / 2 * v1 - tau / 2 * v, v
 
 
-def _dot(a: State, b: State) -> Scalar:
-    return jnp.sum(a * b)
+_DRIFT_KICK_DRIFT = Stage(
+    point=lambda carry, t0, tau: (t0 + tau / 2, carry[0] + tau / 2 * carry[1]),
+    move=_kick_between_drifts,
+    point_after=lambda end, t0, tau: (t0 + tau / 2, end[0] - tau / 2 * end[1]),
+    undo=_undo_kick_between_drifts,
+)
+
+
+def _kick_then_drift(carry, force, tau):
+    h, v = carry
+    v1 = v + tau * force
+    return h + tau * v1, v1
+
+
+_KICK_DRIFT = Stage(
+    point=lambda carry, t0, tau: (t0, carry[0]),
+    move=_kick_then_drift,
+    point_after=lambda end, t0, tau: (t0, end[0] - tau * end[1]),
+    undo=lambda end, force, tau: (end[0] - tau * end[1], end[1] - tau * force),
+)
 
 
 class LeapfrogConfig(PartConfig):
     """Leapfrog for the second-order equation `h'' = f(t, h)` that starts at rest."""
 
     kind: Literal["leapfrog"] = "leapfrog"
-    remat: Remat | Literal["reversible"] = "reversible"
+    form: LeapfrogForm = "drift_kick_drift"
+    """`drift_kick_drift` has order 2; `kick_drift` is the published recursion
+    `h[j+1] = 2 h[j] - h[j-1] + tau^2 f(h[j])` with `h[-1] = h[0]`, of order 1."""
+    remat: StagesRemat = "reversible"
     """What is stored for the backward pass: `reversible` the last state, from which the others are
     reconstructed; `none` everything, `step` one state per step (layer of a residual network),
     `sqrt` about `2 sqrt(num_steps)` steps."""
@@ -117,4 +95,4 @@ class LeapfrogConfig(PartConfig):
 
     def build(self) -> Leapfrog:
         """Make the integrator."""
-        return Leapfrog(self.remat)
+        return Leapfrog(self.remat, self.form)

@@ -25,10 +25,11 @@ from odenet.integrators import (
     Integrator,
     IntegratorConfig,
     LayerByLayer,
+    SeparableConfig,
     TableauConfig,
 )
 from odenet.integrators.equation import refuse_other_equation
-from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
+from odenet.models.depth_block import NO_STEP, DepthBlock, needs_halves, no_live_statistics
 from odenet.models.discretisation import Discretisation
 from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
@@ -53,7 +54,16 @@ class DepthBlockConfig(PartConfig):
     """What goes around a layer; with any other than `identity`, a layer is no Euler step."""
     integrator: IntegratorConfig = ExplicitConfig()
     """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE;
-    `leapfrog` solves a second-order equation."""
+    `leapfrog`, `momentum` and `fractional` solve other equations; `symplectic_euler` and `verlet`
+    need a field of two halves."""
+
+    @model_validator(mode="after")
+    def _field_has_the_halves_that_the_integrator_moves(self):
+        if not self.field.is_separable and isinstance(self.integrator, SeparableConfig):
+            raise ValueError(
+                needs_halves(f"kind={self.integrator.kind}", f"kind={self.field.kind}")
+            )
+        return self
 
     @model_validator(mode="after")
     def _layers_are_steps_of_the_integrator(self):
@@ -177,6 +187,9 @@ class DepthBlockConfig(PartConfig):
             raise ConfigError(f"with {self._no_step} a layer {NO_STEP}; leave it out")
         if discretisation.integrator is not None:
             refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
+            if discretisation.integrator.needs_separable and not self.field.is_separable:
+                asked = type(discretisation.integrator).__name__
+                raise ConfigError(needs_halves(asked, f"kind={self.field.kind}"))
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:

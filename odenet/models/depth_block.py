@@ -22,6 +22,15 @@ def no_live_statistics(integrator: str) -> str:
     )
 
 
+def needs_halves(integrator: str, field: str) -> str:
+    """Why an integrator that moves halves of the state cannot run a field, and what to do."""
+    return (
+        f"integrator {integrator} moves two halves of the state in turn, so it needs a field whose "
+        f"halves move each other, kind=hamiltonian or two_layer_hamiltonian; got field {field}; "
+        f"use one of these fields, or another integrator, kind=euler or rk4 say"
+    )
+
+
 NO_STEP = (
     "is no step h + tau f(t, h) of a method, so there is no f that a solver could integrate, and "
     "its steps cannot be divided"
@@ -83,13 +92,17 @@ class DepthBlock(nnx.Module):
 
         Raises:
             ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
-                solves another equation than the block's own, or it cannot carry the statistics;
-                or if a layer is no step of a method, and another way to integrate is asked for.
+                solves another equation than the block's own, moves halves of the state that the
+                field does not have, or cannot carry the statistics; or if a layer is no step of a
+                method, and another way to integrate is asked for.
         """
         if not self.is_euler_step and discretisation != AS_TRAINED:
             raise ConfigError(f"a layer of this block {NO_STEP}; run it as it was trained")
         integrator = discretisation.integrator or self.integrator
         refuse_other_equation(self.integrator.equation, integrator.equation)
+        if integrator.needs_separable and not getattr(self.weights.stacked, "is_separable", False):
+            field = type(self.weights.stacked).__name__
+            raise ConfigError(needs_halves(type(integrator).__name__, field))
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(no_live_statistics(type(integrator).__name__))

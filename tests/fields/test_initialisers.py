@@ -13,9 +13,8 @@ from pydantic import ValidationError
 
 from odenet.errors import ConfigError
 from odenet.fields import ActivationName, ConvFieldConfig, MLPFieldConfig
-from odenet.fields.base import activation
+from odenet.fields.base import FLAT_AT_ZERO, NOT_ZERO_AT_ZERO, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.mlp import FLAT_AT_ZERO, NOT_ZERO_AT_ZERO
 from odenet.models import DepthBlockConfig, FeedForwardBlockConfig
 from odenet.models.head import Head
 from odenet.models.projections import ConvConfig, LinearConfig

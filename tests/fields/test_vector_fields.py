@@ -9,7 +9,16 @@ from numerics.precision import randomised
 from pydantic import TypeAdapter, ValidationError
 
 from odenet.errors import ConfigError
-from odenet.fields import ConvFieldConfig, FieldConfig, MLPFieldConfig, VectorField
+from odenet.fields import (
+    AntisymmetricFieldConfig,
+    ConvFieldConfig,
+    FieldConfig,
+    HamiltonianFieldConfig,
+    MLPFieldConfig,
+    ParabolicFieldConfig,
+    TwoLayerHamiltonianFieldConfig,
+    VectorField,
+)
 
 VECTOR, IMAGE = (3,), (5, 4, 4)
 CASES = {
@@ -24,6 +33,14 @@ CASES = {
         ),
         IMAGE,
     ),
+    "antisymmetric": (AntisymmetricFieldConfig(gamma=0.3), VECTOR),
+    "antisymmetric_images": (AntisymmetricFieldConfig(gamma=0.3), IMAGE),
+    "parabolic": (ParabolicFieldConfig(hidden=5), VECTOR),
+    "parabolic_images": (ParabolicFieldConfig(kernel_size=5), IMAGE),
+    "hamiltonian": (HamiltonianFieldConfig(), (4,)),
+    "hamiltonian_images": (HamiltonianFieldConfig(), IMAGE),
+    "two_layer_hamiltonian": (TwoLayerHamiltonianFieldConfig(), (4,)),
+    "two_layer_hamiltonian_images": (TwoLayerHamiltonianFieldConfig(hidden=3), IMAGE),
 }
 MAPS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "identity": lambda x: x}
 

@@ -31,7 +31,13 @@ def test_tableau_is_explicit_and_consistent(name):
         ({"kind": "euler", "remat": "reversible"}, "remat"),
         ({"kind": "leapfrog", "remat": "layer"}, "remat"),
         ({"kind": "leapfrog", "solver": "tsit5"}, "solver"),
-        ({"kind": "verlet"}, "verlet"),
+        ({"kind": "leapfrog", "form": "kick"}, "form"),
+        ({"kind": "verlet", "form": "kick_drift"}, "form"),
+        ({"kind": "momentum", "gamma": 1.0}, "less than 1"),
+        ({"kind": "momentum", "gamma": -0.1}, "greater than or equal to 0"),
+        ({"kind": "momentum", "gamma": 0.0}, "cannot be undone; use remat=none"),
+        ({"kind": "two_step_midpoint", "gamma": 0.5}, "gamma"),
+        ({"kind": "yoshida"}, "yoshida"),
         ({"kind": "diffrax", "solver": "euler"}, "has no error estimate"),
         (
             {"kind": "diffrax", "controller": {"kind": "constant"}, "max_steps": 8},
@@ -58,6 +64,12 @@ def test_options_that_would_be_ignored_or_break_a_rule_are_refused(mapping, mess
         {"kind": "rk4", "remat": "step"},
         {"kind": "leapfrog"},
         {"kind": "leapfrog", "remat": "sqrt"},
+        {"kind": "leapfrog", "form": "kick_drift"},
+        {"kind": "symplectic_euler"},
+        {"kind": "verlet", "remat": "step"},
+        {"kind": "two_step_midpoint"},
+        {"kind": "momentum", "gamma": 0.5},
+        {"kind": "momentum", "gamma": 0.0, "remat": "none"},
         {"kind": "tableau", "a": [[], [1.0]], "b": [0.25, 0.75]},
         {"kind": "diffrax"},
         {"kind": "diffrax", "solver": "dopri8", "max_steps": 32, "adjoint": {"kind": "backsolve"}},
@@ -85,7 +97,14 @@ def test_statistics_add_up_and_one_failure_is_kept():
 
 @pytest.mark.parametrize(
     "mapping",
-    [{"kind": "euler"}, {"kind": "tableau", "a": [[]], "b": [1.0]}, {"kind": "diffrax"}],
+    [
+        {"kind": "euler"},
+        {"kind": "tableau", "a": [[]], "b": [1.0]},
+        {"kind": "symplectic_euler"},
+        {"kind": "verlet"},
+        {"kind": "two_step_midpoint"},
+        {"kind": "diffrax"},
+    ],
 )
 def test_config_and_integrator_agree_on_the_equation(mapping):
     config = CONFIG.validate_python(mapping)
@@ -94,6 +113,8 @@ def test_config_and_integrator_agree_on_the_equation(mapping):
     assert leapfrog.equation == leapfrog.build().equation == SECOND_ORDER
     half, third = (CONFIG.validate_python({"kind": "fractional", "gamma": g}) for g in (0.5, 0.3))
     assert half.equation == half.build().equation != third.equation == third.build().equation
+    some, more = (CONFIG.validate_python({"kind": "momentum", "gamma": g}) for g in (0.5, 0.9))
+    assert some.equation == some.build().equation != more.equation == more.build().equation
 
 
 @pytest.mark.parametrize("kind", ["euler", "rk4"])
@@ -106,7 +127,7 @@ def test_path_holds_every_state_and_is_left_out_unless_asked_for(kind):
     assert integrator.integrate(fields, DepthGrid(taus), h0).path is None
 
 
-@pytest.mark.parametrize("kind", ["rk4", "leapfrog"])
+@pytest.mark.parametrize("kind", ["rk4", "leapfrog", "verlet", "two_step_midpoint", "momentum"])
 def test_state_keeps_single_precision(kind):
     integrator = CONFIG.validate_python({"kind": kind}).build()
     fields = LayerFields.from_function(lambda t, h: t * h)

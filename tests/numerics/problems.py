@@ -133,6 +133,65 @@ NONLINEAR = Problem(
 SECOND_ORDER = (HARMONIC, REPELLING, COUPLED, DRIVEN, BELL, NONLINEAR)
 """Problems d2h/dt2 = field(t, h) that start at rest."""
 
+HALVES = (
+    Problem(
+        "rotating",
+        lambda t, h: jnp.stack([2.0 * h[:, 1], -1.5 * h[:, 0]], axis=1),
+        np.array([[1.0, -0.5]]),
+        lambda t: np.array([[1.0, -0.5]]) @ scipy.linalg.expm(t * np.array([[0, 2], [-1.5, 0]])).T,
+    ),
+    # A rotation by the angle sin t.
+    Problem(
+        "swinging",
+        lambda t, h: jnp.cos(t) * jnp.stack([h[:, 1], -h[:, 0]], axis=1),
+        np.array([[1.0, 0.25]]),
+        lambda t: np.array(
+            [
+                [
+                    np.cos(np.sin(t)) + 0.25 * np.sin(np.sin(t)),
+                    0.25 * np.cos(np.sin(t)) - np.sin(np.sin(t)),
+                ]
+            ]
+        ),
+    ),
+    # y = 1 / (1 + t), z = 2 / (1 + t).
+    Problem(
+        "quadratic",
+        lambda t, h: jnp.stack([-(h[:, 1] ** 2) / 4, -2 * h[:, 0] ** 2], axis=1),
+        np.array([[1.0, 2.0]]),
+        lambda t: np.array([[1.0, 2.0]]) / (1 + t),
+    ),
+)
+"""Problems in two halves, each of which moves the other."""
+
+GAMMA = 0.6
+INERTIA = -1 / np.log(GAMMA)
+_WITH_VELOCITY = np.block(
+    [[np.zeros((2, 2)), np.eye(2)], [-STIFFNESS_MATRIX / INERTIA, -np.eye(2) / INERTIA]]
+)
+WITH_MOMENTUM = (
+    Problem(
+        "coupled_with_momentum",
+        lambda t, h: -h @ STIFFNESS_MATRIX.T,
+        np.array([[1.0, 0.25]]),
+        lambda t: (scipy.linalg.expm(_WITH_VELOCITY * t) @ np.array([1.0, 0.25, 0, 0]))[None, :2],
+    ),
+    # h = cos t.
+    Problem(
+        "driven_with_momentum",
+        lambda t, h: -INERTIA * h - jnp.sin(t),
+        np.array([[1.0]]),
+        lambda t: np.array([[np.cos(t)]]),
+    ),
+    Problem(
+        "nonlinear_with_momentum",
+        lambda t, h: INERTIA * NONLINEAR.field(t, h) + h**2 * t / 8,
+        NONLINEAR.h0,
+        NONLINEAR.flow,
+    ),
+)
+"""Problems dh/dt = v, INERTIA dv/dt = field(t, h) - v that start at rest."""
+
 
 def together(problems: tuple[Problem, ...]) -> Problem:
     """One problem made of several that do not see each other, so that they compile once."""

@@ -9,7 +9,8 @@ from numerics.problems import SECOND_ORDER
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators import LeapfrogConfig
-from odenet.integrators.symplectic import Leapfrog, _reverse, leapfrog
+from odenet.integrators.stages import reverse_step
+from odenet.integrators.symplectic import Leapfrog
 
 REMAT = ["none", "step", "sqrt", "reversible"]
 
@@ -57,6 +58,22 @@ def test_path_is_that_of_a_loop_by_hand(remat, num_layers, per_layer):
     assert integrator.integrate(fields, grid, jnp.asarray(h0)).path is None
 
 
+@pytest.mark.parametrize("remat", REMAT)
+def test_kick_drift_is_the_published_two_step_recursion(remat):
+    fields, h0 = layers(9), np.random.default_rng(1).normal(size=(2, 3))
+    tau = 0.3
+    grid = DepthGrid(jnp.full(9, tau), 9)
+    integrator = LeapfrogConfig(form="kick_drift", remat=remat).build()
+    found = jax.jit(lambda h0: integrator.integrate(fields, grid, h0, save_path=True))(h0)
+    before, here, path = h0, h0, [h0]
+    for k in range(9):
+        w, b = (np.asarray(fields.params[name])[k] for name in ("w", "b"))
+        before, here = here, 2 * here - before + tau**2 * np.tanh(here @ w + k * tau * b)
+        path.append(here)
+    np.testing.assert_allclose(found.path, np.stack(path), rtol=1e-12, atol=1e-12)
+    assert int(found.stats.nfe) == 9
+
+
 def test_flows_at_rest_solve_their_second_order_problems():
     for problem in SECOND_ORDER:
         np.testing.assert_allclose(problem.flow(0.0), problem.h0, atol=1e-15)
@@ -76,6 +93,12 @@ def test_field_of_time_alone_at_the_middle_of_the_step_is_exact_for_a_constant()
     np.testing.assert_allclose(h1, h0 + 0.75 * 1.2**2 / 2, rtol=1e-14)
 
 
+def step(field, pair, t0, tau):
+    for stage in Leapfrog().stages:
+        pair = stage.move(pair, field(*stage.point(pair, t0, tau)), tau)
+    return pair
+
+
 def test_reconstruction_returns_to_the_start():
     draw = np.random.default_rng(2)
     fields, num_steps = layers(64), 64
@@ -92,10 +115,10 @@ def test_reconstruction_returns_to_the_start():
     ]
     pair = start
     for field, t0, tau in steps:
-        pair = leapfrog(field, pair, t0, tau)
+        pair = step(field, pair, t0, tau)
     assert float(jnp.max(jnp.abs(pair[0] - start[0]))) > 0.1
     for field, t0, tau in reversed(steps):
-        pair, _ = _reverse(field, pair, t0, tau, pair)
+        pair, _ = reverse_step(Leapfrog().stages, field, pair, t0, tau, pair)
     for ours, expected in zip(pair, start, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
@@ -103,7 +126,7 @@ def test_reconstruction_returns_to_the_start():
 def test_step_backwards_in_time_is_the_inverse():
     field = jax.tree_util.Partial(lambda t, h: jnp.sin(3 * h + t))
     start = (jnp.asarray([[0.3, -1.0]]), jnp.asarray([[0.2, 0.5]]))
-    there = leapfrog(field, start, jnp.asarray(0.4), jnp.asarray(0.7))
-    back = leapfrog(field, there, jnp.asarray(1.1), jnp.asarray(-0.7))
+    there = step(field, start, jnp.asarray(0.4), jnp.asarray(0.7))
+    back = step(field, there, jnp.asarray(1.1), jnp.asarray(-0.7))
     for ours, expected in zip(back, start, strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-14)

@@ -8,7 +8,10 @@ from numerics.methods import DIFFRAX_ORDERS, EXPLICIT, FIXED_STEP
 from numerics.problems import (
     CONSTANT,
     EXPONENTIAL,
+    GAMMA,
     GROWING,
+    HALVES,
+    INERTIA,
     LINEAR,
     LOGISTIC,
     LOGISTIC_FROM_ABOVE,
@@ -16,6 +19,7 @@ from numerics.problems import (
     SECOND_ORDER,
     STIFF,
     TIME_DEPENDENT,
+    WITH_MOMENTUM,
     split,
     together,
 )
@@ -24,7 +28,10 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.continuous import SolverName
 from odenet.integrators.explicit import TABLEAUS
+from odenet.integrators.momentum import Momentum
+from odenet.integrators.separable import SeparableMethod
 from odenet.integrators.symplectic import Leapfrog
+from odenet.integrators.two_step import TwoStepMidpoint
 
 HORIZON = 2.0
 # The ranges are asymptotic: small enough for the leading error term, far above round-off.
@@ -130,10 +137,38 @@ def test_recorded_order_is_none_or_theoretical(name):
     assert (integrator.tableau.order is None) == (name not in TABLEAUS)
 
 
-def test_observed_order_of_leapfrog_on_second_order_problems_is_two():
-    families = [grids(spacing, STEPS[2]) for spacing in ("uniform", "random", "graded")]
+UNDONE = {
+    "leapfrog": (Leapfrog(), 2, SECOND_ORDER),
+    "leapfrog_kick_drift": (Leapfrog(form="kick_drift"), 1, SECOND_ORDER),
+    "momentum": (Momentum(gamma=GAMMA), 1, WITH_MOMENTUM),
+    "two_step_midpoint": (TwoStepMidpoint(), 2, SMOOTH),
+    **{
+        f"{kind}_{problem.name}": (SeparableMethod(kind=kind), order, (problem,))
+        for kind, order in (("symplectic_euler", 1), ("verlet", 2))
+        for problem in HALVES  # which are not put together: it would mix their halves
+    },
+}
+
+
+@pytest.mark.parametrize("name", UNDONE)
+def test_observed_order_of_reversible_methods_is_theoretical_for_steps_of_any_sizes(name):
+    integrator, order, problems = UNDONE[name]
+    families = [grids(spacing, STEPS[order]) for spacing in ("uniform", "random", "graded")]
     assert all(np.all(taus > 0) for family in families for taus in family)
-    observed = list(slopes(Leapfrog(), SECOND_ORDER, *families))
-    assert len(observed) == 3 * len(SECOND_ORDER)
+    observed = list(slopes(integrator, problems, *families))
+    assert len(observed) == 3 * len(problems)
     for problem, slope in observed:
-        assert slope == pytest.approx(2, abs=0.1), (problem, observed)
+        assert slope == pytest.approx(order, abs=0.1), (problem, observed)
+
+
+@pytest.mark.parametrize("problem", [*HALVES, *WITH_MOMENTUM], ids=lambda p: p.name)
+def test_flows_of_halves_and_with_momentum_solve_their_problems(problem):
+    np.testing.assert_allclose(problem.flow(0.0), problem.h0, atol=1e-15)
+    step, has_velocity = 1e-4, problem in WITH_MOMENTUM
+    for t in (0.0, 0.4, 1.7):
+        ahead, here, behind = (problem.flow(t + s) for s in (step, 0.0, -step))
+        left = (ahead - behind) / (2 * step)
+        if has_velocity:
+            left = left + INERTIA * (ahead - 2 * here + behind) / step**2
+        field = problem.field(jnp.asarray(t), jnp.asarray(here))
+        np.testing.assert_allclose(left, field, rtol=1e-5, atol=1e-6)

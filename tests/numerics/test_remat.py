@@ -21,8 +21,11 @@ DEPTH, WIDTH, HIDDEN, BATCH = 64, 8, 64, 32
 
 def lowered(integrator, depth=DEPTH, batch=BATCH, hidden=(HIDDEN, HIDDEN), weights="per_layer"):
     """Value and gradient of a deep block, lowered, with its arguments."""
+    field = {"kind": "mlp", "hidden": hidden, "form": "between" if hidden else "inside"}
+    if integrator["kind"] in ("symplectic_euler", "verlet"):
+        field = {"kind": "hamiltonian"}
     config = DepthBlockConfig(
-        field={"kind": "mlp", "hidden": hidden, "form": "between" if hidden else "inside"},
+        field=field,
         num_steps=depth,
         weights={"kind": weights},
         step_sizes={"horizon": 1.0},
@@ -79,6 +82,11 @@ def growth(integrator, weights):
         ({"kind": "leapfrog", "remat": "none"}, 15.0, 16.0),
         ({"kind": "leapfrog", "remat": "sqrt"}, 3.0, 4.5),
         ({"kind": "leapfrog"}, 1.0, 1.2),
+        ({"kind": "leapfrog", "form": "kick_drift"}, 1.0, 1.2),
+        ({"kind": "symplectic_euler"}, 1.0, 1.2),
+        ({"kind": "verlet"}, 1.0, 1.2),
+        ({"kind": "two_step_midpoint"}, 1.0, 1.2),
+        ({"kind": "momentum"}, 1.0, 1.2),
     ],
     ids=lambda x: "_".join(x.values()) if isinstance(x, dict) else None,
 )

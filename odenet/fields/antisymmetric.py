@@ -1,0 +1,95 @@
+"""Fields whose Jacobian has no eigenvalue that grows, because their linear map is antisymmetric."""
+
+from typing import Literal
+
+from flax import nnx
+from pydantic import NonNegativeFloat, model_validator
+
+from odenet.arrays import State, Time
+from odenet.fields.base import ActivationName, activation, require_small_start
+from odenet.fields.initialisers import InitialiserName
+from odenet.fields.stable import StableFieldConfig, TimeBias, refuse_slope_of_both_signs
+from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
+
+
+class AntisymmetricField(nnx.Module):
+    r"""$f(t, h) = \sigma(\frac12 (K - K^T - \gamma I) h + b + t v)$.
+
+    Haber and Ruthotto 2017, arXiv:1705.03341, eq. 4.12. The Jacobian is
+    $\frac12 D (K - K^T - \gamma I)$ with $D = \mathrm{diag}\,\sigma' \ge 0$: no eigenvalue has a
+    positive real part. Where $\sigma' = 1$ they are $(-\gamma \pm i \mu) / 2$ with $\pm i \mu$
+    those of $K - K^T$; explicit Euler is then stable for steps of at most
+    $4 \gamma / (\gamma^2 + \mu^2)$.
+
+    Args:
+        width: Width of the vectors, or channels of the images.
+        side: Side of the kernels of a convolution, odd; None on vectors.
+        gamma: Damping, not negative.
+        activation_name: Name of an activation that never falls.
+        takes_time: Whether the bias has weights `v` for the time.
+        init: Name of the law of `K`.
+        rngs: Random keys.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        side: int | None,
+        gamma: float,
+        activation_name: ActivationName,
+        takes_time: bool,
+        init: InitialiserName = "lecun_normal",
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.gamma = gamma
+        self.activation_name: ActivationName = activation_name
+        self.kernel = draw_kernel(width, width, side, init, rngs=rngs)
+        self.bias = TimeBias(width, width * (side or 1) ** 2, takes_time, init, rngs=rngs)
+
+    def last_weights(self) -> list[nnx.Param]:
+        """The weights of the map; those of the time input too."""
+        time = self.bias.time
+        return [self.kernel, *([] if time is None else [time.kernel])]
+
+    def __call__(self, t: Time, h: State) -> State:
+        """dh/dt at `(t, h)`, of the shape of `h`."""
+        kernel = self.kernel[...]
+        rotated = apply_kernel((kernel - transpose_kernel(kernel)) / 2, h)
+        sigma = activation(self.activation_name)
+        return sigma(rotated - self.gamma / 2 * h + self.bias(t, h.ndim))
+
+
+class AntisymmetricFieldConfig(StableFieldConfig):
+    """sigma((K - K^T - gamma I) h / 2 + b): rotations, and damping by gamma."""
+
+    kind: Literal["antisymmetric"] = "antisymmetric"
+    gamma: NonNegativeFloat = 0.0
+    """Damping. Without any, explicit Euler lets every rotation grow, however short its steps; use
+    another integrator then, `rk4` say."""
+
+    @model_validator(mode="after")
+    def _stays_stable_and_starts_small(self):
+        refuse_slope_of_both_signs(self.kind, self.activation)
+        ends, fix = f"field kind={self.kind}", "activation=tanh, or last_init=as_drawn"
+        require_small_start(ends, self.activation, self.last_init, fix)
+        if self.last_init != "as_drawn" and self.gamma > 0:
+            raise ValueError(
+                f"last_init={self.last_init} would not make the field small: it acts on K, and the "
+                f"damping gamma={self.gamma} stays; use gamma=0 or last_init=as_drawn"
+            )
+        return self
+
+    def draw(
+        self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
+    ) -> AntisymmetricField:
+        """Make the field of one of `depth` layers for states of `shape`."""
+        return AntisymmetricField(
+            shape[-1],
+            self.side(shape),
+            self.gamma,
+            self.activation,
+            takes_time,
+            self.init,
+            rngs=rngs,
+        )

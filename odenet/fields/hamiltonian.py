@@ -1,0 +1,197 @@
+"""Fields on two halves of the state, each of which moves the other: Hamiltonian dynamics."""
+
+import abc
+from typing import ClassVar, Literal
+
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import PositiveInt, model_validator
+
+from odenet.arrays import State, Time
+from odenet.errors import ConfigError
+from odenet.fields.base import ActivationName, activation, require_small_start
+from odenet.fields.initialisers import InitialiserName
+from odenet.fields.stable import StableFieldConfig, TimeBias, refuse_small_product
+from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
+
+
+class SeparableField(nnx.Module):
+    """`f` in two halves of the last axis: `y' = slope_of_y(t, z)`, `z' = slope_of_z(t, y)`."""
+
+    is_separable: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def slope_of_y(self, t: Time, z: State) -> State:
+        """The half of dh/dt that moves `y`, of the shape of `z`."""
+
+    @abc.abstractmethod
+    def slope_of_z(self, t: Time, y: State) -> State:
+        """The half of dh/dt that moves `z`, of the shape of `y`."""
+
+    def __call__(self, t: Time, h: State) -> State:
+        """dh/dt at `(t, h)` with `h = [y; z]`, of the shape of `h`."""
+        y, z = jnp.split(h, 2, axis=-1)
+        return jnp.concatenate([self.slope_of_y(t, z), self.slope_of_z(t, y)], axis=-1)
+
+
+class HamiltonianField(SeparableField):
+    r"""$y' = \sigma(K z + b_1 + t v_1)$, $z' = -\sigma(K^T y + b_2 + t v_2)$.
+
+    Haber and Ruthotto 2017, arXiv:1705.03341, sec. 4.2. Both halves have a bias of their own; the
+    authors' code (Meganet.m) is the case $b_1 = b_2$, and a bias inside
+    $z' = \sigma(-K^T y + b)$ is $b_2 = -b$ for an odd activation. With constant weights
+    $\sum S(K z + b_1) + \sum S(K^T y + b_2)$, where $S' = \sigma$, is the same at all times, and
+    in $(K^T y, z)$ the field is Hamiltonian.
+
+    Args:
+        half: Half the width of the vectors, or of the channels of the images.
+        side: Side of the kernels of a convolution, odd; None on vectors.
+        activation_name: Name of the activation.
+        takes_time: Whether the biases have weights for the time.
+        init: Name of the law of `K`.
+        rngs: Random keys.
+    """
+
+    def __init__(
+        self,
+        half: int,
+        side: int | None,
+        activation_name: ActivationName,
+        takes_time: bool,
+        init: InitialiserName = "lecun_normal",
+        *,
+        rngs: nnx.Rngs,
+    ):
+        fan_in = half * (side or 1) ** 2
+        self.activation_name: ActivationName = activation_name
+        self.kernel = draw_kernel(half, half, side, init, rngs=rngs)
+        self.bias_y = TimeBias(half, fan_in, takes_time, init, rngs=rngs)
+        self.bias_z = TimeBias(half, fan_in, takes_time, init, rngs=rngs)
+
+    def last_weights(self) -> list[nnx.Param]:
+        """The weights of the map; those of the time inputs too."""
+        times = [bias.time for bias in (self.bias_y, self.bias_z)]
+        return [self.kernel, *(time.kernel for time in times if time is not None)]
+
+    def slope_of_y(self, t: Time, z: State) -> State:
+        """`sigma(K z + b1)`."""
+        inner = apply_kernel(self.kernel[...], z) + self.bias_y(t, z.ndim)
+        return activation(self.activation_name)(inner)
+
+    def slope_of_z(self, t: Time, y: State) -> State:
+        """`-sigma(K^T y + b2)`."""
+        inner = apply_kernel(transpose_kernel(self.kernel[...]), y) + self.bias_z(t, y.ndim)
+        return -activation(self.activation_name)(inner)
+
+
+class TwoLayerHamiltonianField(SeparableField):
+    r"""$y' = K_1^T \sigma(K_1 z + b_1 + t v_1)$, $z' = -K_2^T \sigma(K_2 y + b_2 + t v_2)$.
+
+    Chang et al. 2018, arXiv:1709.03698. With constant weights it is Hamiltonian with the energy
+    $\sum S(K_1 z + b_1) + \sum S(K_2 y + b_2)$, where $S' = \sigma$.
+
+    Args:
+        half: Half the width of the vectors, or of the channels of the images.
+        hidden: Width, or channels, of `K_1 z` and `K_2 y`.
+        side: Side of the kernels of a convolution, odd; None on vectors.
+        activation_name: Name of the activation.
+        takes_time: Whether the biases have weights for the time.
+        init: Name of the law of the kernels.
+        rngs: Random keys.
+    """
+
+    def __init__(
+        self,
+        half: int,
+        hidden: int,
+        side: int | None,
+        activation_name: ActivationName,
+        takes_time: bool,
+        init: InitialiserName = "lecun_normal",
+        *,
+        rngs: nnx.Rngs,
+    ):
+        fan_in = half * (side or 1) ** 2
+        self.activation_name: ActivationName = activation_name
+        self.kernel_y = draw_kernel(half, hidden, side, init, rngs=rngs)
+        self.kernel_z = draw_kernel(half, hidden, side, init, rngs=rngs)
+        self.bias_y = TimeBias(hidden, fan_in, takes_time, init, rngs=rngs)
+        self.bias_z = TimeBias(hidden, fan_in, takes_time, init, rngs=rngs)
+
+    def last_weights(self) -> list[nnx.Param]:
+        """The weights of both maps."""
+        return [self.kernel_y, self.kernel_z]
+
+    def slope_of_y(self, t: Time, z: State) -> State:
+        """`K1^T sigma(K1 z + b1)`."""
+        return self._there_and_back(self.kernel_y, self.bias_y, t, z)
+
+    def slope_of_z(self, t: Time, y: State) -> State:
+        """`-K2^T sigma(K2 y + b2)`."""
+        return -self._there_and_back(self.kernel_z, self.bias_z, t, y)
+
+    def _there_and_back(self, weights: nnx.Param, bias: TimeBias, t: Time, x: State) -> State:
+        kernel = weights[...]
+        inner = apply_kernel(kernel, x) + bias(t, x.ndim)
+        return apply_kernel(transpose_kernel(kernel), activation(self.activation_name)(inner))
+
+
+class _HalvedFieldConfig(StableFieldConfig):
+    @property
+    def is_separable(self) -> bool:
+        """Whether the state is two halves, each of which moves the other: yes."""
+        return True
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a state of `shape` (one example's) that has no two halves of equal width."""
+        super().check(shape)
+        if shape[-1] % 2:
+            raise ConfigError(
+                f"field kind={self.kind} splits the last axis of its state in two halves, so its "
+                f"size must be even; got shape {shape}; use an even width"
+            )
+
+
+class HamiltonianFieldConfig(_HalvedFieldConfig):
+    """y' = sigma(K z + b1), z' = -sigma(K^T y + b2), of a state [y; z]."""
+
+    kind: Literal["hamiltonian"] = "hamiltonian"
+
+    @model_validator(mode="after")
+    def _starts_small(self):
+        ends, fix = f"field kind={self.kind}", "activation=tanh, or last_init=as_drawn"
+        require_small_start(ends, self.activation, self.last_init, fix)
+        return self
+
+    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> HamiltonianField:
+        """Make the field of one of `depth` layers for states of `shape`."""
+        half, side = shape[-1] // 2, self.side(shape)
+        return HamiltonianField(half, side, self.activation, takes_time, self.init, rngs=rngs)
+
+
+class TwoLayerHamiltonianFieldConfig(_HalvedFieldConfig):
+    """y' = K1^T sigma(K1 z + b1), z' = -K2^T sigma(K2 y + b2), of a state [y; z]."""
+
+    kind: Literal["two_layer_hamiltonian"] = "two_layer_hamiltonian"
+    hidden: PositiveInt | None = None
+    """Width, or channels, of `K1 z` and `K2 y`; without it, half of those of the state."""
+
+    @model_validator(mode="after")
+    def _starts_as_drawn(self):
+        refuse_small_product(self.kind, self.last_init)
+        return self
+
+    def draw(
+        self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
+    ) -> TwoLayerHamiltonianField:
+        """Make the field of one of `depth` layers for states of `shape`."""
+        half = shape[-1] // 2
+        return TwoLayerHamiltonianField(
+            half,
+            self.hidden or half,
+            self.side(shape),
+            self.activation,
+            takes_time,
+            self.init,
+            rngs=rngs,
+        )

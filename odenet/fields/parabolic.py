@@ -1,0 +1,88 @@
+"""Fields that smooth, as heat flow does: minus a map, an activation, and the map transposed."""
+
+from typing import Literal
+
+from flax import nnx
+from pydantic import PositiveInt, model_validator
+
+from odenet.arrays import State, Time
+from odenet.fields.base import ActivationName, activation
+from odenet.fields.initialisers import InitialiserName
+from odenet.fields.stable import (
+    StableFieldConfig,
+    TimeBias,
+    refuse_slope_of_both_signs,
+    refuse_small_product,
+)
+from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
+
+
+class ParabolicField(nnx.Module):
+    r"""$f(t, h) = -K^T \sigma(K h + b + t v)$.
+
+    Ruthotto and Haber 2020, arXiv:1804.04272, sec. 3. The Jacobian $-K^T \mathrm{diag}(\sigma') K$
+    is symmetric and has no positive eigenvalue, so that two states never move apart, whatever the
+    weights: $|h - g|$ does not grow. Explicit Euler keeps that for steps of at most
+    $2 / (\max \sigma' \, |K|^2)$.
+
+    Args:
+        width: Width of the vectors, or channels of the images.
+        hidden: The same of `K h`.
+        side: Side of the kernels of a convolution, odd; None on vectors.
+        activation_name: Name of an activation that never falls.
+        takes_time: Whether the bias has weights `v` for the time.
+        init: Name of the law of `K`.
+        rngs: Random keys.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        side: int | None,
+        activation_name: ActivationName,
+        takes_time: bool,
+        init: InitialiserName = "lecun_normal",
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.activation_name: ActivationName = activation_name
+        self.kernel = draw_kernel(width, hidden, side, init, rngs=rngs)
+        self.bias = TimeBias(hidden, width * (side or 1) ** 2, takes_time, init, rngs=rngs)
+
+    def last_weights(self) -> list[nnx.Param]:
+        """The weights of the map."""
+        return [self.kernel]
+
+    def __call__(self, t: Time, h: State) -> State:
+        """dh/dt at `(t, h)`, of the shape of `h`."""
+        kernel = self.kernel[...]
+        sigma = activation(self.activation_name)
+        inner = sigma(apply_kernel(kernel, h) + self.bias(t, h.ndim))
+        return -apply_kernel(transpose_kernel(kernel), inner)
+
+
+class ParabolicFieldConfig(StableFieldConfig):
+    """-K^T sigma(K h + b): states never move apart."""
+
+    kind: Literal["parabolic"] = "parabolic"
+    hidden: PositiveInt | None = None
+    """Width, or channels, of `K h`; without it, those of the state."""
+
+    @model_validator(mode="after")
+    def _stays_stable_and_starts_as_drawn(self):
+        refuse_slope_of_both_signs(self.kind, self.activation)
+        refuse_small_product(self.kind, self.last_init)
+        return self
+
+    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ParabolicField:
+        """Make the field of one of `depth` layers for states of `shape`."""
+        return ParabolicField(
+            shape[-1],
+            self.hidden or shape[-1],
+            self.side(shape),
+            self.activation,
+            takes_time,
+            self.init,
+            rngs=rngs,
+        )

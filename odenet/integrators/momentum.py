@@ -1,0 +1,100 @@
+"""Momentum residual networks: the branch moves a velocity, and the velocity the state."""
+
+import dataclasses
+import math
+from typing import Annotated, Literal
+
+import jax.numpy as jnp
+from pydantic import Field, model_validator
+
+from odenet.integrators.equation import Equation, momentum
+from odenet.integrators.stages import Stage, StagedIntegrator, StagesRemat
+from odenet.part import PartConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Momentum(StagedIntegrator):
+    r"""$v_1 = \gamma^\tau v_0 + (1 - \gamma^\tau) f(t_0, h_0)$, $h_1 = h_0 + \tau v_1$, $v(0) = 0$.
+
+    With $\tau = 1$ the momentum residual network of Sander et al. 2021, arXiv:2102.07870. It is a
+    method of order 1 for $h' = v$, $\varepsilon v' = f(t, h) - v$ with
+    $\varepsilon = -1 / \ln \gamma$, with a velocity that is exact for a constant `f`: the
+    equation belongs to $\gamma$, whatever the steps. $\gamma = 0$ forgets the velocity and is a
+    residual network. Undoing a step divides by $\gamma^\tau$, and so multiplies round-off.
+
+    Args:
+        gamma: What is left of a velocity after depth-time 1, in [0, 1).
+    """
+
+    gamma: float = 0.9
+
+    @property
+    def equation(self) -> Equation:
+        """What is solved, with this `gamma`."""
+        return momentum(self.gamma)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """One stage, on state and velocity `(h, v)`."""
+        gamma = self.gamma
+
+        def kept_and_gained(tau):
+            if gamma == 0:
+                return jnp.zeros_like(tau), jnp.ones_like(tau)
+            rate = math.log(gamma)
+            return jnp.exp(rate * tau), -jnp.expm1(rate * tau)
+
+        def move(carry, slope, tau):
+            h, v = carry
+            kept, gained = kept_and_gained(tau)
+            v1 = kept * v + gained * slope
+            return h + tau * v1, v1
+
+        def undo(end, slope, tau):
+            h1, v1 = end
+            kept, gained = kept_and_gained(tau)
+            return h1 - tau * v1, (v1 - gained * slope) / kept
+
+        return (
+            Stage(
+                point=lambda carry, t0, tau: (t0, carry[0]),
+                move=move,
+                point_after=lambda end, t0, tau: (t0, end[0] - tau * end[1]),
+                undo=undo,
+            ),
+        )
+
+
+class MomentumConfig(PartConfig):
+    """Momentum residual network: `v <- gamma v + (1 - gamma) f(h)`, `h <- h + v` with `tau` 1."""
+
+    kind: Literal["momentum"] = "momentum"
+    gamma: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """What is left of a velocity after depth-time 1. Networks of different gamma are different."""
+    remat: StagesRemat = "reversible"
+    """What is stored for the backward pass: `reversible` the last state, from which the others are
+    reconstructed; `none` everything, `step` one state per step (layer of a residual network),
+    `sqrt` about `2 sqrt(num_steps)` steps."""
+
+    @model_validator(mode="after")
+    def _can_be_undone(self):
+        if self.gamma == 0 and self.remat == "reversible":
+            raise ValueError(
+                "gamma=0 forgets the velocity, so that its steps cannot be undone; use remat=none, "
+                "step or sqrt, or kind=euler, which is the same network"
+            )
+        return self
+
+    @property
+    def equation(self) -> Equation:
+        """What is solved, with this `gamma`."""
+        return momentum(self.gamma)
+
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
+        return False
+
+    def build(self) -> Momentum:
+        """Make the integrator."""
+        return Momentum(self.remat, self.gamma)

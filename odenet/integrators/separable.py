@@ -1,0 +1,100 @@
+"""Symplectic methods for states in two halves, each of which moves the other."""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+import jax.numpy as jnp
+
+from odenet.arrays import State
+from odenet.integrators.equation import FIRST_ORDER, Equation
+from odenet.integrators.stages import Carry, Stage, StagedIntegrator, StagesRemat
+from odenet.part import PartConfig
+
+SeparableKind = Literal["symplectic_euler", "verlet"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SeparableMethod(StagedIntegrator):
+    r"""Steps for $y' = f_y(t, z)$, $z' = f_z(t, y)$, the halves of $h = [y; z]$.
+
+    * `symplectic_euler`: $z_1 = z_0 + \tau f_z(t_0, y_0)$, $y_1 = y_0 + \tau f_y(t_0, z_1)$, of
+      order 1. Haber and Ruthotto 2017, arXiv:1705.03341, sec. 4.2, call it Verlet.
+    * `verlet`: half of a step of $z$, one of $y$, and half of one of $z$: $z_{1/2} = z_0 +
+      \frac\tau2 f_z(t_0, y_0)$, $y_1 = y_0 + \tau f_y(t_0 + \frac\tau2, z_{1/2})$, $z_1 = z_{1/2} +
+      \frac\tau2 f_z(t_0 + \tau, y_1)$, of order 2 (Störmer and Verlet; Hairer, Lubich and Wanner
+      2006, sec. I.1.4).
+
+    Both are symplectic where the field is Hamiltonian, so that its energy does not drift, and can
+    be undone. A stage evaluates one half of the field, and `nfe` counts two halves as one
+    evaluation: one for a step of `symplectic_euler`, three for two steps of `verlet`, rounded up.
+
+    Args:
+        kind: Which of the two.
+    """
+
+    needs_separable: ClassVar[bool] = True
+
+    kind: SeparableKind = "verlet"
+
+    def start(self, h0: State) -> Carry:
+        """The state alone."""
+        return (h0,)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Two stages, or three; each moves one half."""
+        if self.kind == "symplectic_euler":
+            return _shear("z", 1.0, 0.0), _shear("y", 1.0, 0.0)
+        return _shear("z", 0.5, 0.0), _shear("y", 1.0, 0.5), _shear("z", 0.5, 1.0)
+
+    def nfe(self, num_steps: int) -> int:
+        """Half the number of stages."""
+        return -(-num_steps * len(self.stages) // 2)
+
+
+def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
+    """Move one half for `share` of a step by its slope at `t0 + at * tau`.
+
+    That slope depends on the other half alone, so it is the same before and after.
+    """
+
+    def point(carry, t0, tau):
+        return t0 + at * tau, carry[0]
+
+    def part(slope):
+        y, z = jnp.split(slope, 2, axis=-1)
+        return y if half == "y" else z
+
+    def moved(carry, slope, length):
+        y, z = jnp.split(carry[0], 2, axis=-1)
+        halves = [y + length * slope, z] if half == "y" else [y, z + length * slope]
+        return (jnp.concatenate(halves, axis=-1),)
+
+    return Stage(
+        point=point,
+        move=lambda carry, slope, tau: moved(carry, slope, share * tau),
+        point_after=point,
+        undo=lambda end, slope, tau: moved(end, slope, -share * tau),
+        part=part,
+    )
+
+
+class SeparableConfig(PartConfig):
+    """A symplectic method for fields whose state is two halves, each of which moves the other."""
+
+    kind: SeparableKind
+    remat: StagesRemat = "reversible"
+    """What is stored for the backward pass: `reversible` the last state, from which the others are
+    reconstructed; `none` everything, `step` one state per step (layer of a residual network),
+    `sqrt` about `2 sqrt(num_steps)` steps."""
+
+    equation: ClassVar[Equation] = FIRST_ORDER
+
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
+        return False
+
+    def build(self) -> SeparableMethod:
+        """Make the integrator."""
+        return SeparableMethod(self.remat, self.kind)

@@ -1,0 +1,150 @@
+"""Steps made of stages that evaluate the field once each, and can be undone."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from odenet.arrays import State, Time
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
+from odenet.integrators.remat import Remat, scan_depth
+from odenet.integrators.reversible import scan_reversibly
+
+StagesRemat = Remat | Literal["reversible"]
+"""`reversible` stores the last state alone, and computes the earlier ones from it on the way back:
+the memory of a gradient does not grow with depth, and its cost is that of `step`. In exact
+arithmetic the states, and so the gradient, are the same; in floating point the reconstruction
+carries round-off, which grows where the flow contracts or expands fast, as errors of a solve
+backwards in time do. It has no forward mode (`jax.jvp` is refused by JAX); for that, the others
+store states as they do for Euler."""
+
+Carry = tuple[State, ...]
+"""What a step starts from and ends with: the state, and whatever the method remembers beside it."""
+
+
+def _whole(slope: State) -> State:
+    return slope
+
+
+class Stage(NamedTuple):
+    """One evaluation of the field within a step, and how it moves the carry.
+
+    Attributes:
+        point: `point(carry, t0, tau) -> (t, h)`: where the field is evaluated.
+        move: `move(carry, slope, tau, *extra) -> carry`.
+        point_after: The same point as `point`, from the carry that the stage ended with.
+        undo: `undo(end, slope, tau, *extra) -> carry`, the inverse of `move`.
+        part: What of dh/dt the stage uses.
+    """
+
+    point: Callable[..., tuple[Time, State]]
+    move: Callable[..., Carry]
+    point_after: Callable[..., tuple[Time, State]]
+    undo: Callable[..., Carry]
+    part: Callable[[State], State] = _whole
+
+
+@dataclasses.dataclass(frozen=True)
+class StagedIntegrator(Integrator):
+    """An integrator whose steps are stages: written as moves of a carry and their inverses.
+
+    Args:
+        remat: What is stored for the backward pass; see `StagesRemat`.
+    """
+
+    remat: StagesRemat = "reversible"
+
+    @property
+    @abc.abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of a step, in the order in which they are taken."""
+
+    def start(self, h0: State) -> Carry:
+        """The carry of the first step; the state comes first."""
+        return (h0, jnp.zeros_like(h0))
+
+    def extra(self, grid: DepthGrid) -> tuple[Any, ...]:
+        """Arrays with a leading axis `num_steps` that every stage gets a row of."""
+        del grid
+        return ()
+
+    def nfe(self, num_steps: int) -> int:
+        """Number of evaluations of the field in that many steps."""
+        return num_steps * len(self.stages)
+
+    def integrate(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """Carry `h0` over the whole grid; `path` holds the states without what stands beside."""
+        assert grid.num_layers == fields.num_layers
+        assert not fields.observes
+        grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
+        stages, start, extra = self.stages, self.start(h0), self.extra(grid)
+
+        def step(field, carry, t0, tau, *extra):
+            for stage in stages:
+                t, h = stage.point(carry, t0, tau)
+                carry = stage.move(carry, stage.part(field(t, h)), tau, *extra)
+            return carry, carry[0] if save_path else None
+
+        def reverse(field, end, t0, tau, cotangent, *extra):
+            return reverse_step(stages, field, end, t0, tau, cotangent, *extra)
+
+        if self.remat == "reversible":
+            (h1, *_), states = scan_reversibly(step, reverse, start, fields, grid, extra)
+        else:
+            (h1, *_), states = scan_depth(step, start, fields, grid, self.remat, extra)
+        path = path_through(h0, states) if save_path else None
+        steps = grid.num_steps
+        return Integration(h1, path, SolverStats.of(self.nfe(steps), steps))
+
+
+def reverse_step(
+    stages: tuple[Stage, ...],
+    field: Field,
+    end: Carry,
+    t0: Time,
+    tau: Time,
+    cotangent: Carry,
+    *extra: Any,
+) -> tuple[Carry, tuple[Any, ...]]:
+    """The start of the step that ended at `end`, and the cotangents of its arguments.
+
+    The same evaluation of the field serves the reconstruction and the gradient of a stage.
+
+    Args:
+        stages: The stages of the step, in the order in which they were taken.
+        field: The vector field of the layer.
+        end: The carry after the step.
+        t0: Start of the step.
+        tau: Its length.
+        cotangent: Of `end`.
+        extra: What else the stages got.
+
+    Returns:
+        The carry before the step, and the cotangents of `(field, start, t0, tau, *extra)`.
+    """
+    totals: Any = None
+    for stage in reversed(stages):
+        t, h = stage.point_after(end, t0, tau)
+        slope, pull_field = jax.vjp(
+            lambda field, t, h, part=stage.part: part(field(t, h)), field, t, h
+        )
+        start = stage.undo(end, slope, tau, *extra)
+        _, pull_move = jax.vjp(stage.move, start, slope, tau, *extra)
+        _, pull_point = jax.vjp(stage.point, start, t0, tau)
+
+        a_moved, a_slope, a_tau, *a_extra = pull_move(cotangent)
+        a_field, a_t, a_h = pull_field(a_slope)
+        a_looked, a_t0, a_tau_too = pull_point((a_t, a_h))
+        cotangent = jax.tree.map(jnp.add, a_moved, a_looked)
+        these = (a_field, a_t0, a_tau + a_tau_too, *a_extra)
+        totals = these if totals is None else jax.tree.map(jnp.add, totals, these)
+        end = start
+    a_field, a_t0, *others = totals
+    return end, (a_field, cotangent, a_t0, *others)

@@ -1,0 +1,114 @@
+"""Which fields and which integrators go together, and which can be exchanged."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from numerics.precision import randomised
+from pydantic import TypeAdapter, ValidationError
+
+from odenet import ClassifierConfig, init_network
+from odenet.errors import ConfigError
+from odenet.integrators import IntegratorConfig
+from odenet.models import DepthBlockConfig, Discretisation
+
+CONFIG = TypeAdapter(IntegratorConfig)
+
+
+def block_config(field, integrator, **options):
+    return DepthBlockConfig.model_validate(
+        {"num_steps": 6, "field": field, "integrator": integrator, **options}
+    )
+
+
+def way(**integrator):
+    return Discretisation(CONFIG.validate_python(integrator).build())
+
+
+def built(config, shape=(4,)):
+    return randomised(config.build(shape, rngs=nnx.Rngs(0)), jax.random.key(2))
+
+
+@pytest.mark.parametrize("kind", ["symplectic_euler", "verlet"])
+@pytest.mark.parametrize("field", ["mlp", "conv", "antisymmetric", "parabolic", "residual"])
+def test_methods_of_halves_refuse_other_fields(kind, field):
+    with pytest.raises(
+        ValidationError, match=rf"kind={kind} moves two halves.*got field kind={field}"
+    ):
+        block_config({"kind": field}, {"kind": kind})
+
+
+@pytest.mark.parametrize("kind", ["symplectic_euler", "verlet"])
+def test_trained_block_of_another_field_is_not_run_by_methods_of_halves(kind):
+    config = block_config({"kind": "antisymmetric"}, {"kind": "rk4"})
+    with pytest.raises(ConfigError, match=r"moves two halves.*got field kind=antisymmetric"):
+        config.check_discretisation(way(kind=kind))
+    with pytest.raises(ConfigError, match=r"moves two halves.*got field AntisymmetricField"):
+        built(config)(jnp.ones((1, 4)), way(kind=kind))
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4, 2)], ids=["vectors", "images"])
+@pytest.mark.parametrize("field", ["hamiltonian", "two_layer_hamiltonian"])
+def test_fields_of_halves_are_run_by_every_method_of_the_first_order(field, shape):
+    options = {"step_sizes": {"kind": "fixed", "horizon": 0.3}, "weights": {"kind": "shared"}}
+    config = block_config({"kind": field}, {"kind": "verlet"}, **options)
+    block, h0 = built(config, shape), jax.random.normal(jax.random.key(3), (2, *shape))
+    exact = block(h0, Discretisation(way(kind="rk4").integrator, step_factor=8)).h1
+    for kind, tolerance in (
+        ("symplectic_euler", 0.05),
+        ("verlet", 2e-3),
+        ("two_step_midpoint", 5e-3),
+        ("euler", 0.05),
+        ("dopri5", 1e-2),
+    ):
+        config.check_discretisation(way(kind=kind))
+        np.testing.assert_allclose(block(h0, way(kind=kind)).h1, exact, atol=tolerance)
+
+
+def test_momentum_is_exchanged_with_its_own_gamma_alone():
+    config = block_config({"kind": "mlp"}, {"kind": "momentum", "gamma": 0.9})
+    block, h0 = built(config), jnp.ones((1, 4))
+    own = block(h0).h1
+    stored = block(h0, way(kind="momentum", gamma=0.9, remat="none")).h1
+    np.testing.assert_allclose(stored, own, rtol=1e-14)
+    for asked, message in (
+        (way(kind="momentum", gamma=0.5), "with gamma=0.9, and with gamma=0.5 .* another network"),
+        (way(kind="euler"), r"eps v' = f.*h' = f\(t, h\) .* another network; use kind=momentum"),
+        (way(kind="leapfrog"), "h'' = f"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            block(h0, asked)
+        with pytest.raises(ConfigError, match=message):
+            config.check_discretisation(asked)
+    with pytest.raises(ConfigError, match="any kind but leapfrog and momentum"):
+        block_config({"kind": "mlp"}, {"kind": "euler"}).check_discretisation(way(kind="momentum"))
+
+
+@pytest.mark.parametrize("kind", ["two_step_midpoint", "momentum"])
+def test_batch_statistics_are_not_trained_by_methods_with_a_memory(kind):
+    config = block_config({"kind": "residual"}, {"kind": kind})
+    with pytest.raises(ConfigError, match=f"batch norm cannot be trained.*kind={kind}"):
+        config.check_trainable(live=True)
+    block = config.build((4,), rngs=nnx.Rngs(0))
+    h0 = jnp.ones((3, 4), jnp.float32)
+    with pytest.raises(ConfigError, match="batch norm cannot be trained"):
+        block(h0, live=True)
+    assert jnp.isfinite(block(h0).h1).all()
+
+
+def test_zero_padding_gives_a_hamiltonian_network_a_second_half_at_zero():
+    config = ClassifierConfig.model_validate(
+        {
+            "stem": {"kind": "zero_pad"},
+            "stages": [{"width": 4}],
+            "block": {"field": {"kind": "hamiltonian"}, "integrator": {"kind": "symplectic_euler"}},
+        }
+    )
+    network = init_network(config, (2,), 3, jax.random.key(0))
+    x = jnp.asarray([[0.3, -0.7]], jnp.float32)
+    np.testing.assert_array_equal(network.projections[0](x), np.float32([[0.3, -0.7, 0, 0]]))
+    assert network(x).outputs.shape == (1, 3)
+    odd = config.model_copy(update={"stages": (config.stages[0].model_copy(update={"width": 3}),)})
+    with pytest.raises(ConfigError, match="must be even"):
+        init_network(odd, (2,), 3, jax.random.key(0))

@@ -1,0 +1,239 @@
+"""Reversible methods against hand-written recursions, their inverses, and stored states."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from numerics.precision import randomised
+from pydantic import TypeAdapter
+
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators import IntegratorConfig
+from odenet.integrators.stages import reverse_step
+from odenet.models import DepthBlockConfig
+
+METHODS = {
+    "leapfrog": {"kind": "leapfrog"},
+    "kick_drift": {"kind": "leapfrog", "form": "kick_drift"},
+    "symplectic_euler": {"kind": "symplectic_euler"},
+    "verlet": {"kind": "verlet"},
+    "two_step_midpoint": {"kind": "two_step_midpoint"},
+    "momentum": {"kind": "momentum", "gamma": 0.7},
+}
+CONFIG = TypeAdapter(IntegratorConfig)
+EQUAL, UNEQUAL = np.full(6, 0.3), np.array([0.3, 0.5, 0.2, 0.25, -0.4, 0.3])
+
+
+def made(name, **options):
+    return CONFIG.validate_python(METHODS[name] | options).build()
+
+
+def halves_apply(params, t, h):
+    """A field of two halves, each of which moves the other."""
+    y, z = jnp.split(h, 2, axis=-1)
+    slopes = [jnp.tanh(z @ params["w"] + t), -jnp.sin(y @ params["v"] + 2 * t)]
+    return jnp.concatenate(slopes, axis=-1)
+
+
+def layers(num_layers, half=2):
+    draw = np.random.default_rng(0)
+    shape = (num_layers, half, half)
+    params = {name: jnp.asarray(draw.normal(size=shape)) for name in ("w", "v")}
+    return LayerFields(halves_apply, params, num_layers)
+
+
+def by_hand(name, fields, taus, h):
+    """The states at the points of the grid, in NumPy, as the papers write them."""
+    w, v = (np.asarray(fields.params[key]) for key in ("w", "v"))
+
+    def f_y(k, t, z):
+        return np.tanh(z @ w[k] + t)
+
+    def f_z(k, t, y):
+        return -np.sin(y @ v[k] + 2 * t)
+
+    def f(k, t, h):
+        y, z = np.split(h, 2, axis=-1)
+        return np.concatenate([f_y(k, t, z), f_z(k, t, y)], axis=-1)
+
+    path, t = [h], 0.0
+    y, z = np.split(h, 2, axis=-1)
+    velocity = np.zeros_like(h)
+    for k, tau in enumerate(taus):
+        if name == "symplectic_euler":
+            z = z + tau * f_z(k, t, y)
+            y = y + tau * f_y(k, t, z)
+            path.append(np.concatenate([y, z], axis=-1))
+        elif name == "verlet":
+            middle = z + tau / 2 * f_z(k, t, y)
+            y = y + tau * f_y(k, t + tau / 2, middle)
+            z = middle + tau / 2 * f_z(k, t + tau, y)
+            path.append(np.concatenate([y, z], axis=-1))
+        elif name == "two_step_midpoint" and k == 0:
+            path.append(h + tau * f(0, 0.0, h))
+        elif name == "two_step_midpoint":
+            r = tau / taus[k - 1]
+            slope = f(k, t, path[-1])
+            path.append((1 - r**2) * path[-1] + r**2 * path[-2] + (1 + r) * tau * slope)
+        elif name == "momentum":
+            kept = 0.7**tau
+            velocity = kept * velocity + (1 - kept) * f(k, t, path[-1])
+            path.append(path[-1] + tau * velocity)
+        t += tau
+    return np.stack(path)
+
+
+@pytest.mark.parametrize("taus", [EQUAL, UNEQUAL, np.ones(6)], ids=["equal", "unequal", "one"])
+@pytest.mark.parametrize("name", ["symplectic_euler", "verlet", "two_step_midpoint", "momentum"])
+def test_path_is_that_of_the_recursion_by_hand(name, taus):
+    fields, h0 = layers(6), np.random.default_rng(1).normal(size=(2, 4))
+    expected = by_hand(name, fields, taus, h0)
+    for remat in ("reversible", "none", "sqrt"):
+        found = made(name, remat=remat).integrate(
+            fields, DepthGrid(jnp.asarray(taus), 6), jnp.asarray(h0), save_path=True
+        )
+        np.testing.assert_allclose(found.path, expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_array_equal(found.h1, found.path[-1])
+        assert int(found.stats.accepted) == 6
+        assert int(found.stats.nfe) == (9 if name == "verlet" else 6)
+
+
+def test_momentum_with_steps_of_one_is_that_of_sander():
+    fields, h0 = layers(5), np.random.default_rng(1).normal(size=(2, 4))
+    x, v = h0, np.zeros_like(h0)
+    for k in range(5):
+        params = jax.tree.map(lambda leaf, k=k: leaf[k], fields.params)
+        v = 0.7 * v + (1 - 0.7) * halves_apply(params, jnp.asarray(float(k)), jnp.asarray(x))
+        x = x + v
+    found = made("momentum").integrate(fields, DepthGrid(jnp.ones(5), 5), jnp.asarray(h0))
+    np.testing.assert_allclose(found.h1, x, rtol=1e-13)
+
+
+def test_two_step_midpoint_with_equal_steps_jumps_over_one():
+    fields, h0 = layers(5), np.random.default_rng(1).normal(size=(2, 4))
+    found = made("two_step_midpoint").integrate(
+        fields, DepthGrid(jnp.full(5, 0.2), 5), jnp.asarray(h0), save_path=True
+    )
+    for k in range(1, 5):
+        params = jax.tree.map(lambda leaf, k=k: leaf[k], fields.params)
+        slope = halves_apply(params, jnp.asarray(0.2 * k), found.path[k])
+        jump = found.path[k + 1] - found.path[k - 1]
+        np.testing.assert_allclose(jump, 2 * 0.2 * slope, rtol=1e-12, atol=1e-14)
+
+
+def test_momentum_without_memory_is_euler():
+    fields, h0 = layers(6), jnp.asarray(np.random.default_rng(1).normal(size=(2, 4)))
+    grid = DepthGrid(jnp.asarray(UNEQUAL), 6)
+    euler = CONFIG.validate_python({"kind": "euler"}).build()
+
+    def end(integrator, taus):
+        return jnp.sum(integrator.integrate(fields, DepthGrid(taus, 6), h0).h1 ** 2)
+
+    forgetful = made("momentum", gamma=0.0, remat="none")
+    for transform in (lambda f: f, jax.grad):
+        ours, theirs = (
+            transform(lambda taus, i=i: end(i, taus))(grid.taus) for i in (forgetful, euler)
+        )
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_steps_are_undone_to_twelve_digits(name):
+    draw = np.random.default_rng(2)
+    integrator, fields = made(name), layers(64)
+    taus = jnp.asarray(draw.uniform(0.03, 0.09, 64) * np.where(draw.random(64) < 0.2, -1, 1))
+    grid = DepthGrid(taus, 64)
+    start = integrator.start(jnp.asarray(draw.normal(size=(2, 4))))
+    extra = integrator.extra(grid)
+    steps = [
+        (
+            jax.tree_util.Partial(
+                halves_apply, jax.tree.map(lambda leaf, k=k: leaf[k], fields.params)
+            ),
+            (grid.times[k], taus[k]),
+            [each[k] for each in extra],
+        )
+        for k in range(64)
+    ]
+    carry = start
+    for field, (t0, tau), more in steps:
+        for stage in integrator.stages:
+            slope = stage.part(field(*stage.point(carry, t0, tau)))
+            carry = stage.move(carry, slope, tau, *more)
+    assert float(jnp.max(jnp.abs(carry[0] - start[0]))) > 0.1
+    for field, (t0, tau), more in reversed(steps):
+        carry, _ = reverse_step(integrator.stages, field, carry, t0, tau, carry, *more)
+    np.testing.assert_allclose(carry[0], start[0], rtol=0, atol=1e-12)
+
+
+def gradient(name, field, shape, num_layers, remat, save_path=False):
+    """Of a loss by weights, step sizes and first states, with what it is taken at."""
+    block = DepthBlockConfig.model_validate(
+        {
+            "num_steps": 12,
+            "field": {"kind": field},
+            "weights": {"kind": "per_layer", "num_layers": num_layers},
+            "step_sizes": {"kind": "learned"},
+            "integrator": METHODS[name] | {"remat": remat},
+        }
+    ).build(shape, rngs=nnx.Rngs(0))
+    block = randomised(block, jax.random.key(1))
+    raw = block.step_sizes.raw
+    raw[...] = 0.2 + 0.1 * jnp.tanh(raw[...])
+    graphdef, params = nnx.split(block)
+    h0 = jax.random.normal(jax.random.key(2), (2, *shape))
+
+    def loss(params, h0):
+        found = nnx.merge(graphdef, params)(h0, save_path=save_path)
+        seen = found.h1 if found.path is None else found.path
+        return jnp.sum(jnp.cos(jnp.arange(seen.size)).reshape(seen.shape) * seen**2)
+
+    return loss, (params, h0)
+
+
+FIELDS = {"symplectic_euler": "hamiltonian", "verlet": "two_layer_hamiltonian"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "save_path"), [((4,), True), ((3, 4, 2), False)], ids=["vectors", "images"]
+)
+@pytest.mark.parametrize("name", METHODS)
+def test_gradients_of_undone_steps_equal_those_of_stored_states(name, shape, save_path):
+    field = FIELDS.get(name, "antisymmetric")
+    loss, at = gradient(name, field, shape, 6, "reversible", save_path)
+    stored, _ = gradient(name, field, shape, 6, "none", save_path)
+    ours, theirs = (jax.jit(jax.grad(f, argnums=(0, 1)))(*at) for f in (loss, stored))
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert np.max(np.abs(b)) > 1e-3
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10 * np.max(np.abs(b)))
+
+
+def test_step_after_one_of_size_zero_starts_anew_and_is_not_undone_in_silence():
+    fields, h0 = layers(4), jnp.asarray(np.random.default_rng(1).normal(size=(2, 4)))
+    taus = jnp.asarray([0.3, 0.0, 0.2, 0.2])
+
+    def end(remat, taus):
+        found = made("two_step_midpoint", remat=remat).integrate(fields, DepthGrid(taus, 4), h0)
+        return jnp.sum(found.h1**2)
+
+    assert np.isfinite(end("reversible", taus))
+    assert np.all(np.isfinite(jax.grad(lambda taus: end("none", taus))(taus)))
+    assert not np.all(np.isfinite(jax.grad(lambda taus: end("reversible", taus))(taus)))
+
+
+@pytest.mark.parametrize("name", ["two_step_midpoint", "momentum"])
+def test_steps_inside_a_layer_and_one_set_of_weights_are_one_chain(name):
+    fields, h0 = layers(1), jnp.asarray(np.random.default_rng(1).normal(size=(2, 4)))
+    repeated = LayerFields(
+        halves_apply, jax.tree.map(lambda leaf: jnp.repeat(leaf, 6, 0), fields.params), 6
+    )
+    taus = jnp.asarray(UNEQUAL)
+    inside, over = (
+        jax.grad(
+            lambda taus, f=f, n=n: jnp.sum(made(name).integrate(f, DepthGrid(taus, n), h0).h1 ** 2)
+        )(taus)
+        for f, n in ((fields, 1), (repeated, 6))
+    )
+    np.testing.assert_allclose(inside, over, rtol=1e-11)
