@@ -12,7 +12,14 @@ from odenet.integrators.continuous.adjoints import (
 )
 from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
 from odenet.integrators.continuous.integrator import Diffrax
-from odenet.integrators.continuous.solvers import SOLVERS, SolverName
+from odenet.integrators.continuous.solvers import (
+    IMPLICIT,
+    NO_ERROR_ESTIMATE,
+    WITH_MEMORY,
+    RootFinderConfig,
+    SolverName,
+    build_solver,
+)
 from odenet.integrators.equation import Equation
 from odenet.part import PartConfig
 
@@ -22,6 +29,10 @@ class DiffraxConfig(PartConfig):
 
     kind: Literal["diffrax"] = "diffrax"
     solver: SolverName = "tsit5"
+    """`implicit_euler` and `kvaerno3` to `5` are implicit, for stiff fields and small states;
+    `reversible_heun` needs steps of its own (controller.kind=pid)."""
+    root_finder: RootFinderConfig | None = None
+    """How an implicit solver solves its equations."""
     controller: Annotated[
         PIDControllerConfig | ConstantControllerConfig, Option(discriminator="kind")
     ] = PIDControllerConfig()
@@ -42,10 +53,22 @@ class DiffraxConfig(PartConfig):
 
     @model_validator(mode="after")
     def _controllable(self):
-        if self.solver == "euler" and self.controller.kind == "pid":
+        pid = self.controller.kind == "pid"
+        if self.solver in NO_ERROR_ESTIMATE and pid:
             raise ValueError(
-                "solver=euler has no error estimate, so controller.kind=pid cannot steer it; "
-                "use controller.kind=constant, or a solver such as heun or tsit5"
+                f"solver={self.solver} has no error estimate, so controller.kind=pid cannot steer "
+                f"it; use controller.kind=constant, or a solver such as heun or tsit5"
+            )
+        if self.solver in WITH_MEMORY and not pid:
+            raise ValueError(
+                f"solver={self.solver} starts anew in every interval, and with the fixed steps of "
+                f"controller.kind=constant, one for each, it would be heun; use solver=heun, or "
+                f"controller.kind=pid"
+            )
+        if self.solver not in IMPLICIT and self.root_finder is not None:
+            raise ValueError(
+                f"solver={self.solver} is explicit: it has no equations to solve and would ignore "
+                f"root_finder; remove root_finder, or use one of {', '.join(sorted(IMPLICIT))}"
             )
         if self.controller.kind == "constant" and self.max_steps is not None:
             raise ValueError(
@@ -56,12 +79,16 @@ class DiffraxConfig(PartConfig):
 
     def build(self) -> Diffrax:
         """Make the integrator."""
-        controller, first_step = self.controller.build(), 1.0
+        controller, first_step, rtol, atol = self.controller.build(), 1.0, None, None
         if isinstance(self.controller, PIDControllerConfig):
-            chosen = self.controller.first_step
+            rtol, atol, chosen = (
+                self.controller.rtol,
+                self.controller.atol,
+                self.controller.first_step,
+            )
             first_step = None if chosen == "auto" else chosen
         return Diffrax(
-            SOLVERS[self.solver](),
+            build_solver(self.solver, self.root_finder, rtol, atol),
             controller,
             self.adjoint.build(controller),
             1 if controller is None else self.max_steps or 256,

@@ -10,7 +10,11 @@ from odenet.arrays import Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
-from odenet.integrators.continuous.solvers import FirstStageAtStart
+from odenet.integrators.continuous.solvers import (
+    FirstStageAtStart,
+    evaluations,
+    refuse_large_equation,
+)
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
@@ -64,6 +68,7 @@ class Diffrax(OneStepIntegrator):
         self, field: Field, t0: Time, tau: Time, h0: State, parts: Any
     ) -> tuple[Any, SolverStats]:
         """States at the `parts` in [0, 1] of an interval and at its end, or at its end alone."""
+        refuse_large_equation(self.solver, h0.shape)
 
         # `field` carries its parameters as leaves: what backsolve differentiates must be in args.
         def normalised(s, h, args):
@@ -120,9 +125,9 @@ class Diffrax(OneStepIntegrator):
         """Field evaluations of one solve that tried `num_steps` steps.
 
         A method whose last stage is the first of the next step saves one evaluation per step and
-        spends one at the start.
+        makes one more before the first. The choice of the first step takes one, and the slope that
+        it starts from another, unless it serves as the first stage too.
         """
-        tableau = getattr(self.solver, "tableau", None)
-        stages, fsal = (1, 0) if tableau is None else (tableau.num_stages, int(tableau.fsal))
+        per_step, before = evaluations(self.solver)
         chosen = 0 if self.first_step is not None else 2 - self._hands_on_first_stage
-        return num_steps * (stages - fsal) + fsal + chosen
+        return num_steps * per_step + before + chosen
