@@ -6,6 +6,10 @@ from pydantic import Field
 
 from odenet.integrators.adaptive import AdaptiveConfig as AdaptiveConfig
 from odenet.integrators.adaptive import AdaptiveRungeKutta as AdaptiveRungeKutta
+from odenet.integrators.asynchronous import AsynchronousLeapfrog as AsynchronousLeapfrog
+from odenet.integrators.asynchronous import (
+    AsynchronousLeapfrogConfig as AsynchronousLeapfrogConfig,
+)
 from odenet.integrators.base import Integration as Integration
 from odenet.integrators.base import Integrator as Integrator
 from odenet.integrators.base import OneStepIntegrator as OneStepIntegrator
@@ -21,6 +25,11 @@ from odenet.integrators.symplectic import Leapfrog as Leapfrog
 from odenet.integrators.symplectic import LeapfrogConfig as LeapfrogConfig
 
 IntegratorConfig = Annotated[
-    ExplicitConfig | TableauConfig | AdaptiveConfig | LeapfrogConfig | DiffraxConfig,
+    ExplicitConfig
+    | TableauConfig
+    | AdaptiveConfig
+    | LeapfrogConfig
+    | AsynchronousLeapfrogConfig
+    | DiffraxConfig,
     Field(discriminator="kind"),
 ]

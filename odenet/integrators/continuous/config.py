@@ -65,6 +65,11 @@ class DiffraxConfig(PartConfig):
                 f"controller.kind=constant, one for each, it would be heun; use solver=heun, or "
                 f"controller.kind=pid"
             )
+        if isinstance(self.adjoint, BacksolveAdjointConfig) and self.adjoint.seminorm and not pid:
+            raise ValueError(
+                "adjoint.seminorm says how steps backwards are chosen, and controller.kind="
+                "constant chooses none; remove seminorm, or use controller.kind=pid"
+            )
         if self.solver not in IMPLICIT and self.root_finder is not None:
             raise ValueError(
                 f"solver={self.solver} is explicit: it has no equations to solve and would ignore "
@@ -90,7 +95,7 @@ class DiffraxConfig(PartConfig):
         return Diffrax(
             build_solver(self.solver, self.root_finder, rtol, atol),
             controller,
-            self.adjoint.build(controller),
+            self.adjoint.build(self.controller),
             1 if controller is None else self.max_steps or 256,
             first_step,
         )

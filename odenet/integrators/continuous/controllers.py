@@ -1,11 +1,13 @@
 """How a diffrax solver chooses its steps."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import diffrax
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveFloat
 
+from odenet.arrays import Scalar
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
 
@@ -26,15 +28,19 @@ class PIDControllerConfig(PartConfig):
     which chooses it from the field by one more evaluation (Hairer, Nørsett and Wanner 1993,
     p. 169)."""
 
-    def build(self) -> diffrax.PIDController:
-        """Make the controller."""
+    def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> diffrax.PIDController:
+        """Make the controller.
+
+        Args:
+            norm: Of the scaled error; below 1, a step is accepted.
+        """
         return diffrax.PIDController(
             rtol=self.rtol,
             atol=self.atol,
             pcoeff=self.pcoeff,
             icoeff=self.icoeff,
             dcoeff=self.dcoeff,
-            norm=batch_rms,
+            norm=norm,
         )
 
 
