@@ -20,6 +20,7 @@ from odenet.integrators.explicit import ExplicitConfig as ExplicitConfig
 from odenet.integrators.explicit import ExplicitRungeKutta as ExplicitRungeKutta
 from odenet.integrators.explicit import Tableau as Tableau
 from odenet.integrators.explicit import TableauConfig as TableauConfig
+from odenet.integrators.failure import Failure as Failure
 from odenet.integrators.layers import LayerByLayer as LayerByLayer
 from odenet.integrators.symplectic import Leapfrog as Leapfrog
 from odenet.integrators.symplectic import LeapfrogConfig as LeapfrogConfig

@@ -6,7 +6,7 @@ from typing import Any
 import diffrax
 import jax.numpy as jnp
 
-from odenet.arrays import Scalar, State, Time
+from odenet.arrays import Count, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
@@ -16,6 +16,7 @@ from odenet.integrators.continuous.solvers import (
     refuse_large_equation,
 )
 from odenet.integrators.dense_path import integrate_densely
+from odenet.integrators.failure import Failure
 from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
 
@@ -60,7 +61,7 @@ class Diffrax(OneStepIntegrator):
         return integrate_densely(self._solve, fields, grid, h0)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
-        """Advance `h0` to `t0 + tau`; where steps run out, `stats.success` is false."""
+        """Advance `h0` to `t0 + tau`; `stats.failure` says why it stopped on the way."""
         path, stats = self._solve(field, t0, tau, h0, None)
         return Advance(path[-1], stats)
 
@@ -99,7 +100,7 @@ class Diffrax(OneStepIntegrator):
             self._nfe(stats["num_steps"]),
             stats["num_accepted_steps"],
             stats["num_rejected_steps"],
-            solution.result == diffrax.RESULTS.successful,
+            _failure(solution.result),
         )
 
     def _start(self, field: Field, h0: State) -> tuple[Scalar, State | None]:
@@ -131,3 +132,18 @@ class Diffrax(OneStepIntegrator):
         per_step, before = evaluations(self.solver)
         chosen = 0 if self.first_step is not None else 2 - self._hands_on_first_stage
         return num_steps * per_step + before + chosen
+
+
+def _failure(result: diffrax.RESULTS) -> Count:
+    """Why a solve did not arrive; what is not told apart is an equation that was not solved."""
+    results = diffrax.RESULTS
+    known = {
+        Failure.NONE: results.successful,
+        Failure.MAX_STEPS: results.max_steps_reached,
+        Failure.STEP_TOO_SMALL: results.dt_min_reached,
+        Failure.NOT_FINITE: results.nonfinite,
+    }
+    code = jnp.asarray(int(Failure.EQUATION), jnp.int32)
+    for failure, value in known.items():
+        code = jnp.where(result == value, int(failure), code)
+    return code
