@@ -87,6 +87,8 @@ class Experiment:
             self.dataset.normalization,
             None if augment is None else augment.build(),
             live=self.config.training.live_statistics,
+            nfe_budget=self.config.training.nfe_budget,
+            skip_failed=self.config.training.on_solver_failure == "skip",
         )
         placed = self.placement.place_piece(piece)
         return self.placement.compile(step, self.start, resident, placed)

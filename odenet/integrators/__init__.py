@@ -6,6 +6,10 @@ from pydantic import Field
 
 from odenet.integrators.adaptive import AdaptiveConfig as AdaptiveConfig
 from odenet.integrators.adaptive import AdaptiveRungeKutta as AdaptiveRungeKutta
+from odenet.integrators.asynchronous import AsynchronousLeapfrog as AsynchronousLeapfrog
+from odenet.integrators.asynchronous import (
+    AsynchronousLeapfrogConfig as AsynchronousLeapfrogConfig,
+)
 from odenet.integrators.base import Integration as Integration
 from odenet.integrators.base import Integrator as Integrator
 from odenet.integrators.base import OneStepIntegrator as OneStepIntegrator
@@ -16,6 +20,7 @@ from odenet.integrators.explicit import ExplicitConfig as ExplicitConfig
 from odenet.integrators.explicit import ExplicitRungeKutta as ExplicitRungeKutta
 from odenet.integrators.explicit import Tableau as Tableau
 from odenet.integrators.explicit import TableauConfig as TableauConfig
+from odenet.integrators.failure import Failure as Failure
 from odenet.integrators.fractional import Fractional as Fractional
 from odenet.integrators.fractional import FractionalConfig as FractionalConfig
 from odenet.integrators.layers import LayerByLayer as LayerByLayer
@@ -37,6 +42,7 @@ IntegratorConfig = Annotated[
     | SeparableConfig
     | TwoStepMidpointConfig
     | MomentumConfig
+    | AsynchronousLeapfrogConfig
     | DiffraxConfig,
     Field(discriminator="kind"),
 ]

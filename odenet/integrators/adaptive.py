@@ -12,11 +12,13 @@ from pydantic import PositiveFloat, PositiveInt
 from odenet.arrays import Array, Flag, Float, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.integrators.adaptive_gradient import differentiable
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.embedded import EMBEDDED, EmbeddedTableau
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.explicit import combine
+from odenet.integrators.failure import Failure, first_failure, verdict_of_step
 from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
@@ -40,6 +42,7 @@ class _Search:
     tried: Scalar | jax.Array
     between: Between | None
     """States at the parts of the interval that were asked for, as far as the search has come."""
+    failure: Scalar | jax.Array
     steps: Any
     """`(start, s, ds)` of every accepted step, stacked, or None where nobody will go back."""
 
@@ -66,6 +69,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         first_step: First step that is tried, as a part of the interval; None chooses it from the
             field (see `first_step`) by one evaluation.
         max_steps: Largest number of steps in one interval, rejected ones included.
+        min_step: Smallest step, as a part of the interval, or None for what rounding allows.
     """
 
     method: EmbeddedTableau
@@ -73,6 +77,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     atol: float
     first_step: float | None
     max_steps: int
+    min_step: float | None = None
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
         """The layers: steps are chosen inside the stretch on which the weights stay the same."""
@@ -90,7 +95,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         """Advance `h0` from depth-time `t0` to `t0 + tau`.
 
         Returns:
-            `Advance`; where the solve ran out of steps, `stats.success` is false and `h1` is the
+            `Advance`; where the solve did not arrive, `stats.failure` says why and `h1` is the
             state that it had reached.
         """
         states, stats = self._solve(field, t0, tau, h0, None)
@@ -107,7 +112,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
             field, captured, t0, tau = arguments
             return tau * apply(field, t0 + s * tau, h, *captured)
 
-        solve = _differentiable(self, slope)
+        solve = differentiable(self, slope)
         h1, between, stats = solve((field, captured, t0, tau), parts, h0)
         states = h1[None] if between is None else jnp.concatenate([between, h1[None]])
         return states, stats
@@ -151,10 +156,10 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         steps = jax.tree.map(lambda x: jnp.zeros((self.max_steps, *x.shape), x.dtype), one)
         between = None if parts is None else jnp.zeros((*parts.shape, *h0.shape), h0.dtype)
         ds = self._first(slope, start)
-        first = _Search(number, ds, start, zero, zero, between, steps if keep else None)
+        first = _Search(number, ds, start, zero, zero, between, zero, steps if keep else None)
 
         def unfinished(now: _Search) -> Flag:
-            return (now.s < 1) & (now.tried < self.max_steps)
+            return (now.s < 1) & (now.tried < self.max_steps) & (now.failure == 0)
 
         def advance(now: _Search) -> _Search:
             is_last = now.s + now.ds >= 1
@@ -171,14 +176,16 @@ class AdaptiveRungeKutta(OneStepIntegrator):
                 )
             if dense is not None and between is not None:
                 between = jnp.where(accept, between + dense, between)
+            following = ds * self._growth(ratio, accept)
             s = jnp.where(is_last, jnp.ones_like(now.s), now.s + ds)
             return _Search(
                 jnp.where(accept, s, now.s),
-                ds * self._growth(ratio, accept),
+                following,
                 jax.tree.map(lambda new, old: jnp.where(accept, new, old), end, now.start),
                 now.accepted + accept.astype(jnp.int32),
                 now.tried + 1,
                 between,
+                verdict_of_step(following, accept, ratio, self.min_step),
                 steps,
             )
 
@@ -205,64 +212,14 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     def stats(self, found: _Search) -> SolverStats:
         """What the search cost: its first slopes, and all stages but the first of every step."""
         nfe = 1 + (self.first_step is None) + found.tried * (self.method.tableau.num_stages - 1)
-        return SolverStats.of(nfe, found.accepted, found.tried - found.accepted, found.s >= 1)
+        unfinished = jnp.where(found.s >= 1, int(Failure.NONE), int(Failure.MAX_STEPS))
+        failure = first_failure(found.failure, unfinished)
+        return SolverStats.of(nfe, found.accepted, found.tried - found.accepted, failure)
 
 
 def _inside(parts: Any, s: Time, ds: Time) -> Any:
     """Which parts belong to the step from `s`: each to one, 0 to the first and 1 to the last."""
     return ((parts > s) | (s == 0)) & ((parts <= s + ds) | (s + ds >= 1))
-
-
-def _differentiable(method: AdaptiveRungeKutta, slope: Callable) -> Callable:
-    """`solve(arguments, parts, h0) -> (h1, between, stats)`, differentiated backwards by steps."""
-
-    def search(arguments, parts, h0, keep):
-        def at(s, h):
-            return slope(arguments, s, h)
-
-        start = (h0, at(jnp.zeros((), h0.dtype), h0))
-        found = method.search(at, start, parts, keep)
-        return (found.start[0], found.between, method.stats(found)), found
-
-    @jax.custom_vjp
-    def solve(arguments, parts, h0):
-        return search(arguments, parts, h0, keep=False)[0]
-
-    def forward(arguments, parts, h0):
-        result, found = search(arguments, parts, h0, keep=True)
-        return result, (arguments, parts, h0, found.steps, found.accepted)
-
-    def backward(kept, cotangents):
-        arguments, parts, h0, steps, accepted = kept
-        a_h1, a_between, _ = cotangents
-
-        def back(carry):
-            index, a_given, a_end = carry
-            start, s, ds = jax.tree.map(lambda x: x[index], steps)
-
-            def step(arguments, parts, start):
-                def at(s, h):
-                    return slope(arguments, s, h)
-
-                end, _, dense = method.step(at, start, s, ds, parts)
-                return end, dense
-
-            *more, a_start = jax.vjp(step, arguments, parts, start)[1]((a_end, a_between))
-            return index - 1, jax.tree.map(jnp.add, a_given, tuple(more)), a_start
-
-        nothing = jax.tree.map(jnp.zeros_like, (arguments, parts))
-        _, (a_arguments, a_parts), (a_h0, a_slope) = jax.lax.while_loop(
-            lambda carry: carry[0] >= 0,
-            back,
-            (accepted - 1, nothing, (a_h1, jnp.zeros_like(a_h1))),
-        )
-        zero = jnp.zeros((), h0.dtype)
-        _, pull = jax.vjp(lambda arguments, h: slope(arguments, zero, h), arguments, h0)
-        more, through_slope = pull(a_slope)
-        return jax.tree.map(jnp.add, a_arguments, more), a_parts, a_h0 + through_slope
-
-    solve.defvjp(forward, backward)
-    return solve
 
 
 class AdaptiveConfig(PartConfig):
@@ -279,6 +236,9 @@ class AdaptiveConfig(PartConfig):
     max_steps: PositiveInt = 64
     """Largest number of steps in one interval, rejected ones included; a solve that needs more has
     failed. Training keeps two states for each."""
+    min_step: Annotated[float, Option(gt=0, lt=1)] | None = None
+    """Smallest step, as a part of the interval: a solve whose step must be shortened below it has
+    failed. Without it, what rounding lets time move."""
 
     equation: ClassVar[Equation] = FIRST_ORDER
 
@@ -290,4 +250,7 @@ class AdaptiveConfig(PartConfig):
     def build(self) -> AdaptiveRungeKutta:
         """Make the integrator."""
         first = None if self.first_step == "auto" else self.first_step
-        return AdaptiveRungeKutta(EMBEDDED[self.kind], self.rtol, self.atol, first, self.max_steps)
+        tolerances = (self.rtol, self.atol)
+        return AdaptiveRungeKutta(
+            EMBEDDED[self.kind], *tolerances, first, self.max_steps, self.min_step
+        )

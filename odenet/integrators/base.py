@@ -12,6 +12,7 @@ from odenet.arrays import Array, Count, Flag, Float, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.equation import FIRST_ORDER, Equation
+from odenet.integrators.failure import failure_of_state, first_failure
 from odenet.integrators.remat import Remat, scan_depth
 
 Field = Callable[[Time, State], State]
@@ -26,41 +27,67 @@ class SolverStats:
         nfe: Number of evaluations of the vector field on the way forward.
         accepted: Number of steps that were taken.
         rejected: Number of steps that were tried and thrown away.
-        success: Whether every solve reached the end of its interval.
+        failure: Why the first solve that failed did not reach the end of its interval, a `Failure`;
+            0 if all arrived.
+        layer: Layer of that solve in its block, from 0.
+        stage: Its stage in a network, from 0.
     """
 
     nfe: Count
     accepted: Count
     rejected: Count
-    success: Flag
+    failure: Count
+    layer: Count
+    stage: Count
 
     @staticmethod
-    def of(nfe: Any, accepted: Any, rejected: Any = 0, success: Any = True) -> "SolverStats":
+    def of(nfe: Any, accepted: Any, rejected: Any = 0, failure: Any = 0) -> "SolverStats":
         """Statistics from numbers or arrays."""
+        code = jnp.asarray(failure, jnp.int32)
         return SolverStats(
             jnp.asarray(nfe, jnp.int32),
             jnp.asarray(accepted, jnp.int32),
             jnp.asarray(rejected, jnp.int32),
-            jnp.asarray(success, bool),
+            code,
+            jnp.zeros_like(code),
+            jnp.zeros_like(code),
         )
+
+    @property
+    def success(self) -> Flag:
+        """Whether every solve reached the end of its interval."""
+        return self.failure == 0
 
     def __add__(self, other: "SolverStats") -> "SolverStats":
         """Statistics of two integrations, one after the other."""
+        known = self.failure > 0
         return SolverStats(
             self.nfe + other.nfe,
             self.accepted + other.accepted,
             self.rejected + other.rejected,
-            self.success & other.success,
+            jnp.where(known, self.failure, other.failure),
+            jnp.where(known, self.layer, other.layer),
+            jnp.where(known, self.stage, other.stage),
         )
 
     def total(self) -> "SolverStats":
-        """Statistics of many integrations stacked along axis 0."""
+        """Statistics of all layers along axis 0, and of all steps in them along the others."""
+        failures = self.failure.reshape(-1)
+        first = jnp.argmax(failures > 0)
+        layer = first // (failures.size // len(self.failure))
         return SolverStats(
-            jnp.sum(self.nfe, axis=0, dtype=jnp.int32),
-            jnp.sum(self.accepted, axis=0, dtype=jnp.int32),
-            jnp.sum(self.rejected, axis=0, dtype=jnp.int32),
-            jnp.all(self.success, axis=0),
+            jnp.sum(self.nfe, dtype=jnp.int32),
+            jnp.sum(self.accepted, dtype=jnp.int32),
+            jnp.sum(self.rejected, dtype=jnp.int32),
+            failures[first],
+            layer.astype(jnp.int32),
+            jnp.zeros((), jnp.int32),
         )
+
+    def at_stage(self, stage: int, h1: State) -> "SolverStats":
+        """The same as those of a stage of a network that ended at `h1`, which must be finite."""
+        failure = first_failure(self.failure, failure_of_state(h1))
+        return dataclasses.replace(self, failure=failure, stage=jnp.asarray(stage, jnp.int32))
 
 
 @jax.tree_util.register_dataclass
@@ -169,7 +196,7 @@ class OneStepIntegrator(Integrator):
         h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat)
         path = path_through(h0, states) if save_path else None
         statistics = fields.collect(each) if fields.observes else None
-        return Integration(h1, path, stats.total().total(), statistics)
+        return Integration(h1, path, stats.total(), statistics)
 
 
 def _recorded(field: Callable[[Time, State], tuple[State, Any]]) -> tuple[Field, list[Any]]:

@@ -11,6 +11,7 @@ from odenet.arrays import Array, Flag, Float, State, StepSizes, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Field, Integration, SolverStats, path_through
+from odenet.integrators.failure import Failure, first_failure
 
 Solve = Callable[[Field, Time, Time, State, Any], tuple[Any, SolverStats]]
 """`solve(field, t0, tau, h0, parts) -> (states, stats)`: the states at the `parts` in [0, 1] of an
@@ -33,7 +34,8 @@ def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: St
         field = jax.tree_util.Partial(fields.apply, params)
         parts, inside = _parts(taus)
         path, stats = solve(field, t0, jnp.sum(taus), h, parts)
-        stats = dataclasses.replace(stats, success=stats.success & inside)
+        outside = jnp.where(inside, int(Failure.NONE), int(Failure.OUTSIDE)).astype(jnp.int32)
+        stats = dataclasses.replace(stats, failure=first_failure(stats.failure, outside))
         return path[-1], (path, stats)
 
     inputs = (fields.params, starts, taus)

@@ -4,15 +4,24 @@ An adaptive solver accepts a step by an error norm over the batch: over the whol
 that hold its parts would drift apart.
 """
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Scalar
+from odenet.arrays import Scalar
 from odenet.ops.batch_axis import mapped_axis, mean_over_shards
 
 
-def batch_rms(error: Array) -> Scalar:
-    """Root of the mean square over all elements of the whole batch, differentiable at zero."""
-    mean_square = mean_over_shards(jnp.mean(jnp.square(error)), mapped_axis())
+def batch_rms(error: Any) -> Scalar:
+    """Root of the mean square over all elements of the whole batch, differentiable at zero.
+
+    Args:
+        error: An array, or a tree of them; what has no batch axis counts once per shard.
+    """
+    leaves = jax.tree.leaves(error)
+    squares = jnp.sum(jnp.stack([jnp.sum(jnp.square(leaf)) for leaf in leaves]))
+    mean_square = mean_over_shards(squares / sum(leaf.size for leaf in leaves), mapped_axis())
     is_zero = mean_square == 0
     root = jnp.sqrt(jnp.where(is_zero, jnp.ones_like(mean_square), mean_square))
     return jnp.where(is_zero, jnp.zeros_like(root), root)

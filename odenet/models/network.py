@@ -88,7 +88,8 @@ class Network(nnx.Module):
             ConfigError: if a block cannot be integrated that way.
         """
         stats = SolverStats.of(0, 0)
-        for projection, block in zip(self.projections, self.blocks, strict=True):
+        pairs = zip(self.projections, self.blocks, strict=True)
+        for stage, (projection, block) in enumerate(pairs):
             x = projection(x, live=live)
             if isinstance(block, DepthBlock):
                 integration = block(x, discretisation or Discretisation(), live=live)
@@ -100,8 +101,9 @@ class Network(nnx.Module):
                     "other integrator can run it"
                 )
             num_layers = len(projection.taus())  # of it, each evaluates its branch once
-            stats = stats + SolverStats.of(num_layers, num_layers) + integration.stats
             x = integration.h1
+            found = integration.stats.at_stage(stage, x)
+            stats = stats + SolverStats.of(num_layers, num_layers) + found
         return Prediction(self.head(x, live=live), stats)
 
     def penalty(self) -> Scalar:

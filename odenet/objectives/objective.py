@@ -14,12 +14,19 @@ Metrics = dict[str, Scalar]
 
 
 def solver_metrics(stats: SolverStats) -> Metrics:
-    """Statistics of the solves as metrics; `solver_ok` is 1 if every solve arrived."""
+    """Statistics of the solves as metrics.
+
+    `solver_ok` is 1 if every solve arrived. `solver_failure` is the `Failure` of the first that did
+    not, `failed_stage` and `failed_layer` where it happened, from 0; all three are 0 without one.
+    """
     return {
         "nfe": stats.nfe.astype(jnp.float32),
         "accepted_steps": stats.accepted.astype(jnp.float32),
         "rejected_steps": stats.rejected.astype(jnp.float32),
         "solver_ok": stats.success.astype(jnp.float32),
+        "solver_failure": stats.failure.astype(jnp.float32),
+        "failed_stage": jnp.where(stats.success, 0, stats.stage).astype(jnp.float32),
+        "failed_layer": jnp.where(stats.success, 0, stats.layer).astype(jnp.float32),
     }
 
 

@@ -53,8 +53,13 @@ class TrainingConfig(PartConfig):
     are averaged after the last step, with its weights; the last evaluation, the last checkpoint and
     the test results use them. Without it, running averages stay. `best` from an earlier step has
     those of its step."""
-    on_solver_failure: str = Field(default="stop", pattern="^(stop|warn)$")
-    """`stop` the run at the first solve that does not arrive, or `warn` and go on."""
+    on_solver_failure: Literal["stop", "warn", "skip"] = "stop"
+    """`stop` the run at the first solve that does not arrive; `warn` and go on with the gradient of
+    what the solve had reached; `skip` the update of that step, with a warning too. Failures are
+    counted, and every line of metrics says why and where."""
+    nfe_budget: PositiveInt | None = None
+    """Largest `nfe` of one training step; a step that needs more is a failed solve, for which
+    `on_solver_failure` says what to do. Without it, there is no limit."""
 
     @model_validator(mode="after")
     def _dispatches_fit(self):

@@ -13,6 +13,9 @@ from odenet.data import Batch, Normalization, normalize
 from odenet.models import Discretisation
 from odenet.objectives import Objective, solver_metrics
 
+AVERAGED = ("nfe", "accepted_steps", "rejected_steps")
+"""Statistics of the solves that are averaged over the batches."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
@@ -20,7 +23,9 @@ class Evaluation:
 
     Attributes:
         metrics: Means over the examples (`loss`, `accuracy`), means over the batches (`nfe`,
-            `accepted_steps`, `rejected_steps`), and `solver_ok`, 1 if every solve arrived.
+            `accepted_steps`, `rejected_steps`), and `solver_ok`, 1 if every solve arrived, with
+            `solver_failure`, `failed_stage` and `failed_layer` of the first batch where one did
+            not.
         outputs: Outputs for every example, shape `(num_examples, num_outputs)`.
         step_seconds: Median time of one batch.
         compile_seconds: Time of tracing and compiling.
@@ -87,6 +92,9 @@ class Evaluator:
         )
         real = np.asarray(self._batches.weights) > 0
         metrics = {name: float(np.sum(value)) / int(real.sum()) for name, value in sums.items()}
-        metrics |= {name: float(np.mean(value)) for name, value in solver.items()}
-        metrics["solver_ok"] = float(np.min(solver["solver_ok"]))
+        failed = int(np.argmin(solver["solver_ok"]))
+        metrics |= {
+            name: float(np.mean(value) if name in AVERAGED else value[failed])
+            for name, value in solver.items()
+        }
         return Evaluation(metrics, outputs[real], step_seconds, self.compile_seconds)

@@ -12,6 +12,7 @@ import numpy as np
 
 from odenet.data import TrainingBatches
 from odenet.errors import NonFiniteLoss, SolverFailure
+from odenet.integrators import Failure
 from odenet.training.callbacks import Callback, Event, Info, Record
 from odenet.training.checkpoint import Checkpointer
 from odenet.training.config import TrainingConfig
@@ -85,7 +86,8 @@ class Fit:
 
         Raises:
             NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
-            SolverFailure: if a solve did not arrive and `on_solver_failure` is `stop`.
+            SolverFailure: if a solve did not arrive and `on_solver_failure` is `stop`, or if it is
+                `warn` and the update was not finite.
             Interrupted: after SIGTERM or Ctrl-C, once everything is saved.
         """
         step, last = int(state.step), self.config.num_steps
@@ -158,36 +160,42 @@ class Fit:
             | {name: float(values[row]) for name, values in metrics.items()}
             | {"step_seconds": seconds}
             for row, step in enumerate(steps)
-            if step % self.config.log_every == 0 or step == self.config.num_steps
+            if (step % self.config.log_every == 0 or step == self.config.num_steps)
+            and np.isfinite(metrics["objective"][row])
         ]
 
     def _check(self, end: int, metrics: Any, records: list[Record]) -> None:
-        """Stop at a loss that is not finite, and at a solver that did not arrive."""
+        """Stop at a solver that did not arrive, and at a loss that is not finite."""
         first = end - self._dispatch_steps + 1
-        finite = np.isfinite(metrics["objective"]) & np.isfinite(metrics["gradient_norm"])
-        if not finite.all():
-            row = int(np.argmin(finite))
-            good = [record for record in records if record["step"] < first + row]
-            if good:
-                self._tell("log", end, good)
-            before = _described(metrics, row - 1) if row else "in the lines before"
-            raise NonFiniteLoss(
-                f"the loss or its gradient is not finite at step {first + row}; last finite "
-                f"metrics: {before}; lower training.optimizer.learning_rate, set "
-                f"training.optimizer.gradient_clip, or shorten the step sizes"
-            )
-        failed = np.flatnonzero(metrics["solver_ok"] < 1)
-        if failed.size == 0:
+        failed = metrics["solver_ok"] < 1
+        stops = self.config.on_solver_failure == "stop"
+        bad = ~(np.isfinite(metrics["objective"]) & np.isfinite(metrics["gradient_norm"]))
+        if self.config.on_solver_failure == "skip":
+            bad &= ~failed
+        broken = bad | failed if stops else bad
+        row = int(np.argmax(broken)) if broken.any() else self._dispatch_steps
+        count = int(np.count_nonzero(failed[: row + 1]))
+        self.progress.solver_failures += count
+        if count and not stops:
+            message = failure_message(first, metrics, int(np.argmax(failed)), count)
+            warnings.warn(message, SolverWarning, stacklevel=2)
+        if row == self._dispatch_steps:
             return
-        message = (
-            f"a solve did not reach the end of its interval at step {first + int(failed[0])}: it "
-            f"needed more than integrator.max_steps; raise max_steps, or loosen controller.rtol "
-            f"and controller.atol"
+        good = [record for record in records if record["step"] < first + row]
+        if good:
+            self._tell("log", end, good)
+        not_finite = metrics["solver_failure"][row] == int(Failure.NOT_FINITE)
+        if failed[row] and not (bad[row] and not_finite):
+            raise SolverFailure(failure_message(first, metrics, row, 1))
+        where = f", the state from model.stages.{_stage(metrics, row)} on" if failed[row] else ""
+        last = _described(metrics, row - 1) if row else "in the lines before"
+        raise NonFiniteLoss(
+            f"the loss or its gradient is not finite at step {first + row}{where}; last finite "
+            f"metrics: {last}; lower training.optimizer.learning_rate, set "
+            f"training.optimizer.gradient_clip, or shorten the step sizes; with "
+            f"adjoint.kind=backsolve, the solve backwards may have failed: raise max_steps, or use "
+            f"adjoint.kind=checkpointed"
         )
-        self.progress.solver_failures += int(failed.size)
-        if self.config.on_solver_failure == "stop":
-            raise SolverFailure(message)
-        warnings.warn(message, SolverWarning, stacklevel=2)
 
     def _evaluate(self, step: int, state: TrainState) -> None:
         found = self.evaluate(state.params, state.statistics)
@@ -214,6 +222,30 @@ class Fit:
 def _record(step: int, split: str, found: Evaluation) -> Record:
     record: Record = {"step": step, "split": split} | found.metrics
     return record | {"batch_seconds": found.step_seconds}
+
+
+def failure_message(first: int, metrics: Any, row: int, count: int) -> str:
+    """What to say about the solves that failed in a dispatch.
+
+    Args:
+        first: Step of the first row.
+        metrics: Of the dispatch, one row per step.
+        row: The row of the first failure.
+        count: How many steps had one.
+    """
+    failure = Failure(int(metrics["solver_failure"][row]))
+    steps = f"step {first + row}" + (f" and in {count - 1} of those after it" if count > 1 else "")
+    if failure == Failure.OVER_BUDGET:
+        return f"the solves took {metrics['nfe'][row]:g} evaluations at {steps}: {failure.reason}"
+    return (
+        f"a solve did not reach the end of its interval at {steps}, in model.stages."
+        f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0): "
+        f"{failure.reason}"
+    )
+
+
+def _stage(metrics: Any, row: int) -> int:
+    return int(metrics["failed_stage"][row])
 
 
 def _described(metrics: Any, row: int) -> str:

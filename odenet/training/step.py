@@ -12,7 +12,8 @@ from flax import nnx
 from odenet.arrays import Array, Float, Key
 from odenet.data import Normalization, normalize
 from odenet.data.augment import Augmentation
-from odenet.objectives import Objective
+from odenet.integrators import Failure
+from odenet.objectives import Metrics, Objective
 from odenet.ops.batch_axis import batch_axis, example_keys
 from odenet.training.optimizer import Schedule
 from odenet.training.state import TrainState, split_network
@@ -37,6 +38,8 @@ class TrainStep:
         normalization: Of the inputs.
         augmentation: Random change of the training images, or None.
         live: Whether batch norms use the statistics of the batch and move their running ones.
+        nfe_budget: Largest number of field evaluations that counts as a solve, or None.
+        skip_failed: Whether a step in which a solve failed leaves the parameters as they are.
         axis: Name of the mapped axis when the batch is spread by `pmap`, else None.
     """
 
@@ -47,6 +50,8 @@ class TrainStep:
     normalization: Normalization
     augmentation: Augmentation | None = None
     live: bool = True
+    nfe_budget: int | None = None
+    skip_failed: bool = False
     axis: str | None = None
     __name__: ClassVar[str] = "train_steps"
 
@@ -72,6 +77,8 @@ class TrainStep:
             (_, (metrics, statistics)), grads = gradient_of(state.params)
         if self.axis is not None:
             grads, metrics = jax.lax.pmean((grads, metrics), self.axis)
+        if self.nfe_budget is not None:
+            metrics = within_budget(metrics, self.nfe_budget)
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         metrics = metrics | {
@@ -79,6 +86,8 @@ class TrainStep:
             "learning_rate": self.learning_rate(state.step),
         }
         new = TrainState(state.step + 1, params, statistics, opt_state, state.key)
+        if self.skip_failed:
+            new = _updated_if(metrics["solver_ok"] == 1, new, state)
         return new, metrics
 
     def _augmented(self, key: Key[Array, ""], inputs: Array) -> Array:
@@ -89,6 +98,22 @@ class TrainStep:
         with batch_axis(self.axis):
             keys = example_keys(key, len(inputs))
         return jax.vmap(lambda key, image: augmentation(key, image[None])[0])(keys, inputs)
+
+
+def within_budget(metrics: Metrics, budget: int) -> Metrics:
+    """The metrics, with a failure where a step whose solves arrived took too many evaluations."""
+    over = (metrics["nfe"] > budget) & (metrics["solver_ok"] == 1)
+    code = jnp.float32(Failure.OVER_BUDGET)
+    return metrics | {
+        "solver_ok": jnp.where(over, 0.0, metrics["solver_ok"]),
+        "solver_failure": jnp.where(over, code, metrics["solver_failure"]),
+    }
+
+
+def _updated_if(arrived: Array, new: TrainState, old: TrainState) -> TrainState:
+    """The new state, or the old one at the next step."""
+    kept = jax.tree.map(lambda a, b: jnp.where(arrived, a, b), new, old)
+    return dataclasses.replace(kept, step=new.step)
 
 
 def _gather(resident: Resident, piece: Piece) -> tuple[Array, Array]:

@@ -23,8 +23,9 @@ ORDER = [
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 FLOOR = ORDER[0]
-ONE_FILE = {"diffrax", "orbax", "grain", "omegaconf", "safetensors"}
+ONE_FILE = {"orbax", "grain", "omegaconf", "safetensors"}
 ONE_ROOM = {"typer": "cli", "matplotlib": "reports"}
+ONE_FOLDER = {"diffrax": "integrators/continuous", "optimistix": "integrators/continuous"}
 CATCH_ALLS = {"utils.py", "helpers.py", "common.py", "misc.py"}
 
 
@@ -125,6 +126,11 @@ def test_library_is_imported_in_one_file(library):
 @pytest.mark.parametrize(("library", "room"), ONE_ROOM.items())
 def test_library_is_imported_in_one_room(library, room):
     assert {room_of(path) for path in importers(library)} == {room}
+
+
+@pytest.mark.parametrize(("library", "folder"), ONE_FOLDER.items())
+def test_library_is_imported_in_one_folder(library, folder):
+    assert {path.parent for path in importers(library)} == {PACKAGE / folder}
 
 
 def test_no_catch_all_files():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,9 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators import IntegratorConfig, SolverStats
+from odenet.integrators import Failure, IntegratorConfig, SolverStats
 from odenet.integrators.equation import FIRST_ORDER, SECOND_ORDER
 from odenet.integrators.explicit import TABLEAUS
+from odenet.integrators.failure import failure_of_state
 from odenet.integrators.shared_control import batch_rms
 from odenet.ops.batch_axis import batch_axis
 
@@ -84,15 +87,50 @@ def test_integrators_are_hashable_and_equal_by_value(mapping):
     assert first != CONFIG.validate_python({"kind": "midpoint"}).build()
 
 
-def test_statistics_add_up_and_one_failure_is_kept():
-    stats = SolverStats.of(7, 3, 1) + SolverStats.of(5, 2, 2, success=False)
-    numbers = (stats.nfe, stats.accepted, stats.rejected, stats.success)
-    assert [int(number) for number in numbers] == [12, 5, 3, 0]
-    stacked = SolverStats.of(np.array([1, 2, 3]), np.array([1, 1, 1]), np.zeros(3), [True] * 3)
-    total = stacked.total()
-    assert [int(total.nfe), int(total.accepted), int(total.rejected)] == [6, 3, 0]
-    assert bool(total.success)
-    assert total.nfe.dtype == jnp.int32
+def test_statistics_add_up_and_the_first_failure_is_kept():
+    late = SolverStats.of(5, 2, 2, Failure.NOT_FINITE)
+    late = dataclasses.replace(late, layer=jnp.asarray(4), stage=jnp.asarray(1))
+    stats = SolverStats.of(7, 3, 1) + late + SolverStats.of(1, 1, 0, Failure.MAX_STEPS)
+    assert [int(number) for number in jax.tree.leaves(stats)] == [
+        13,
+        6,
+        3,
+        Failure.NOT_FINITE,
+        4,
+        1,
+    ]
+    assert not bool(stats.success)
+    assert bool(SolverStats.of(7, 3).success)
+
+
+@pytest.mark.parametrize("steps", [(), (2,)])
+def test_total_tells_the_layer_of_the_first_failure(steps):
+    shape = (4, *steps)
+    failures = np.zeros(shape, int)
+    failures[2:] = np.arange(8).reshape(4, 2)[2:, 0].reshape(2, *[1] * len(steps))
+    total = SolverStats.of(np.full(shape, 3), np.full(shape, 2), np.ones(shape), failures).total()
+    size = failures.size
+    expected = [3 * size, 2 * size, size, 4, 2, 0]
+    assert [int(number) for number in jax.tree.leaves(total)] == expected
+    assert total.nfe.dtype == total.failure.dtype == total.layer.dtype == jnp.int32
+
+
+def test_state_that_is_not_finite_is_a_failure_of_its_stage():
+    arrived = SolverStats.of(1, 1)
+    fine = arrived.at_stage(2, jnp.ones((2, 2)))
+    broken = arrived.at_stage(2, jnp.asarray([[1.0, jnp.inf]]))
+    assert bool(fine.success)
+    assert (int(broken.failure), int(broken.stage)) == (Failure.NOT_FINITE, 2)
+
+
+def test_one_shard_that_is_not_finite_is_a_failure_of_all():
+    def shard(part):
+        with batch_axis("devices"):
+            return failure_of_state(part)
+
+    parts = jnp.asarray([[1.0, 2.0], [jnp.nan, 0.0], [3.0, 4.0]])
+    found = jax.vmap(shard, axis_name="devices")(parts)
+    np.testing.assert_array_equal(found, np.full(3, Failure.NOT_FINITE))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,14 @@ DIFFRAX_ORDERS = {
     "dopri5": 5,
     "dopri8": 8,
 }
+IMPLICIT_ORDERS = {"implicit_euler": 1, "kvaerno3": 3, "kvaerno4": 4, "kvaerno5": 5}
+SOLVED = {"rtol": 1e-9, "atol": 1e-9, "max_iterations": 30}
+"""How the equations of implicit methods are solved, for errors far below those of the method."""
 DIFFRAX = {
     f"diffrax_{solver}": (fixed_diffrax(solver), order) for solver, order in DIFFRAX_ORDERS.items()
+}
+IMPLICIT = {
+    f"diffrax_{solver}": (fixed_diffrax(solver, root_finder=SOLVED), order)
+    for solver, order in IMPLICIT_ORDERS.items()
 }
 FIXED_STEP = EXPLICIT | DIFFRAX

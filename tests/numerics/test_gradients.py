@@ -15,6 +15,7 @@ from odenet.depth.step_sizes import LearnedStepSizesConfig
 from odenet.fields import HamiltonianFieldConfig, MLPFieldConfig
 from odenet.integrators import (
     AdaptiveConfig,
+    AsynchronousLeapfrogConfig,
     ExplicitConfig,
     LeapfrogConfig,
     MomentumConfig,
@@ -42,6 +43,8 @@ INTEGRATORS = {
     "verlet": SeparableConfig(kind="verlet"),
     "two_step_midpoint": TwoStepMidpointConfig(),
     "momentum": MomentumConfig(),
+    "asynchronous_leapfrog": AsynchronousLeapfrogConfig(),
+    "asynchronous_leapfrog_stored": AsynchronousLeapfrogConfig(remat="none"),
     "adaptive_dopri5": AdaptiveConfig(rtol=TIGHT, atol=TIGHT, max_steps=512),
     "adaptive_bosh3": AdaptiveConfig(kind="bosh3", rtol=TIGHT, atol=TIGHT, max_steps=2048),
     "diffrax_fixed": fixed_diffrax("tsit5"),
@@ -52,6 +55,9 @@ INTEGRATORS = {
         "dopri8", TIGHT, adjoint={"kind": "direct"}, max_steps=64
     ),
     "diffrax_adaptive_backsolve": adaptive_diffrax("dopri8", TIGHT, adjoint={"kind": "backsolve"}),
+    "diffrax_adaptive_seminorm": adaptive_diffrax(
+        "dopri8", TIGHT, adjoint={"kind": "backsolve", "seminorm": True}
+    ),
 }
 # An adaptive solver takes other steps at shifted parameters; backsolve solves once more. The
 # explicit methods and fixed steps leave the error of the central difference alone.
@@ -62,6 +68,7 @@ TOLERANCE = {
     "diffrax_adaptive": 1e-6,
     "diffrax_adaptive_direct": 1e-6,
     "diffrax_adaptive_backsolve": 1e-6,
+    "diffrax_adaptive_seminorm": 1e-6,
 }
 STEP_SIZES = [
     LearnedStepSizesConfig(sharing=sharing, parametrisation=parametrisation, horizon=1.6)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numerics.methods import DIFFRAX_ORDERS, EXPLICIT, FIXED_STEP
+from numerics.methods import DIFFRAX_ORDERS, EXPLICIT, FIXED_STEP, IMPLICIT, IMPLICIT_ORDERS
 from numerics.problems import (
     CONSTANT,
     EXPONENTIAL,
@@ -26,7 +26,7 @@ from numerics.problems import (
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators.continuous import SolverName
+from odenet.integrators.continuous.solvers import ExplicitName, ImplicitName
 from odenet.integrators.explicit import TABLEAUS
 from odenet.integrators.momentum import Momentum
 from odenet.integrators.separable import SeparableMethod
@@ -93,7 +93,8 @@ def slopes(integrator, problems, *families):
 
 def test_bank_covers_every_named_method():
     assert set(TABLEAUS) <= set(EXPLICIT)
-    assert set(get_args(SolverName)) == set(DIFFRAX_ORDERS)
+    assert set(get_args(ExplicitName)) == {*DIFFRAX_ORDERS, "reversible_heun"}
+    assert set(get_args(ImplicitName)) == set(IMPLICIT_ORDERS)
 
 
 def test_flows_solve_their_problems():
@@ -115,6 +116,15 @@ def test_observed_order_is_theoretical_for_uniform_and_random_steps(name):
     assert len(observed) == 2 * len(problems)
     for problem, slope in observed:
         assert slope == pytest.approx(order, abs=0.1), (problem, observed)
+
+
+@pytest.mark.parametrize("name", IMPLICIT)
+def test_observed_order_of_implicit_methods_is_theoretical(name):
+    config, order = IMPLICIT[name]
+    steps = {1: (256, 512), 3: (64, 128), 4: (96, 192), 5: (32, 64)}[order]
+    problems = (EXPONENTIAL, LOGISTIC, GROWING)
+    for problem, slope in slopes(config.build(), problems, grids("uniform", steps)):
+        assert slope == pytest.approx(order, abs=0.1), problem
 
 
 @pytest.mark.parametrize("name", EXPLICIT)

@@ -4,7 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numerics.methods import DIFFRAX, DIFFRAX_ORDERS, EXPLICIT, adaptive_diffrax
+from numerics.methods import (
+    DIFFRAX,
+    DIFFRAX_ORDERS,
+    EXPLICIT,
+    IMPLICIT,
+    adaptive_diffrax,
+)
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
@@ -66,7 +72,8 @@ def test_bank_of_stages_covers_every_method():
     assert set(STAGES) == set(EXPLICIT) | set(DIFFRAX)
 
 
-ADAPTIVE = [(solver, "checkpointed") for solver in DIFFRAX_ORDERS if solver != "euler"]
+STEERED = [*(solver for solver in DIFFRAX_ORDERS if solver != "euler"), "reversible_heun"]
+ADAPTIVE = [(solver, "checkpointed") for solver in STEERED]
 
 
 @pytest.mark.parametrize("field", [gentle, rough])
@@ -88,3 +95,14 @@ def test_step_rejected_before_any_was_accepted_is_counted():
     assert int(stats.rejected) > 1
     assert int(stats.nfe) == len(times)
     assert times.count(0.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "stages", "before"),
+    [("implicit_euler", 2, 0), ("kvaerno3", 3, 1), ("kvaerno4", 4, 1), ("kvaerno5", 6, 1)],
+)
+def test_implicit_stages_count_as_one_whatever_their_equations_cost(name, stages, before):
+    taus = [0.1, -0.05]
+    stats, times = count(IMPLICIT[f"diffrax_{name}"][0].build(), gentle, taus)
+    assert int(stats.nfe) == (stages + before) * len(taus) < len(times)
+    assert bool(stats.success)

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 from numerics.precision import in_float64
 
-from odenet.integrators import SolverStats
+from odenet.integrators import Failure, SolverStats
 from odenet.models import RegressorConfig, init_network
 from odenet.objectives import MeanSquaredErrorConfig, Objective, solver_metrics
 
@@ -83,11 +83,16 @@ def test_penalty_on_the_step_sizes_enters_the_objective_and_its_gradient():
 
 
 def test_solver_metrics_name_every_statistic():
-    metrics = solver_metrics(SolverStats.of(12, 5, 3, success=False))
+    stats = SolverStats.of(12, 5, 3, Failure.STEP_TOO_SMALL)
+    stats = dataclasses.replace(stats, layer=jnp.asarray(6), stage=jnp.asarray(1))
+    metrics = solver_metrics(stats)
     assert {name: float(value) for name, value in metrics.items()} == {
         "nfe": 12.0,
         "accepted_steps": 5.0,
         "rejected_steps": 3.0,
         "solver_ok": 0.0,
+        "solver_failure": 2.0,
+        "failed_stage": 1.0,
+        "failed_layer": 6.0,
     }
-    assert len(metrics) == len(dataclasses.fields(SolverStats))
+    assert len(metrics) == len(dataclasses.fields(SolverStats)) + 1

@@ -112,9 +112,8 @@ def test_non_finite_loss_stops_with_the_step_and_the_last_finite_metrics(configu
         model__block__field={"kind": "mlp", "activation": "relu"},
         training__optimizer__learning_rate=1e20,
     )
-    with pytest.raises(
-        NonFiniteLoss, match=r"not finite at step \d+; last finite metrics: .*loss="
-    ):
+    told = r"not finite at step \d+, the state from model.stages.0 on; last finite metrics: .*loss="
+    with pytest.raises(NonFiniteLoss, match=told):
         run(config, tmp_path / "run")
     for record in without_clock(read_metrics(tmp_path / "run" / "metrics.jsonl")):
         assert np.isfinite(record["loss"])
@@ -125,12 +124,34 @@ def test_non_finite_loss_stops_with_the_step_and_the_last_finite_metrics(configu
 
 def test_solver_that_does_not_arrive_stops_the_run_or_warns(configure, tmp_path):
     changes = {"model__block__integrator": {"kind": "diffrax", "max_steps": 1}}
-    with pytest.raises(SolverFailure, match=r"at step 1: it needed more than integrator.max_steps"):
+    with pytest.raises(
+        SolverFailure,
+        match=r"at step 1, in model.stages.0, layer 0 .*more than integrator.max_steps",
+    ):
         run(configure(**changes), tmp_path / "stop")
     with pytest.warns(SolverWarning, match="did not reach the end"):
         trained = run(configure(**changes, training__on_solver_failure="warn"), tmp_path / "warn")
     assert trained.results["solver_failures"] == 24
     assert trained.results["test"]["solver_ok"] == 0.0
+
+
+def test_failed_steps_can_be_skipped_and_leave_the_network_as_it_was(configure, tmp_path):
+    changes = {"model__block__integrator": {"kind": "diffrax", "max_steps": 1}}
+    with pytest.warns(SolverWarning, match=r"at step .*more than integrator.max_steps"):
+        trained = run(configure(**changes, training__on_solver_failure="skip"), tmp_path / "run")
+    assert trained.results["solver_failures"] == 24
+    records = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert len({r["loss"] for r in records if r["split"] == "validation"}) == 1
+    failed = [r for r in records if r["split"] == "train"]
+    assert {(r["solver_failure"], r["failed_stage"], r["failed_layer"]) for r in failed} == {
+        (1.0, 0.0, 0.0)
+    }
+
+
+def test_step_over_the_budget_of_evaluations_is_a_failure(configure, tmp_path):
+    with pytest.raises(SolverFailure, match=r"took 3 evaluations at step 1.*nfe_budget"):
+        run(configure(training__nfe_budget=2), tmp_path / "over")
+    assert run(configure(training__nfe_budget=3), tmp_path / "in").results["solver_failures"] == 0
 
 
 def test_best_checkpoint_is_the_best_on_validation(straight):

@@ -1,0 +1,92 @@
+"""How a diffrax solve is differentiated."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import diffrax
+import jax
+import jax.numpy as jnp
+from pydantic import PositiveInt
+
+from odenet.arrays import Scalar
+from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
+from odenet.integrators.shared_control import batch_rms
+from odenet.part import PartConfig
+
+ControllerConfig = PIDControllerConfig | ConstantControllerConfig
+
+
+class CheckpointedAdjointConfig(PartConfig):
+    """Exact gradients by recomputing from checkpoints (discretise-then-optimise)."""
+
+    kind: Literal["checkpointed"] = "checkpointed"
+    checkpoints: PositiveInt | None = None
+    """Number of states to keep; without it, diffrax's choice from `max_steps`."""
+
+    def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
+        """Make the adjoint."""
+        del controller
+        return diffrax.RecursiveCheckpointAdjoint(self.checkpoints)
+
+
+class DirectAdjointConfig(PartConfig):
+    """Exact gradients by storing every step; allows forward mode; slow for large `max_steps`."""
+
+    kind: Literal["direct"] = "direct"
+
+    def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
+        """Make the adjoint."""
+        del controller
+        return diffrax.DirectAdjoint()
+
+
+class _Backsolve(diffrax.BacksolveAdjoint):
+    """diffrax's, which would use what a failed solve backwards had reached as the gradient."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+
+    @property
+    def _diffeqsolve(self):
+        solve = super()._diffeqsolve
+
+        def checked(**options: Any) -> diffrax.Solution:
+            solution = solve(**options)
+            arrived = solution.result == diffrax.RESULTS.successful
+            ys = jax.tree.map(lambda y: jnp.where(arrived, y, jnp.nan), solution.ys)
+            return dataclasses.replace(solution, ys=ys)
+
+        return checked
+
+
+def _seminorm(adjoint: tuple[Any, Any, Any, Any]) -> Scalar:
+    """The norm of state and its adjoint; the other two are integrals that no slope depends on."""
+    return batch_rms(adjoint[:2])
+
+
+class BacksolveAdjointConfig(PartConfig):
+    """Approximate gradients by the adjoint equation backwards (optimise-then-discretise).
+
+    Chen et al. 2018, eqs. 4 and 5. Memory does not grow with the number of steps; the gradient
+    carries the error of a second solve, and is not a number where that solve fails. Where devices
+    hold parts of the batch by `pmap`, the adjoints of each are those of its own mean loss, so that
+    the steps backwards, not the accuracy, depend on the number of devices.
+    """
+
+    kind: Literal["backsolve"] = "backsolve"
+    seminorm: bool = False
+    """Whether the error of the gradient by the weights is left out when steps backwards are chosen:
+    it is an integral that does not feed back, and without it steps are longer (Kidger et al. 2021,
+    arXiv:2009.09457)."""
+
+    def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
+        """Make the adjoint, with the same step-size control on the way back."""
+        if isinstance(controller, ConstantControllerConfig):
+            return _Backsolve()
+        return _Backsolve(stepsize_controller=controller.build(self.norm))
+
+    @property
+    def norm(self) -> Callable[[Any], Scalar]:
+        """Of the scaled error backwards: of the whole tree, or of its first two parts."""
+        return _seminorm if self.seminorm else batch_rms

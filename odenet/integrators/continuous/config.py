@@ -1,0 +1,101 @@
+"""Continuous depth by a diffrax solver: its options, and which of them fit together."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field as Option
+from pydantic import PositiveInt, model_validator
+
+from odenet.integrators.continuous.adjoints import (
+    BacksolveAdjointConfig,
+    CheckpointedAdjointConfig,
+    DirectAdjointConfig,
+)
+from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
+from odenet.integrators.continuous.integrator import Diffrax
+from odenet.integrators.continuous.solvers import (
+    IMPLICIT,
+    NO_ERROR_ESTIMATE,
+    WITH_MEMORY,
+    RootFinderConfig,
+    SolverName,
+    build_solver,
+)
+from odenet.integrators.equation import FIRST_ORDER, Equation
+from odenet.part import PartConfig
+
+
+class DiffraxConfig(PartConfig):
+    """Continuous depth: a diffrax solver."""
+
+    kind: Literal["diffrax"] = "diffrax"
+    solver: SolverName = "tsit5"
+    """`implicit_euler` and `kvaerno3` to `5` are implicit, for stiff fields and small states;
+    `reversible_heun` needs steps of its own (controller.kind=pid)."""
+    root_finder: RootFinderConfig | None = None
+    """How an implicit solver solves its equations."""
+    controller: Annotated[
+        PIDControllerConfig | ConstantControllerConfig, Option(discriminator="kind")
+    ] = PIDControllerConfig()
+    adjoint: Annotated[
+        CheckpointedAdjointConfig | DirectAdjointConfig | BacksolveAdjointConfig,
+        Option(discriminator="kind"),
+    ] = CheckpointedAdjointConfig()
+    max_steps: PositiveInt | None = None
+    """Largest number of solver steps in one interval, for adaptive steps; a solve that needs more
+    has failed. Without it, 256."""
+
+    equation: ClassVar[Equation] = FIRST_ORDER
+
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the integrator chooses its own steps and leaves those of the grid alone."""
+        return self.controller.kind == "pid"
+
+    @model_validator(mode="after")
+    def _controllable(self):
+        pid = self.controller.kind == "pid"
+        if self.solver in NO_ERROR_ESTIMATE and pid:
+            raise ValueError(
+                f"solver={self.solver} has no error estimate, so controller.kind=pid cannot steer "
+                f"it; use controller.kind=constant, or a solver such as heun or tsit5"
+            )
+        if self.solver in WITH_MEMORY and not pid:
+            raise ValueError(
+                f"solver={self.solver} starts anew in every interval, and with the fixed steps of "
+                f"controller.kind=constant, one for each, it would be heun; use solver=heun, or "
+                f"controller.kind=pid"
+            )
+        if isinstance(self.adjoint, BacksolveAdjointConfig) and self.adjoint.seminorm and not pid:
+            raise ValueError(
+                "adjoint.seminorm says how steps backwards are chosen, and controller.kind="
+                "constant chooses none; remove seminorm, or use controller.kind=pid"
+            )
+        if self.solver not in IMPLICIT and self.root_finder is not None:
+            raise ValueError(
+                f"solver={self.solver} is explicit: it has no equations to solve and would ignore "
+                f"root_finder; remove root_finder, or use one of {', '.join(sorted(IMPLICIT))}"
+            )
+        if self.controller.kind == "constant" and self.max_steps is not None:
+            raise ValueError(
+                "controller.kind=constant takes one solver step per step of the grid and would "
+                "ignore max_steps; remove max_steps"
+            )
+        return self
+
+    def build(self) -> Diffrax:
+        """Make the integrator."""
+        controller, first_step, rtol, atol = self.controller.build(), 1.0, None, None
+        if isinstance(self.controller, PIDControllerConfig):
+            rtol, atol, chosen = (
+                self.controller.rtol,
+                self.controller.atol,
+                self.controller.first_step,
+            )
+            first_step = None if chosen == "auto" else chosen
+        return Diffrax(
+            build_solver(self.solver, self.root_finder, rtol, atol),
+            controller,
+            self.adjoint.build(self.controller),
+            1 if controller is None else self.max_steps or 256,
+            first_step,
+        )

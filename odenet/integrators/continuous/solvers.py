@@ -1,0 +1,154 @@
+"""The solvers of diffrax by name."""
+
+from typing import Literal, get_args
+
+import diffrax
+import jax.numpy as jnp
+import optimistix
+from pydantic import PositiveFloat, PositiveInt
+
+from odenet.errors import ConfigError
+from odenet.integrators.shared_control import batch_rms
+from odenet.part import PartConfig
+
+ExplicitName = Literal[
+    "euler", "midpoint", "heun", "ralston", "bosh3", "tsit5", "dopri5", "dopri8", "reversible_heun"
+]
+ImplicitName = Literal["implicit_euler", "kvaerno3", "kvaerno4", "kvaerno5"]
+SolverName = ExplicitName | ImplicitName
+"""Those of diffrax that solve `h' = f(t, h)`. `kencarp` and `sil3` need a field in two parts, a
+stiff one and another, and `leapfrog_midpoint` can neither choose its steps nor start anew in every
+layer."""
+
+IMPLICIT: frozenset[str] = frozenset(get_args(ImplicitName))
+NO_ERROR_ESTIMATE: frozenset[str] = frozenset({"euler"})
+WITH_MEMORY: frozenset[str] = frozenset({"reversible_heun"})
+
+LARGEST_EQUATION = 4096
+"""Numbers in the state of a whole batch up to which an implicit step is solved: its matrix has the
+square of them."""
+
+
+class FirstStageAtStart:
+    """A method whose last stage is the first of the next step, with its very first stage done once.
+
+    diffrax alone would evaluate that stage again at every step rejected before one is accepted.
+    """
+
+    def init(self, terms, t0, t1, y0, args):
+        """The state of the solver before the first step: no jump yet, and the first stage."""
+        del t1
+        return jnp.zeros((), bool), self.func(terms, t0, y0, args)  # pyright: ignore
+
+
+class _Bosh3(FirstStageAtStart, diffrax.Bosh3): ...
+
+
+class _Tsit5(FirstStageAtStart, diffrax.Tsit5): ...
+
+
+class _Dopri5(FirstStageAtStart, diffrax.Dopri5): ...
+
+
+class _Dopri8(FirstStageAtStart, diffrax.Dopri8): ...
+
+
+class _Kvaerno3(FirstStageAtStart, diffrax.Kvaerno3): ...
+
+
+class _Kvaerno4(FirstStageAtStart, diffrax.Kvaerno4): ...
+
+
+class _Kvaerno5(FirstStageAtStart, diffrax.Kvaerno5): ...
+
+
+_EXPLICIT: dict[str, type[diffrax.AbstractSolver]] = {
+    "euler": diffrax.Euler,
+    "midpoint": diffrax.Midpoint,
+    "heun": diffrax.Heun,
+    "ralston": diffrax.Ralston,
+    "bosh3": _Bosh3,
+    "tsit5": _Tsit5,
+    "dopri5": _Dopri5,
+    "dopri8": _Dopri8,
+    "reversible_heun": diffrax.ReversibleHeun,
+}
+_IMPLICIT: dict[str, type[diffrax.AbstractImplicitSolver]] = {
+    "implicit_euler": diffrax.ImplicitEuler,
+    "kvaerno3": _Kvaerno3,
+    "kvaerno4": _Kvaerno4,
+    "kvaerno5": _Kvaerno5,
+}
+
+
+class RootFinderConfig(PartConfig):
+    """How an implicit solver solves its equations: by the chord method, Newton's with one matrix.
+
+    The matrix is the derivative of the field by the state of the whole batch.
+    """
+
+    rtol: PositiveFloat | None = None
+    """Relative tolerance of a solution; without it, the controller's, or 1e-6 with fixed steps."""
+    atol: PositiveFloat | None = None
+    """Absolute tolerance of a solution; without it, the controller's, or 1e-6 with fixed steps."""
+    max_iterations: PositiveInt = 10
+    """Largest number of iterations for one equation. Adaptive steps are shortened where it does not
+    do; with fixed steps the solve has failed."""
+
+
+def build_solver(
+    name: SolverName, root_finder: RootFinderConfig | None, rtol: float | None, atol: float | None
+) -> diffrax.AbstractSolver:
+    """Make a solver.
+
+    Args:
+        name: Its name.
+        root_finder: Of implicit solvers, or None for one as it is by default.
+        rtol: Relative tolerance of the step-size controller, or None with fixed steps.
+        atol: Absolute tolerance of it, or None.
+    """
+    if name in _EXPLICIT:
+        assert root_finder is None
+        return _EXPLICIT[name]()
+    chosen = root_finder or RootFinderConfig()
+    tolerances = (chosen.rtol or rtol or 1e-6, chosen.atol or atol or 1e-6)
+    # With one matrix for all stages of a step, diffrax.VeryChord, ordinary fixed steps diverge.
+    finder = optimistix.Chord(*tolerances, norm=batch_rms)
+    return _IMPLICIT[name](root_finder=finder, root_find_max_steps=chosen.max_iterations)  # pyright: ignore[reportCallIssue]
+
+
+def evaluations(solver: diffrax.AbstractSolver) -> tuple[int, int]:
+    """Field evaluations of a solver: of every step, and before the first one.
+
+    An implicit stage counts as one. How often its equation evaluates the field is not known before
+    it is solved: once for the matrix, forward and for every number of the state backward, and once
+    for every iteration.
+    """
+    if isinstance(solver, diffrax.ReversibleHeun):
+        return 1, 1
+    if isinstance(solver, diffrax.ImplicitEuler):
+        return 2, 0
+    tableau = getattr(solver, "tableau", None)
+    stages, fsal = (1, 0) if tableau is None else (tableau.num_stages, int(tableau.fsal))
+    return stages - fsal, fsal
+
+
+def refuse_large_equation(solver: diffrax.AbstractSolver, shape: tuple[int, ...]) -> None:
+    """Refuse an implicit step whose matrix would not fit.
+
+    Args:
+        solver: The solver; explicit ones take states of any size.
+        shape: Of the state of the whole batch.
+
+    Raises:
+        ConfigError: naming the size and what to do.
+    """
+    size = 1
+    for length in shape:
+        size *= length
+    if isinstance(solver, diffrax.AbstractImplicitSolver) and size > LARGEST_EQUATION:
+        raise ConfigError(
+            f"an implicit solver takes states of at most {LARGEST_EQUATION} numbers over the whole "
+            f"batch, since it solves equations with the square of them; got {size}, shape {shape}; "
+            f"use an explicit solver, a smaller batch or a narrower state"
+        )

@@ -1,0 +1,90 @@
+"""Why a solve did not arrive, as a number that compiled code can carry."""
+
+import enum
+from typing import Any
+
+import jax.numpy as jnp
+
+from odenet.arrays import Array, Count, Flag, Scalar, State, Time
+from odenet.ops.batch_axis import mapped_axis, mean_over_shards
+
+
+class Failure(enum.IntEnum):
+    """Why a solve did not reach the end of its interval; 0 if it did."""
+
+    NONE = 0
+    MAX_STEPS = 1
+    STEP_TOO_SMALL = 2
+    NOT_FINITE = 3
+    EQUATION = 4
+    OUTSIDE = 5
+    OVER_BUDGET = 6
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, and what to do about it."""
+        return _REASONS[self]
+
+
+_REASONS = {
+    Failure.NONE: "it arrived",
+    Failure.MAX_STEPS: (
+        "it needed more than integrator.max_steps; raise max_steps, or loosen controller.rtol and "
+        "controller.atol"
+    ),
+    Failure.STEP_TOO_SMALL: (
+        "its steps became smaller than min_step allows, or than rounding lets time move; the field "
+        "is stiff or jumps: loosen rtol and atol, use an implicit solver (integrator.solver="
+        "kvaerno3), or lower min_step"
+    ),
+    Failure.NOT_FINITE: (
+        "its state or its error is not finite, however short the step; lower training.optimizer."
+        "learning_rate, set training.optimizer.gradient_clip, or use a field that is bounded "
+        "(activation tanh)"
+    ),
+    Failure.EQUATION: (
+        "the equation of an implicit step was not solved; raise root_finder.max_iterations, loosen "
+        "root_finder.rtol and atol, take more steps, or let the solver choose them "
+        "(controller.kind=pid)"
+    ),
+    Failure.OUTSIDE: (
+        "grid points lie outside the stretch that is solved, since step sizes of one layer have "
+        "both signs; leave the path out, or keep step sizes positive"
+    ),
+    Failure.OVER_BUDGET: (
+        "it took more evaluations of the field than training.nfe_budget; raise it, loosen rtol and "
+        "atol, or keep the field simple by a penalty or a lower learning rate"
+    ),
+}
+
+
+def verdict_of_step(
+    next_step: Time, accepted: Flag, error: Scalar, min_step: float | None
+) -> Scalar | Array:
+    """The failure of a step that was tried: none, unless it was rejected and cannot be shortened.
+
+    Args:
+        next_step: Length of the next step to be tried, as a part of the interval.
+        accepted: Whether the step was taken.
+        error: Norm of its estimated error.
+        min_step: Smallest length, or None for what rounding lets time move.
+    """
+    smallest = jnp.finfo(next_step.dtype).eps if min_step is None else min_step
+    stuck = ~accepted & (jnp.abs(next_step) < smallest)
+    why = jnp.where(jnp.isfinite(error), int(Failure.STEP_TOO_SMALL), int(Failure.NOT_FINITE))
+    return jnp.where(stuck, why, int(Failure.NONE)).astype(jnp.int32)
+
+
+def failure_of_state(h: State) -> Count:
+    """`NOT_FINITE` if anything in the state of the whole batch is not a finite number."""
+    broken = jnp.any(~jnp.isfinite(h)).astype(jnp.float32)
+    somewhere = mean_over_shards(broken, mapped_axis()) > 0
+    return jnp.where(somewhere, int(Failure.NOT_FINITE), int(Failure.NONE)).astype(jnp.int32)
+
+
+def first_failure(*failures: Any) -> Any:
+    """The first of some failures that is not none."""
+    found = failures[0]
+    for failure in failures[1:]:
+        found = jnp.where(found > 0, found, failure)
+    return found

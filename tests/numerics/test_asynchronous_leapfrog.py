@@ -1,0 +1,90 @@
+"""Asynchronous leapfrog against a loop in NumPy, exact flows, and its own inverse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numerics.problems import GROWING, LINEAR, LOGISTIC, TIME_DEPENDENT
+from numerics.test_leapfrog import layers
+from numerics.test_observed_order import STEPS, grids, slopes
+
+from odenet.depth.grid import DepthGrid
+from odenet.integrators import AsynchronousLeapfrog, AsynchronousLeapfrogConfig
+from odenet.integrators.asynchronous import _reverse, asynchronous_step
+
+REMAT = ["none", "step", "sqrt", "reversible"]
+
+
+def by_hand(params, taus, per_layer, h):
+    """The states at the grid points, in NumPy, one line per equation."""
+
+    def f(k, t, h):
+        w, b = (np.asarray(params[name])[k // per_layer] for name in ("w", "b"))
+        return np.tanh(h @ w + t * b)
+
+    t, v, path = 0.0, f(0, 0.0, h), [h]
+    for k, tau in enumerate(taus):
+        u = f(k, t + tau / 2, h + tau / 2 * v)
+        h, v, t = h + tau * u, 2 * u - v, t + tau
+        path.append(h)
+    return np.stack(path)
+
+
+@pytest.mark.parametrize("remat", REMAT)
+@pytest.mark.parametrize(("num_layers", "per_layer"), [(1, 7), (3, 4), (1, 1)])
+def test_path_is_that_of_a_loop_by_hand(remat, num_layers, per_layer):
+    draw = np.random.default_rng(1)
+    fields, h0 = layers(num_layers), draw.normal(size=(2, 3))
+    taus = draw.uniform(-0.4, 0.9, num_layers * per_layer)
+    grid = DepthGrid(jnp.asarray(taus), num_layers)
+    integrator = AsynchronousLeapfrogConfig(remat=remat).build()
+    found = jax.jit(lambda h0: integrator.integrate(fields, grid, h0, save_path=True))(h0)
+    expected = by_hand(fields.params, taus, per_layer, h0)
+    np.testing.assert_allclose(found.path, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(found.h1, expected[-1], rtol=1e-12, atol=1e-12)
+    assert int(found.stats.nfe) == len(taus) + 1
+    assert int(found.stats.accepted) == len(taus)
+    assert integrator.integrate(fields, grid, jnp.asarray(h0)).path is None
+
+
+def test_observed_order_is_two():
+    problems = (LINEAR, LOGISTIC, TIME_DEPENDENT, GROWING)
+    found = list(slopes(AsynchronousLeapfrog(), problems, grids("uniform", STEPS[2])))
+    for problem, slope in found:
+        assert slope == pytest.approx(2, abs=0.1), (problem, found)
+
+
+def test_step_backwards_gives_the_start_and_the_cotangents_of_autodiff():
+    draw = np.random.default_rng(2)
+    start = tuple(jnp.asarray(draw.normal(size=(2, 3))) for _ in range(2))
+    cotangent = tuple(jnp.asarray(draw.normal(size=(2, 3))) for _ in range(2))
+    weights = jnp.asarray(draw.normal(size=(3, 3)))
+    field = jax.tree_util.Partial(lambda w, t, h: jnp.tanh(h @ w + t), weights)
+    at = (jnp.asarray(0.3), jnp.asarray(-0.7))
+    end, pull = jax.vjp(asynchronous_step, field, start, *at)
+    found, cotangents = _reverse(field, end, *at, cotangent)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), found, start)
+    a_field, a_start, a_t0, a_tau = pull(cotangent)
+    expected = jax.tree.leaves((a_field, a_start, a_t0, a_tau))
+    for a, b in zip(jax.tree.leaves(cotangents), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+
+
+def test_reversible_gradient_equals_the_stored_one_over_many_layers():
+    fields, h0 = layers(64), jnp.asarray(np.random.default_rng(3).normal(size=(2, 3)))
+
+    def gradient(remat):
+        integrator = AsynchronousLeapfrog(remat)
+
+        @jax.jit
+        @jax.grad
+        def of(at):
+            params, taus, h0 = at
+            known = type(fields)(fields.apply, params, fields.num_layers)
+            return jnp.sum(jnp.square(integrator.integrate(known, DepthGrid(taus, 64), h0).h1))
+
+        return of((fields.params, jnp.full(64, 0.05), h0))
+
+    pairs = zip(*(jax.tree.leaves(gradient(kind)) for kind in ("reversible", "none")), strict=True)
+    for found, expected in pairs:
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)

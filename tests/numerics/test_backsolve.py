@@ -1,0 +1,98 @@
+"""Gradients by the adjoint equation: how they converge, and what a failure backwards leaves."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numerics.methods import adaptive_diffrax
+from pydantic import ValidationError
+
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators import DiffraxConfig
+from odenet.integrators.continuous.adjoints import BacksolveAdjointConfig
+from odenet.integrators.shared_control import batch_rms
+from odenet.ops.batch_axis import batch_axis
+
+RATE = jnp.asarray([0.7, -1.3])
+H0 = np.array([[1.0, -0.5], [0.4, 2.0]])
+HORIZON = 1.5
+
+
+def gradient(config, field=lambda rate, t, h: h * rate[None, :]):
+    integrator = config.build()
+
+    @jax.jit
+    @jax.grad
+    def of(rate):
+        fields = LayerFields(field, rate[None], 1)
+        grid = DepthGrid(jnp.asarray([HORIZON]), 1)
+        return jnp.sum(jnp.square(integrator.integrate(fields, grid, jnp.asarray(H0)).h1))
+
+    return np.asarray(of(RATE))
+
+
+def exact():
+    """Of `sum((h0 exp(T rate))^2)`."""
+    return np.sum(2 * HORIZON * np.square(H0 * np.exp(HORIZON * np.asarray(RATE))), axis=0)
+
+
+@pytest.mark.parametrize("seminorm", [False, True])
+def test_gradient_converges_to_the_exact_one_as_the_tolerance_tightens(seminorm):
+    adjoint = {"kind": "backsolve", "seminorm": seminorm}
+    errors = [
+        np.max(np.abs(gradient(adaptive_diffrax("tsit5", rtol, adjoint=adjoint)) / exact() - 1))
+        for rtol in (1e-3, 1e-6, 1e-9)
+    ]
+    assert errors[0] > 10 * errors[1] > 100 * errors[2]
+    assert errors[2] < 1e-7
+
+
+def test_failed_solve_backwards_gives_no_number_instead_of_a_wrong_gradient():
+    # Forwards the state decays at once; backwards it explodes, and steps run out.
+    def falling(rate, t, h):
+        return -30 * h + rate[None, :]
+
+    adjoint = {"kind": "backsolve"}
+    few = adaptive_diffrax("tsit5", 1e-3, adjoint=adjoint, max_steps=24)
+    many = adaptive_diffrax("tsit5", 1e-3, adjoint=adjoint, max_steps=4096)
+    assert np.all(np.isfinite(gradient(many, falling)))
+    assert np.all(np.isnan(gradient(few, falling)))
+
+
+def test_norm_backwards_covers_what_it_says():
+    parts = tuple(jnp.full(size, value) for size, value in ((2, 3.0), (2, 4.0), (4, 1.0)))
+    tree = (*parts, None)
+    full, semi = (BacksolveAdjointConfig(seminorm=seminorm).norm for seminorm in (False, True))
+    assert float(full(tree)) == pytest.approx(np.sqrt((18 + 32 + 4) / 8), rel=1e-15)
+    assert float(semi(tree)) == pytest.approx(np.sqrt((18 + 32) / 4), rel=1e-15)
+
+
+def test_norm_of_a_tree_covers_all_shards():
+    trees = (jnp.arange(8.0).reshape(4, 2), jnp.arange(4.0).reshape(4, 1) - 1)
+
+    def shard(tree):
+        with batch_axis("devices"):
+            return batch_rms(tree)
+
+    whole = np.sqrt(np.mean(np.concatenate([np.ravel(tree) for tree in trees]) ** 2))
+    found = jax.vmap(shard, axis_name="devices")(trees)
+    np.testing.assert_allclose(found, np.full(4, whole), rtol=1e-14)
+
+
+def test_controller_backwards_has_the_coefficients_of_the_one_forwards():
+    config = DiffraxConfig.model_validate(
+        {"controller": {"pcoeff": 0.3, "icoeff": 0.4}, "adjoint": {"kind": "backsolve"}}
+    )
+    backwards = config.build().adjoint.kwargs["stepsize_controller"]
+    assert (backwards.pcoeff, backwards.icoeff) == (0.3, 0.4)
+
+
+def test_seminorm_without_control_is_refused():
+    with pytest.raises(ValidationError, match="chooses none"):
+        DiffraxConfig.model_validate(
+            {
+                "controller": {"kind": "constant"},
+                "adjoint": {"kind": "backsolve", "seminorm": True},
+            }
+        )
