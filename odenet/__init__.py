@@ -19,8 +19,10 @@ _HOMES = {
     "odenet.experiment.run": ("load", "resume", "run"),
     "odenet.fields": ("ConvFieldConfig", "MLPFieldConfig", "VectorField"),
     "odenet.integrators": (
+        "AsynchronousLeapfrogConfig",
         "DiffraxConfig",
         "ExplicitConfig",
+        "Failure",
         "Integration",
         "Integrator",
         "LeapfrogConfig",

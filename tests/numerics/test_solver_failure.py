@@ -67,11 +67,22 @@ def test_steps_that_run_out_are_told_with_the_first_layer_where_they_did(make):
 @pytest.mark.parametrize("make", MAKERS)
 def test_step_past_a_place_without_numbers_is_tried_again_shorter(make):
     def forbidden(layer, t, h):
-        return jnp.where(t > 1.0, jnp.nan, -20 * h)
+        return jnp.where(h < 0, jnp.nan, -20 * h)  # no exact state is below 0, long steps are
 
-    found = solve(make(max_steps=256), forbidden, 1)
+    found = solve(make(max_steps=256, first_step=1.0), forbidden, 1)
     assert bool(found.stats.success)
+    assert int(found.stats.rejected) > 0
     np.testing.assert_allclose(found.h1, np.exp(-20.0), atol=1e-5)
+
+
+def test_step_to_infinity_is_tried_again_shorter():
+    def forbidden(layer, t, h):
+        return jnp.where(h < 0, jnp.inf, -20 * h)  # Heun's error over its scale is then inf / inf
+
+    heun = of_diffrax(solver="heun", rtol=1e-3, atol=1e-3, max_steps=512, first_step=1.0)
+    found = solve(heun, forbidden, 1)
+    assert bool(found.stats.success)
+    np.testing.assert_allclose(found.h1, np.exp(-20.0), atol=1e-2)
 
 
 def test_every_failure_has_a_reason_that_says_what_to_do():
