@@ -99,13 +99,10 @@ class Integrator(abc.ABC):
         equation: What is solved. Integrators of one equation can be exchanged; under those of
             another, the same weights are another network.
         carries_statistics: Whether fields may observe batch statistics while it runs.
-        needs_separable: Whether it runs only fields whose state is two halves, each of which moves
-            the other.
     """
 
     equation: ClassVar[Equation] = "first_order"
     carries_statistics: ClassVar[bool] = False
-    needs_separable: ClassVar[bool] = False
 
     @abc.abstractmethod
     def integrate(

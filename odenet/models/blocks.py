@@ -25,10 +25,10 @@ from odenet.integrators import (
     Integrator,
     IntegratorConfig,
     LayerByLayer,
-    SeparableConfig,
     TableauConfig,
 )
 from odenet.integrators.equation import refuse_other_equation
+from odenet.integrators.separable import refuse_field_without_halves
 from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
@@ -70,14 +70,6 @@ def _no_live_statistics(integrator: str) -> str:
         f"states that are thrown away, or its steps would depend on the batch; train with an "
         f"explicit method, kind=euler say, and run the trained network by any other, freeze the "
         f"statistics (training.batch_statistics=frozen), or use group norm (field kind=conv)"
-    )
-
-
-def _needs_halves(integrator: str, field: str) -> str:
-    return (
-        f"integrator {integrator} moves two halves of the state in turn, so it needs a field whose "
-        f"halves move each other, kind=hamiltonian or two_layer_hamiltonian; got field {field}; "
-        f"use one of these fields, or another integrator, kind=euler or rk4 say"
     )
 
 
@@ -147,9 +139,7 @@ class DepthBlock(nnx.Module):
             raise ConfigError(f"a layer of this block {_NO_STEP}; run it as it was trained")
         integrator = discretisation.integrator or self.integrator
         refuse_other_equation(self.integrator, integrator)
-        if integrator.needs_separable and not getattr(self.weights.stacked, "is_separable", False):
-            field = type(self.weights.stacked).__name__
-            raise ConfigError(_needs_halves(type(integrator).__name__, field))
+        refuse_field_without_halves(integrator, self.weights.stacked)
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(_no_live_statistics(type(integrator).__name__))
@@ -197,10 +187,7 @@ class DepthBlockConfig(PartConfig):
 
     @model_validator(mode="after")
     def _field_has_the_halves_that_the_integrator_moves(self):
-        if not self.field.is_separable and isinstance(self.integrator, SeparableConfig):
-            raise ValueError(
-                _needs_halves(f"kind={self.integrator.kind}", f"kind={self.field.kind}")
-            )
+        refuse_field_without_halves(self.integrator, self.field)
         return self
 
     @model_validator(mode="after")
@@ -279,9 +266,7 @@ class DepthBlockConfig(PartConfig):
             raise ConfigError(f"with {self._no_step} a layer {_NO_STEP}; leave it out")
         if discretisation.integrator is not None:
             refuse_other_equation(self.integrator, discretisation.integrator)
-            if discretisation.integrator.needs_separable and not self.field.is_separable:
-                asked = type(discretisation.integrator).__name__
-                raise ConfigError(_needs_halves(asked, f"kind={self.field.kind}"))
+            refuse_field_without_halves(discretisation.integrator, self.field)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:
