@@ -124,12 +124,9 @@ class Integrator(abc.ABC):
 
     Attributes:
         carries_statistics: Whether fields may observe batch statistics while it runs.
-        needs_separable: Whether it runs only fields whose state is two halves, each of which moves
-            the other.
     """
 
     carries_statistics: ClassVar[bool] = False
-    needs_separable: ClassVar[bool] = False
 
     @property
     def equation(self) -> Equation:

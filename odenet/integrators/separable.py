@@ -1,11 +1,12 @@
 """Symplectic methods for states in two halves, each of which moves the other."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 
 from odenet.arrays import State
+from odenet.errors import ConfigError
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.stages import Carry, Stage, StagedIntegrator, StagesRemat
 from odenet.part import PartConfig
@@ -31,8 +32,6 @@ class SeparableMethod(StagedIntegrator):
     Args:
         kind: Which of the two.
     """
-
-    needs_separable: ClassVar[bool] = True
 
     kind: SeparableKind = "verlet"
 
@@ -76,6 +75,28 @@ def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
         point_after=point,
         undo=lambda end, slope, tau: moved(end, slope, -share * tau),
         part=part,
+    )
+
+
+def refuse_field_without_halves(integrator: Any, field: Any) -> None:
+    """Refuse to move halves of the state in turn where the field does not have them.
+
+    Args:
+        integrator: The integrator, or its config.
+        field: The field, or its config, likewise.
+
+    Raises:
+        ConfigError: if the integrator needs a separable field, and this is none.
+    """
+    if not isinstance(integrator, SeparableMethod | SeparableConfig):
+        return
+    if getattr(field, "is_separable", False):
+        return
+    name = f"kind={field.kind}" if hasattr(field, "kind") else type(field).__name__
+    raise ConfigError(
+        f"integrator kind={integrator.kind} moves two halves of the state in turn, so it needs a "
+        f"field whose halves move each other, kind=hamiltonian or two_layer_hamiltonian; got field "
+        f"{name}; use one of these fields, or another integrator, kind=euler or rk4 say"
     )
 
 

@@ -25,11 +25,11 @@ from odenet.integrators import (
     Integrator,
     IntegratorConfig,
     LayerByLayer,
-    SeparableConfig,
     TableauConfig,
 )
 from odenet.integrators.equation import refuse_other_equation
-from odenet.models.depth_block import NO_STEP, DepthBlock, needs_halves, no_live_statistics
+from odenet.integrators.separable import refuse_field_without_halves
+from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
 from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
@@ -59,10 +59,7 @@ class DepthBlockConfig(PartConfig):
 
     @model_validator(mode="after")
     def _field_has_the_halves_that_the_integrator_moves(self):
-        if not self.field.is_separable and isinstance(self.integrator, SeparableConfig):
-            raise ValueError(
-                needs_halves(f"kind={self.integrator.kind}", f"kind={self.field.kind}")
-            )
+        refuse_field_without_halves(self.integrator, self.field)
         return self
 
     @model_validator(mode="after")
@@ -187,9 +184,7 @@ class DepthBlockConfig(PartConfig):
             raise ConfigError(f"with {self._no_step} a layer {NO_STEP}; leave it out")
         if discretisation.integrator is not None:
             refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
-            if discretisation.integrator.needs_separable and not self.field.is_separable:
-                asked = type(discretisation.integrator).__name__
-                raise ConfigError(needs_halves(asked, f"kind={self.field.kind}"))
+            refuse_field_without_halves(discretisation.integrator, self.field)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:

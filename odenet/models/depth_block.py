@@ -9,6 +9,7 @@ from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
 from odenet.integrators.equation import refuse_other_equation
+from odenet.integrators.separable import refuse_field_without_halves
 from odenet.models.discretisation import Discretisation
 
 
@@ -19,15 +20,6 @@ def no_live_statistics(integrator: str) -> str:
         f"states that are thrown away, or its steps would depend on the batch; train with an "
         f"explicit method, kind=euler say, and run the trained network by any other, freeze the "
         f"statistics (training.batch_statistics=frozen), or use group norm (field kind=conv)"
-    )
-
-
-def needs_halves(integrator: str, field: str) -> str:
-    """Why an integrator that moves halves of the state cannot run a field, and what to do."""
-    return (
-        f"integrator {integrator} moves two halves of the state in turn, so it needs a field whose "
-        f"halves move each other, kind=hamiltonian or two_layer_hamiltonian; got field {field}; "
-        f"use one of these fields, or another integrator, kind=euler or rk4 say"
     )
 
 
@@ -100,9 +92,7 @@ class DepthBlock(nnx.Module):
             raise ConfigError(f"a layer of this block {NO_STEP}; run it as it was trained")
         integrator = discretisation.integrator or self.integrator
         refuse_other_equation(self.integrator.equation, integrator.equation)
-        if integrator.needs_separable and not getattr(self.weights.stacked, "is_separable", False):
-            field = type(self.weights.stacked).__name__
-            raise ConfigError(needs_halves(type(integrator).__name__, field))
+        refuse_field_without_halves(integrator, self.weights.stacked)
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(no_live_statistics(type(integrator).__name__))
