@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 import jax.numpy as jnp
 
 from odenet.arrays import State
+from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.stages import Carry, Stage, StagedIntegrator, StagesRemat
@@ -35,8 +36,9 @@ class SeparableMethod(StagedIntegrator):
 
     kind: SeparableKind = "verlet"
 
-    def start(self, h0: State) -> Carry:
+    def start(self, fields: LayerFields, h0: State) -> Carry:
         """The state alone."""
+        del fields
         return (h0,)
 
     @property

@@ -64,8 +64,9 @@ class StagedIntegrator(Integrator):
     def stages(self) -> tuple[Stage, ...]:
         """The stages of a step, in the order in which they are taken."""
 
-    def start(self, h0: State) -> Carry:
-        """The carry of the first step; the state comes first."""
+    def start(self, fields: LayerFields, h0: State) -> Carry:
+        """The carry of the first step, from prepared fields; the state comes first."""
+        del fields
         return (h0, jnp.zeros_like(h0))
 
     def extra(self, grid: DepthGrid) -> tuple[Any, ...]:
@@ -84,7 +85,8 @@ class StagedIntegrator(Integrator):
         assert grid.num_layers == fields.num_layers
         assert not fields.observes
         grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
-        stages, start, extra = self.stages, self.start(h0), self.extra(grid)
+        fields = fields.prepared(h0)
+        stages, start, extra = self.stages, self.start(fields, h0), self.extra(grid)
 
         def step(field, carry, t0, tau, *extra):
             for stage in stages:

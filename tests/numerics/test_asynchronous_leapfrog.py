@@ -10,7 +10,6 @@ from numerics.test_observed_order import STEPS, grids, slopes
 
 from odenet.depth.grid import DepthGrid
 from odenet.integrators import AsynchronousLeapfrog, AsynchronousLeapfrogConfig
-from odenet.integrators.asynchronous import _reverse, asynchronous_step
 
 REMAT = ["none", "step", "sqrt", "reversible"]
 
@@ -52,22 +51,6 @@ def test_observed_order_is_two():
     found = list(slopes(AsynchronousLeapfrog(), problems, grids("uniform", STEPS[2])))
     for problem, slope in found:
         assert slope == pytest.approx(2, abs=0.1), (problem, found)
-
-
-def test_step_backwards_gives_the_start_and_the_cotangents_of_autodiff():
-    draw = np.random.default_rng(2)
-    start = tuple(jnp.asarray(draw.normal(size=(2, 3))) for _ in range(2))
-    cotangent = tuple(jnp.asarray(draw.normal(size=(2, 3))) for _ in range(2))
-    weights = jnp.asarray(draw.normal(size=(3, 3)))
-    field = jax.tree_util.Partial(lambda w, t, h: jnp.tanh(h @ w + t), weights)
-    at = (jnp.asarray(0.3), jnp.asarray(-0.7))
-    end, pull = jax.vjp(asynchronous_step, field, start, *at)
-    found, cotangents = _reverse(field, end, *at, cotangent)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), found, start)
-    a_field, a_start, a_t0, a_tau = pull(cotangent)
-    expected = jax.tree.leaves((a_field, a_start, a_t0, a_tau))
-    for a, b in zip(jax.tree.leaves(cotangents), expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
 
 
 def test_reversible_gradient_equals_the_stored_one_over_many_layers():

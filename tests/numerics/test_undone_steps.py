@@ -21,6 +21,7 @@ METHODS = {
     "verlet": {"kind": "verlet"},
     "two_step_midpoint": {"kind": "two_step_midpoint"},
     "momentum": {"kind": "momentum", "gamma": 0.7},
+    "asynchronous_leapfrog": {"kind": "asynchronous_leapfrog"},
 }
 CONFIG = TypeAdapter(IntegratorConfig)
 EQUAL, UNEQUAL = np.full(6, 0.3), np.array([0.3, 0.5, 0.2, 0.25, -0.4, 0.3])
@@ -145,7 +146,7 @@ def test_steps_are_undone_to_twelve_digits(name):
     integrator, fields = made(name), layers(64)
     taus = jnp.asarray(draw.uniform(0.03, 0.09, 64) * np.where(draw.random(64) < 0.2, -1, 1))
     grid = DepthGrid(taus, 64)
-    start = integrator.start(jnp.asarray(draw.normal(size=(2, 4))))
+    start = integrator.start(fields, jnp.asarray(draw.normal(size=(2, 4))))
     extra = integrator.extra(grid)
     steps = [
         (
