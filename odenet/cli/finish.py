@@ -65,6 +65,20 @@ def finish_prune(found: dict[str, Any], json: bool) -> None:
     console.print(f"written to {found['directory']}", soft_wrap=True)
 
 
+def finish_refine(found: dict[str, Any], json: bool) -> None:
+    """Print how many layers and steps every stage has now, and where the network is."""
+    if json:
+        print_json(found)
+        return
+    console = Console()
+    table = Table("stage", "layers", "steps", box=None, pad_edge=False)
+    for index, stage in enumerate(found["stages"]):
+        changes = [f"{old} -> {new}" for old, new in (stage["num_layers"], stage["num_steps"])]
+        table.add_row(str(index), *changes)
+    console.print(table)
+    console.print(f"written to {found['directory']}", soft_wrap=True)
+
+
 def show_steps_to_reach(found: dict[str, Any], json: bool) -> None:
     """Print the steps that every run took to each accuracy, and the mean of every arm."""
     if json:

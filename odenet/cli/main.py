@@ -14,6 +14,7 @@ from odenet.cli import (
     evaluate,
     listing,
     prune,
+    refine,
     report,
     resume,
     run,
@@ -42,6 +43,7 @@ app.command("export")(weights.export_command)
 analyse.app.command("seeds")(seeds.command)
 app.add_typer(analyse.app, name="analyse")
 app.command("prune")(prune.command)
+app.command("refine")(refine.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
 app.command("schema")(schema.command)

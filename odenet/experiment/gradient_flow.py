@@ -58,10 +58,11 @@ def analyse_gradient_flow(
     experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
     state, step = checkpoint.state, checkpoint.step
     if moment == "start":
-        if experiment.origin is None and "pruned" in read_json(directory / RUN):
+        made = {"pruned", "refined"} & set(read_json(directory / RUN))
+        if experiment.origin is None and made:
             raise ConfigError(
-                f"{directory} is a pruned network, which had no start of its own; look at the run "
-                f"that it was made from, or at its last checkpoint"
+                f"{directory} is a {made.pop()} network, which had no start of its own; look at "
+                f"the run that it was made from, or at its last checkpoint"
             )
         state, step = experiment.start, 0
     meter = experiment.flow_meter(

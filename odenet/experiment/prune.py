@@ -6,28 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from odenet.depth.prune import step_shares, surviving_layers
 from odenet.depth.step_sizes import LearnedStepSizesConfig
 from odenet.depth.weights import PerLayerWeightsConfig
 from odenet.errors import ConfigError
-from odenet.experiment.config import ExperimentConfig, parse_config, to_values, to_yaml
-from odenet.experiment.directory import (
-    CONFIG,
-    RUN,
-    STATUS,
-    RunDirectory,
-    full_disk_named,
-    read_json,
-)
-from odenet.experiment.run import provenance
-from odenet.experiment.source import Source, read_source
+from odenet.experiment.config import ExperimentConfig
+from odenet.experiment.derived import with_blocks, write_derived
+from odenet.experiment.source import read_source
 from odenet.models import DepthBlockConfig
 from odenet.models.blocks import BlockConfig
-from odenet.training.checkpoint import Checkpoint, Checkpointer, Which
-from odenet.training.loop import Progress
+from odenet.training.checkpoint import Which
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,42 +71,18 @@ def prune(
     ]
     _refuse_without_effect(stages, share)
     config = _pruned_config(source.config, stages)
-    starts = _start_checkpoint(source)
-    record = {
-        "run": str(source.directory.absolute()),
+    kept = {stage.stage: np.asarray(stage.kept) for stage in stages if stage.removed}
+    remainders = frozenset(filter(lambda index: _has_remainder(config.model.blocks[index]), kept))
+
+    def change(arrays):
+        return select_layers(arrays, kept, remainders)
+
+    details = {
         "checkpoint": which,
-        "step": source.checkpoint.step,
-        "sha256": source.checkpoint.sha256,
         "share": share,
         "stages": [dataclasses.asdict(stage) for stage in stages],
     }
-    about: dict[str, Any] = read_json(source.directory / RUN)
-    about |= provenance(Path(about["data_dir"]), jax.devices()) | {"pruned": record}
-    kept = {stage.stage: np.asarray(stage.kept) for stage in stages if stage.removed}
-    remainders = frozenset(filter(lambda index: _has_remainder(config.model.blocks[index]), kept))
-    arrays = select_layers(arrays, kept, remainders)
-    params = [leaf for path, leaf in arrays.items() if path.startswith("params/")]
-    about["num_parameters"] = int(sum(np.size(leaf) for leaf in params))
-    extras = source.checkpoint.extras
-    # Nobody has evaluated the network that is left, so none of its scores is the best.
-    progress = Progress() if "progress" not in extras else Progress(**extras["progress"])
-    unseen = dataclasses.replace(progress, best_score=None, best_step=None)
-    extras = extras | {"progress": dataclasses.asdict(unseen)}
-    with full_disk_named(directory), RunDirectory.create(directory) as place:
-        place.write_json(RUN, about)
-        checkpointer = Checkpointer(place.file("checkpoints"))
-        try:
-            if starts is not None:
-                checkpointer.save(
-                    "start", 0, select_layers(starts.state, kept, remainders), starts.extras
-                )
-            checkpointer.save("last", source.checkpoint.step, arrays, extras)
-        finally:
-            checkpointer.close()
-        status = {"state": "pruned", "reason": f"it was pruned from {source.directory}"}
-        place.write_json(STATUS, status)
-        place.write_text(CONFIG, to_yaml(config))
-    return record | {"directory": str(directory), "num_parameters": about["num_parameters"]}
+    return write_derived(source, directory, config, change, "pruned", details)
 
 
 def select_layers(
@@ -199,20 +165,7 @@ def _pruned_config(config: ExperimentConfig, stages: list[PrunedStage]) -> Exper
         _pruned_block(block, stage) if stage.removed else block
         for block, stage in zip(config.model.blocks, stages, strict=True)
     ]
-    model = config.model.expanded()  # a network by its depth has other layers now
-    inherited = [
-        block for block, stage in zip(blocks, model.stages, strict=True) if stage.block is None
-    ]
-    common = inherited[0] if inherited and all(one == inherited[0] for one in inherited) else None
-    new = [
-        stage
-        if stage.block is None and common is not None
-        else stage.model_copy(update={"block": block})
-        for stage, block in zip(model.stages, blocks, strict=True)
-    ]
-    changes: dict[str, Any] = {"stages": tuple(new)} | ({"block": common} if common else {})
-    pruned = config.model_copy(update={"model": model.model_copy(update=changes)})
-    return parse_config(to_values(pruned), where=f"experiment {config.name}, pruned")
+    return with_blocks(config, blocks, "pruned")
 
 
 def _pruned_block(block: BlockConfig, stage: PrunedStage) -> BlockConfig:
@@ -232,14 +185,3 @@ def _pruned_block(block: BlockConfig, stage: PrunedStage) -> BlockConfig:
     if num_steps == 1 and block.field.last_init in ("1/L", "1/sqrt(L)"):
         changes["field"] = block.field.model_copy(update={"last_init": "as_drawn"})  # L is 1
     return block.model_copy(update=changes)
-
-
-def _start_checkpoint(source: Source) -> Checkpoint | None:
-    """What the run began with, if that came from another run in its turn."""
-    if source.config.start is None:
-        return None
-    checkpointer = Checkpointer(source.directory / "checkpoints")
-    try:
-        return checkpointer.read("start")
-    finally:
-        checkpointer.close()

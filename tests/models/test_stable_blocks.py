@@ -73,7 +73,10 @@ def test_momentum_is_exchanged_with_its_own_gamma_alone():
     stored = block(h0, way(kind="momentum", gamma=0.9, remat="none")).h1
     np.testing.assert_allclose(stored, own, rtol=1e-14)
     for asked, message in (
-        (way(kind="momentum", gamma=0.5), "with gamma=0.9, and under .*with gamma=0.5 .* another network"),
+        (
+            way(kind="momentum", gamma=0.5),
+            "gamma=0.9, and under .* gamma=0.5 .* another network",
+        ),
         (way(kind="euler"), r"eps v' = f.*h' = f\(t, h\) .* another network; use kind=momentum"),
         (way(kind="leapfrog"), "h'' = f"),
     ):

@@ -1,0 +1,98 @@
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from odenet.depth.refine import (
+    Transfer,
+    averaged,
+    copied,
+    interpolated,
+    refined_taus,
+    step_size_transfer,
+)
+from odenet.depth.step_sizes import LearnedStepSizesConfig
+from odenet.errors import ConfigError
+
+WEIGHTS = np.random.default_rng(0).normal(size=(4, 2, 3))
+
+
+def test_copies_are_averaged_back():
+    fine = Transfer(copied(4, 3)).values(WEIGHTS)
+    np.testing.assert_array_equal(fine, np.repeat(WEIGHTS, 3, axis=0))
+    np.testing.assert_allclose(Transfer(averaged(12, 3)).values(fine), WEIGHTS, rtol=1e-14)
+
+
+def test_new_layers_lie_on_the_line_to_the_next_one():
+    fine = Transfer(interpolated(4, 2)).values(WEIGHTS)
+    np.testing.assert_allclose(fine[::2], WEIGHTS)
+    np.testing.assert_allclose(fine[1::2][:-1], (WEIGHTS[:-1] + WEIGHTS[1:]) / 2)
+    np.testing.assert_allclose(fine[-1], WEIGHTS[-1])
+
+
+def test_moments_are_those_of_the_gradients_of_the_copies():
+    # A loss that sees the mean of the copies has, for each copy, its part of the gradient.
+    target = np.random.default_rng(1).normal(size=(4, 2, 3))
+
+    def loss(fine):
+        return ((fine.reshape(4, 3, 2, 3).mean(axis=1) - target) ** 2).sum()
+
+    coarse = jax.grad(lambda w: ((w - target) ** 2).sum())(WEIGHTS)
+    fine = jax.grad(loss)(np.repeat(WEIGHTS, 3, axis=0))
+    transfer = Transfer(copied(4, 3))
+    np.testing.assert_allclose(transfer.gradients(np.asarray(coarse)), fine, rtol=1e-12)
+    np.testing.assert_allclose(transfer.squares(np.asarray(coarse) ** 2), fine**2, rtol=1e-12)
+    back = Transfer(averaged(12, 3))
+    np.testing.assert_allclose(back.gradients(np.asarray(fine)), coarse, rtol=1e-12)
+    np.testing.assert_allclose(back.squares(np.asarray(fine) ** 2), coarse**2, rtol=1e-12)
+
+
+def test_step_sizes_are_divided_and_added_up():
+    taus = np.array([0.4, -0.2, 1.0, 0.6])
+    np.testing.assert_allclose(refined_taus(taus, 8), np.repeat(taus, 2) / 2)
+    np.testing.assert_allclose(refined_taus(taus, 2), [0.2, 1.6])
+    with pytest.raises(ConfigError, match="a multiple or coarsened to a divisor of them; got 6"):
+        refined_taus(taus, 6)
+
+
+LEARNED = [
+    {"parametrisation": "free"},
+    {"parametrisation": "positive"},
+    {"parametrisation": "simplex"},
+    {"parametrisation": "remainder"},
+    {"parametrisation": "free", "sharing": "shared"},
+    {"parametrisation": "positive", "sharing": "shared"},
+]
+
+
+@pytest.mark.parametrize("new", [8, 2])
+@pytest.mark.parametrize("options", LEARNED, ids=lambda o: "_".join(o.values()))
+def test_parameters_of_step_sizes_and_their_moments_follow(options, new):
+    config = LearnedStepSizesConfig(horizon=2.0, **options)
+    sizes = config.build(4)
+    shape = sizes.raw.shape
+    start = 0.5 + 0.1 * np.random.default_rng(2).normal(size=shape)
+    sizes.raw = nnx.Param(jax.numpy.asarray(start))
+    raw, transfer = step_size_transfer(sizes, new)
+    there = config.build(new)
+    there.raw = nnx.Param(jax.numpy.asarray(raw))
+    np.testing.assert_allclose(there.taus(), refined_taus(np.asarray(sizes.taus()), new), rtol=1e-6)
+
+    # The matrix is the derivative of the new parameters by the old ones.
+    change = 1e-5 * np.random.default_rng(3).normal(size=shape)
+    before = np.asarray(sizes.raw[...], np.float64)
+    moved = []
+    for sign in (1, -1):
+        sizes.raw = nnx.Param(jax.numpy.asarray(before + sign * change))
+        there.raw = nnx.Param(jax.numpy.asarray(step_size_transfer(sizes, new)[0]))
+        moved.append(np.asarray(there.taus()))
+    expected = (moved[0] - moved[1]) / 2
+    there.raw = nnx.Param(jax.numpy.asarray(raw))
+    graphdef, params = nnx.split(there)
+    step = transfer.matrix @ np.atleast_1d(change)
+    _, found = jax.jvp(
+        lambda r: nnx.merge(graphdef, jax.tree.map(lambda _: r, params)).taus(),
+        (jax.numpy.asarray(raw),),
+        (jax.numpy.asarray(step.reshape(np.shape(raw))),),
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-12)

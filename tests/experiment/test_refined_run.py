@@ -1,0 +1,146 @@
+"""A trained network in more layers or fewer."""
+
+import json
+from fractions import Fraction
+
+import jax
+import numpy as np
+import pytest
+from tiny_experiment import classifier, configured, tiny
+from user_settings import settings_of_a_user as settings_of_a_user
+
+from odenet.errors import ConfigError
+from odenet.experiment.refine import refine
+from odenet.experiment.run import load, resume, run
+from odenet.models import Discretisation
+from odenet.training.checkpoint import Checkpointer
+
+TWICE, HALF = Fraction(2), Fraction(1, 2)
+POSITIVE = {"kind": "learned", "parametrisation": "positive", "horizon": 2.0}
+VALUES = tiny(
+    classifier(6, num_steps=4, step_sizes=POSITIVE),
+    num_steps=4,
+    evaluate_every=4,
+    checkpoint_every=4,
+    log_every=2,
+    optimizer={"kind": "adamw", "learning_rate": 0.01},
+)
+
+
+def stored(path):
+    checkpointer = Checkpointer(path / "checkpoints")
+    found = checkpointer.read("last")
+    checkpointer.close()
+    assert found is not None
+    return found.state
+
+
+def logits(path, step_factor=1):
+    experiment, checkpoint = load(path)
+    state = jax.tree.map(jax.numpy.asarray, checkpoint.state)
+    network = experiment.network(state.params, state.statistics)
+    x = jax.random.normal(jax.random.key(0), (3, 64), np.float32)
+    return np.asarray(network(x, Discretisation(step_factor=Fraction(step_factor))).outputs)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("refined") / "source"
+    with jax.numpy_dtype_promotion("standard"):
+        run(configured(VALUES), path)
+    return path
+
+
+def test_refined_network_is_the_old_one_with_half_the_steps(source, tmp_path):
+    found = refine(source, TWICE, tmp_path / "fine")
+    assert found["stages"] == [{"num_layers": [4, 8], "num_steps": [4, 8]}]
+    np.testing.assert_allclose(logits(tmp_path / "fine"), logits(source, 2), rtol=2e-5, atol=1e-6)
+    assert np.max(np.abs(logits(tmp_path / "fine") - logits(source))) > 1e-4
+    record = json.loads((tmp_path / "fine" / "run.json").read_text())["refined"]
+    assert (record["factor"], record["run"], record["step"]) == ("2", str(source), 4)
+
+
+def test_way_back_gives_weights_steps_and_moments(source, tmp_path):
+    refine(source, TWICE, tmp_path / "fine")
+    refine(tmp_path / "fine", HALF, tmp_path / "back")
+    before, after = stored(source), stored(tmp_path / "back")
+    assert before.keys() == after.keys()
+    for path, leaf in before.items():
+        np.testing.assert_allclose(after[path], leaf, rtol=2e-5, atol=1e-9, err_msg=path)
+    fine = stored(tmp_path / "fine")
+    (path,) = (p for p in fine if "/nu/blocks" in p and p.endswith("kernel"))
+    np.testing.assert_allclose(fine[path], np.repeat(before[path], 2, axis=0) / 4, rtol=1e-6)
+    (path,) = (p for p in fine if "/mu/blocks" in p and p.endswith("kernel"))
+    np.testing.assert_allclose(fine[path], np.repeat(before[path], 2, axis=0) / 2, rtol=1e-6)
+
+
+def test_training_goes_on_from_the_refined_network(source, tmp_path):
+    refine(source, TWICE, tmp_path / "fine", num_steps=8)
+    trained = resume(tmp_path / "fine")
+    assert int(trained.state.step) == 8
+    assert len(trained.results["taus"][0]) == 8
+    with pytest.raises(ConfigError, match=r"4 steps are done.*got 4"):
+        refine(source, TWICE, tmp_path / "other", num_steps=4)
+
+
+@pytest.mark.parametrize(
+    "step_sizes",
+    [
+        {"kind": "fixed"},
+        {"kind": "fixed", "taus": [0.5, 1.0, 0.25, 0.25]},
+        {"kind": "learned", "parametrisation": "simplex"},
+        {"kind": "learned", "parametrisation": "remainder"},
+        {"kind": "learned", "sharing": "shared"},
+    ],
+    ids=lambda sizes: "_".join(map(str, sizes.values())),
+)
+def test_every_kind_of_step_sizes_keeps_its_horizon(step_sizes, tmp_path):
+    model = classifier(6, num_steps=4, step_sizes=step_sizes)
+    run(configured(VALUES | {"model": model}), tmp_path / "source")
+    refine(tmp_path / "source", TWICE, tmp_path / "fine")
+    fine = logits(tmp_path / "fine")
+    np.testing.assert_allclose(fine, logits(tmp_path / "source", 2), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "sets"),
+    [
+        ({"kind": "shared_with_time"}, 1),
+        ({"kind": "per_layer", "num_layers": 2}, 4),
+        ({"kind": "basis", "basis": "legendre", "num_basis": 3}, 3),
+        ({"kind": "basis", "basis": "piecewise_constant", "num_basis": 2}, 4),
+    ],
+    ids=lambda x: "_".join(map(str, x.values())) if isinstance(x, dict) else str(x),
+)
+def test_every_kind_of_weights_is_refined(weights, sets, tmp_path):
+    model = classifier(6, num_steps=4, step_sizes=POSITIVE, weights=weights)
+    run(configured(VALUES | {"model": model}), tmp_path / "source")
+    refine(tmp_path / "source", TWICE, tmp_path / "fine")
+    kernel = stored(tmp_path / "fine")["params/blocks/0/weights/stacked/affine/0/kernel"]
+    assert len(kernel) == sets
+    fine = logits(tmp_path / "fine")
+    np.testing.assert_allclose(fine, logits(tmp_path / "source", 2), rtol=2e-5, atol=1e-6)
+
+
+def test_new_layers_may_lie_between_their_neighbours(source, tmp_path):
+    refine(source, TWICE, tmp_path / "fine", "linear")
+    path = "params/blocks/0/weights/stacked/affine/0/kernel"
+    old, new = stored(source)[path], stored(tmp_path / "fine")[path]
+    np.testing.assert_array_equal(new[::2], old)
+    np.testing.assert_allclose(new[1::2][:-1], (old[1:] + old[:-1]) / 2, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("factor", "prolongation", "message"),
+    [
+        (Fraction(1), "constant", "a whole number above 1.*got 1"),
+        (Fraction(3, 2), "constant", "got 3/2"),
+        (Fraction(-2), "constant", "got -2"),
+        (Fraction(1, 3), "constant", r"model.stages.0: 4 steps cannot be joined by 3"),
+        (HALF, "linear", "prolongation=linear would be ignored"),
+    ],
+)
+def test_factors_that_do_not_fit_are_refused(factor, prolongation, message, source, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        refine(source, factor, tmp_path / "new", prolongation)
+    assert not (tmp_path / "new").exists()
