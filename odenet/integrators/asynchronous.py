@@ -1,16 +1,14 @@
 """Asynchronous leapfrog: a method for `h' = f(t, h)` that can be run backwards exactly."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from odenet.arrays import State
 from odenet.depth.weights import LayerFields
-from odenet.integrators.equation import FIRST_ORDER, Equation
-from odenet.integrators.stages import Carry, Stage, StagedIntegrator, StagesRemat
-from odenet.part import PartConfig
+from odenet.integrators.stages import Carry, Stage, StagedConfig, StagedIntegrator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,21 +57,10 @@ _STAGE = Stage(
 )
 
 
-class AsynchronousLeapfrogConfig(PartConfig):
+class AsynchronousLeapfrogConfig(StagedConfig):
     """Asynchronous leapfrog, a reversible method of order 2 with the fixed steps of the grid."""
 
     kind: Literal["asynchronous_leapfrog"] = "asynchronous_leapfrog"
-    remat: StagesRemat = "reversible"
-    """What is stored for the backward pass: `reversible` the last state, from which the others are
-    reconstructed; `none` everything, `step` one state per step (layer of a residual network),
-    `sqrt` about `2 sqrt(num_steps)` steps."""
-
-    equation: ClassVar[Equation] = FIRST_ORDER
-
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
 
     def build(self) -> AsynchronousLeapfrog:
         """Make the integrator."""

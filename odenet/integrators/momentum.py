@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from pydantic import Field, model_validator
 
 from odenet.integrators.equation import Equation, momentum
-from odenet.integrators.stages import Stage, StagedIntegrator, StagesRemat
-from odenet.part import PartConfig
+from odenet.integrators.stages import Stage, StagedConfig, StagedIntegrator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,16 +64,12 @@ class Momentum(StagedIntegrator):
         )
 
 
-class MomentumConfig(PartConfig):
+class MomentumConfig(StagedConfig):
     """Momentum residual network: `v <- gamma v + (1 - gamma) f(h)`, `h <- h + v` with `tau` 1."""
 
     kind: Literal["momentum"] = "momentum"
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """What is left of a velocity after depth-time 1. Networks of different gamma are different."""
-    remat: StagesRemat = "reversible"
-    """What is stored for the backward pass: `reversible` the last state, from which the others are
-    reconstructed; `none` everything, `step` one state per step (layer of a residual network),
-    `sqrt` about `2 sqrt(num_steps)` steps."""
 
     @model_validator(mode="after")
     def _can_be_undone(self):
@@ -89,11 +84,6 @@ class MomentumConfig(PartConfig):
     def equation(self) -> Equation:
         """What is solved, with this `gamma`."""
         return momentum(self.gamma)
-
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
 
     def build(self) -> Momentum:
         """Make the integrator."""

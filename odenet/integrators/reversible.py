@@ -78,10 +78,7 @@ def scan_reversibly(
             a_params, a_captured = a_field.args
             return (start, a_start, a_captured), (a_params, *a_steps)
 
-        def starts(taus):
-            return DepthGrid(taus, layers).times[:-1]
-
-        t0s, pull_t0s = jax.vjp(starts, taus)
+        t0s, pull_t0s = jax.vjp(lambda taus: DepthGrid(taus, layers).times[:-1], taus)
         rows = [x.reshape(layers, steps, *x.shape[1:]) for x in (t0s, taus, *extra)]
         carry = (end, a_end, jax.tree.map(jnp.zeros_like, captured))
         inputs = (params, a_outs, *rows)

@@ -1,16 +1,14 @@
 """Symplectic methods for states in two halves, each of which moves the other."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 
 from odenet.arrays import State
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
-from odenet.integrators.equation import FIRST_ORDER, Equation
-from odenet.integrators.stages import Carry, Stage, StagedIntegrator, StagesRemat
-from odenet.part import PartConfig
+from odenet.integrators.stages import Carry, Stage, StagedConfig, StagedIntegrator
 
 SeparableKind = Literal["symplectic_euler", "verlet"]
 
@@ -102,21 +100,10 @@ def refuse_field_without_halves(integrator: Any, field: Any) -> None:
     )
 
 
-class SeparableConfig(PartConfig):
+class SeparableConfig(StagedConfig):
     """A symplectic method for fields whose state is two halves, each of which moves the other."""
 
     kind: SeparableKind
-    remat: StagesRemat = "reversible"
-    """What is stored for the backward pass: `reversible` the last state, from which the others are
-    reconstructed; `none` everything, `step` one state per step (layer of a residual network),
-    `sqrt` about `2 sqrt(num_steps)` steps."""
-
-    equation: ClassVar[Equation] = FIRST_ORDER
-
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
 
     def build(self) -> SeparableMethod:
         """Make the integrator."""

@@ -12,8 +12,10 @@ from odenet.arrays import State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
+from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.reversible import scan_reversibly
+from odenet.part import PartConfig
 
 StagesRemat = Remat | Literal["reversible"]
 """`reversible` stores the last state alone, and computes the earlier ones from it on the way back:
@@ -47,6 +49,25 @@ class Stage(NamedTuple):
     point_after: Callable[..., tuple[Time, State]]
     undo: Callable[..., Carry]
     part: Callable[[State], State] = _whole
+
+
+class StagedConfig(PartConfig):
+    """What the configs of these integrators share."""
+
+    remat: StagesRemat = "reversible"
+    """What is stored for the backward pass: `reversible` the last state, from which the others are
+    reconstructed; `none` everything, `step` one state per step (layer of a residual network),
+    `sqrt` about `2 sqrt(num_steps)` steps."""
+
+    @property
+    def equation(self) -> Equation:
+        """What is solved."""
+        return FIRST_ORDER
+
+    @property
+    def chooses_steps(self) -> bool:
+        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
+        return False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """Leapfrog for second-order equations: symplectic, and undone step by step."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Literal
 
 from odenet.integrators.equation import SECOND_ORDER, Equation
-from odenet.integrators.stages import Stage, StagedIntegrator, StagesRemat
-from odenet.part import PartConfig
+from odenet.integrators.stages import Stage, StagedConfig, StagedIntegrator
 
 LeapfrogForm = Literal["drift_kick_drift", "kick_drift"]
 
@@ -74,24 +73,18 @@ _KICK_DRIFT = Stage(
 )
 
 
-class LeapfrogConfig(PartConfig):
+class LeapfrogConfig(StagedConfig):
     """Leapfrog for the second-order equation `h'' = f(t, h)` that starts at rest."""
 
     kind: Literal["leapfrog"] = "leapfrog"
     form: LeapfrogForm = "drift_kick_drift"
     """`drift_kick_drift` has order 2; `kick_drift` is the published recursion
     `h[j+1] = 2 h[j] - h[j-1] + tau^2 f(h[j])` with `h[-1] = h[0]`, of order 1."""
-    remat: StagesRemat = "reversible"
-    """What is stored for the backward pass: `reversible` the last state, from which the others are
-    reconstructed; `none` everything, `step` one state per step (layer of a residual network),
-    `sqrt` about `2 sqrt(num_steps)` steps."""
-
-    equation: ClassVar[Equation] = SECOND_ORDER
 
     @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
+    def equation(self) -> Equation:
+        """What is solved."""
+        return SECOND_ORDER
 
     def build(self) -> Leapfrog:
         """Make the integrator."""

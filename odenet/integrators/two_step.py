@@ -1,15 +1,13 @@
 """The two-step midpoint method: every step jumps over the one before it."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from odenet.depth.grid import DepthGrid
-from odenet.integrators.equation import FIRST_ORDER, Equation
-from odenet.integrators.stages import Stage, StagedIntegrator, StagesRemat
-from odenet.part import PartConfig
+from odenet.integrators.stages import Stage, StagedConfig, StagedIntegrator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,21 +63,10 @@ _STAGE = Stage(
 )
 
 
-class TwoStepMidpointConfig(PartConfig):
+class TwoStepMidpointConfig(StagedConfig):
     """`h[j+1] = h[j-1] + 2 tau f(h[j])`, for unequal steps too."""
 
     kind: Literal["two_step_midpoint"] = "two_step_midpoint"
-    remat: StagesRemat = "reversible"
-    """What is stored for the backward pass: `reversible` the last state, from which the others are
-    reconstructed; `none` everything, `step` one state per step (layer of a residual network),
-    `sqrt` about `2 sqrt(num_steps)` steps."""
-
-    equation: ClassVar[Equation] = FIRST_ORDER
-
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
 
     def build(self) -> TwoStepMidpoint:
         """Make the integrator."""
