@@ -8,7 +8,7 @@ from rich.table import Table
 
 from odenet.cli.output import print_json
 from odenet.experiment.directory import COMPARISON, read_json
-from odenet.reports import comparison_tables, flow_sentences, flow_table, run_table, write_report
+from odenet.reports import INSTRUMENTS, comparison_tables, run_table, write_report
 
 
 def finish_run(directory: Path, results: dict[str, Any], json: bool) -> None:
@@ -35,15 +35,16 @@ def finish_comparison(directory: Path, json: bool) -> None:
     console.print(f"report: {report}", soft_wrap=True)
 
 
-def finish_gradient_flow(directory: Path, found: dict[str, Any], json: bool) -> None:
-    """Draw the report of a run with its gradient flow, and print the layers and the verdicts."""
+def finish_instrument(name: str, directory: Path, found: dict[str, Any], json: bool) -> None:
+    """Draw the report of a run with what an instrument found, and print its table and words."""
     report = write_report(directory)
     if json:
         print_json(found | {"report": str(report)})
         return
     console = Console()
-    console.print(flow_table(found))
-    for sentence in flow_sentences(found):
+    instrument = INSTRUMENTS[name]
+    console.print(instrument.table(found))
+    for sentence in instrument.sentences(found):
         console.print(sentence, soft_wrap=True, highlight=False, markup=False)
     console.print(f"report: {report}", soft_wrap=True)
 

@@ -19,7 +19,6 @@ from odenet.cli import (
     resume,
     run,
     schema,
-    seeds,
     weights,
 )
 from odenet.cli.output import stderr
@@ -40,7 +39,6 @@ app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
 app.command("import")(weights.import_command)
 app.command("export")(weights.export_command)
-analyse.app.command("seeds")(seeds.command)
 app.add_typer(analyse.app, name="analyse")
 app.command("prune")(prune.command)
 app.command("refine")(refine.command)

@@ -13,14 +13,13 @@ from typing import Any, TextIO
 
 from odenet.errors import RunDirectoryError
 
-CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW, GRADIENT_FLOW_LINES = (
+CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES = (
     "config.yaml",
     "run.json",
     "status.json",
     "metrics.jsonl",
     "results.json",
     "comparison.json",
-    "gradient_flow.json",
     "gradient_flow.jsonl",
 )
 

@@ -2,23 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
-from odenet.errors import ConfigError
-from odenet.experiment.directory import (
-    GRADIENT_FLOW,
-    RUN,
-    RunDirectory,
-    full_disk_named,
-    read_json,
-)
-from odenet.experiment.evaluate import load_trained
-from odenet.training.checkpoint import Which
-
-Moment = Which | Literal["start"]
-"""Which parameters: the last or the best checkpoint, or those that the training started from."""
+from odenet.experiment.subject import Moment, look_at
 
 
 def analyse_gradient_flow(
@@ -53,30 +41,13 @@ def analyse_gradient_flow(
             a number is out of range, or there is no batch norm to choose the statistics of.
         OdenetError: as its other children say.
     """
-    directory = Path(directory)
-    which = "last" if moment == "start" else moment
-    experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
-    state, step = checkpoint.state, checkpoint.step
-    if moment == "start":
-        made = {"pruned", "refined"} & set(read_json(directory / RUN))
-        if experiment.origin is None and made:
-            raise ConfigError(
-                f"{directory} is a {made.pop()} network, which had no start of its own; look at "
-                f"the run that it was made from, or at its last checkpoint"
-            )
-        state, step = experiment.start, 0
-    meter = experiment.flow_meter(
-        experiment.split(split), num_examples, factor_examples, threshold, batch_statistics
+    subject = look_at(directory, overrides, split, moment, data_dir)
+    meter = subject.experiment.flow_meter(
+        subject.experiment.split(split), num_examples, factor_examples, threshold, batch_statistics
     )
     found = {
-        "directory": str(directory),
-        "split": split,
-        "parameters": moment,
-        "step": step,
         "num_examples": meter.num_examples,
         "factor_examples": min(factor_examples, meter.num_examples),
-        **meter(state.params, state.statistics).plain(),
+        **meter(subject.state.params, subject.state.statistics).plain(),
     }
-    with full_disk_named(directory):
-        RunDirectory(directory).write_json(GRADIENT_FLOW, found)
-    return found
+    return subject.write("gradient-flow", found)

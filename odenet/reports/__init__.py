@@ -2,6 +2,7 @@
 
 from odenet.reports.flow import flow_sentences as flow_sentences
 from odenet.reports.flow import flow_table as flow_table
+from odenet.reports.instruments import INSTRUMENTS as INSTRUMENTS
 from odenet.reports.report import FIGURES as FIGURES
 from odenet.reports.report import REPORT as REPORT
 from odenet.reports.report import write_report as write_report

@@ -10,7 +10,6 @@ from odenet.errors import RunDirectoryError
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
-    GRADIENT_FLOW,
     GRADIENT_FLOW_LINES,
     METRICS,
     RESULTS,
@@ -18,6 +17,7 @@ from odenet.experiment.directory import (
     STATUS,
     read_json,
 )
+from odenet.reports.instruments import INSTRUMENTS
 from odenet.training.callbacks import Record, read_metrics
 
 
@@ -33,7 +33,8 @@ class RunContents:
         status: What `status.json` holds.
         results: What `results.json` holds, or None while the training is not complete.
         metrics: The records of `metrics.jsonl`, oldest first.
-        gradient_flow: What `gradient_flow.json` holds, empty where it was not measured.
+        instruments: What the file of every instrument holds, by its name; empty where it was not
+            used.
         flow_history: The records of `gradient_flow.jsonl`, oldest first.
     """
 
@@ -44,7 +45,7 @@ class RunContents:
     status: dict[str, Any]
     results: dict[str, Any] | None
     metrics: list[Record]
-    gradient_flow: dict[str, Any]
+    instruments: dict[str, dict[str, Any]]
     flow_history: list[Record]
 
 
@@ -123,23 +124,13 @@ def _read_run(directory: Path) -> RunContents:
         _json_if_there(directory / STATUS),
         read_json(results) if results.exists() else None,
         _metrics(directory / METRICS),
-        _gradient_flow(directory / GRADIENT_FLOW),
+        {name: instrument.read(directory) for name, instrument in INSTRUMENTS.items()},
         _metrics(directory / GRADIENT_FLOW_LINES),
     )
 
 
 def _json_if_there(path: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
-
-
-def _gradient_flow(path: Path) -> dict[str, Any]:
-    found = _json_if_there(path)
-    if found and not {"blocks", "verdict", "weights_verdict"} <= set(found):
-        raise RunDirectoryError(
-            f"{path} must hold blocks and verdicts; write it again with: odenet analyse "
-            f"gradient-flow {path.parent}"
-        )
-    return found
 
 
 def _text(path: Path) -> str:

@@ -10,7 +10,6 @@ from odenet.reports.figures import (
     cost_figure,
     curves_figure,
     flow_history_figure,
-    gradient_flow_figure,
     loss_and_error_figure,
     matrix_figure,
     png,
@@ -20,6 +19,7 @@ from odenet.reports.figures import (
 )
 from odenet.reports.figures.canvas import Figure
 from odenet.reports.html import Picture, comparison_page, run_page
+from odenet.reports.instruments import INSTRUMENTS
 
 REPORT, FIGURES = "report.html", "figures"
 
@@ -58,19 +58,12 @@ _CAPTIONS = {
         "Dashed, left: the loss on training batches, its mean since the evaluation before. Solid, "
         "right: the share of test images that the network gets wrong.",
     ),
-    "gradient_flow": (
-        "Norms of the gradient at every layer, singular values of the factors between the layers, "
-        "and the spread of activations",
-        "A gradient travels from the right to the left, from the loss to the inputs, and every "
-        "layer multiplies it by a factor. Inside the band it counts as healthy. The singular "
-        "values are all that the factor of a layer could do to any gradient; the crosses are what "
-        "it did to this one. Values near 0 are possible with an identity term as without.",
-    ),
     "flow_history": (
         "Norms of the gradient and spread of the activations at every layer, during training",
         "Each line is the network after so many steps of the optimiser, on the same training "
         "examples.",
     ),
+    **{instrument.key: (instrument.alt, instrument.caption) for instrument in INSTRUMENTS.values()},
 }
 
 
@@ -132,7 +125,11 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
         "loss_and_error": loss_and_error_figure({name: contents.metrics}),
         "curves": curves_figure({name: contents.metrics}),
         "step_sizes": step_sizes_figure({name: taus}),
-        "gradient_flow": gradient_flow_figure(contents.gradient_flow),
+        **{
+            instrument.key: instrument.figure(contents.instruments[name])
+            for name, instrument in INSTRUMENTS.items()
+            if contents.instruments[name]
+        },
         "flow_history": flow_history_figure(contents.flow_history),
     }
 

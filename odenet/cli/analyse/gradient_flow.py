@@ -1,25 +1,13 @@
-"""`odenet analyse`: instruments that look at a trained network, one subcommand each."""
+"""`odenet analyse gradient-flow`: the gradient from the last layer to the first."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from odenet.cli.analyse.options import At, Examples, Moment
 from odenet.cli.evaluate import SplitName
 from odenet.cli.options import DataDir, Json, Overrides, RunPath
-
-app = typer.Typer(
-    help="Look into a trained network: one instrument for each subcommand.", no_args_is_help=True
-)
-
-
-class Moment(StrEnum):
-    """The parameters to look at."""
-
-    start = "start"
-    last = "last"
-    best = "best"
 
 
 class BatchStatistics(StrEnum):
@@ -29,14 +17,11 @@ class BatchStatistics(StrEnum):
     frozen = "frozen"
 
 
-@app.command("gradient-flow")
-def gradient_flow_command(
+def command(
     directory: RunPath,
     overrides: Overrides = None,
-    split: Annotated[SplitName, typer.Option(help="Which examples.")] = SplitName.train,
-    at: Annotated[
-        Moment, typer.Option(help="The weights at the start, the last, or the best on validation.")
-    ] = Moment.last,
+    split: Examples = SplitName.train,
+    at: At = Moment.last,
     examples: Annotated[
         int, typer.Option(help="Examples that the loss is averaged over, in one batch.")
     ] = 256,
@@ -60,26 +45,11 @@ def gradient_flow_command(
 
     Writes gradient_flow.json and a figure into the run directory, and its report again.
     """
-    from odenet.cli.finish import finish_gradient_flow
+    from odenet.cli.finish import finish_instrument
     from odenet.experiment.gradient_flow import analyse_gradient_flow
 
     found = analyse_gradient_flow(
         directory, overrides or [], split.value, at.value, examples, factor_examples, threshold,
         None if batch_statistics is None else batch_statistics.value, data_dir,
     )  # fmt: skip
-    finish_gradient_flow(directory, found, json)
-
-
-@app.command("steps-to-reach")
-def steps_to_reach_command(
-    directories: Annotated[list[Path], typer.Argument(help="Run directories.", metavar="RUN...")],
-    accuracy: Annotated[
-        list[float], typer.Option(help="Validation accuracy to reach, 0 to 1; may be repeated.")
-    ],
-    json: Json = False,
-) -> None:
-    """How many steps did each run take to an accuracy? From another run, or from scratch."""
-    from odenet.cli.finish import show_steps_to_reach
-    from odenet.experiment.steps_to_reach import steps_to_reach
-
-    show_steps_to_reach(steps_to_reach(directories, accuracy), json)
+    finish_instrument("gradient-flow", directory, found, json)

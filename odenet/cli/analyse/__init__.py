@@ -1,0 +1,12 @@
+"""`odenet analyse`: instruments that look at a trained network, one subcommand and file each."""
+
+import typer
+
+from odenet.cli.analyse import gradient_flow, seeds, steps_to_reach
+
+app = typer.Typer(
+    help="Look into a trained network: one instrument for each subcommand.", no_args_is_help=True
+)
+app.command("gradient-flow")(gradient_flow.command)
+app.command("steps-to-reach")(steps_to_reach.command)
+app.command("seeds")(seeds.command)

@@ -1,0 +1,82 @@
+"""The instruments whose findings a run directory can hold, and how each is shown."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from odenet.errors import RunDirectoryError
+from odenet.experiment.directory import read_json
+from odenet.experiment.subject import instrument_file
+from odenet.reports.figures import gradient_flow_figure
+from odenet.reports.figures.canvas import Figure
+from odenet.reports.flow import flow_sentences, flow_table
+
+Found = Mapping[str, Any]
+"""What the file of an instrument holds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Instrument:
+    """How what one instrument found is shown.
+
+    Attributes:
+        name: Its name as a command, `odenet analyse NAME`.
+        needs: What its file must hold to be drawn.
+        table: From what it found to a table for the terminal.
+        sentences: What follows from it in words, one line each.
+        figure: From what it found to its figure.
+        alt: What the figure shows, for those who cannot see it.
+        caption: How to read it.
+    """
+
+    name: str
+    needs: frozenset[str]
+    table: Callable[[Found], RenderableType]
+    sentences: Callable[[Found], Sequence[str]]
+    figure: Callable[[Found], Figure | None]
+    alt: str
+    caption: str
+
+    @property
+    def key(self) -> str:
+        """Names its figure."""
+        return self.name.replace("-", "_")
+
+    def read(self, directory: Path) -> dict[str, Any]:
+        """What the instrument found in a run, empty where it was not used.
+
+        Raises:
+            RunDirectoryError: if its file does not hold what is drawn.
+        """
+        path = directory / instrument_file(self.name)
+        found = read_json(path) if path.exists() else {}
+        if found and not self.needs <= set(found):
+            raise RunDirectoryError(
+                f"{path} must hold {', '.join(sorted(self.needs))}; write it again with: odenet "
+                f"analyse {self.name} {path.parent}"
+            )
+        return found
+
+
+INSTRUMENTS = {
+    instrument.name: instrument
+    for instrument in (
+        Instrument(
+            "gradient-flow",
+            frozenset({"blocks", "verdict", "weights_verdict"}),
+            flow_table,
+            flow_sentences,
+            gradient_flow_figure,
+            "Norms of the gradient at every layer, singular values of the factors between the "
+            "layers, and the spread of activations",
+            "A gradient travels from the right to the left, from the loss to the inputs, and every "
+            "layer multiplies it by a factor. Inside the band it counts as healthy. The singular "
+            "values are all that the factor of a layer could do to any gradient; the crosses are "
+            "what it did to this one. Values near 0 are possible with an identity term as without.",
+        ),
+    )
+}
+"""By name."""
