@@ -53,9 +53,9 @@ class Subject:
         """
         return evenly_chosen(self.experiment.split(self.split), number)
 
-    def inputs(self, number: int) -> Array:
-        """The inputs of `examples`, normalised as the network takes them."""
-        return normalize(self.examples(number).inputs, self.experiment.dataset.normalization)
+    def normalized(self, examples: Split) -> Array:
+        """The inputs of examples as the network takes them."""
+        return normalize(examples.inputs, self.experiment.dataset.normalization)
 
     def write(self, instrument: str, found: Mapping[str, Any]) -> dict[str, Any]:
         """Write what an instrument found into the run directory, and give it back.

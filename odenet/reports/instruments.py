@@ -10,7 +10,8 @@ from rich.console import RenderableType
 from odenet.errors import RunDirectoryError
 from odenet.experiment.directory import read_json
 from odenet.experiment.subject import instrument_file
-from odenet.reports.figures import gradient_flow_figure
+from odenet.reports.convergence import convergence_sentences, convergence_tables
+from odenet.reports.figures import convergence_figure, gradient_flow_figure
 from odenet.reports.figures.canvas import Figure
 from odenet.reports.flow import flow_sentences, flow_table
 
@@ -76,6 +77,18 @@ INSTRUMENTS = {
             "layer multiplies it by a factor. Inside the band it counts as healthy. The singular "
             "values are all that the factor of a layer could do to any gradient; the crosses are "
             "what it did to this one. Values near 0 are possible with an identity term as without.",
+        ),
+        Instrument(
+            "convergence",
+            frozenset({"halvings", "costs", "criticality", "reference"}),
+            convergence_tables,
+            convergence_sentences,
+            convergence_figure,
+            "Error of the outputs when steps are halved, accuracy over the step size, and error "
+            "of every solver against field evaluations and time",
+            "The weights are the trained ones everywhere; only the steps and the solver change. A "
+            "network is an ODE at a step size if its accuracy there is that of a near-exact solve, "
+            "the band. Error against cost: lower and further left is better.",
         ),
     )
 }

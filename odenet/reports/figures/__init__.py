@@ -2,6 +2,7 @@
 
 from odenet.reports.figures.canvas import png as png
 from odenet.reports.figures.canvas import svg as svg
+from odenet.reports.figures.convergence import convergence_figure as convergence_figure
 from odenet.reports.figures.cost import cost_figure as cost_figure
 from odenet.reports.figures.curves import curves_figure as curves_figure
 from odenet.reports.figures.flow_history import flow_history_figure as flow_history_figure

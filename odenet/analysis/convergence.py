@@ -1,0 +1,213 @@
+"""Does a trained network converge as its steps shrink, at what cost, and where is it an ODE?"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from odenet.analysis.halving import Halving
+from odenet.errors import ConfigError
+from odenet.integrators import AdaptiveConfig, ExplicitConfig
+from odenet.models import DepthBlockConfig, Discretisation
+
+SOLVERS = ("euler", "midpoint", "rk4")
+TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+OWN = "own"
+"""Name of the network's own integrator among the solvers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """One way to integrate a trained network.
+
+    Attributes:
+        solver: Its name; `own` is the integrator that the network was trained with.
+        factor: Number of steps, as a multiple of the network's own; None for adaptive ones.
+        tolerance: Relative and absolute tolerance of adaptive ones, else None.
+        discretisation: The same, as a block takes it.
+    """
+
+    solver: str
+    factor: float | None
+    tolerance: float | None
+    discretisation: Discretisation
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What one way to integrate a trained network gives, and what it takes.
+
+    Attributes:
+        solver: Its name.
+        factor: Number of steps, as a multiple of the network's own; None for adaptive ones.
+        tolerance: Of adaptive ones, else None.
+        error: Of the outputs, relative to the reference solve.
+        nfe: Field evaluations per batch, mean over the batches.
+        seconds: Median time of one batch.
+        accuracy: None for regression.
+        loss: Mean loss.
+        solver_ok: Whether every solve reached its end.
+    """
+
+    solver: str
+    factor: float | None
+    tolerance: float | None
+    error: float
+    nfe: float
+    seconds: float
+    accuracy: float | None
+    loss: float
+    solver_ok: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Criticality:
+    """Where a network stops being an ODE, by the criterion of Ott et al. 2021, arXiv:2007.15386.
+
+    Attributes:
+        threshold: Largest change of accuracy that counts as none.
+        reference_accuracy: Under the reference solve.
+        change: Accuracy as trained less that under the reference solve.
+        is_ode: Whether the size of that change is at most the threshold.
+        critical_factor: The smallest measured multiple of the network's own number of steps from
+            which on its own integrator gives the accuracy of the reference solve, to the
+            threshold, at two or more numbers of steps; None if it does not.
+        critical_step: The largest step size with it.
+    """
+
+    threshold: float
+    reference_accuracy: float
+    change: float
+    is_ode: bool
+    critical_factor: float | None
+    critical_step: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Convergence:
+    """What the instrument found.
+
+    Attributes:
+        integrator: The kind of the network's own.
+        num_steps: Steps of every block, in order.
+        largest_step: The largest step size as trained.
+        reference: What errors are measured against.
+        reference_ok: Whether that solve arrived; nothing is judged if it did not.
+        halvings: From the coarsest to the finest, in double precision; empty where the integrator
+            chooses its own steps.
+        observed_order: At the smallest steps, or None.
+        costs: Every solver, in the network's own precision.
+        criticality: None for a regression, for an integrator that chooses its steps, and where the
+            reference solve did not arrive.
+    """
+
+    integrator: str
+    num_steps: tuple[int, ...]
+    largest_step: float
+    reference: str
+    reference_ok: bool
+    halvings: list[Halving]
+    observed_order: float | None
+    costs: list[Cost]
+    criticality: Criticality | None
+
+
+def factors_of(blocks: Sequence[DepthBlockConfig], finest: int, coarsest: int = 8) -> list[float]:
+    """Numbers of steps that every block can take, as multiples of its own, each twice the last.
+
+    Args:
+        blocks: The blocks of a network.
+        finest: The last multiple, a power of 2.
+        coarsest: The first one is 1 over this or over a smaller power of 2.
+
+    Raises:
+        ConfigError: if `finest` is no power of 2, or below 2.
+    """
+    if finest < 2 or finest & (finest - 1):
+        raise ConfigError(
+            f"steps are halved again and again, so the finest multiple of them is a power of 2, 4 "
+            f"say; got {finest}"
+        )
+    coarser = [1 / 2**k for k in range(int(math.log2(coarsest)), 0, -1)]
+    finer = [float(2**k) for k in range(int(math.log2(finest)) + 1)]
+    fitting = []
+    for factor in reversed(coarser):
+        if not _fits(blocks, factor):
+            break
+        fitting.insert(0, factor)
+    return fitting + finer
+
+
+def _fits(blocks: Sequence[DepthBlockConfig], factor: float) -> bool:
+    try:
+        for block in blocks:
+            block.check_discretisation(Discretisation(step_factor=Fraction(factor)))
+    except ConfigError:
+        return False
+    return True
+
+
+def ways_of(blocks: Sequence[DepthBlockConfig], factors: Sequence[float]) -> list[Way]:
+    """The ways to integrate a network: its own integrator first, then others of its equation."""
+    own = [block.integrator for block in blocks]
+    chooses = any(integrator.chooses_steps for integrator in own)
+    ways = [
+        Way(OWN, factor, None, Discretisation(step_factor=Fraction(factor)))
+        for factor in ([1.0] if chooses else factors)
+    ]
+    named = {integrator.kind for integrator in own}
+    for solver in SOLVERS:
+        config = ExplicitConfig.model_validate({"kind": solver})
+        if solver in named or not _same_equation(blocks, config):
+            continue
+        ways += [
+            Way(solver, factor, None, Discretisation(config.build(), Fraction(factor)))
+            for factor in factors
+        ]
+    for tolerance in TOLERANCES:
+        config = AdaptiveConfig(rtol=tolerance, atol=tolerance, max_steps=1024)
+        if _same_equation(blocks, config):
+            ways.append(Way("dopri5", None, tolerance, Discretisation(config.build())))
+    return ways
+
+
+def _same_equation(blocks: Sequence[DepthBlockConfig], config: Any) -> bool:
+    return all(block.integrator.equation == config.equation for block in blocks)
+
+
+def judge_steps(
+    own: Mapping[float, float], steps: Mapping[float, float], reference: float, threshold: float
+) -> Criticality:
+    """Where a network stops being an ODE.
+
+    Args:
+        own: Accuracy under the network's own integrator, by the multiple of its number of steps;
+            1 among them.
+        steps: The largest step size at each.
+        reference: Accuracy under the reference solve.
+        threshold: Largest change of accuracy that counts as none, in (0, 1].
+
+    Raises:
+        ConfigError: if the threshold is out of range.
+    """
+    if not 0 < threshold <= 1:
+        raise ConfigError(
+            f"the threshold is a change of accuracy, above 0 and at most 1; got {threshold}"
+        )
+    change = own[1.0] - reference
+    finest = max(own)
+    critical = None
+    for factor in sorted(own, reverse=True):
+        if abs(own[factor] - reference) > threshold:
+            break
+        # Near the threshold the finest alone may agree by chance, and nothing shows that it stays.
+        critical = None if factor == finest else factor
+    return Criticality(
+        threshold,
+        reference,
+        change,
+        abs(change) <= threshold,
+        critical,
+        None if critical is None else steps[critical],
+    )
