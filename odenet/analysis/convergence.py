@@ -11,7 +11,9 @@ from odenet.errors import ConfigError
 from odenet.integrators import AdaptiveConfig, ExplicitConfig
 from odenet.models import DepthBlockConfig, Discretisation
 
-SOLVERS = ("euler", "midpoint", "rk4")
+ADAPTIVE = "dopri5"
+SOLVERS = ("euler", "midpoint", "rk4", ADAPTIVE)
+"""What a network is compared under, beside its own integrator."""
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 OWN = "own"
 """Name of the network's own integrator among the solvers."""
@@ -148,8 +150,25 @@ def _fits(blocks: Sequence[DepthBlockConfig], factor: float) -> bool:
     return True
 
 
-def ways_of(blocks: Sequence[DepthBlockConfig], factors: Sequence[float]) -> list[Way]:
-    """The ways to integrate a network: its own integrator first, then others of its equation."""
+def ways_of(
+    blocks: Sequence[DepthBlockConfig], factors: Sequence[float], solvers: Sequence[str] = SOLVERS
+) -> list[Way]:
+    """The ways to integrate a network: its own integrator first, then others of its equation.
+
+    Args:
+        blocks: The blocks of the network.
+        factors: Numbers of steps, as multiples of its own.
+        solvers: Which others, of `SOLVERS`.
+
+    Raises:
+        ConfigError: if a solver is none of them.
+    """
+    for solver in solvers:
+        if solver not in SOLVERS:
+            raise ConfigError(
+                f"a network is compared under the solvers {', '.join(SOLVERS)}, beside its own; "
+                f"got {solver!r}"
+            )
     own = [block.integrator for block in blocks]
     chooses = any(integrator.chooses_steps for integrator in own)
     ways = [
@@ -157,7 +176,10 @@ def ways_of(blocks: Sequence[DepthBlockConfig], factors: Sequence[float]) -> lis
         for factor in ([1.0] if chooses else factors)
     ]
     named = {integrator.kind for integrator in own}
-    for solver in SOLVERS:
+    for solver in solvers:
+        if solver == ADAPTIVE:
+            ways += _adaptive_ways(blocks)
+            continue
         config = ExplicitConfig.model_validate({"kind": solver})
         if solver in named or not _same_equation(blocks, config):
             continue
@@ -165,10 +187,15 @@ def ways_of(blocks: Sequence[DepthBlockConfig], factors: Sequence[float]) -> lis
             Way(solver, factor, None, Discretisation(config.build(), Fraction(factor)))
             for factor in factors
         ]
+    return ways
+
+
+def _adaptive_ways(blocks: Sequence[DepthBlockConfig]) -> list[Way]:
+    ways = []
     for tolerance in TOLERANCES:
         config = AdaptiveConfig(rtol=tolerance, atol=tolerance, max_steps=1024)
         if _same_equation(blocks, config):
-            ways.append(Way("dopri5", None, tolerance, Discretisation(config.build())))
+            ways.append(Way(ADAPTIVE, None, tolerance, Discretisation(config.build())))
     return ways
 
 

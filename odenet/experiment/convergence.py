@@ -13,6 +13,7 @@ import numpy as np
 from odenet.analysis.compare import relative_error
 from odenet.analysis.convergence import (
     OWN,
+    SOLVERS,
     Convergence,
     Cost,
     Way,
@@ -45,6 +46,7 @@ def analyse_convergence(
     num_examples: int = NUM_EXAMPLES,
     finest: int = 16,
     threshold: float = 0.1,
+    solvers: Sequence[str] = SOLVERS,
     data_dir: Path | None = None,
 ) -> dict[str, Any]:
     """Halve the steps of a network, exchange its solver, and see what its outputs do.
@@ -60,6 +62,7 @@ def analyse_convergence(
             double precision, on the first 64 of them.
         finest: Largest multiple of the network's own number of steps, a power of 2.
         threshold: Largest change of accuracy that counts as none.
+        solvers: Under which solvers errors and costs are measured, beside the network's own.
         data_dir: Folder of the published data sets, or None for the usual places.
 
     Raises:
@@ -81,7 +84,7 @@ def analyse_convergence(
             for factor in factors
         ]
         found = halvings(factors, list(steps.values()), outputs, exact[: len(few)])
-    costs = [_cost(subject, way, examples, exact) for way in ways_of(blocks, factors)]
+    costs = [_cost(subject, way, examples, exact) for way in ways_of(blocks, factors, solvers)]
     own = {
         cost.factor: cost.accuracy
         for cost in costs
