@@ -105,7 +105,7 @@ class Convergence:
     """
 
     integrator: str
-    num_steps: tuple[int, ...]
+    num_steps: list[int]
     largest_step: float
     reference: str
     reference_ok: bool

@@ -27,7 +27,8 @@ class Halving:
         largest_step: The largest step size.
         error: Root-mean-square difference of the outputs from the reference solve, relative to the
             root mean square of the latter.
-        change: The same difference from the outputs with half of these steps; None for the last.
+        change: The same of the difference from the outputs at half of these step sizes; None for
+            the last.
         order: Base-2 logarithm of this change over the next; None where one of them is missing or
             below round-off.
     """
@@ -54,7 +55,8 @@ def halvings(
         reference: Of the reference solve.
     """
     changes: list[float | None] = [
-        relative_error(coarse, fine) for coarse, fine in itertools.pairwise(outputs)
+        relative_error(coarse - fine + reference, reference)
+        for coarse, fine in itertools.pairwise(outputs)
     ]
     changes.append(None)
     orders = [_order(*pair) for pair in itertools.pairwise(changes)] + [None]

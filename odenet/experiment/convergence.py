@@ -94,7 +94,7 @@ def analyse_convergence(
     criticality = judge_steps(own, steps, reference["accuracy"], threshold) if judged else None
     report = Convergence(
         "/".join(dict.fromkeys(block.integrator.kind for block in blocks)),
-        tuple(block.num_steps for block in blocks),
+        [block.num_steps for block in blocks],
         steps[1.0],
         name,
         reference_ok,

@@ -1,5 +1,8 @@
 """Figures, pages and tables from run directories; nothing is computed here that they lack."""
 
+from odenet.reports.critical_step import critical_step_table as critical_step_table
+from odenet.reports.figures import critical_step_figure as critical_step_figure
+from odenet.reports.figures import png as png
 from odenet.reports.flow import flow_sentences as flow_sentences
 from odenet.reports.flow import flow_table as flow_table
 from odenet.reports.instruments import INSTRUMENTS as INSTRUMENTS

@@ -11,9 +11,10 @@ from odenet.errors import RunDirectoryError
 from odenet.experiment.directory import read_json
 from odenet.experiment.subject import instrument_file
 from odenet.reports.convergence import convergence_sentences, convergence_tables
-from odenet.reports.figures import convergence_figure, gradient_flow_figure
+from odenet.reports.figures import convergence_figure, gradient_audit_figure, gradient_flow_figure
 from odenet.reports.figures.canvas import Figure
 from odenet.reports.flow import flow_sentences, flow_table
+from odenet.reports.gradient_audit import audit_sentences, audit_table
 
 Found = Mapping[str, Any]
 """What the file of an instrument holds."""
@@ -89,6 +90,17 @@ INSTRUMENTS = {
             "The weights are the trained ones everywhere; only the steps and the solver change. A "
             "network is an ODE at a step size if its accuracy there is that of a near-exact solve, "
             "the band. Error against cost: lower and further left is better.",
+        ),
+        Instrument(
+            "gradient-audit",
+            frozenset({"gradients", "differences", "own"}),
+            audit_table,
+            audit_sentences,
+            gradient_audit_figure,
+            "Error, time and memory of every way to differentiate the network",
+            "The exact gradient is that of the steps as they were taken, in double precision. What "
+            "stores or recomputes states is exact to round-off; an adjoint equation is solved "
+            "backwards and carries the error of that solve.",
         ),
     )
 }

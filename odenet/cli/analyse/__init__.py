@@ -2,12 +2,21 @@
 
 import typer
 
-from odenet.cli.analyse import convergence, gradient_flow, seeds, steps_to_reach
+from odenet.cli.analyse import (
+    convergence,
+    critical_step,
+    gradient_audit,
+    gradient_flow,
+    seeds,
+    steps_to_reach,
+)
 
 app = typer.Typer(
     help="Look into a trained network: one instrument for each subcommand.", no_args_is_help=True
 )
 app.command("gradient-flow")(gradient_flow.command)
 app.command("convergence")(convergence.command)
+app.command("critical-step")(critical_step.command)
+app.command("gradient-audit")(gradient_audit.command)
 app.command("steps-to-reach")(steps_to_reach.command)
 app.command("seeds")(seeds.command)

@@ -190,6 +190,13 @@ def logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
+def powers_of_ten(axes: Axes) -> None:
+    """Write the numbers of a logarithmic horizontal axis as 1e-5, few enough to be read."""
+    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 def whole_numbers(axes: Axes) -> None:
     """Put ticks of the horizontal axis at whole numbers only."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))

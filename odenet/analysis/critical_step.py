@@ -1,0 +1,54 @@
+"""The step size of a training below which the trained network is an ODE (Ott et al. 2021)."""
+
+import dataclasses
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedAt:
+    """A network that was trained at one step size, and what another solver makes of it.
+
+    Attributes:
+        largest_step: The largest step size of its training.
+        num_steps: Number of steps of its first block.
+        accuracy: As trained.
+        reference_accuracy: Under a near-exact solve.
+    """
+
+    largest_step: float
+    num_steps: int
+    accuracy: float
+    reference_accuracy: float
+
+    @property
+    def fall(self) -> float:
+        """Accuracy as trained less that under a near-exact solve."""
+        return self.accuracy - self.reference_accuracy
+
+
+@dataclasses.dataclass(frozen=True)
+class CriticalStep:
+    """The largest step size of training from which down every network is an ODE.
+
+    Attributes:
+        step: It; None if the smallest does not give an ODE either.
+        above: The next larger step size, which does not; None if all do, or none does.
+    """
+
+    step: float | None
+    above: float | None
+
+
+def critical_step(trained: Sequence[TrainedAt], threshold: float) -> CriticalStep:
+    """Look from the smallest step size up for the first network that is no ODE.
+
+    Args:
+        trained: Networks that differ in their step size alone, at least one.
+        threshold: Largest change of accuracy that counts as none, in (0, 1].
+    """
+    critical = None
+    for one in sorted(trained, key=lambda one: one.largest_step):
+        if abs(one.fall) > threshold:
+            return CriticalStep(critical, None if critical is None else one.largest_step)
+        critical = one.largest_step
+    return CriticalStep(critical, None)

@@ -1,0 +1,208 @@
+"""Every way to differentiate a network against the exact gradient of its steps.
+
+The exact gradient is that of the steps as they were taken, in double precision with everything
+stored; finite differences check it along random directions. The others are measured in the
+network's own precision: their error, their time, their memory.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from odenet.analysis.precision import double_precision, doubled
+from odenet.arrays import Array, Key
+from odenet.integrators import Integrator
+from odenet.models import DepthBlock, Network
+from odenet.objectives import Objective
+from odenet.training.parallel import peak_bytes
+
+_REPEATS = 5
+_DIFFERENCE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Gradient:
+    """One way to differentiate a network.
+
+    Attributes:
+        name: What is done on the way back.
+        weights_error: Norm of the difference of all weights' gradient from the exact one, relative
+            to the norm of the latter; infinite where a solve backwards failed.
+        step_sizes_error: The same of learned step sizes; None where none is learned.
+        inputs_error: The same of the gradient by the inputs.
+        seconds: Median time of loss and gradient.
+        compile_seconds: Time of tracing and compiling them.
+        peak_bytes: Memory of the compiled program: arguments, results and temporaries.
+    """
+
+    name: str
+    weights_error: float
+    step_sizes_error: float | None
+    inputs_error: float
+    seconds: float
+    compile_seconds: float
+    peak_bytes: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """What the instrument found.
+
+    Attributes:
+        gradients: The ways, the exact one in the network's precision first.
+        differences: Relative difference of the exact gradient's product with each random direction
+            from the central difference of the loss along it, both in double precision.
+        norm: Of the exact gradient of all parameters.
+    """
+
+    gradients: list[Gradient]
+    differences: list[float]
+    norm: float
+
+
+Loss = Callable[[Any, Array], Array]
+"""`loss(params, inputs)`, a scalar."""
+
+
+def loss_of(
+    network: Network,
+    integrators: Sequence[Integrator | None],
+    objective: Objective,
+    targets: Array,
+) -> tuple[Loss, Any]:
+    """The loss of a network under other integrators, as a function, and its parameters.
+
+    Batch norms use their running statistics: a loss of which every example has its own part.
+
+    Args:
+        network: It is left as it is.
+        integrators: Of every block; None for a block whose depth is no time.
+        objective: Gives the loss, a mean over the examples; penalties belong to it.
+        targets: Of the examples.
+    """
+    copy = nnx.clone(network)
+    for block, integrator in zip(copy.blocks, integrators, strict=True):
+        if isinstance(block, DepthBlock) and integrator is not None:
+            block.integrator = integrator
+    graphdef, params, fixed = nnx.split(copy, nnx.Param, ...)
+
+    def loss(params: Any, inputs: Array) -> Array:
+        dtype = inputs.dtype
+        here = jax.tree.map(lambda leaf: leaf.astype(dtype) if _is_float(leaf) else leaf, fixed)
+        model = nnx.merge(graphdef, params, here)
+        weights = jnp.ones(len(inputs), dtype)
+        return objective(model, inputs, targets, weights)[0]
+
+    return loss, params
+
+
+def exact_gradient(loss: Loss, params: Any, inputs: Array) -> Any:
+    """The gradient by parameters and inputs, in double precision, on the host."""
+    wide = doubled((params, inputs))
+    with double_precision():
+        return jax.device_get(jax.jit(jax.grad(loss, argnums=(0, 1)))(*wide))
+
+
+def differences(
+    loss: Loss, params: Any, inputs: Array, exact: Any, key: Key[Array, ""], directions: int
+) -> list[float]:
+    """Relative differences of the exact gradient from central differences along directions.
+
+    Args:
+        loss: Of parameters and inputs.
+        params: Where.
+        inputs: Of the examples.
+        exact: The gradient by parameters.
+        key: Decides the directions, normal in all parameters.
+        directions: Their number.
+    """
+    theta = doubled(params)
+    x = doubled(inputs)
+    rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,))))
+    found = []
+    with double_precision():
+        value = jax.jit(loss)
+        for _ in range(directions):
+            way = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape), theta)
+            step = _DIFFERENCE / norm_of(way) * max(1.0, norm_of(theta))
+            ahead, behind = (
+                float(value(jax.tree.map(lambda p, d, s=s: p + s * d, theta, way), x))
+                for s in (step, -step)
+            )
+            product = math.fsum(
+                float(np.vdot(g, d))
+                for g, d in zip(jax.tree.leaves(exact), jax.tree.leaves(way), strict=True)
+            )
+            difference = (ahead - behind) / (2 * step)
+            found.append(abs(product - difference) / max(abs(difference), 1e-300))
+    return found
+
+
+def measure(name: str, loss: Loss, params: Any, inputs: Array, exact: Any) -> Gradient:
+    """Error, time and memory of one way to differentiate, in the network's own precision.
+
+    Args:
+        name: What is done on the way back.
+        loss: Of parameters and inputs.
+        params: Where.
+        inputs: Of the examples.
+        exact: The exact gradient by parameters and by inputs.
+    """
+    start = time.perf_counter()
+    gradient = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    compiled = gradient.lower(params, inputs).compile()
+    compile_seconds = time.perf_counter() - start
+    _, found = jax.block_until_ready(compiled(params, inputs))
+    seconds = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(params, inputs))
+        seconds.append(time.perf_counter() - start)
+    by_params, by_inputs = jax.device_get(found)
+    of_weights, of_steps = _parted(by_params)
+    exact_weights, exact_steps = _parted(exact[0])
+    return Gradient(
+        name,
+        _error(of_weights, exact_weights),
+        _error(of_steps, exact_steps) if exact_steps else None,
+        _error([by_inputs], [exact[1]]),
+        float(np.median(seconds)),
+        compile_seconds,
+        peak_bytes(compiled),
+    )
+
+
+def norm_of(tree: Any) -> float:
+    """Euclidean norm of all numbers of a tree."""
+    return math.sqrt(math.fsum(float(np.sum(np.square(x, dtype=float))) for x in _leaves(tree)))
+
+
+def _leaves(tree: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def _parted(gradient: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Gradients of weights and of learned step sizes."""
+    parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        parts["step_sizes" in jax.tree_util.keystr(path)].append(np.asarray(leaf))
+    return parts
+
+
+def _error(found: Sequence[np.ndarray], exact: Sequence[np.ndarray]) -> float:
+    differences = [np.asarray(a, np.float64) - b for a, b in zip(found, exact, strict=True)]
+    difference, scale = norm_of(differences), norm_of(list(exact))
+    if not math.isfinite(difference):
+        return math.inf
+    return difference / scale if scale > 0 else difference
+
+
+def _is_float(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.floating)

@@ -1,0 +1,97 @@
+"""Trainings at several step sizes: below which of them is the trained network an ODE?"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from odenet.analysis.critical_step import TrainedAt, critical_step
+from odenet.errors import ConfigError
+from odenet.experiment.config import ExperimentConfig, read_experiment, resolved
+from odenet.experiment.directory import CONFIG, read_json, require
+from odenet.experiment.subject import instrument_file
+
+_CONVERGENCE = instrument_file("convergence")
+
+
+def critical_steps(directories: Sequence[Path | str]) -> dict[str, Any]:
+    """Find the critical step size of training for every seed.
+
+    Args:
+        directories: Run directories in which `odenet analyse convergence` has measured. They differ
+            in their seed and in `num_steps` of blocks alone.
+
+    Returns:
+        `seeds`, one by one: the networks from the largest step size to the smallest with their
+        accuracy and its fall, `critical_step`, and the next larger step size `above`.
+
+    Raises:
+        ConfigError: if none is named, networks differ in more, or were judged by different
+            thresholds or not at all.
+        OdenetError: as its other children say.
+    """
+    if not directories:
+        raise ConfigError("name the run directories of trainings at several step sizes")
+    seeds: dict[int, dict[int, TrainedAt]] = {}
+    commits, thresholds = set(), set()
+    first: tuple[Path, dict[str, Any]] | None = None
+    for directory in map(Path, directories):
+        require(directory, CONFIG)
+        require(directory, _CONVERGENCE)
+        config, found = read_experiment(directory / CONFIG), read_json(directory / _CONVERGENCE)
+        plain = _without_steps(config)
+        origin, expected = first = first or (directory, plain)
+        if plain != expected:
+            raise ConfigError(
+                f"a critical step size is looked for in trainings that differ in num_steps and "
+                f"seed alone; {directory} differs from {origin} in more"
+            )
+        judged = found["criticality"]
+        if judged is None:
+            raise ConfigError(
+                f"{directory} was not judged: a network is an ODE if its accuracy does not change "
+                f"under a near-exact solve, and it has no accuracy, or that solve did not arrive"
+            )
+        accuracy = judged["reference_accuracy"] + judged["change"]
+        steps, of_seed = found["num_steps"][0], seeds.setdefault(config.seed, {})
+        if steps in of_seed:
+            raise ConfigError(f"{directory} has the seed and the steps of an earlier directory")
+        of_seed[steps] = TrainedAt(
+            found["largest_step"], steps, accuracy, judged["reference_accuracy"]
+        )
+        thresholds.add(judged["threshold"])
+        commits.add(read_json(directory / "run.json")["git_commit"])
+    if len(thresholds) > 1:
+        raise ConfigError(
+            f"networks are judged by one threshold; these were measured with {sorted(thresholds)}"
+        )
+    threshold = thresholds.pop()
+    return {
+        "criterion": "Ott et al. 2021, arXiv:2007.15386",
+        "threshold": threshold,
+        "git_commits": sorted(map(str, commits)),
+        "seeds": [_of_seed(seed, list(of.values()), threshold) for seed, of in seeds.items()],
+    }
+
+
+def _of_seed(seed: int, trained: Sequence[TrainedAt], threshold: float) -> dict[str, Any]:
+    found = critical_step(trained, threshold)
+    ordered = sorted(trained, key=lambda one: one.num_steps)
+    return {
+        "seed": seed,
+        "trained": [dataclasses.asdict(one) | {"fall": one.fall} for one in ordered],
+        "critical_step": found.step,
+        "above": found.above,
+    }
+
+
+def _without_steps(config: ExperimentConfig) -> dict[str, Any]:
+    """The experiment without its seed and the numbers of steps of its blocks."""
+
+    def without(values: Any) -> Any:
+        if isinstance(values, dict):
+            return {key: without(value) for key, value in values.items() if key != "num_steps"}
+        return [without(value) for value in values] if isinstance(values, list) else values
+
+    plain = resolved(config) | {"seed": 0}
+    return plain | {"model": without(plain["model"])}

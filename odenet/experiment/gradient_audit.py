@@ -1,0 +1,115 @@
+"""Audit of the gradients of a network from its run directory."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from odenet.analysis.gradient_audit import (
+    Audit,
+    differences,
+    exact_gradient,
+    loss_of,
+    measure,
+    norm_of,
+)
+from odenet.analysis.ways_back import EXACT, names_of, ways_back
+from odenet.errors import ConfigError
+from odenet.experiment.subject import Moment, Subject, look_at
+from odenet.integrators import Integrator, LayerByLayer
+from odenet.models import DepthBlockConfig
+
+
+def analyse_gradient_audit(
+    directory: Path | str,
+    overrides: Sequence[str] = (),
+    split: str = "train",
+    moment: Moment = "last",
+    num_examples: int = 32,
+    directions: int = 3,
+    data_dir: Path | None = None,
+) -> dict[str, Any]:
+    """Compare every way to differentiate a network with its exact gradient.
+
+    The result is also written into the run directory, as `gradient_audit.json`.
+
+    Args:
+        directory: A run directory.
+        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        split: `train`, `validation` or `test`.
+        moment: The last checkpoint, the best, or the start.
+        num_examples: Examples that the loss is averaged over, in one batch.
+        directions: Along how many random directions the exact gradient is compared with finite
+            differences.
+        data_dir: Folder of the published data sets, or None for the usual places.
+
+    Raises:
+        ConfigError: if no block's depth is time, or a number is out of range.
+        OdenetError: as its other children say.
+    """
+    if directions < 1:
+        raise ConfigError(
+            f"finite differences are taken along at least one direction; got {directions}"
+        )
+    subject = look_at(directory, overrides, split, moment, data_dir)
+    ways = [_ways_of(block) for block in subject.experiment.config.model.blocks]
+    names = names_of(ways)
+    if not names:
+        raise ConfigError(
+            "adjoints belong to blocks of kind depth; this network has none, and one way to "
+            "differentiate it"
+        )
+    examples = subject.examples(num_examples)
+    inputs, targets = subject.normalized(examples), jnp.asarray(examples.targets)
+    losses = {}
+    for name in names:
+        chosen = [of_block.get(name, of_block.get(EXACT)) for of_block in ways]
+        losses[name] = loss_of(subject.network, chosen, subject.experiment.objective, targets)
+    loss, params = losses[EXACT]
+    exact = exact_gradient(loss, params, inputs)
+    key = jax.random.key(subject.experiment.config.seed)
+    audit = Audit(
+        [measure(name, loss, params, inputs, exact) for name, (loss, params) in losses.items()],
+        differences(loss, params, inputs, exact[0], key, directions),
+        norm_of(exact[0]),
+    )
+    own = [
+        _own_name(of_block, block) for of_block, block in zip(ways, _blocks(subject), strict=True)
+    ]
+    blocks = [block for block in _blocks(subject) if isinstance(block, DepthBlockConfig)]
+    chooses = any(block.integrator.chooses_steps for block in blocks)
+    found = {
+        "num_examples": len(examples),
+        "own": own,
+        "chooses_steps": chooses,
+        **dataclasses.asdict(audit),
+    }
+    return subject.write("gradient-audit", found)
+
+
+def _blocks(subject: Subject) -> Sequence[Any]:
+    return subject.experiment.config.model.blocks
+
+
+def _ways_of(block: Any) -> dict[str, Integrator]:
+    if not isinstance(block, DepthBlockConfig):
+        return {}
+    learned = block.step_sizes.kind == "learned"
+    configs: dict[str, Any] = ways_back(
+        block.integrator, is_step=block.is_euler_step, learns_steps=learned
+    )
+    if block.is_euler_step:
+        return {name: config.build() for name, config in configs.items()}
+    return {name: LayerByLayer(config.remat) for name, config in configs.items()}
+
+
+def _own_name(ways: dict[str, Integrator], block: Any) -> str | None:
+    """The way back that the block itself uses."""
+    if not isinstance(block, DepthBlockConfig):
+        return None
+    integrator = block.integrator
+    own: Any = integrator.build() if block.is_euler_step else LayerByLayer(integrator.remat)  # pyright: ignore
+    return next((name for name, way in ways.items() if way == own), None)

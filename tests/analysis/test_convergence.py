@@ -1,0 +1,143 @@
+"""Halving the steps of a trained network: observed order, costs, and where it is an ODE."""
+
+import json
+
+import numpy as np
+import pytest
+from toy_run import toy_run
+from user_settings import settings_of_a_user as settings_of_a_user
+
+from odenet.analysis.convergence import factors_of, judge_steps
+from odenet.analysis.critical_step import TrainedAt, critical_step
+from odenet.analysis.halving import halvings, observed_order
+from odenet.errors import ConfigError
+from odenet.experiment.convergence import analyse_convergence
+from odenet.experiment.critical_step import critical_steps
+from odenet.models import DepthBlockConfig
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return toy_run(tmp_path_factory.mktemp("toy") / "run")
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_order_of_a_known_expansion_is_found(order):
+    limit, slope = np.array([[1.0, -2.0]]), np.array([[3.0, 0.5]])
+    steps = [0.5 / 2**k for k in range(5)]
+    outputs = [limit + slope * h**order for h in steps]
+    found = halvings([2.0**k for k in range(5)], steps, outputs, limit)
+    assert [one.order for one in found[:-2]] == pytest.approx([order] * 3, rel=1e-6)
+    scale = np.linalg.norm(slope) / np.linalg.norm(limit)
+    assert found[0].error == pytest.approx(scale * 0.5**order)
+    assert found[-1].change is None
+    assert found[-2].order is None
+
+
+def test_changes_below_round_off_have_no_order():
+    same = np.ones((3, 2))
+    found = halvings([1.0, 2.0, 4.0], [1.0, 0.5, 0.25], [same] * 3, same)
+    assert observed_order(found) is None
+
+
+@pytest.mark.parametrize(("kind", "order"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
+def test_observed_order_of_a_trained_network_is_that_of_its_method(trained, kind, order):
+    found = analyse_convergence(
+        trained, [f"model.block.integrator.kind={kind}"], num_examples=40, solvers=()
+    )
+    assert found["observed_order"] == pytest.approx(order, abs=0.1)
+    assert found["reference_ok"]
+    errors = [row["error"] for row in found["halvings"]]
+    assert errors[-2] / errors[-1] == pytest.approx(2**order, rel=0.15)
+    stages = {"euler": 1, "midpoint": 2, "rk4": 4}[kind]
+    assert [cost["nfe"] for cost in found["costs"]] == [
+        stages * 4 * row["factor"] for row in found["halvings"]
+    ]
+
+
+def test_every_solver_is_measured_against_the_same_solve(trained):
+    found = analyse_convergence(trained, num_examples=40, finest=2, solvers=("rk4", "dopri5"))
+    solvers = {cost["solver"] for cost in found["costs"]}
+    assert solvers == {"own", "rk4", "dopri5"}
+    finest = {cost["solver"]: cost["error"] for cost in found["costs"]}
+    assert finest["dopri5"] < 1e-5
+    assert finest["rk4"] < 1e-2 * finest["own"]
+    assert found["criticality"]["is_ode"]
+    assert json.loads((trained / "convergence.json").read_text()) == found
+
+
+def test_method_that_chooses_its_steps_has_costs_and_no_order(trained):
+    overrides = ["model.block.integrator.kind=bosh3"]
+    found = analyse_convergence(trained, overrides, num_examples=8, finest=2, solvers=("euler",))
+    assert found["halvings"] == []
+    assert found["observed_order"] is None
+    assert found["criticality"] is None
+    assert found["costs"][0]["solver"] == "own"
+
+
+def test_another_equation_is_refined_by_its_own_method(tmp_path):
+    run = toy_run(tmp_path / "run", integrator={"kind": "leapfrog"})
+    found = analyse_convergence(run, num_examples=16, finest=8)
+    assert found["observed_order"] == pytest.approx(2, abs=0.1)
+    assert {cost["solver"] for cost in found["costs"]} == {"own"}
+    assert "64 times its steps" in found["reference"]
+
+
+def test_numbers_of_steps_fit_every_block():
+    four = DepthBlockConfig(num_steps=4)
+    six = DepthBlockConfig(num_steps=6, weights={"kind": "shared"})
+    assert factors_of([four], 4) == [0.25, 0.5, 1, 2, 4]
+    assert factors_of([four, six], 2) == [0.5, 1, 2]
+    with pytest.raises(ConfigError, match="a power of 2, 4 say; got 6"):
+        factors_of([four], 6)
+
+
+def test_network_is_an_ode_from_the_step_on_at_which_its_accuracy_stays():
+    steps = {0.5: 0.5, 1.0: 0.25, 2.0: 0.125, 4.0: 0.0625}
+    own = {0.5: 0.90, 1.0: 0.98, 2.0: 0.85, 4.0: 0.87}
+    found = judge_steps(own, steps, 0.86, 0.1)
+    assert not found.is_ode
+    assert found.change == pytest.approx(0.12)
+    assert (found.critical_factor, found.critical_step) == (2.0, 0.125)
+    found = judge_steps(own, steps, 0.86, 0.2)
+    assert found.is_ode
+    assert found.critical_factor == 0.5
+    found = judge_steps(own | {2.0: 0.5}, steps, 0.86, 0.1)
+    assert found.critical_step is None, "the finest alone may agree by chance"
+    with pytest.raises(ConfigError, match=r"at most 1; got 2\.0"):
+        judge_steps(own, steps, 0.86, 2.0)
+
+
+def test_critical_step_of_training_stands_below_the_first_fall():
+    def at(step, fall):
+        return TrainedAt(step, round(1 / step), 0.9 + fall, 0.9)
+
+    fell = [at(1 / 2, 0.4), at(1 / 8, -0.3), at(1 / 32, 0.05), at(1 / 64, -0.02)]
+    found = critical_step(fell, 0.1)
+    assert (found.step, found.above) == (1 / 32, 1 / 8)
+    found = critical_step(fell, 0.01)
+    assert (found.step, found.above) == (None, None)
+    found = critical_step(fell, 0.5)
+    assert (found.step, found.above) == (1 / 2, None)
+
+
+def test_trainings_at_several_steps_are_read_by_seed(trained, tmp_path):
+    runs = [toy_run(tmp_path / f"{seed}", seed, num_steps=2) for seed in (0, 1)]
+    for run in [trained, *runs]:
+        analyse_convergence(run, num_examples=16, finest=2, solvers=())
+    found = critical_steps([trained, *runs])
+    assert [seed["seed"] for seed in found["seeds"]] == [0, 1]
+    first, second = found["seeds"]
+    assert [one["num_steps"] for one in first["trained"]] == [2, 4]
+    assert [one["largest_step"] for one in first["trained"]] == [0.5, 0.25]
+    assert first["critical_step"] == 0.5
+    assert [one["num_steps"] for one in second["trained"]] == [2]
+    with pytest.raises(ConfigError, match="seed and the steps of an earlier"):
+        critical_steps([runs[0], runs[0]])
+    analyse_convergence(runs[0], num_examples=16, finest=2, threshold=0.2, solvers=())
+    with pytest.raises(ConfigError, match=r"these were measured with \[0.1, 0.2\]"):
+        critical_steps(runs)
+    other = toy_run(tmp_path / "other", step_sizes={"kind": "fixed", "horizon": 2.0})
+    analyse_convergence(other, num_examples=16, finest=2, solvers=())
+    with pytest.raises(ConfigError, match="num_steps and seed alone"):
+        critical_steps([trained, other])
