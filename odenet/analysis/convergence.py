@@ -203,6 +203,18 @@ def _same_equation(blocks: Sequence[DepthBlockConfig], config: Any) -> bool:
     return all(block.integrator.equation == config.equation for block in blocks)
 
 
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that no change of accuracy could meet, or all would.
+
+    Raises:
+        ConfigError: unless it is above 0 and at most 1.
+    """
+    if not 0 < threshold <= 1:
+        raise ConfigError(
+            f"the threshold is a change of accuracy, above 0 and at most 1; got {threshold}"
+        )
+
+
 def judge_steps(
     own: Mapping[float, float], steps: Mapping[float, float], reference: float, threshold: float
 ) -> Criticality:
@@ -214,14 +226,7 @@ def judge_steps(
         steps: The largest step size at each.
         reference: Accuracy under the reference solve.
         threshold: Largest change of accuracy that counts as none, in (0, 1].
-
-    Raises:
-        ConfigError: if the threshold is out of range.
     """
-    if not 0 < threshold <= 1:
-        raise ConfigError(
-            f"the threshold is a change of accuracy, above 0 and at most 1; got {threshold}"
-        )
     change = own[1.0] - reference
     finest = max(own)
     critical = None

@@ -17,6 +17,7 @@ from odenet.analysis.convergence import (
     Convergence,
     Cost,
     Way,
+    check_threshold,
     factors_of,
     judge_steps,
     ways_of,
@@ -69,6 +70,7 @@ def analyse_convergence(
         ConfigError: if the network is not made of steps, or a number is out of range.
         OdenetError: as its other children say.
     """
+    check_threshold(threshold)
     subject = look_at(directory, overrides, split, moment, data_dir)
     blocks = _blocks(subject)
     factors = factors_of(blocks, finest)

@@ -11,7 +11,13 @@ from odenet.errors import RunDirectoryError
 from odenet.experiment.directory import read_json
 from odenet.experiment.subject import instrument_file
 from odenet.reports.convergence import convergence_sentences, convergence_tables
-from odenet.reports.figures import convergence_figure, gradient_audit_figure, gradient_flow_figure
+from odenet.reports.effective_depth import depth_sentences, depth_table
+from odenet.reports.figures import (
+    convergence_figure,
+    effective_depth_figure,
+    gradient_audit_figure,
+    gradient_flow_figure,
+)
 from odenet.reports.figures.canvas import Figure
 from odenet.reports.flow import flow_sentences, flow_table
 from odenet.reports.gradient_audit import audit_sentences, audit_table
@@ -101,6 +107,18 @@ INSTRUMENTS = {
             "The exact gradient is that of the steps as they were taken, in double precision. What "
             "stores or recomputes states is exact to round-off; an adjoint equation is solved "
             "backwards and carries the error of that solve.",
+        ),
+        Instrument(
+            "effective-depth",
+            frozenset({"blocks", "scores", "threshold"}),
+            depth_table,
+            depth_sentences,
+            effective_depth_figure,
+            "Step sizes and contributions of the layers, scores without each of them, and scores "
+            "with fewer and fewer of them",
+            "A layer is left out by setting its step size to 0. Two neighbours are merged into one "
+            "layer with the sum of their step sizes and the mean of their weights. At the lower "
+            "right, layers go in the order of what each costs alone.",
         ),
     )
 }

@@ -7,7 +7,7 @@ import pytest
 from toy_run import toy_run
 from user_settings import settings_of_a_user as settings_of_a_user
 
-from odenet.analysis.convergence import factors_of, judge_steps
+from odenet.analysis.convergence import check_threshold, factors_of, judge_steps
 from odenet.analysis.critical_step import TrainedAt, critical_step
 from odenet.analysis.halving import halvings, observed_order
 from odenet.errors import ConfigError
@@ -105,7 +105,7 @@ def test_network_is_an_ode_from_the_step_on_at_which_its_accuracy_stays():
     found = judge_steps(own | {2.0: 0.5}, steps, 0.86, 0.1)
     assert found.critical_step is None, "the finest alone may agree by chance"
     with pytest.raises(ConfigError, match=r"at most 1; got 2\.0"):
-        judge_steps(own, steps, 0.86, 2.0)
+        check_threshold(2.0)
 
 
 def test_critical_step_of_training_stands_below_the_first_fall():

@@ -5,6 +5,7 @@ import typer
 from odenet.cli.analyse import (
     convergence,
     critical_step,
+    effective_depth,
     gradient_audit,
     gradient_flow,
     seeds,
@@ -18,5 +19,6 @@ app.command("gradient-flow")(gradient_flow.command)
 app.command("convergence")(convergence.command)
 app.command("critical-step")(critical_step.command)
 app.command("gradient-audit")(gradient_audit.command)
+app.command("effective-depth")(effective_depth.command)
 app.command("steps-to-reach")(steps_to_reach.command)
 app.command("seeds")(seeds.command)

@@ -6,6 +6,9 @@ from odenet.reports.figures.convergence import convergence_figure as convergence
 from odenet.reports.figures.cost import cost_figure as cost_figure
 from odenet.reports.figures.critical_step import critical_step_figure as critical_step_figure
 from odenet.reports.figures.curves import curves_figure as curves_figure
+from odenet.reports.figures.effective_depth import (
+    effective_depth_figure as effective_depth_figure,
+)
 from odenet.reports.figures.flow_history import flow_history_figure as flow_history_figure
 from odenet.reports.figures.gradient_audit import gradient_audit_figure as gradient_audit_figure
 from odenet.reports.figures.gradient_flow import gradient_flow_figure as gradient_flow_figure

@@ -1,0 +1,63 @@
+"""Instruments from the command line: numbers, a figure, the report, and words."""
+
+import json
+
+import pytest
+from commands import QUICKSTART, SMALL, answer, odenet
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trained") / "out"
+    answer("run", QUICKSTART, *SMALL, "--out", path, "--json")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "alt"),
+    [
+        (
+            ("convergence", "--finest", "2", "--solver", "none", "--examples", "50"),
+            "errors are relative to dopri8",
+            "Error of the outputs when steps are halved",
+        ),
+        (("gradient-audit", "--examples", "4"), "finite differences along 3", "Error, time and"),
+        (
+            ("effective-depth", "--examples", "50"),
+            "effective depth",
+            "Step sizes and contributions",
+        ),
+    ],
+    ids=lambda words: words[0] if isinstance(words, tuple) else "",
+)
+def test_instrument_writes_numbers_figure_and_report(trained, words, said, alt):
+    name, *options = words
+    done = odenet("analyse", name, trained, *options)
+    assert done.returncode == 0, done.stderr
+    assert said in " ".join(done.stdout.split())
+    key = name.replace("-", "_")
+    found = json.loads((trained / f"{key}.json").read_text())
+    assert (found["parameters"], found["step"]) == ("last", 20)
+    assert (trained / "figures" / f"{key}.png").read_bytes().startswith(b"\x89PNG")
+    assert alt in (trained / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("convergence", "--finest", "6"), "a power of 2, 4 say; got 6"),
+        (("effective-depth", "--threshold", "0"), "above 0 and below 1; got 0.0"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(trained, words, message):
+    name, *options = words
+    done = odenet("analyse", name, trained, *options)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_critical_step_needs_measured_runs(trained):
+    done = odenet("analyse", "critical-step", trained.parent)
+    assert done.returncode == 2
+    assert "not a run directory" in done.stderr
