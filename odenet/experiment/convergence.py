@@ -33,7 +33,7 @@ from odenet.integrators.equation import FIRST_ORDER
 from odenet.models import DepthBlock, DepthBlockConfig, Discretisation
 
 NUM_EXAMPLES, ORDER_EXAMPLES = 1000, 64
-_EXACT = {"solver": "dopri8", "controller": {"rtol": 1e-10, "atol": 1e-10}, "max_steps": 16384}
+_EXACT = {"solver": "dopri8", "controller": {"rtol": 1e-10, "atol": 1e-10}, "max_steps": 65536}
 _BEYOND = 8
 """Where no other solver has the network's equation, the reference takes so many times the finest
 number of steps."""
