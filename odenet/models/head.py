@@ -23,6 +23,7 @@ class Head(nnx.Module):
         activation_name: Name of the activation before the mean.
         init: Name of the law of the affine map's weights.
         norm: The batch norm before the activation, or None.
+        bias: Whether a vector is added.
         rngs: Random keys.
     """
 
@@ -33,13 +34,14 @@ class Head(nnx.Module):
         activation_name: ActivationName,
         init: HeadInit = "lecun_normal",
         norm: BatchNorm | None = None,
+        bias: bool = True,
         *,
         rngs: nnx.Rngs,
     ):
         self.activation_name: ActivationName = activation_name
         self.norm = norm
         self.linear = nnx.Linear(
-            width, num_outputs, kernel_init=kernel_initialiser(init), rngs=rngs
+            width, num_outputs, use_bias=bias, kernel_init=kernel_initialiser(init), rngs=rngs
         )
 
     def __call__(
@@ -63,8 +65,9 @@ class HeadConfig(PartConfig):
     activation: ActivationName = "identity"
     init: HeadInit = "lecun_normal"
     """Law of the initial weights, by name; with `zero`, as in Fixup, all outputs start at zero."""
+    bias: bool = True
 
     def build(self, width: int, num_outputs: int, *, rngs: nnx.Rngs) -> Head:
         """Make the head for states of `width` channels."""
         norm = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if self.norm == "batch" else None
-        return Head(width, num_outputs, self.activation, self.init, norm, rngs=rngs)
+        return Head(width, num_outputs, self.activation, self.init, norm, self.bias, rngs=rngs)

@@ -50,15 +50,15 @@ class ScaledShortcut(nnx.Module):
     r"""$\lambda h + \tau F$ (He et al. 2016, eq. 6).
 
     Args:
-        factor: $\lambda$.
+        factor: $\lambda$; with 0 nothing goes around the branch, which may change the shape.
     """
 
     def __init__(self, factor: float):
         self.factor = factor
 
-    def __call__(self, h: State, step: State) -> State:
+    def __call__(self, h: Before, step: After) -> After:
         """The sum."""
-        return self.factor * h + step
+        return self.factor * h + step if self.factor else step
 
 
 class GatedShortcut(nnx.Module):
@@ -119,7 +119,8 @@ class ScaledConfig(PartConfig):
 
     kind: Literal["scaled"] = "scaled"
     factor: float = Field(allow_inf_nan=False)
-    """What the state is multiplied by; with 0 nothing goes around the branch."""
+    """What the state is multiplied by; with 0 nothing goes around the branch, and in a layer between
+    two widths that is the only one."""
 
     @model_validator(mode="after")
     def _scales(self):
@@ -130,7 +131,8 @@ class ScaledConfig(PartConfig):
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> nnx.Module:
         """Make the shortcut for states of `shape`."""
         del rngs
-        _require_same(self.kind, shape, width)
+        if self.factor:
+            _require_same(self.kind, shape, width)
         return ScaledShortcut(self.factor)
 
 
