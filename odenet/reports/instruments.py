@@ -10,9 +10,10 @@ from rich.console import RenderableType
 from odenet.errors import RunDirectoryError
 from odenet.experiment.directory import read_json
 from odenet.experiment.subject import instrument_file
-from odenet.reports.figures import gradient_flow_figure
+from odenet.reports.figures import gradient_flow_figure, stability_figure
 from odenet.reports.figures.canvas import Figure
 from odenet.reports.flow import flow_sentences, flow_table
+from odenet.reports.stability import stability_sentences, stability_table
 
 Found = Mapping[str, Any]
 """What the file of an instrument holds."""
@@ -76,6 +77,20 @@ INSTRUMENTS = {
             "layer multiplies it by a factor. Inside the band it counts as healthy. The singular "
             "values are all that the factor of a layer could do to any gradient; the crosses are "
             "what it did to this one. Values near 0 are possible with an identity term as without.",
+        ),
+        Instrument(
+            "stability",
+            frozenset({"blocks", "num_examples"}),
+            stability_table,
+            stability_sentences,
+            stability_figure,
+            "Eigenvalues of every layer in the stability region of the method, the largest real "
+            "part and the logarithmic norm over depth, and the growth of perturbations",
+            "Left: eigenvalues of df/dh at the start of every step, times the step size; inside "
+            "the green region the method keeps them from growing. Middle: above 0 the field itself "
+            "lets a perturbation grow, in the long run (the largest Re λ) or at once (μ₂). Right: "
+            "what became of perturbations of the block's first state. Of several examples, the "
+            "largest is drawn; of random directions, and of those that shrink most, the mean.",
         ),
     )
 }

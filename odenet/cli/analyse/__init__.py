@@ -2,11 +2,12 @@
 
 import typer
 
-from odenet.cli.analyse import gradient_flow, seeds, steps_to_reach
+from odenet.cli.analyse import gradient_flow, seeds, stability, steps_to_reach
 
 app = typer.Typer(
     help="Look into a trained network: one instrument for each subcommand.", no_args_is_help=True
 )
 app.command("gradient-flow")(gradient_flow.command)
+app.command("stability")(stability.command)
 app.command("steps-to-reach")(steps_to_reach.command)
 app.command("seeds")(seeds.command)

@@ -132,6 +132,28 @@ def pale() -> Colormap:
     return LinearSegmentedColormap.from_list("pale", ["#f3d9a4", "#f4f1e6", "#9cc9e6"])
 
 
+def depth_colours() -> Colormap:
+    """Colours for positions in depth, from early to late, none of them too light for white."""
+    return LinearSegmentedColormap.from_list("depth", ["#0072B2", "#7A4FA3", "#D55E00"])
+
+
+def shaded_below_one(
+    axes: Axes, real: list[float], imaginary: list[float], rows: list[list[float]]
+) -> None:
+    """Shade where a function of a complex number is at most 1, and draw the rim.
+
+    Args:
+        axes: Of the complex plane.
+        real: Real parts of the columns.
+        imaginary: Imaginary parts of the rows, from 0 on; the other half is its mirror image.
+        rows: The values.
+    """
+    for sign in (1, -1):
+        heights = [sign * value for value in imaginary]
+        axes.contourf(real, heights, rows, levels=[-1, 1], colors=[GOOD], alpha=0.1)
+        axes.contour(real, heights, rows, levels=[1], colors=[GOOD], linewidths=1)
+
+
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Width of a line of text in inches."""
     font = _font(bold)
@@ -190,9 +212,9 @@ def logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def whole_numbers(axes: Axes) -> None:
-    """Put ticks of the horizontal axis at whole numbers only."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
+def whole_numbers(axes: Axes, most: int = 16) -> None:
+    """Put ticks of the horizontal axis at whole numbers only, `most` at most."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=most))
 
 
 def cell(column: int, line: int, colour: Any, *, hatched: bool) -> Rectangle:
