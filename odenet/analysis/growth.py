@@ -14,9 +14,8 @@ import numpy as np
 from odenet.analysis.field_path import FieldPath, Path
 from odenet.analysis.layer_factors import jacobian
 from odenet.analysis.spectra import DENSE_SIZE
-from odenet.arrays import State
-from odenet.integrators import Fractional, OneStepIntegrator
-from odenet.integrators.explicit import ExplicitRungeKutta
+from odenet.arrays import Array, Float, State
+from odenet.integrators import AdaptiveRungeKutta, Diffrax, OneStepIntegrator
 from odenet.integrators.stages import StagedIntegrator
 from odenet.models import DepthBlock, Discretisation, FeedForwardBlock
 
@@ -45,25 +44,34 @@ def growth(field_path: FieldPath) -> Growth | None:
     Returns:
         None for a large state under an integrator that has no forward derivative.
     """
-    small = math.prod(field_path.path.shape[2:]) <= DENSE_SIZE
-    h0 = field_path.path[0]
-    if isinstance(field_path.block, DepthBlock):
-        integrator = field_path.block.integrator
-        if not isinstance(integrator, ExplicitRungeKutta | StagedIntegrator | Fractional):
-            assert isinstance(integrator, OneStepIntegrator)
-            products = jax.jit(lambda: _by_products(field_path, integrator))
-            return _of_matrices(products()) if small else None
-    matrices = jax.jit(lambda h0: _by_tangents(field_path, h0) if small else _large(field_path, h0))
-    if small:
-        return _of_matrices(matrices(h0))
-    largest, typical = map(np.asarray, matrices(h0))
+    if math.prod(field_path.path.shape[2:]) <= DENSE_SIZE:
+        matrices = np.asarray(path_jacobians(field_path), np.float64)
+        values = np.linalg.svd(matrices, compute_uv=False)
+        typical = np.sqrt(np.mean(values**2, axis=-1))
+        return Growth(values[..., 0], typical, values[..., -1])
+    if _without_forward_derivative(field_path) is not None:
+        return None
+    large = jax.jit(lambda h0: _large(field_path, h0))(field_path.path[0])
+    largest, typical = map(np.asarray, large)
     return Growth(largest, typical, None)
 
 
-def _of_matrices(found) -> Growth:
-    values = np.linalg.svd(np.asarray(found, np.float64), compute_uv=False)
-    typical = np.sqrt(np.mean(values**2, axis=-1))
-    return Growth(values[..., 0], typical, values[..., -1])
+def path_jacobians(field_path: FieldPath) -> Float[Array, "points batch rows columns"]:
+    """Derivatives of the states at all points by the first, for a state that is not large."""
+    integrator = _without_forward_derivative(field_path)
+    if integrator is not None:
+        return jax.jit(lambda: _by_products(field_path, integrator))()
+    return jax.jit(lambda h0: _by_tangents(field_path, h0))(field_path.path[0])
+
+
+def _without_forward_derivative(field_path: FieldPath) -> OneStepIntegrator | None:
+    """The integrator of the block, if JAX cannot push tangents through it."""
+    if not isinstance(field_path.block, DepthBlock):
+        return None
+    integrator = field_path.block.integrator
+    if isinstance(integrator, AdaptiveRungeKutta | Diffrax):
+        return integrator
+    return None
 
 
 def _path(block: DepthBlock | FeedForwardBlock, h0: State) -> Path:

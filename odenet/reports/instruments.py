@@ -10,10 +10,11 @@ from rich.console import RenderableType
 from odenet.errors import RunDirectoryError
 from odenet.experiment.directory import read_json
 from odenet.experiment.subject import instrument_file
-from odenet.reports.figures import gradient_flow_figure, stability_figure
+from odenet.reports.figures import gradient_flow_figure, stability_figure, trajectories_figure
 from odenet.reports.figures.canvas import Figure
 from odenet.reports.flow import flow_sentences, flow_table
 from odenet.reports.stability import stability_sentences, stability_table
+from odenet.reports.trajectories import trajectories_sentences, trajectories_table
 
 Found = Mapping[str, Any]
 """What the file of an instrument holds."""
@@ -91,6 +92,20 @@ INSTRUMENTS = {
             "lets a perturbation grow, in the long run (the largest Re λ) or at once (μ₂). Right: "
             "what became of perturbations of the block's first state. Of several examples, the "
             "largest is drawn; of random directions, and of those that shrink most, the mean.",
+        ),
+        Instrument(
+            "trajectories",
+            frozenset({"blocks", "targets", "num_examples"}),
+            trajectories_table,
+            trajectories_sentences,
+            trajectories_figure,
+            "Paths of examples through the depth of every block, with the field that they follow, "
+            "and the number of pairs that cross in every step",
+            "Colours are classes, or values from low to high. Of a state of one number, the paths "
+            "are drawn over depth; of two numbers, in their plane, from the small dots to the "
+            "large ones, with the field at three depths; larger states by their two principal "
+            "components, in which paths may seem to cross that do not. Below: pairs of paths that "
+            "cross in all their dimensions, which in one dimension no ODE allows.",
         ),
     )
 }

@@ -2,12 +2,13 @@
 
 import typer
 
-from odenet.cli.analyse import gradient_flow, seeds, stability, steps_to_reach
+from odenet.cli.analyse import gradient_flow, seeds, stability, steps_to_reach, trajectories
 
 app = typer.Typer(
     help="Look into a trained network: one instrument for each subcommand.", no_args_is_help=True
 )
 app.command("gradient-flow")(gradient_flow.command)
 app.command("stability")(stability.command)
+app.command("trajectories")(trajectories.command)
 app.command("steps-to-reach")(steps_to_reach.command)
 app.command("seeds")(seeds.command)

@@ -11,3 +11,4 @@ from odenet.reports.figures.matrix import matrix_figure as matrix_figure
 from odenet.reports.figures.solver import solver_figure as solver_figure
 from odenet.reports.figures.stability import stability_figure as stability_figure
 from odenet.reports.figures.step_sizes import step_sizes_figure as step_sizes_figure
+from odenet.reports.figures.trajectories import trajectories_figure as trajectories_figure

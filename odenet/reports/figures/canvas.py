@@ -154,6 +154,17 @@ def shaded_below_one(
         axes.contour(real, heights, rows, levels=[1], colors=[GOOD], linewidths=1)
 
 
+def directions(axes: Axes, starts: list[tuple[float, float]], slopes: list[float]) -> None:
+    """Short arrows of one length from `starts`, one unit to the right for `slope` units up."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    rises = [slope * (right - left) / (high - low) for slope in slopes]
+    lengths = [(1 + rise**2) ** 0.5 for rise in rises]
+    x, y = zip(*starts, strict=True)
+    u = [1 / length for length in lengths]
+    v = [rise / length for rise, length in zip(rises, lengths, strict=True)]
+    axes.quiver(x, y, u, v, color=MUTED, alpha=0.55, width=0.003, scale=28, headwidth=4)
+
+
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Width of a line of text in inches."""
     font = _font(bold)
