@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from odenet.reports import wording
 from odenet.reports.figures import canvas
 from odenet.reports.figures.canvas import Axes, Figure
 
@@ -36,7 +37,7 @@ def trajectories_figure(found: Mapping[str, Any]) -> Figure | None:
     return figure
 
 
-def _colours(targets: Sequence[float]) -> list[Any]:
+def _colours(targets: Sequence[wording.Number]) -> list[Any]:
     """A colour for every example: of its class, or of its value between the lowest and highest."""
     kinds = sorted(set(targets))
     if len(kinds) <= _MOST_CLASSES and all(float(kind).is_integer() for kind in kinds):
@@ -104,7 +105,8 @@ def _draw_crossings(axes: Axes, block: Mapping[str, Any]) -> None:
         )  # fmt: skip
     axes.set_title(f"{crossed['pairs']} of {crossed['all_pairs']} pairs cross")
     axes.set_xlabel("step")
-    most = float(max([2, *numbers, *([] if turned is None else turned["in_step"])]))
+    others: list[int] = [] if turned is None else turned["in_step"]
+    most = max(2, max(numbers, default=0), max(others, default=0))
     axes.set_ylim(-0.04 * most, 1.35 * most)
     axes.grid(axis="y")
     axes.legend(fontsize=8, loc="upper right")
