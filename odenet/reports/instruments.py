@@ -17,10 +17,14 @@ from odenet.reports.figures import (
     effective_depth_figure,
     gradient_audit_figure,
     gradient_flow_figure,
+    stability_figure,
+    trajectories_figure,
 )
 from odenet.reports.figures.canvas import Figure
 from odenet.reports.flow import flow_sentences, flow_table
 from odenet.reports.gradient_audit import audit_sentences, audit_table
+from odenet.reports.stability import stability_sentences, stability_table
+from odenet.reports.trajectories import trajectories_sentences, trajectories_table
 
 Found = Mapping[str, Any]
 """What the file of an instrument holds."""
@@ -119,6 +123,34 @@ INSTRUMENTS = {
             "A layer is left out by setting its step size to 0. Two neighbours are merged into one "
             "layer with the sum of their step sizes and the mean of their weights. At the lower "
             "right, layers go in the order of what each costs alone.",
+        ),
+        Instrument(
+            "stability",
+            frozenset({"blocks", "num_examples"}),
+            stability_table,
+            stability_sentences,
+            stability_figure,
+            "Eigenvalues of every layer in the stability region of the method, the largest real "
+            "part and the logarithmic norm over depth, and the growth of perturbations",
+            "Left: eigenvalues of df/dh at the start of every step, times the step size; inside "
+            "the green region the method keeps them from growing. Middle: above 0 the field itself "
+            "lets a perturbation grow, in the long run (the largest Re λ) or at once (μ₂). Right: "
+            "what became of perturbations of the block's first state. Of several examples, the "
+            "largest is drawn; of random directions, and of those that shrink most, the mean.",
+        ),
+        Instrument(
+            "trajectories",
+            frozenset({"blocks", "targets", "num_examples"}),
+            trajectories_table,
+            trajectories_sentences,
+            trajectories_figure,
+            "Paths of examples through the depth of every block, with the field that they follow, "
+            "and the number of pairs that cross in every step",
+            "Colours are classes, or values from low to high. Of a state of one number, the paths "
+            "are drawn over depth; of two numbers, in their plane, from the small dots to the "
+            "large ones, with the field at three depths; larger states by their two principal "
+            "components, in which paths may seem to cross that do not. Below: pairs of paths that "
+            "cross in all their dimensions, which in one dimension no ODE allows.",
         ),
     )
 }

@@ -9,7 +9,9 @@ from odenet.cli.analyse import (
     gradient_audit,
     gradient_flow,
     seeds,
+    stability,
     steps_to_reach,
+    trajectories,
 )
 
 app = typer.Typer(
@@ -20,5 +22,7 @@ app.command("convergence")(convergence.command)
 app.command("critical-step")(critical_step.command)
 app.command("gradient-audit")(gradient_audit.command)
 app.command("effective-depth")(effective_depth.command)
+app.command("stability")(stability.command)
+app.command("trajectories")(trajectories.command)
 app.command("steps-to-reach")(steps_to_reach.command)
 app.command("seeds")(seeds.command)

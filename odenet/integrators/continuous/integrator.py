@@ -11,7 +11,9 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.continuous.solvers import (
+    Coefficients,
     FirstStageAtStart,
+    coefficients,
     evaluations,
     refuse_large_equation,
 )
@@ -59,6 +61,11 @@ class Diffrax(OneStepIntegrator):
         if self.controller is None or not save_path or grid.steps_per_layer == 1:
             return super().integrate(fields, grid, h0, save_path=save_path)
         return integrate_densely(self._solve, fields, grid, h0)
+
+    @property
+    def coefficients(self) -> Coefficients | None:
+        """The solver as a Runge-Kutta method, or None if it is none."""
+        return coefficients(self.solver)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` to `t0 + tau`; `stats.failure` says why it stopped on the way."""

@@ -133,6 +133,26 @@ def evaluations(solver: diffrax.AbstractSolver) -> tuple[int, int]:
     return stages - fsal, fsal
 
 
+Coefficients = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
+"""Rows `a` of a tableau, up to its diagonal, and weights `b`."""
+
+
+def coefficients(solver: diffrax.AbstractSolver) -> Coefficients | None:
+    """A solver as a Runge-Kutta method, or None if it is none."""
+    if isinstance(solver, diffrax.Euler):
+        return ((0.0,),), (1.0,)
+    if isinstance(solver, diffrax.ImplicitEuler):
+        return ((1.0,),), (1.0,)
+    if not isinstance(solver, diffrax.AbstractRungeKutta):
+        return None
+    tableau = solver.tableau
+    assert isinstance(tableau, diffrax.ButcherTableau)
+    diagonal = [0.0] * tableau.num_stages if tableau.a_diagonal is None else tableau.a_diagonal
+    rows = [(), *tableau.a_lower]
+    a = tuple((*map(float, row), float(d)) for row, d in zip(rows, diagonal, strict=True))
+    return a, tuple(map(float, tableau.b_sol))
+
+
 def refuse_large_equation(solver: diffrax.AbstractSolver, shape: tuple[int, ...]) -> None:
     """Refuse an implicit step whose matrix would not fit.
 

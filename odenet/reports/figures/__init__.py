@@ -15,4 +15,6 @@ from odenet.reports.figures.gradient_flow import gradient_flow_figure as gradien
 from odenet.reports.figures.loss_and_error import loss_and_error_figure as loss_and_error_figure
 from odenet.reports.figures.matrix import matrix_figure as matrix_figure
 from odenet.reports.figures.solver import solver_figure as solver_figure
+from odenet.reports.figures.stability import stability_figure as stability_figure
 from odenet.reports.figures.step_sizes import step_sizes_figure as step_sizes_figure
+from odenet.reports.figures.trajectories import trajectories_figure as trajectories_figure

@@ -132,6 +132,39 @@ def pale() -> Colormap:
     return LinearSegmentedColormap.from_list("pale", ["#f3d9a4", "#f4f1e6", "#9cc9e6"])
 
 
+def depth_colours() -> Colormap:
+    """Colours for positions in depth, from early to late, none of them too light for white."""
+    return LinearSegmentedColormap.from_list("depth", ["#0072B2", "#7A4FA3", "#D55E00"])
+
+
+def shaded_below_one(
+    axes: Axes, real: list[float], imaginary: list[float], rows: list[list[float]]
+) -> None:
+    """Shade where a function of a complex number is at most 1, and draw the rim.
+
+    Args:
+        axes: Of the complex plane.
+        real: Real parts of the columns.
+        imaginary: Imaginary parts of the rows, from 0 on; the other half is its mirror image.
+        rows: The values.
+    """
+    for sign in (1, -1):
+        heights = [sign * value for value in imaginary]
+        axes.contourf(real, heights, rows, levels=[-1, 1], colors=[GOOD], alpha=0.1)
+        axes.contour(real, heights, rows, levels=[1], colors=[GOOD], linewidths=1)
+
+
+def directions(axes: Axes, starts: list[tuple[float, float]], slopes: list[float]) -> None:
+    """Short arrows of one length from `starts`, one unit to the right for `slope` units up."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    rises = [slope * (right - left) / (high - low) for slope in slopes]
+    lengths = [(1 + rise**2) ** 0.5 for rise in rises]
+    x, y = zip(*starts, strict=True)
+    u = [1 / length for length in lengths]
+    v = [rise / length for rise, length in zip(rises, lengths, strict=True)]
+    axes.quiver(x, y, u, v, color=MUTED, alpha=0.55, width=0.003, scale=28, headwidth=4)
+
+
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Width of a line of text in inches."""
     font = _font(bold)
@@ -197,9 +230,9 @@ def powers_of_ten(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def whole_numbers(axes: Axes) -> None:
-    """Put ticks of the horizontal axis at whole numbers only."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
+def whole_numbers(axes: Axes, most: int = 16) -> None:
+    """Put ticks of the horizontal axis at whole numbers only, `most` at most."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=most))
 
 
 def cell(column: int, line: int, colour: Any, *, hatched: bool) -> Rectangle:

@@ -1,0 +1,79 @@
+"""Blocks as vector fields along the paths of a few examples."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from odenet.arrays import Array, Float, State, Time
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.models import DepthBlock, FeedForwardBlock, Network
+
+Field = Callable[[Time, State], State]
+Path = Float[Array, "points batch *state"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldPath:
+    """A block, and the states of a few examples on their way through it.
+
+    Attributes:
+        block: The block, running statistics in its batch norms.
+        path: States at all points of the grid, by the block's own integrator.
+        fields: The field of every layer; None where a layer is no step of a method, and so no
+            field is integrated.
+        grid: The steps; None in a feed-forward block.
+    """
+
+    block: DepthBlock | FeedForwardBlock
+    path: Path
+    fields: LayerFields | None
+    grid: DepthGrid | None
+
+    def each_step(self, measure: Callable[[Field, Time, Time, State], Any]) -> Any:
+        """`measure(field, t0, tau, h)` of every step at the states where it starts, stacked.
+
+        Args:
+            measure: Takes the field with the weights of the step, and a batch of states.
+        """
+        assert self.fields is not None
+        assert self.grid is not None
+        fields, h0 = self.fields.prepared(self.path[0]), self.path[0]
+        grid = DepthGrid(self.grid.taus.astype(h0.dtype), self.grid.num_layers)
+        shape = (grid.num_layers, grid.steps_per_layer)
+        t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
+        starts = self.path[:-1].reshape(*shape, *h0.shape)
+
+        def layer(inputs):
+            params, *steps = inputs
+            field = jax.tree_util.Partial(fields.apply, params)
+            return jax.lax.map(lambda step: measure(field, *step), tuple(steps))
+
+        found = jax.lax.map(layer, (fields.params, t0s, taus, starts))
+        return jax.tree.map(lambda leaf: leaf.reshape(grid.num_steps, *leaf.shape[2:]), found)
+
+
+def field_paths(network: Network, inputs: Float[Array, "batch *inputs"]) -> list[FieldPath]:
+    """The blocks of a network, and the paths of examples through them.
+
+    Args:
+        network: Blocks of any kind.
+        inputs: Normalised inputs of a few examples.
+    """
+    x, found = inputs, []
+    for projection, block in zip(network.projections, network.blocks, strict=True):
+        found.append(field_path(block, projection(x)))
+        x = found[-1].path[-1]
+    return found
+
+
+def field_path(block: DepthBlock | FeedForwardBlock, h0: State) -> FieldPath:
+    """A block, and the paths from the states `h0` through it."""
+    path = block(h0, save_path=True).path
+    assert path is not None
+    if not isinstance(block, DepthBlock):
+        return FieldPath(block, path, None, None)
+    grid = block.grid()
+    return FieldPath(block, path, block.weights.over(grid) if block.is_euler_step else None, grid)

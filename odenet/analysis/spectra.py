@@ -1,0 +1,88 @@
+r"""Eigenvalues and logarithmic norm of the Jacobian of every layer's field along a path.
+
+$J_k = \partial f / \partial h$ at the start of step $k$ (Haber and Ruthotto 2017, arXiv:1705.03341,
+eq. 3.7). The flow is stable where no eigenvalue has a positive real part (eq. 3.6, for a Jacobian
+that changes slowly); the logarithmic norm $\mu_2(J) = \lambda_{\max}((J + J^T) / 2)$ bounds how
+fast a perturbation grows at once, whatever its direction (Dahlquist 1959), and is never below the
+largest real part.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from odenet.analysis.arnoldi import arnoldi, ritz_values
+from odenet.analysis.field_path import FieldPath
+from odenet.analysis.layer_factors import jacobian
+
+DENSE_SIZE = 128
+"""Numbers in a state up to which the Jacobian is written out; of larger ones, Ritz values."""
+
+KRYLOV_SIZE = 40
+"""Products with the Jacobian of a larger state, for each layer and example."""
+
+_CONVERGED = 1e-2
+
+
+@dataclasses.dataclass(frozen=True)
+class Spectra:
+    """Of one block, on the host.
+
+    Attributes:
+        eigenvalues: Of every step and example, an array of complex numbers; of a large state the
+            Ritz values whose residual is below 1 % of the largest modulus, or the rightmost and
+            the largest if there are none.
+        abscissa: Largest real part, shape `(num_steps, batch)`; of a large state from below.
+        log_norm: $\\mu_2$, shape `(num_steps, batch)`, likewise.
+        exact: Whether these are all eigenvalues.
+    """
+
+    eigenvalues: list[list[np.ndarray]]
+    abscissa: np.ndarray
+    log_norm: np.ndarray
+    exact: bool
+
+
+def spectra(field_path: FieldPath) -> Spectra:
+    """Measure the Jacobian of every step at the states where it starts.
+
+    Args:
+        field_path: A block that has a field, and a few examples.
+    """
+    size = math.prod(field_path.path.shape[2:])
+    if size <= DENSE_SIZE:
+        matrices, log_norm = jax.device_get(jax.jit(lambda: field_path.each_step(_dense))())
+        values = np.linalg.eigvals(matrices.astype(np.float64))
+        eigenvalues = [list(step) for step in values]
+        return Spectra(eigenvalues, np.real(values).max(-1), log_norm, True)
+    general, symmetric = jax.device_get(jax.jit(lambda: field_path.each_step(_krylov))())
+    eigenvalues = [[_converged(*ritz_values(each)) for each in step] for step in general]
+    abscissa = [[np.real(each).max() for each in step] for step in eigenvalues]
+    log_norm = [[np.real(ritz_values(each)[0]).max() for each in step] for step in symmetric]
+    return Spectra(eigenvalues, np.asarray(abscissa), np.asarray(log_norm), False)
+
+
+def _dense(field, t0, tau, h):
+    del tau
+    matrix = jacobian(lambda h: field(t0, h), h)
+    symmetric = (matrix + jnp.swapaxes(matrix, 1, 2)) / 2
+    return matrix, jnp.linalg.eigvalsh(symmetric)[:, -1]
+
+
+def _krylov(field, t0, tau, h):
+    del tau
+    _, push = jax.linearize(lambda h: field(t0, h), h)
+    pull = jax.linear_transpose(push, h)
+    start = jax.random.normal(jax.random.key(0), h.shape, h.dtype)
+    general = arnoldi(push, start, KRYLOV_SIZE)
+    return general, arnoldi(lambda v: (push(v) + pull(v)[0]) / 2, start, KRYLOV_SIZE)
+
+
+def _converged(values: np.ndarray, residuals: np.ndarray) -> np.ndarray:
+    kept = values[residuals <= _CONVERGED * np.abs(values).max()]
+    if len(kept):
+        return kept
+    return values[[int(np.argmax(np.real(values))), int(np.argmax(np.abs(values)))]]

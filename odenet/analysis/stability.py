@@ -1,0 +1,202 @@
+r"""Is the network stable as a discretised ODE? Its layers' eigenvalues, its method, and growth.
+
+Forward Euler is stable where $\max_i |1 + \tau_k \lambda_i(J_k)| \le 1$ (Haber and Ruthotto 2017,
+arXiv:1705.03341, eq. 3.9), any Runge-Kutta method where $|R(\tau_k \lambda_i(J_k))| \le 1$. This is
+a statement on every layer with its Jacobian frozen; what becomes of perturbations over all layers
+is measured beside it.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from odenet.analysis.amplification import Amplification, amplification_of
+from odenet.analysis.field_path import FieldPath, field_paths
+from odenet.analysis.growth import Growth, growth
+from odenet.analysis.region import Region, region_of
+from odenet.analysis.spectra import Spectra, spectra
+from odenet.arrays import Array, Float
+from odenet.errors import ConfigError
+from odenet.integrators import Diffrax, ExplicitRungeKutta, Integrator
+from odenet.integrators.explicit import TABLEAUS
+from odenet.models import DepthBlock, Network
+from odenet.models.depth_block import NO_STEP
+
+
+@dataclasses.dataclass(frozen=True)
+class StepStability:
+    """Every step against the stability region of the method.
+
+    Attributes:
+        amplification: By what a step multiplies the worst of its eigenvectors over the examples,
+            shape `(num_steps,)`; at most 1 where it is stable.
+        stable: Whether it is at most 1 up to round-off, likewise.
+        critical_scale: What all step sizes may be multiplied by before the first step leaves the
+            region; near 0 where one is outside however short, infinity where none ever leaves.
+        critical_step: Which step that is, from 0.
+        region: What can be drawn.
+    """
+
+    amplification: np.ndarray
+    stable: np.ndarray
+    critical_scale: float
+    critical_step: int
+    region: Region
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockStability:
+    """Of one block.
+
+    Attributes:
+        method: The integrator, and the equation that it solves.
+        reason: Why its steps have no stability region, or None.
+        taus: Step sizes, shape `(num_steps,)`.
+        spectra: Of the field's Jacobian at the start of every step.
+        products: $\\tau\\lambda$ of every step, over all examples; $\\tau^2\\lambda$ for a
+            second-order equation.
+        steps: Every step against the region, or None where there is none.
+        growth: Of perturbations, or None where it was not measured.
+    """
+
+    method: str
+    equation: str
+    reason: str | None
+    taus: np.ndarray
+    spectra: Spectra
+    products: list[np.ndarray]
+    steps: StepStability | None
+    growth: Growth | None
+
+
+def stability(
+    network: Network, inputs: Float[Array, "batch *inputs"]
+) -> tuple[BlockStability, ...]:
+    """Measure the stability of every block along the paths of a few examples.
+
+    Batch norms use their running statistics, as the network is evaluated.
+
+    Args:
+        network: Blocks whose layers are steps of a method.
+        inputs: Normalised inputs.
+
+    Raises:
+        ConfigError: if a layer is no step of a method, or a state is not finite.
+    """
+    return tuple(block_stability(path) for path in field_paths(network, inputs))
+
+
+def block_stability(field_path: FieldPath) -> BlockStability:
+    """The stability of one block; see `stability`."""
+    if field_path.fields is None or field_path.grid is None:
+        raise ConfigError(
+            f"stability is that of steps of h' = f(t, h), but a layer of this block {NO_STEP}; "
+            f"`odenet analyse gradient-flow` measures the factors of such layers"
+        )
+    if not bool(jnp.isfinite(field_path.path).all()):
+        raise ConfigError(
+            "stability is measured along the paths of examples, but a state is not finite; look at "
+            "an earlier checkpoint, or use shorter steps (model.block.num_steps is refined by "
+            "odenet refine)"
+        )
+    assert isinstance(field_path.block, DepthBlock)
+    integrator, found = field_path.block.integrator, spectra(field_path)
+    taus = np.asarray(field_path.grid.taus, np.float64)
+    amplification = amplification_of(integrator, field_path.grid)
+    judged = isinstance(amplification, Amplification)
+    power = amplification.power if judged else 1
+    values = [np.concatenate(step) for step in found.eigenvalues]
+    steps = None
+    if judged:
+        eps = float(jnp.finfo(field_path.path.dtype).eps)
+        steps = _against_region(amplification, taus, values, eps)
+    return BlockStability(
+        _method(integrator),
+        integrator.equation.formula,
+        None if judged else amplification,
+        taus,
+        found,
+        [tau**power * step for tau, step in zip(taus, values, strict=True)],
+        steps,
+        growth(field_path),
+    )
+
+
+def _method(integrator: Integrator) -> str:
+    """Its name as a kind, where it has one."""
+    if isinstance(integrator, ExplicitRungeKutta):
+        names = (name for name, tableau in TABLEAUS.items() if tableau == integrator.tableau)
+        return next(names, "the tableau")
+    if isinstance(integrator, Diffrax):
+        return f"diffrax {type(integrator.solver).__name__.strip('_').lower()}"
+    return getattr(integrator, "kind", type(integrator).__name__)
+
+
+def _against_region(
+    amplification: Amplification, taus: np.ndarray, values: list[np.ndarray], eps: float
+) -> StepStability:
+    steps = np.repeat(np.arange(len(values)), [len(each) for each in values])
+    each, lengths = np.concatenate(values), taus[steps]
+    factors = amplification.factors(lengths, each, steps)
+    largest = np.asarray([factors[steps == step].max() for step in range(len(values))])
+    scales = amplification.critical_scales(lengths, each, steps, eps)
+    first = int(np.argmin(scales))
+    products = lengths**amplification.power * each
+    return StepStability(
+        largest,
+        largest <= 1 + amplification.tolerance(eps),
+        float(scales[first]),
+        int(steps[first]),
+        region_of(amplification, products, float(np.median(taus))),
+    )
+
+
+def plain(found: BlockStability) -> dict[str, Any]:
+    """Numbers, lists and dicts: over the examples, the largest and the mean of every step."""
+
+    def over_examples(values: np.ndarray | None) -> dict[str, list[float | None]] | None:
+        if values is None:
+            return None
+        return {"largest": _list(values.max(axis=1)), "mean": _list(values.mean(axis=1))}
+
+    steps, grown = found.steps, found.growth
+    return {
+        "method": found.method,
+        "equation": found.equation,
+        "reason": found.reason,
+        "taus": _list(found.taus),
+        "exact": found.spectra.exact,
+        "abscissa": over_examples(found.spectra.abscissa),
+        "log_norm": over_examples(found.spectra.log_norm),
+        "products": [[_list(np.real(step)), _list(np.imag(step))] for step in found.products],
+        "steps": None
+        if steps is None
+        else {
+            "amplification": _list(steps.amplification),
+            "stable": steps.stable.tolist(),
+            "critical_scale": _list(np.asarray([steps.critical_scale]))[0],
+            "critical_step": steps.critical_step,
+            "region": {
+                "power": steps.region.power,
+                "tau": steps.region.tau,
+                "real": _list(steps.region.real),
+                "imaginary": _list(steps.region.imaginary),
+                "amplification": [_list(row, 4) for row in steps.region.amplification],
+                "axis_limit": _list(np.asarray([steps.region.axis_limit]))[0],
+            },
+        },
+        "growth": None
+        if grown is None
+        else {
+            "largest": over_examples(grown.largest),
+            "typical": over_examples(grown.typical),
+            "smallest": over_examples(grown.smallest),
+        },
+    }
+
+
+def _list(values: np.ndarray, digits: int = 7) -> list[float | None]:
+    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in values.tolist()]
