@@ -97,6 +97,16 @@ class ExperimentConfig(PartConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _something_is_renewed(self):
+        renews = self.start is not None and self.start.last == "renew"
+        if renews and not self.model.expanded().head.affine:
+            raise ValueError(
+                "start.last=renew would be ignored: with model.head.affine=false there is no last "
+                "layer to draw anew; remove it"
+            )
+        return self
+
     @property
     def loss(self) -> CrossEntropyConfig | MeanSquaredErrorConfig:
         """The objective, by the kind of the model where none is given."""

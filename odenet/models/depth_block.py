@@ -97,7 +97,7 @@ class DepthBlock(nnx.Module):
         if live and not integrator.carries_statistics:
             raise ConfigError(no_live_statistics(type(integrator).__name__))
         grid = discretisation.steps_of(self.grid())
-        fields = self.weights.over(grid, live=live)
+        fields = self.weights.over(grid, live=live).from_start(h0)
         integration = integrator.integrate(fields, grid, h0, save_path=save_path)
         if integration.statistics is not None:
             nnx.update(self.weights.stacked, integration.statistics)

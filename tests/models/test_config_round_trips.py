@@ -34,6 +34,12 @@ CASES = {
     "hamiltonian": (FieldConfig, {"kind": "hamiltonian", "kernel_size": 5}),
     "two_layer_hamiltonian": (FieldConfig, {"kind": "two_layer_hamiltonian", "hidden": 3}),
     "parabolic": (FieldConfig, {"kind": "parabolic", "hidden": 3}),
+    "second_order": (
+        FieldConfig,
+        {"kind": "second_order", "sees_velocity": True, "inner": {"kind": "conv"}},
+    ),
+    "data_controlled": (FieldConfig, {"kind": "data_controlled", "inner": {"hidden": [3]}}),
+    "depth_adaptive": (FieldConfig, {"kind": "depth_adaptive", "sign": "free", "hidden": [4]}),
     "euler": (IntegratorConfig, {"kind": "euler", "remat": "step"}),
     "leapfrog": (IntegratorConfig, {"kind": "leapfrog", "remat": "sqrt"}),
     "kick_drift": (IntegratorConfig, {"kind": "leapfrog", "form": "kick_drift"}),
