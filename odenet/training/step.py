@@ -26,6 +26,10 @@ Resident = dict[str, Array] | None
 """`inputs` and `targets` of a whole split on the device, or None where batches are streamed."""
 
 
+BEYOND_EXAMPLES = 2**32 - 1
+"""What the key of the objective is folded with: no example has that number."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainStep:
     """`(state, resident, piece) -> (state, metrics)`, as many steps as the piece holds.
@@ -64,12 +68,15 @@ class TrainStep:
     def _step(self, state: TrainState, resident: Resident, piece: Piece):
         inputs, targets = _gather(resident, piece)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        of_objective = jax.random.fold_in(key, BEYOND_EXAMPLES)
         inputs = normalize(self._augmented(key, inputs), self.normalization)
 
         def objective(params):
             model = nnx.merge(self.graphdef, params, state.statistics)
             weights = jnp.ones(len(inputs), inputs.dtype)
-            value, metrics = self.objective(model, inputs, targets, weights, live=self.live)
+            value, metrics = self.objective(
+                model, inputs, targets, weights, live=self.live, key=of_objective
+            )
             return value, (metrics, split_network(model)[2])
 
         with batch_axis(self.axis):

@@ -114,6 +114,18 @@ CASES = {
     "regressor": (ModelConfig, {"kind": "regressor", "stages": [{"width": 3}]}),
     "cross_entropy": (LossConfig, {"kind": "cross_entropy", "label_smoothing": 0.1}),
     "mean_squared_error": (LossConfig, {"kind": "mean_squared_error"}),
+    "regularised": (
+        LossConfig,
+        {
+            "kind": "cross_entropy",
+            "regularisers": [
+                {"kind": "kinetic", "weight": 0.5},
+                {"kind": "jacobian", "weight": 0.25},
+                {"kind": "taylor", "order": 2, "weight": 0.125},
+                {"kind": "steer", "width": 0.1},
+            ],
+        },
+    ),
 }
 
 
