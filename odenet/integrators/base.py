@@ -134,6 +134,11 @@ class Integrator(abc.ABC):
     carries_integrals: ClassVar[bool] = False
 
     @property
+    def counts_backward(self) -> bool:
+        """Whether a gradient is another solve, whose evaluations are counted."""
+        return False
+
+    @property
     def equation(self) -> Equation:
         """What is solved."""
         return FIRST_ORDER

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from odenet.arrays import Count, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.integrators.backward_count import open_counter
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.continuous.controllers import StepControl
 from odenet.integrators.continuous.solvers import (
@@ -54,6 +55,11 @@ class Diffrax(OneStepIntegrator):
     first_step: float | None = 1.0
     norm: Callable[[Any], Scalar] = batch_rms
 
+    @property
+    def counts_backward(self) -> bool:
+        """Whether a gradient is another solve, whose evaluations are counted: with backsolve."""
+        return isinstance(self.adjoint, diffrax.BacksolveAdjoint)
+
     def leaving_out(self, count: int) -> "Diffrax":
         """The same for states that are vectors, whose last `count` components choose no step."""
         if self.controller is None:
@@ -86,11 +92,12 @@ class Diffrax(OneStepIntegrator):
 
         # `field` carries its parameters as leaves: what backsolve differentiates must be in args.
         def normalised(s, h, args):
-            field, t0, tau = args
+            field, t0, tau, *_ = args
             return tau * field(t0 + s * tau, h)
 
         zero, one = jnp.zeros((), h0.dtype), jnp.ones((), h0.dtype)
-        args = (field, t0, tau)
+        counter = open_counter() if self.counts_backward else ()
+        args = (field, t0, tau, *(number.astype(h0.dtype) for number in counter))
         dt0, first_stage = self._start(lambda s, h: normalised(s, h, args), h0)
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(normalised),
@@ -132,8 +139,7 @@ class Diffrax(OneStepIntegrator):
     @property
     def _hands_on_first_stage(self) -> bool:
         """Whether the evaluation that chooses the first step serves as the first stage too."""
-        backsolve = isinstance(self.adjoint, diffrax.BacksolveAdjoint)
-        return isinstance(self.solver, FirstStageAtStart) and not backsolve
+        return isinstance(self.solver, FirstStageAtStart) and not self.counts_backward
 
     def _nfe(self, num_steps):
         """Field evaluations of one solve that tried `num_steps` steps.
