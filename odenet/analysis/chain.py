@@ -111,6 +111,12 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             "the gradient is not followed through shortcut.kind=dropout: in training its factors "
             "change from draw to draw; use another shortcut"
         )
+    if getattr(block.weights.stacked, "takes_start", False):
+        raise ConfigError(
+            "the gradient is followed from state to state, and the field of this block depends on "
+            "its first state at every depth, so that the factors of the steps are not the whole "
+            "gradient; use a field of another kind than data_controlled or depth_adaptive"
+        )
     integrator = block.integrator
     if not isinstance(integrator, ExplicitRungeKutta | LayerByLayer):
         raise ConfigError(

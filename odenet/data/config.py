@@ -8,6 +8,7 @@ from odenet.data.digits import DigitsConfig
 from odenet.data.images import CIFAR10Config, FashionMNISTConfig, MNISTConfig
 from odenet.data.npz import NpzConfig
 from odenet.data.peaks import PeaksConfig
+from odenet.data.reflection import ReflectionConfig
 from odenet.data.swiss_roll import SwissRollConfig
 from odenet.data.toys import AnnuliConfig, CirclesConfig, SpiralsConfig, TwoMoonsConfig
 
@@ -19,6 +20,7 @@ DataConfig = Annotated[
     | SpiralsConfig
     | SwissRollConfig
     | PeaksConfig
+    | ReflectionConfig
     | MNISTConfig
     | FashionMNISTConfig
     | CIFAR10Config

@@ -72,8 +72,9 @@ class FieldExpansion(nnx.Module):
             s = t / horizon.astype(t.dtype)
             return _combined(coefficients, self.basis, s), _combined(statistics, self._knots, s)
 
-        def apply(params, t, h):
-            return nnx.merge(graphdef, *at(params, t))(t, h)
+        def apply(params, *where):
+            *start, t, h = where
+            return nnx.merge(graphdef, *at(params, t))(t, h, *start)
 
         def observe(params, t, h):
             weights, running = at(params, t)
@@ -92,7 +93,8 @@ class FieldExpansion(nnx.Module):
         lead = jax.tree.map(lambda leaf: leaf[None], (coefficients, statistics, grid.horizon))
         if live and self.has_statistics:
             return LayerFields(observe, lead, 1, observes=True, collect=self._collected)
-        return LayerFields(apply, lead, 1)
+        takes_start = getattr(self.stacked, "takes_start", False)
+        return LayerFields(apply, lead, 1, takes_start=takes_start)
 
     def _collected(self, observed: Any) -> Any:
         """Statistics at the knots after a training step, from those that every step saw."""

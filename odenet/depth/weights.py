@@ -41,9 +41,12 @@ class LayerFields:
             batch, with the running ones after it.
         collect: From what the steps observed, with leading axes `(num_layers, steps_per_layer)`, to
             the running statistics after them.
+        takes_start: Whether the fields depend on the state at the start of the depth too; then
+            `apply(params, start, t, h)`.
+        given: That state, once it is known.
     """
 
-    apply: Callable[[Any, Time, State], Any] = dataclasses.field(metadata={"static": True})
+    apply: Callable[..., Any] = dataclasses.field(metadata={"static": True})
     params: Any
     num_layers: int = dataclasses.field(metadata={"static": True})
     prepare: Callable[[Any, State], Any] | None = dataclasses.field(
@@ -53,6 +56,16 @@ class LayerFields:
     collect: Callable[[Any], Any] = dataclasses.field(
         metadata={"static": True}, default=_mean_over_steps
     )
+    takes_start: bool = dataclasses.field(metadata={"static": True}, default=False)
+    given: tuple[State, ...] = ()
+
+    def field(self, params: Any) -> Callable[[Time, State], Any]:
+        """The field with the (prepared) parameters of one layer, a pytree of what it depends on."""
+        return jax.tree_util.Partial(self.apply, params, *self.given)
+
+    def from_start(self, h0: State) -> "LayerFields":
+        """The same fields for a solve that starts at `h0`."""
+        return dataclasses.replace(self, given=(h0,)) if self.takes_start else self
 
     def prepared(self, h: State) -> "LayerFields":
         """The same fields, with what their weights alone decide computed, once for every layer.
@@ -64,7 +77,7 @@ class LayerFields:
         if prepare is None:
             return self
         params = jax.vmap(lambda params: prepare(params, h))(self.params)
-        return LayerFields(self.apply, params, self.num_layers)
+        return dataclasses.replace(self, params=params, prepare=None)
 
     def restrict(self, num_layers: int) -> "LayerFields":
         """Keep the first of every `self.num_layers / num_layers` layers (injection).
@@ -133,6 +146,7 @@ class FieldStack(nnx.Module):
             live: Whether batch norms use the statistics of the batch, if the field has any.
         """
         graphdef, state = nnx.split(self.stacked)
+        takes_start = getattr(self.stacked, "takes_start", False)
 
         def observe(params, t, h):
             field = nnx.merge(graphdef, params, copy=True)  # its statistics change, ours do not
@@ -142,20 +156,21 @@ class FieldStack(nnx.Module):
         if live and self.has_statistics:
             return LayerFields(observe, state, self.num_layers, observes=True)
 
-        def apply(params, t, h):
-            return nnx.merge(graphdef, params)(t, h)
+        def apply(params, *at):
+            *start, t, h = at
+            return nnx.merge(graphdef, params)(t, h, *start)
 
         if not hasattr(self.stacked, "prepare"):
-            return LayerFields(apply, state, self.num_layers)
+            return LayerFields(apply, state, self.num_layers, takes_start=takes_start)
 
         def prepare(params, h):
             return params, nnx.merge(graphdef, params).prepare(h)
 
-        def evaluate(prepared, t, h):
-            params, constants = prepared
-            return nnx.merge(graphdef, params).evaluate(constants, t, h)
+        def evaluate(prepared, *at):
+            (params, constants), (*start, t, h) = prepared, at
+            return nnx.merge(graphdef, params).evaluate(constants, t, h, *start)
 
-        return LayerFields(evaluate, state, self.num_layers, prepare)
+        return LayerFields(evaluate, state, self.num_layers, prepare, takes_start=takes_start)
 
     def over(self, grid: DepthGrid, *, live: bool = False) -> LayerFields:
         """The fields of the layers of `grid`: all, or the first of every few (see `restrict`).

@@ -20,6 +20,7 @@ from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.start import Begin, Origin
 from odenet.models import Discretisation, Network, count_parameters, init_network
 from odenet.objectives import Objective
+from odenet.objectives.regularisers import build_regularisers
 from odenet.training import Evaluator, TrainState, TrainStep
 from odenet.training.average_statistics import AverageStatistics
 from odenet.training.parallel import Compiled, Placement
@@ -203,7 +204,7 @@ def build(
         dataset,
         graphdef,
         count_parameters(network),
-        Objective(config.loss.build()),
+        Objective(config.loss.build(), build_regularisers(config.loss.regularisers)),
         optimizer,
         placement,
         placement.place(start),

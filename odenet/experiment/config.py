@@ -20,6 +20,7 @@ from odenet.experiment.explain import explain, nearest
 from odenet.experiment.start import StartConfig
 from odenet.models import ModelConfig
 from odenet.objectives import CrossEntropyConfig, LossConfig, MeanSquaredErrorConfig
+from odenet.objectives.regularisers import refuse_unfit_blocks
 from odenet.part import PartConfig
 from odenet.training import TrainingConfig
 
@@ -79,6 +80,13 @@ class ExperimentConfig(PartConfig):
         return self
 
     @model_validator(mode="after")
+    def _regularisers_fit(self):
+        given, live = self.loss.regularisers, self.training.live_statistics
+        if given:
+            refuse_unfit_blocks(given, self.model.expanded().blocks, live=live)
+        return self
+
+    @model_validator(mode="after")
     def _statistics_matter(self):
         option = self.training.statistics_option
         if option is not None and not self.model.has_batch_norm:
@@ -97,13 +105,21 @@ class ExperimentConfig(PartConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _something_is_renewed(self):
+        renews = self.start is not None and self.start.last == "renew"
+        if renews and not self.model.expanded().head.affine:
+            raise ValueError(
+                "start.last=renew would be ignored: with model.head.affine=false there is no last "
+                "layer to draw anew; remove it"
+            )
+        return self
+
     @property
     def loss(self) -> CrossEntropyConfig | MeanSquaredErrorConfig:
         """The objective, by the kind of the model where none is given."""
-        if self.model.is_classifier:
-            given = self.objective
-            return given if isinstance(given, CrossEntropyConfig) else CrossEntropyConfig()
-        return MeanSquaredErrorConfig()
+        default = CrossEntropyConfig() if self.model.is_classifier else MeanSquaredErrorConfig()
+        return self.objective if isinstance(self.objective, type(default)) else default
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:

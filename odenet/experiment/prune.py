@@ -182,6 +182,6 @@ def _pruned_block(block: BlockConfig, stage: PrunedStage) -> BlockConfig:
         "step_sizes": block.step_sizes.model_copy(update={"horizon": horizon}),
         "weights": PerLayerWeightsConfig(),
     }
-    if num_steps == 1 and block.field.last_init in ("1/L", "1/sqrt(L)"):
-        changes["field"] = block.field.model_copy(update={"last_init": "as_drawn"})  # L is 1
+    if num_steps == 1:
+        changes["field"] = block.field.of_one_layer()
     return block.model_copy(update=changes)

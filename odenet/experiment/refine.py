@@ -187,8 +187,8 @@ def _refined(
     sizes, new_raw, transfer = _refined_step_sizes(block, steps, raw)
     weights, sets = _refined_weights(block, factor, prolongation)
     changes: dict[str, Any] = {"num_steps": steps, "step_sizes": sizes, "weights": weights}
-    if steps == 1 and block.field.last_init in ("1/L", "1/sqrt(L)"):
-        changes["field"] = block.field.model_copy(update={"last_init": "as_drawn"})  # L is 1
+    if steps == 1:
+        changes["field"] = block.field.of_one_layer()
     return RefinedStage(block.model_copy(update=changes), sets, new_raw, transfer)
 
 

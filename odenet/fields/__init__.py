@@ -10,6 +10,12 @@ from odenet.fields.base import ActivationName as ActivationName
 from odenet.fields.base import VectorField as VectorField
 from odenet.fields.conv import ConvField as ConvField
 from odenet.fields.conv import ConvFieldConfig as ConvFieldConfig
+from odenet.fields.data_controlled import DataControlledField as DataControlledField
+from odenet.fields.data_controlled import (
+    DataControlledFieldConfig as DataControlledFieldConfig,
+)
+from odenet.fields.depth_adaptive import DepthAdaptiveField as DepthAdaptiveField
+from odenet.fields.depth_adaptive import DepthAdaptiveFieldConfig as DepthAdaptiveFieldConfig
 from odenet.fields.hamiltonian import HamiltonianField as HamiltonianField
 from odenet.fields.hamiltonian import HamiltonianFieldConfig as HamiltonianFieldConfig
 from odenet.fields.hamiltonian import TwoLayerHamiltonianField as TwoLayerHamiltonianField
@@ -22,6 +28,8 @@ from odenet.fields.parabolic import ParabolicField as ParabolicField
 from odenet.fields.parabolic import ParabolicFieldConfig as ParabolicFieldConfig
 from odenet.fields.residual import ResidualField as ResidualField
 from odenet.fields.residual import ResidualFieldConfig as ResidualFieldConfig
+from odenet.fields.second_order import SecondOrderField as SecondOrderField
+from odenet.fields.second_order import SecondOrderFieldConfig as SecondOrderFieldConfig
 
 FieldConfig = Annotated[
     MLPFieldConfig
@@ -30,6 +38,9 @@ FieldConfig = Annotated[
     | AntisymmetricFieldConfig
     | HamiltonianFieldConfig
     | TwoLayerHamiltonianFieldConfig
-    | ParabolicFieldConfig,
+    | ParabolicFieldConfig
+    | SecondOrderFieldConfig
+    | DataControlledFieldConfig
+    | DepthAdaptiveFieldConfig,
     Field(discriminator="kind"),
 ]

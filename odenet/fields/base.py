@@ -24,6 +24,9 @@ class VectorField(Protocol):
     A field may split its work in two: `prepare(h)` returns arrays that depend on its weights and
     on the shape of the state alone, and `evaluate(prepared, t, h)` the time derivative. Integrators
     then prepare once for all evaluations with the same weights.
+
+    A field may depend on the state at the start of its block too. Then its `takes_start` is true,
+    and it is called as `field(t, h, start)`.
     """
 
     def __call__(self, t: Time, h: State) -> State:
@@ -146,16 +149,10 @@ class ShapeChange(NamedTuple):
     strided_weight: int = 0
 
 
-class BranchConfig(PartConfig, abc.ABC):
-    """What the configs of all fields share: how the weights of a layer's branch start."""
+class VectorFieldConfig(PartConfig, abc.ABC):
+    """What the configs of all fields share."""
 
     kind: str
-    init: InitialiserName = "lecun_normal"
-    """Law of the initial weights, by name; `he_fan_out` is that of residual networks."""
-    last_init: LastInit = "as_drawn"
-    """Where the last map of the branch starts, or the scale of a norm that comes after it: `zero`
-    makes every layer the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the
-    block's num_steps."""
 
     @abc.abstractmethod
     def check(self, shape: tuple[int, ...]) -> None:
@@ -166,8 +163,28 @@ class BranchConfig(PartConfig, abc.ABC):
         """
 
     @abc.abstractmethod
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> Any:
-        """Make the field, its weights as drawn; it tells its `last_weights()`."""
+    def build(
+        self,
+        shape: tuple[int, ...],
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> Any:
+        """Make the field of one of `depth` layers for states of `shape` (one example's).
+
+        Raises:
+            ConfigError: if the shape does not fit the field, or `depth` not its first weights.
+        """
+
+    @property
+    def takes_start(self) -> bool:
+        """Whether the field depends on the state at the start of its block too."""
+        return False
+
+    def of_one_layer(self) -> Any:
+        """The same field without first weights that need more layers than one."""
+        return self
 
     @property
     def is_separable(self) -> bool:
@@ -187,8 +204,8 @@ class BranchConfig(PartConfig, abc.ABC):
         """What acts on the sum, for states of `width` channels, or None."""
         del width, rngs
 
-    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
-        """Make the parts of a layer that changes the shape of the state, its weights as drawn.
+    def build_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
+        """Make the parts of a layer that changes the shape of the state.
 
         Raises:
             ConfigError: if the field cannot change the shape that way.
@@ -198,6 +215,34 @@ class BranchConfig(PartConfig, abc.ABC):
             f"field kind={self.kind} keeps the shape of its state; a layer between two shapes "
             f"needs field kind=mlp (vectors) or residual"
         )
+
+
+class BranchConfig(VectorFieldConfig):
+    """What the configs of fields with weights share: how those of a layer's branch start."""
+
+    init: InitialiserName = "lecun_normal"
+    """Law of the initial weights, by name; `he_fan_out` is that of residual networks."""
+    last_init: LastInit = "as_drawn"
+    """Where the last map of the branch starts, or the scale of a norm that comes after it: `zero`
+    makes every layer the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the
+    block's num_steps."""
+
+    @abc.abstractmethod
+    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> Any:
+        """Make the field, its weights as drawn; it tells its `last_weights()`."""
+
+    def of_one_layer(self) -> Any:
+        """The same field; where its first weights are scaled by 1/L, as drawn."""
+        scaled = self.last_init in ("1/L", "1/sqrt(L)")
+        return self.model_copy(update={"last_init": "as_drawn"}) if scaled else self
+
+    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
+        """Make the parts of a layer that changes the shape of the state, its weights as drawn.
+
+        Raises:
+            ConfigError: if the field cannot change the shape that way.
+        """
+        return super().build_transition(change, rngs=rngs)
 
     def build_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the parts of a layer that changes the shape of the state; see `draw_transition`.

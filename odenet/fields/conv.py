@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from odenet.arrays import Array, Float, State, Time
+from odenet.arrays import After, Array, Before, Float, Time
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, BranchConfig, TimeWeight, activation, require_rank
-from odenet.fields.initialisers import InitialiserName
+from odenet.fields.initialisers import InitialiserName, scale_last
 from odenet.fields.layers import GroupNorm, convolution
 from odenet.ops.conv import conv_general_dilated
 
@@ -73,12 +73,12 @@ class ConvField(nnx.Module):
             return [self.norms[-1].scale]
         return [layer.kernel for layer in (self.convolutions[-1], *self.time[-1:])]
 
-    def prepare(self, h: State) -> Maps:
+    def prepare(self, h: Before) -> Maps:
         """What each convolution makes of a channel of ones: `t` times this is its time channel."""
         ones = jnp.ones((1, *h.shape[1:3], 1), h.dtype)
         return [_convolve(ones, time.kernel[...]) for time in self.time]
 
-    def evaluate(self, of_ones: Maps, t: Time, h: State) -> State:
+    def evaluate(self, of_ones: Maps, t: Time, h: Before) -> After:
         """dh/dt at `(t, h)` with what `prepare` gave for the same weights."""
         sigma = activation(self.activation_name)
         x = h
@@ -93,7 +93,7 @@ class ConvField(nnx.Module):
                 x = convolve(sigma(x))
         return self.norms[-1](x) if len(self.norms) > len(self.convolutions) else x
 
-    def __call__(self, t: Time, h: State) -> State:
+    def __call__(self, t: Time, h: Before) -> After:
         """dh/dt at `(t, h)`, shape `(batch, height, width, channels)`."""
         return self.evaluate(self.prepare(h), t, h)
 
@@ -131,14 +131,17 @@ class ConvFieldConfig(BranchConfig):
         sizes = self.kernel_size
         return sizes if isinstance(sizes, tuple) else (sizes,) * self.num_convolutions
 
-    def _widths(self, width: int) -> tuple[int, ...]:
-        hidden = width if self.hidden is None else self.hidden
+    def _widths(self, inputs: int, outputs: int) -> tuple[int, ...]:
+        hidden = outputs if self.hidden is None else self.hidden
         if not isinstance(hidden, tuple):
             hidden = (hidden,) * (self.num_convolutions - 1)
-        return (width, *hidden, width)
+        return (inputs, *hidden, outputs)
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuse options that do not fit a state of `shape` (one example's)."""
+        self._check_map(shape, shape[-1])
+
+    def _check_map(self, shape: tuple[int, ...], outputs: int) -> None:
         require_rank("conv", shape, 3, "use field kind=mlp, or a stem of kind=conv")
         if any(size % 2 == 0 for size in self._kernel_sizes):
             raise ConfigError(
@@ -154,7 +157,7 @@ class ConvFieldConfig(BranchConfig):
         if self.hidden is not None and self.num_convolutions == 1:
             raise ConfigError("num_convolutions=1 would ignore hidden; remove one of the two")
         self._check_lengths()
-        for channels in dict.fromkeys(self._widths(shape[-1])):
+        for channels in dict.fromkeys(self._widths(shape[-1], outputs)):
             if self.num_groups is not None and channels % self.num_groups:
                 raise ConfigError(
                     f"num_groups must divide the channels {channels}; got {self.num_groups}"
@@ -172,7 +175,24 @@ class ConvFieldConfig(BranchConfig):
 
     def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:
         """Make the field of one of `depth` layers for states `(height, width, channels)`."""
-        widths = self._widths(shape[-1])
+        return self._from(self._widths(shape[-1], shape[-1]), takes_time, rngs=rngs)
+
+    def build_map(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> ConvField:
+        """Make a map of the same form from images of `shape` to those of `width` channels."""
+        self._check_map(shape, width)
+        made = self._from(self._widths(shape[-1], width), takes_time, rngs=rngs)
+        scale_last(self.last_init, depth, *made.last_weights())
+        return made
+
+    def _from(self, widths: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:
         groups = self.num_groups or max(
             n for n in range(1, 33) if all(width % n == 0 for width in widths)
         )

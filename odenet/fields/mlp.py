@@ -18,7 +18,7 @@ from odenet.fields.base import (
     require_rank,
     require_small_start,
 )
-from odenet.fields.initialisers import InitialiserName, kernel_initialiser
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser, scale_last
 
 Form = Literal["inside", "outside", "between"]
 
@@ -113,6 +113,21 @@ class MLPFieldConfig(BranchConfig):
             raise ConfigError("field kind=mlp takes no stride, so its place would be ignored")
         branch = self._from(change.shape[0], change.width, False, rngs=rngs)
         return Transition(None, branch, None)
+
+    def build_map(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> MLPField:
+        """Make a map of the same form from vectors of `shape` to those of `width`."""
+        self.check(shape)
+        made = self._from(shape[0], width, takes_time, rngs=rngs)
+        scale_last(self.last_init, depth, *made.last_weights())
+        return made
 
     def _from(self, inputs: int, outputs: int, takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
         widths = (inputs, *self.hidden, outputs)

@@ -20,7 +20,7 @@ from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.explicit import combine
 from odenet.integrators.failure import Failure, first_failure, verdict_of_step
 from odenet.integrators.first_step import first_step
-from odenet.integrators.shared_control import batch_rms
+from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
 from odenet.part import PartConfig
 
 Start = tuple[State, State]
@@ -70,7 +70,10 @@ class AdaptiveRungeKutta(OneStepIntegrator):
             field (see `first_step`) by one evaluation.
         max_steps: Largest number of steps in one interval, rejected ones included.
         min_step: Smallest step, as a part of the interval, or None for what rounding allows.
+        norm: Of scaled errors over the whole batch.
     """
+
+    carries_integrals: ClassVar[bool] = True
 
     method: EmbeddedTableau
     rtol: float
@@ -78,6 +81,11 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     first_step: float | None
     max_steps: int
     min_step: float | None = None
+    norm: Callable[[Any], Scalar] = batch_rms
+
+    def leaving_out(self, count: int) -> "AdaptiveRungeKutta":
+        """The same for states that are vectors, whose last `count` components choose no step."""
+        return dataclasses.replace(self, norm=RMSWithoutLast(count))
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
         """The layers: steps are chosen inside the stretch on which the weights stay the same."""
@@ -196,10 +204,10 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         if self.first_step is not None:
             return zero + self.first_step
         assert order is not None
-        return first_step(slope, zero, *start, order, self.rtol, self.atol, batch_rms)
+        return first_step(slope, zero, *start, order, self.rtol, self.atol, self.norm)
 
     def _error_ratio(self, error: State, h0: State, h1: State) -> Scalar:
-        return batch_rms(error / (self.atol + self.rtol * jnp.maximum(jnp.abs(h0), jnp.abs(h1))))
+        return self.norm(error / (self.atol + self.rtol * jnp.maximum(jnp.abs(h0), jnp.abs(h1))))
 
     def _growth(self, ratio: Scalar, accept: Flag) -> Scalar:
         """The next step over this one; a step that gave no number is tried again at its fifth."""

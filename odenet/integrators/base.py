@@ -111,12 +111,15 @@ class Integration:
         stats: Totals over all intervals.
         statistics: Running batch statistics after it, with a leading axis `num_layers`, or None
             where the fields were not asked to observe any.
+        integrals: What was integrated along with the state, shape `(batch, num_integrands)`, or
+            None where nothing was.
     """
 
     h1: State
     path: Float[Array, "points batch *state"] | None
     stats: SolverStats
     statistics: Any = None
+    integrals: Float[Array, "batch integrands"] | None = None
 
 
 class Integrator(abc.ABC):
@@ -124,14 +127,26 @@ class Integrator(abc.ABC):
 
     Attributes:
         carries_statistics: Whether fields may observe batch statistics while it runs.
+        carries_integrals: Whether integrals may be carried along with the state.
     """
 
     carries_statistics: ClassVar[bool] = False
+    carries_integrals: ClassVar[bool] = False
+
+    @property
+    def counts_backward(self) -> bool:
+        """Whether a gradient is another solve, whose evaluations are counted."""
+        return False
 
     @property
     def equation(self) -> Equation:
         """What is solved."""
         return FIRST_ORDER
+
+    def leaving_out(self, count: int) -> "Integrator":
+        """The same for states that are vectors, whose last `count` components choose no step."""
+        del count
+        return self
 
     @abc.abstractmethod
     def integrate(

@@ -31,7 +31,7 @@ def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: St
 
     def layer(h, inputs):
         params, t0, taus = inputs
-        field = jax.tree_util.Partial(fields.apply, params)
+        field = fields.field(params)
         parts, inside = _parts(taus)
         path, stats = solve(field, t0, jnp.sum(taus), h, parts)
         outside = jnp.where(inside, int(Failure.NONE), int(Failure.OUTSIDE)).astype(jnp.int32)

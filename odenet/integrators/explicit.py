@@ -66,6 +66,7 @@ class ExplicitRungeKutta(OneStepIntegrator):
     tableau: Tableau
     remat: Remat = "none"
     carries_statistics: ClassVar[bool] = True
+    carries_integrals: ClassVar[bool] = True
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` from depth-time `t0` to `t0 + tau` by one step.

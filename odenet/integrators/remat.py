@@ -50,7 +50,7 @@ def scan_depth(
 
     def layer(carry, inputs):
         params, *rows = inputs
-        field = jax.tree_util.Partial(fields.apply, params)
+        field = fields.field(params)
         if steps == 1:
             carry, out = one(field, carry, *(row[0] for row in rows))
             return carry, jax.tree.map(lambda leaf: leaf[None], out)

@@ -36,15 +36,21 @@ def scan_reversibly(
     fields = fields.prepared(start[0])
     layers, steps = grid.num_layers, grid.steps_per_layer
     first = jax.tree.map(lambda leaf: leaf[0], fields.params)
+
+    def known(params, given, t, h):
+        return fields.apply(params, *given, t, h)
+
     # What `apply` has captured of an outer differentiation must be an argument of a custom rule.
-    apply, captured = jax.closure_convert(fields.apply, first, grid.taus[0], start[0])
+    apply, found = jax.closure_convert(known, first, fields.given, grid.taus[0], start[0])
+    captured = (fields.given, found)
 
     def call(params, captured, t, h):
-        return apply(params, t, h, *captured)
+        given, found = captured
+        return apply(params, given, t, h, *found)
 
     def forward(params, captured, taus, extra, start):
-        known = LayerFields(lambda params, t, h: call(params, captured, t, h), params, layers)
-        return scan_depth(step, start, known, DepthGrid(taus, layers), "none", extra)
+        these = LayerFields(lambda params, t, h: call(params, captured, t, h), params, layers)
+        return scan_depth(step, start, these, DepthGrid(taus, layers), "none", extra)
 
     def keep_the_end(params, captured, taus, extra, start):
         end, out = forward(params, captured, taus, extra, start)

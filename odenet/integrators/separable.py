@@ -95,8 +95,9 @@ def refuse_field_without_halves(integrator: Any, field: Any) -> None:
     name = f"kind={field.kind}" if hasattr(field, "kind") else type(field).__name__
     raise ConfigError(
         f"integrator kind={integrator.kind} moves two halves of the state in turn, so it needs a "
-        f"field whose halves move each other, kind=hamiltonian or two_layer_hamiltonian; got field "
-        f"{name}; use one of these fields, or another integrator, kind=euler or rk4 say"
+        f"field whose halves move each other, kind=hamiltonian, two_layer_hamiltonian, or "
+        f"second_order without sees_velocity; got field {name}; use one of these fields, or "
+        f"another integrator, kind=euler or rk4 say"
     )
 
 

@@ -4,6 +4,7 @@ An adaptive solver accepts a step by an error norm over the batch: over the whol
 that hold its parts would drift apart.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -25,3 +26,18 @@ def batch_rms(error: Any) -> Scalar:
     is_zero = mean_square == 0
     root = jnp.sqrt(jnp.where(is_zero, jnp.ones_like(mean_square), mean_square))
     return jnp.where(is_zero, jnp.zeros_like(root), root)
+
+
+@dataclasses.dataclass(frozen=True)
+class RMSWithoutLast:
+    """`batch_rms` of vectors without their last components, which then choose no step.
+
+    Args:
+        count: How many are left out.
+    """
+
+    count: int
+
+    def __call__(self, error: Any) -> Scalar:
+        """The norm of an error, shape `(batch, width)`."""
+        return batch_rms(error[:, : error.shape[1] - self.count])

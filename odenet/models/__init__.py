@@ -9,13 +9,13 @@ from odenet.models.depth_block import DepthBlock as DepthBlock
 from odenet.models.discretisation import Discretisation as Discretisation
 from odenet.models.feedforward import FeedForwardBlock as FeedForwardBlock
 from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
+from odenet.models.init import count_parameters as count_parameters
+from odenet.models.init import init_network as init_network
 from odenet.models.network import ClassifierConfig as ClassifierConfig
 from odenet.models.network import Network as Network
 from odenet.models.network import Prediction as Prediction
 from odenet.models.network import RegressorConfig as RegressorConfig
 from odenet.models.network import StageConfig as StageConfig
-from odenet.models.network import count_parameters as count_parameters
-from odenet.models.network import init_network as init_network
 from odenet.models.resnet import ResNetConfig as ResNetConfig
 
 ModelConfig = Annotated[

@@ -70,6 +70,11 @@ class DepthBlockConfig(PartConfig):
                 f"{self._no_step} a layer {NO_STEP}; use integrator.kind=euler, or "
                 f"full_preactivation with an identity shortcut, which any integrator runs"
             )
+        if not self.is_euler_step and self.field.takes_start:
+            raise ValueError(
+                f"field kind={self.field.kind} depends on the first state of its block, which a "
+                f"layer with another shortcut does not know; use shortcut.kind=identity"
+            )
         if not self.is_euler_step and (
             self.weights.kind == "shared_with_time" or self._weights_are_functions
         ):

@@ -9,7 +9,9 @@ from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
 from odenet.integrators.equation import refuse_other_equation
+from odenet.integrators.quadrature import integrate_along
 from odenet.integrators.separable import refuse_field_without_halves
+from odenet.models.along import Along
 from odenet.models.discretisation import Discretisation
 
 
@@ -71,6 +73,7 @@ class DepthBlock(nnx.Module):
         *,
         save_path: bool = False,
         live: bool = False,
+        along: Along | None = None,
     ) -> Integration:
         """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
 
@@ -81,6 +84,7 @@ class DepthBlock(nnx.Module):
             live: Whether batch norms use the statistics of the batch, and move their running ones
                 towards them; else the running ones are used, so that a norm is an affine map and
                 any integrator may run the block. Without batch norms it has no effect.
+            along: What is integrated along with the state, and where the solve ends.
 
         Raises:
             ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
@@ -90,6 +94,8 @@ class DepthBlock(nnx.Module):
         """
         if not self.is_euler_step and discretisation != AS_TRAINED:
             raise ConfigError(f"a layer of this block {NO_STEP}; run it as it was trained")
+        if not self.is_euler_step and along is not None:
+            raise ConfigError(f"a layer of this block {NO_STEP}, and nothing to integrate along it")
         integrator = discretisation.integrator or self.integrator
         refuse_other_equation(self.integrator.equation, integrator.equation)
         refuse_field_without_halves(integrator, self.weights.stacked)
@@ -97,7 +103,13 @@ class DepthBlock(nnx.Module):
         if live and not integrator.carries_statistics:
             raise ConfigError(no_live_statistics(type(integrator).__name__))
         grid = discretisation.steps_of(self.grid())
-        fields = self.weights.over(grid, live=live)
+        grid = grid if along is None else along.ending(grid)
+        fields = self.weights.over(grid, live=live).from_start(h0)
+        if along is not None and along.integrands:
+            probe, integrands = along.probe(h0), along.integrands
+            return integrate_along(
+                integrator, fields, grid, h0, integrands, probe, save_path=save_path
+            )
         integration = integrator.integrate(fields, grid, h0, save_path=save_path)
         if integration.statistics is not None:
             nnx.update(self.weights.stacked, integration.statistics)

@@ -10,6 +10,7 @@ from pydantic import PositiveInt, model_validator
 from odenet.arrays import Scalar, State
 from odenet.depth.weights import FieldStack
 from odenet.fields import FieldConfig, MLPFieldConfig
+from odenet.fields.base import BranchConfig
 from odenet.integrators import Integration, SolverStats
 from odenet.part import PartConfig
 
@@ -57,6 +58,11 @@ class FeedForwardBlockConfig(PartConfig):
 
     @model_validator(mode="after")
     def _has_no_branch(self):
+        if not isinstance(self.field, BranchConfig):
+            raise ValueError(
+                f"field kind={self.field.kind} says how a state moves in time, and a feed-forward "
+                f"layer has no time; use its inner field, kind=mlp or conv say"
+            )
         if self.field.last_init != "as_drawn":
             raise ValueError(
                 f"field.last_init={self.field.last_init} acts on the branch beside the identity, "

@@ -4,8 +4,10 @@ from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
+from pydantic import model_validator
 
 from odenet.arrays import Array, Float
+from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm
@@ -15,7 +17,9 @@ HeadInit = InitialiserName | Literal["zero"]
 
 
 class Head(nnx.Module):
-    """Norm if there is one, activation, mean over the image if there is one, affine map.
+    """Norm if there is one, activation, mean over the image if there is one, affine map if any.
+
+    Without an affine map, the first `num_outputs` components of what comes before it are given.
 
     Args:
         width: Channels of the state.
@@ -23,6 +27,7 @@ class Head(nnx.Module):
         activation_name: Name of the activation before the mean.
         init: Name of the law of the affine map's weights.
         norm: The batch norm before the activation, or None.
+        affine: Whether there is an affine map.
         bias: Whether a vector is added.
         rngs: Random keys.
     """
@@ -34,14 +39,20 @@ class Head(nnx.Module):
         activation_name: ActivationName,
         init: HeadInit = "lecun_normal",
         norm: BatchNorm | None = None,
+        affine: bool = True,
         bias: bool = True,
         *,
         rngs: nnx.Rngs,
     ):
+        self.num_outputs = num_outputs
         self.activation_name: ActivationName = activation_name
         self.norm = norm
-        self.linear = nnx.Linear(
-            width, num_outputs, use_bias=bias, kernel_init=kernel_initialiser(init), rngs=rngs
+        self.linear = (
+            nnx.Linear(
+                width, num_outputs, use_bias=bias, kernel_init=kernel_initialiser(init), rngs=rngs
+            )
+            if affine
+            else None
         )
 
     def __call__(
@@ -53,7 +64,7 @@ class Head(nnx.Module):
         h = activation(self.activation_name)(h)
         if h.ndim == 4:
             h = jnp.mean(h, axis=(1, 2))
-        return self.linear(h)
+        return h[:, : self.num_outputs] if self.linear is None else self.linear(h)
 
 
 class HeadConfig(PartConfig):
@@ -66,8 +77,28 @@ class HeadConfig(PartConfig):
     init: HeadInit = "lecun_normal"
     """Law of the initial weights, by name; with `zero`, as in Fixup, all outputs start at zero."""
     bias: bool = True
+    """Whether the affine map adds a vector."""
+    affine: bool = True
+    """Whether there is an affine map; without one, the outputs are the first components of the
+    state, as where a flow itself shall be the function (Dupont et al. 2019, arXiv:1904.01681)."""
+
+    @model_validator(mode="after")
+    def _nothing_ignored(self):
+        if not self.affine and self.init != "lecun_normal":
+            raise ValueError(
+                f"affine=false would ignore init={self.init}: there are no weights; remove one"
+            )
+        if not self.affine and not self.bias:
+            raise ValueError("affine=false would ignore bias=false: there is no map; remove one")
+        return self
 
     def build(self, width: int, num_outputs: int, *, rngs: nnx.Rngs) -> Head:
         """Make the head for states of `width` channels."""
+        if not self.affine and width < num_outputs:
+            raise ConfigError(
+                f"model.head: affine=false gives the first {num_outputs} components of a state of "
+                f"width {width}; use a last width of at least {num_outputs}, or affine=true"
+            )
         norm = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if self.norm == "batch" else None
-        return Head(width, num_outputs, self.activation, self.init, norm, self.bias, rngs=rngs)
+        options = (self.activation, self.init, norm, self.affine, self.bias)
+        return Head(width, num_outputs, *options, rngs=rngs)

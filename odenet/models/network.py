@@ -1,16 +1,16 @@
 """stem -> [block, projection]* -> head: the shape of every model here."""
 
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, PositiveInt, model_validator
 
-from odenet.arrays import Array, Float, Key, Scalar, StepSizes
+from odenet.arrays import Array, Float, Scalar, StepSizes
 from odenet.errors import ConfigError
 from odenet.fields import ResidualFieldConfig
 from odenet.integrators import SolverStats
+from odenet.models.along import Along
 from odenet.models.blocks import BlockConfig, DepthBlockConfig
 from odenet.models.depth_block import DepthBlock
 from odenet.models.discretisation import Discretisation
@@ -87,24 +87,54 @@ class Network(nnx.Module):
         Raises:
             ConfigError: if a block cannot be integrated that way.
         """
+        return self._through(x, discretisation, live, None)[0]
+
+    def along(
+        self, x: Float[Array, "batch *inputs"], along: Along, *, live: bool = False
+    ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
+        """Outputs of a batch, and what was integrated along with it, summed over the stages.
+
+        Args:
+            x: Inputs, vectors or NHWC images.
+            along: What is integrated, and where the solves end.
+            live: As in `__call__`.
+
+        Raises:
+            ConfigError: if a block has no depth-time, or its integrator cannot.
+        """
+        return self._through(x, None, live, along)
+
+    def _through(
+        self,
+        x: Float[Array, "batch *inputs"],
+        discretisation: Discretisation | None,
+        live: bool,
+        along: Along | None,
+    ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
         stats = SolverStats.of(0, 0)
+        count = 0 if along is None else len(along.integrands)
+        integrals = jnp.zeros((len(x), count), x.dtype)
         pairs = zip(self.projections, self.blocks, strict=True)
         for stage, (projection, block) in enumerate(pairs):
             x = projection(x, live=live)
             if isinstance(block, DepthBlock):
-                integration = block(x, discretisation or Discretisation(), live=live)
-            elif discretisation is None:
+                here = None if along is None else along.at_stage(stage)
+                way = discretisation or Discretisation()
+                integration = block(x, way, live=live, along=here)
+            elif discretisation is None and along is None:
                 integration = block(x)
             else:
                 raise ConfigError(
                     "a feed-forward block is not a discretised ODE: it has no step size, so no "
-                    "other integrator can run it"
+                    "other integrator can run it, and there is nothing to integrate along it"
                 )
             num_layers = len(projection.taus())  # of it, each evaluates its branch once
             x = integration.h1
+            if integration.integrals is not None:
+                integrals = integrals + integration.integrals
             found = integration.stats.at_stage(stage, x)
             stats = stats + SolverStats.of(num_layers, num_layers) + found
-        return Prediction(self.head(x, live=live), stats)
+        return Prediction(self.head(x, live=live), stats), integrals
 
     def penalty(self) -> Scalar:
         """Sum of the penalties on step sizes, of blocks and of layers between them."""
@@ -245,40 +275,3 @@ class RegressorConfig(NetworkConfig):
     """A network that gives one real value per output."""
 
     kind: Literal["regressor"] = "regressor"
-
-
-@runtime_checkable
-class BuildsNetwork(Protocol):
-    """A configuration of a network."""
-
-    def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
-        """Make the network for inputs of `input_shape` (one example's)."""
-        ...
-
-
-def init_network(
-    config: BuildsNetwork, input_shape: tuple[int, ...], num_outputs: int, key: Key[Array, ""]
-) -> Network:
-    """Make a network with its initialisers compiled, as a function of the key alone.
-
-    Args:
-        config: The model.
-        input_shape: Shape of one example.
-        num_outputs: Number of classes or values.
-        key: Random key; the same key gives the same bytes.
-
-    Raises:
-        ConfigError: naming the stage, if shapes do not fit.
-    """
-
-    def build(key):
-        return config.build(input_shape, num_outputs, rngs=nnx.Rngs(key))
-
-    graphdef = nnx.graphdef(nnx.eval_shape(build, key))
-    state = jax.jit(lambda key: nnx.split(build(key))[1])(key)
-    return nnx.merge(graphdef, state)
-
-
-def count_parameters(network: Network) -> int:
-    """Number of trainable numbers in the network."""
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))

@@ -9,6 +9,7 @@ import optax
 from pydantic import Field
 
 from odenet.arrays import Array, Float, Int
+from odenet.objectives.regularisers import RegulariserConfigs
 from odenet.part import PartConfig
 
 PerExample = dict[str, Float[Array, " batch"]]
@@ -50,7 +51,15 @@ class MeanSquaredError:
         return {"loss": jnp.mean(jnp.square(outputs - targets.astype(outputs.dtype)), axis=-1)}
 
 
-class CrossEntropyConfig(PartConfig):
+class RegularisedConfig(PartConfig):
+    """What the configs of all losses share."""
+
+    regularisers: RegulariserConfigs = ()
+    """What is added to the loss in training, integrated along the depth: `kinetic`, `jacobian`,
+    `taylor`; and `steer`, a random end of the depth."""
+
+
+class CrossEntropyConfig(RegularisedConfig):
     """Cross entropy of a softmax, for classifiers."""
 
     kind: Literal["cross_entropy"] = "cross_entropy"
@@ -61,7 +70,7 @@ class CrossEntropyConfig(PartConfig):
         return CrossEntropy(self.label_smoothing)
 
 
-class MeanSquaredErrorConfig(PartConfig):
+class MeanSquaredErrorConfig(RegularisedConfig):
     """Mean squared error, for regressors."""
 
     kind: Literal["mean_squared_error"] = "mean_squared_error"

@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Float, Scalar
+from odenet.arrays import Array, Float, Key, Scalar
 from odenet.integrators import SolverStats
 from odenet.models import Network
 from odenet.objectives.losses import PerExample
+from odenet.objectives.regularisers import NO_REGULARISERS, Regularisers
 
 Metrics = dict[str, Scalar]
 
@@ -36,9 +37,11 @@ class Objective:
 
     Args:
         loss: Per-example losses and scores from outputs and targets.
+        regularisers: What is added to it along the depth, in training.
     """
 
     loss: Callable[..., PerExample]
+    regularisers: Regularisers = NO_REGULARISERS
 
     def __call__(
         self,
@@ -48,8 +51,9 @@ class Objective:
         weights: Float[Array, " batch"],
         *,
         live: bool = False,
+        key: Key[Array, ""] | None = None,
     ) -> tuple[Scalar, Metrics]:
-        """Weighted mean of the loss plus the model's penalties.
+        """Weighted mean of the loss plus the model's penalties and the regularisers.
 
         Args:
             model: The network.
@@ -58,16 +62,27 @@ class Objective:
             weights: 1 for an example that counts, 0 for padding.
             live: Whether batch norms use the statistics of this batch; the model's running ones
                 move towards them.
+            key: Random key of the step, which regularisers need.
 
         Returns:
             What is minimised, and metrics: every per-example score averaged, `penalty`,
-            `objective`, and the solver's statistics.
+            `objective`, the solver's statistics, and of regularisers the mean of every integral and
+            `regularisation`, their weighted sum.
         """
-        outputs, stats = model(inputs, live=live)
+        if self.regularisers:
+            assert key is not None
+            prediction, integrals = model.along(inputs, self.regularisers.along(key), live=live)
+            regularisation, extra = self.regularisers.weighted(integrals, weights)
+            extra = extra | {"regularisation": regularisation}
+        else:
+            prediction, regularisation, extra = model(inputs, live=live), 0.0, {}
+        outputs, stats = prediction
         total = jnp.sum(weights)
         scores = self.loss(outputs, targets)
         means = {name: jnp.sum(score * weights) / total for name, score in scores.items()}
         penalty = model.penalty().astype(outputs.dtype)
-        objective = means["loss"] + penalty
-        metrics = means | {"penalty": penalty, "objective": objective} | solver_metrics(stats)
+        objective = means["loss"] + penalty + regularisation
+        metrics = (
+            means | extra | {"penalty": penalty, "objective": objective} | solver_metrics(stats)
+        )
         return objective, metrics

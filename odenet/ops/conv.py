@@ -97,7 +97,7 @@ def conv_general_dilated(
     assert output.shape[1:-1] == geometry.output_size
     if 0 in output.shape:
         return original(lhs, rhs)
-    return _forward.bind(lhs, rhs, geometry=geometry)
+    return forward_convolution.bind(lhs, rhs, geometry=geometry)
 
 
 def _is_channels_last(dimension_numbers: Any, rank: int) -> bool:
@@ -138,7 +138,7 @@ def _primitive(name: str, shape: Callable, on_cpu: Map, elsewhere: Map) -> Primi
     return primitive
 
 
-_forward = _primitive(
+forward_convolution = _primitive(
     "odenet_conv",
     lambda x, w, geometry: (x[0], *geometry.output_size, w[-1]),
     conv_cpu.forward,
@@ -159,19 +159,19 @@ _kernel_gradient = _primitive(
 
 # y(x, w), x(g, w) and w(x, g): a cotangent stands where the result stood.
 ad.defbilinear(
-    _forward,
+    forward_convolution,
     lambda g, x, w, geometry: _input_gradient.bind(g, w, geometry=geometry),
     lambda g, x, w, geometry: _kernel_gradient.bind(x, g, geometry=geometry),
 )
 ad.defbilinear(
     _input_gradient,
-    lambda x, g, w, geometry: _forward.bind(x, w, geometry=geometry),
+    lambda x, g, w, geometry: forward_convolution.bind(x, w, geometry=geometry),
     lambda x, g, w, geometry: _kernel_gradient.bind(x, g, geometry=geometry),
 )
 ad.defbilinear(
     _kernel_gradient,
     lambda w, x, g, geometry: _input_gradient.bind(g, w, geometry=geometry),
-    lambda w, x, g, geometry: _forward.bind(x, w, geometry=geometry),
+    lambda w, x, g, geometry: forward_convolution.bind(x, w, geometry=geometry),
 )
 
 
@@ -246,6 +246,6 @@ def _batched(primitive: Primitive, a_axis: int, b_axis: int, result_axis: int) -
     return rule
 
 
-batching.primitive_batchers[_forward] = _batched(_forward, -1, -1, -1)
+batching.primitive_batchers[forward_convolution] = _batched(forward_convolution, -1, -1, -1)
 batching.primitive_batchers[_input_gradient] = _batched(_input_gradient, -1, -2, -1)
 batching.primitive_batchers[_kernel_gradient] = _batched(_kernel_gradient, -1, -1, -1)

@@ -13,6 +13,8 @@ from odenet.arrays import Array, Float, Key
 from odenet.data import Normalization, normalize
 from odenet.data.augment import Augmentation
 from odenet.integrators import Failure
+from odenet.integrators.backward_count import counting_backward
+from odenet.models import DepthBlock
 from odenet.objectives import Metrics, Objective
 from odenet.ops.batch_axis import batch_axis, example_keys
 from odenet.training.optimizer import Schedule
@@ -24,6 +26,10 @@ resident split, or `inputs` and `targets` themselves."""
 
 Resident = dict[str, Array] | None
 """`inputs` and `targets` of a whole split on the device, or None where batches are streamed."""
+
+
+BEYOND_EXAMPLES = 2**32 - 1
+"""What the key of the objective is folded with: no example has that number."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,17 +70,24 @@ class TrainStep:
     def _step(self, state: TrainState, resident: Resident, piece: Piece):
         inputs, targets = _gather(resident, piece)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        of_objective = jax.random.fold_in(key, BEYOND_EXAMPLES)
         inputs = normalize(self._augmented(key, inputs), self.normalization)
 
-        def objective(params):
+        def objective(params, counter):
             model = nnx.merge(self.graphdef, params, state.statistics)
             weights = jnp.ones(len(inputs), inputs.dtype)
-            value, metrics = self.objective(model, inputs, targets, weights, live=self.live)
+            with counting_backward(counter):
+                value, metrics = self.objective(
+                    model, inputs, targets, weights, live=self.live, key=of_objective
+                )
             return value, (metrics, split_network(model)[2])
 
         with batch_axis(self.axis):
-            gradient_of = jax.value_and_grad(objective, has_aux=True)
-            (_, (metrics, statistics)), grads = gradient_of(state.params)
+            gradient_of = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+            counter = jnp.zeros((), jnp.float32)
+            (_, (metrics, statistics)), (grads, count) = gradient_of(state.params, counter)
+        if self._counts_backward(state):
+            metrics = metrics | {"nfe_backward": count}
         if self.axis is not None:
             grads, metrics = jax.lax.pmean((grads, metrics), self.axis)
         if self.nfe_budget is not None:
@@ -89,6 +102,11 @@ class TrainStep:
         if self.skip_failed:
             new = _updated_if(metrics["solver_ok"] == 1, new, state)
         return new, metrics
+
+    def _counts_backward(self, state: TrainState) -> bool:
+        """Whether any gradient is another solve, by backsolve."""
+        blocks = nnx.merge(self.graphdef, state.params, state.statistics).blocks
+        return any(isinstance(b, DepthBlock) and b.integrator.counts_backward for b in blocks)
 
     def _augmented(self, key: Key[Array, ""], inputs: Array) -> Array:
         """Augment every image by a key of its own, the same wherever the image is placed."""

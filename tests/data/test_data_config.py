@@ -12,6 +12,7 @@ KINDS = [
     "spirals",
     "swiss_roll",
     "peaks",
+    "reflection",
     "mnist",
     "fashion_mnist",
     "cifar10",

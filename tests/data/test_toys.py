@@ -4,6 +4,7 @@ from pydantic import ValidationError
 from sklearn.datasets import make_circles, make_moons
 
 from odenet.data.peaks import PeaksConfig, height_bins, peaks
+from odenet.data.reflection import ReflectionConfig
 from odenet.data.swiss_roll import SwissRollConfig
 from odenet.data.toys import AnnuliConfig, CirclesConfig, SpiralsConfig, TwoMoonsConfig
 
@@ -173,3 +174,21 @@ def test_normalize_measures_the_training_points():
     plain = AnnuliConfig(train=500).build(None).normalization
     np.testing.assert_array_equal(plain.mean, [0.0, 0.0])
     np.testing.assert_array_equal(plain.std, [1.0, 1.0])
+
+
+@pytest.mark.parametrize("points", ["ends", "interval"])
+def test_reflection_turns_the_line_around(points):
+    data = ReflectionConfig(points=points, train=401).build(None)
+    x, y = data.train.inputs, data.train.targets
+    assert (data.num_classes, data.num_outputs, data.input_shape) == (None, 1, (1,))
+    assert x.dtype == y.dtype == np.float32
+    np.testing.assert_array_equal(y, -x)
+    if points == "ends":
+        assert np.unique(x).tolist() == [-1.0, 1.0]
+        assert abs(int(np.sum(x))) == 1
+    else:
+        assert len(np.unique(x)) == 401
+        assert np.abs(x).max() <= 1
+        assert np.histogram(x, 4, (-1, 1))[0].min() > 70
+    other = ReflectionConfig(points=points, train=401, split_seed=1).build(None)
+    assert not np.array_equal(other.train.inputs, x)

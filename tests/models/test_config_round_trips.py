@@ -34,6 +34,12 @@ CASES = {
     "hamiltonian": (FieldConfig, {"kind": "hamiltonian", "kernel_size": 5}),
     "two_layer_hamiltonian": (FieldConfig, {"kind": "two_layer_hamiltonian", "hidden": 3}),
     "parabolic": (FieldConfig, {"kind": "parabolic", "hidden": 3}),
+    "second_order": (
+        FieldConfig,
+        {"kind": "second_order", "sees_velocity": True, "inner": {"kind": "conv"}},
+    ),
+    "data_controlled": (FieldConfig, {"kind": "data_controlled", "inner": {"hidden": [3]}}),
+    "depth_adaptive": (FieldConfig, {"kind": "depth_adaptive", "sign": "free", "hidden": [4]}),
     "euler": (IntegratorConfig, {"kind": "euler", "remat": "step"}),
     "leapfrog": (IntegratorConfig, {"kind": "leapfrog", "remat": "sqrt"}),
     "kick_drift": (IntegratorConfig, {"kind": "leapfrog", "form": "kick_drift"}),
@@ -108,6 +114,18 @@ CASES = {
     "regressor": (ModelConfig, {"kind": "regressor", "stages": [{"width": 3}]}),
     "cross_entropy": (LossConfig, {"kind": "cross_entropy", "label_smoothing": 0.1}),
     "mean_squared_error": (LossConfig, {"kind": "mean_squared_error"}),
+    "regularised": (
+        LossConfig,
+        {
+            "kind": "cross_entropy",
+            "regularisers": [
+                {"kind": "kinetic", "weight": 0.5},
+                {"kind": "jacobian", "weight": 0.25},
+                {"kind": "taylor", "order": 2, "weight": 0.125},
+                {"kind": "steer", "width": 0.1},
+            ],
+        },
+    ),
 }
 
 

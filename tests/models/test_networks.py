@@ -16,7 +16,7 @@ from odenet.models import (
     count_parameters,
     init_network,
 )
-from odenet.models.head import Head
+from odenet.models.head import Head, HeadConfig
 
 EULER, RK4, DIFFRAX = {"kind": "euler"}, {"kind": "rk4"}, {"kind": "diffrax"}
 MODEL = TypeAdapter(ModelConfig)
@@ -69,6 +69,37 @@ def test_head_averages_images_after_its_activation(getkey):
     means = np.maximum(np.asarray(h), 0).mean(axis=(1, 2))
     expected = means @ np.asarray(head.linear.kernel[...]) + np.asarray(head.linear.bias[...])
     np.testing.assert_allclose(head(h), expected, rtol=1e-12)
+
+
+def test_head_without_an_affine_map_gives_the_first_components(getkey):
+    head = HeadConfig(affine=False, activation="tanh").build(3, 2, rngs=nnx.Rngs(0))
+    assert not jax.tree.leaves(nnx.state(head))
+    h = jax.random.normal(getkey(), (4, 3))
+    np.testing.assert_allclose(head(h), np.tanh(np.asarray(h))[:, :2], rtol=1e-12)
+    with pytest.raises(ConfigError, match="first 2 components of a state of width 1"):
+        HeadConfig(affine=False).build(1, 2, rngs=nnx.Rngs(0))
+    with pytest.raises(ValidationError, match="affine=false would ignore init=zero"):
+        HeadConfig(affine=False, init="zero")
+
+
+def test_zero_padding_is_the_augmentation_of_dupont(getkey):
+    for shape in ((2,), (3, 3, 2)):
+        config = {"kind": "mlp"} if len(shape) == 1 else {"kind": "conv"}
+        model = {
+            "stem": {"kind": "zero_pad"},
+            "stages": [{"width": 5}],
+            "block": {"num_steps": 2, "field": config, "integrator": RK4},
+            "head": {"affine": False},
+        }
+        network = init_network(RegressorConfig.model_validate(model), shape, 2, jax.random.key(0))
+        x = jax.random.normal(getkey(), (3, *shape), jnp.float32)
+        first = network.projections[0](x)
+        np.testing.assert_array_equal(first[..., :2], x)
+        assert first.shape == (3, *shape[:-1], 5)
+        assert not np.any(first[..., 2:])
+        path = network.blocks[0](first, save_path=True).path
+        assert np.abs(path[-1, ..., 2:]).max() > 1e-3  # what is zero at first moves
+        assert network(x).outputs.shape == (3, 2)
 
 
 @pytest.mark.parametrize("weights", ["per_layer", "shared", "shared_with_time"])

@@ -14,6 +14,7 @@ from numerics.methods import (
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.integrators.backward_count import counting_backward
 
 STAGES = {
     "euler": 1,
@@ -106,3 +107,32 @@ def test_implicit_stages_count_as_one_whatever_their_equations_cost(name, stages
     stats, times = count(IMPLICIT[f"diffrax_{name}"][0].build(), gentle, taus)
     assert int(stats.nfe) == (stages + before) * len(taus) < len(times)
     assert bool(stats.success)
+
+
+@pytest.mark.parametrize("seminorm", [False, True])
+@pytest.mark.parametrize("taus", [[0.7], [0.5, 0.4]], ids=["one", "two"])
+def test_counter_tells_every_evaluation_of_a_solve_backwards(taus, seminorm):
+    adjoint = {"kind": "backsolve", "seminorm": seminorm}
+    integrator = adaptive_diffrax("tsit5", 1e-4, adjoint=adjoint).build()
+    times = []
+
+    def counting(t, h):
+        jax.debug.callback(lambda t: times.append(float(t)), t)
+        return rough(t, h)
+
+    fields = LayerFields(
+        lambda params, t, h: params * counting(t, h), jnp.ones(2)[: len(taus)], len(taus)
+    )
+    grid = DepthGrid(jnp.asarray(taus), len(taus))
+
+    def end(h0, counter):
+        with counting_backward(counter):
+            found = integrator.integrate(fields, grid, h0)
+        return jnp.sum(found.h1**2), found.stats
+
+    run = jax.jit(jax.grad(end, argnums=(0, 1), has_aux=True))
+    (a_h0, count), stats = jax.block_until_ready(run(jnp.asarray(H0), jnp.zeros(())))
+    jax.effects_barrier()
+    assert int(count) == len(times) - int(stats.nfe) > 6 * len(taus)
+    plain = jax.jit(jax.grad(lambda h0: jnp.sum(integrator.integrate(fields, grid, h0).h1 ** 2)))
+    np.testing.assert_array_equal(a_h0, plain(jnp.asarray(H0)))

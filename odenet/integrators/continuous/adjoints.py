@@ -11,6 +11,7 @@ from pydantic import PositiveInt
 
 from odenet.arrays import Scalar
 from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
+from odenet.integrators.continuous.solvers import evaluations
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
 
@@ -42,7 +43,11 @@ class DirectAdjointConfig(PartConfig):
 
 
 class _Backsolve(diffrax.BacksolveAdjoint):
-    """diffrax's, which would use what a failed solve backwards had reached as the gradient."""
+    """diffrax's, which would use what a failed solve backwards had reached as the gradient.
+
+    It also gives the number of evaluations backwards as the cotangent of a counter, if there is one
+    (see `backward_count`).
+    """
 
     def __init__(self, **options: Any):
         super().__init__(**options)
@@ -54,10 +59,27 @@ class _Backsolve(diffrax.BacksolveAdjoint):
         def checked(**options: Any) -> diffrax.Solution:
             solution = solve(**options)
             arrived = solution.result == diffrax.RESULTS.successful
-            ys = jax.tree.map(lambda y: jnp.where(arrived, y, jnp.nan), solution.ys)
-            return dataclasses.replace(solution, ys=ys)
+            ys: Any = jax.tree.map(lambda y: jnp.where(arrived, y, jnp.nan), solution.ys)
+            state, a_state, (*a_args, counted), a_terms = _split_counter(ys)
+            if counted is not None:
+                per_step, before = evaluations(options["solver"])
+                count = solution.stats["num_steps"] * per_step + before
+                a_args.append(counted + jnp.asarray(count, counted.dtype))
+            return dataclasses.replace(solution, ys=(state, a_state, tuple(a_args), a_terms))
 
         return checked
+
+
+def _split_counter(adjoint: Any) -> Any:
+    """The state backwards, its arguments made four: the last that of the counter, or None."""
+    state, a_state, a_args, a_terms = adjoint
+    return state, a_state, (*a_args, *[None] * (4 - len(a_args))), a_terms
+
+
+def _whole_norm(adjoint: tuple[Any, Any, Any, Any]) -> Scalar:
+    """The norm of state, its adjoint and the integrals of the gradient, without a counter."""
+    state, a_state, (*a_args, _), a_terms = _split_counter(adjoint)
+    return batch_rms((state, a_state, a_args, a_terms))
 
 
 def _seminorm(adjoint: tuple[Any, Any, Any, Any]) -> Scalar:
@@ -89,4 +111,4 @@ class BacksolveAdjointConfig(PartConfig):
     @property
     def norm(self) -> Callable[[Any], Scalar]:
         """Of the scaled error backwards: of the whole tree, or of its first two parts."""
-        return _seminorm if self.seminorm else batch_rms
+        return _seminorm if self.seminorm else _whole_norm

@@ -11,7 +11,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 
 from odenet.arrays import Scalar
 from odenet.integrators.failure import Failure, verdict_of_step
-from odenet.integrators.shared_control import batch_rms
+from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
 from odenet.part import PartConfig
 
 
@@ -40,6 +40,12 @@ class StepControl(diffrax.PIDController):
         super().__init__(**options)
         self.min_step = min_step
 
+    def leaving_out(self, count: int) -> "StepControl":
+        """The same for states that are vectors, whose last `count` components choose no step."""
+        kept = ("rtol", "atol", "pcoeff", "icoeff", "dcoeff")
+        options = {name: getattr(self, name) for name in kept}
+        return StepControl(self.min_step, norm=_NeverNaN(RMSWithoutLast(count)), **options)
+
     def adapt_step_size(
         self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state
     ):
@@ -47,7 +53,7 @@ class StepControl(diffrax.PIDController):
         given = (t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state)
         keep, start, end, jump, state, result = super().adapt_step_size(*given)
         following, accepted = jnp.asarray(end - start), jnp.asarray(keep)
-        why = verdict_of_step(following, accepted, batch_rms(y_error), self.min_step)
+        why = verdict_of_step(following, accepted, jnp.asarray(self.norm(y_error)), self.min_step)
         results: Any = diffrax.RESULTS
         small, broken = (why == int(x) for x in (Failure.STEP_TOO_SMALL, Failure.NOT_FINITE))
         result = results.where(small, results.dt_min_reached, result)

@@ -1,7 +1,8 @@
 """A diffrax solve of every interval of the grid."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import diffrax
 import jax.numpy as jnp
@@ -9,7 +10,9 @@ import jax.numpy as jnp
 from odenet.arrays import Count, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.integrators.backward_count import open_counter
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
+from odenet.integrators.continuous.controllers import StepControl
 from odenet.integrators.continuous.solvers import (
     Coefficients,
     FirstStageAtStart,
@@ -20,7 +23,7 @@ from odenet.integrators.continuous.solvers import (
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.failure import Failure
 from odenet.integrators.first_step import first_step
-from odenet.integrators.shared_control import batch_rms
+from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +45,29 @@ class Diffrax(OneStepIntegrator):
         max_steps: Largest number of solver steps in one interval, rejected ones included.
         first_step: First step that an adaptive solver tries, as a part of its interval; None
             chooses it from the field (see `first_step`) by one evaluation.
+        norm: Of scaled errors over the whole batch, for that choice.
     """
 
+    carries_integrals: ClassVar[bool] = True
+
     solver: diffrax.AbstractSolver
-    controller: diffrax.PIDController | None
+    controller: StepControl | None
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(hash=False)  # backsolve holds a dict
     max_steps: int
     first_step: float | None = 1.0
+    norm: Callable[[Any], Scalar] = batch_rms
+
+    @property
+    def counts_backward(self) -> bool:
+        """Whether a gradient is another solve, whose evaluations are counted: with backsolve."""
+        return isinstance(self.adjoint, diffrax.BacksolveAdjoint)
+
+    def leaving_out(self, count: int) -> "Diffrax":
+        """The same for states that are vectors, whose last `count` components choose no step."""
+        if self.controller is None:
+            return self
+        controller = self.controller.leaving_out(count)
+        return dataclasses.replace(self, controller=controller, norm=RMSWithoutLast(count))
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
         """The steps of the grid if steps are fixed, its layers if they are adaptive."""
@@ -80,11 +99,12 @@ class Diffrax(OneStepIntegrator):
 
         # `field` carries its parameters as leaves: what backsolve differentiates must be in args.
         def normalised(s, h, args):
-            field, t0, tau = args
+            field, t0, tau, *_ = args
             return tau * field(t0 + s * tau, h)
 
         zero, one = jnp.zeros((), h0.dtype), jnp.ones((), h0.dtype)
-        args = (field, t0, tau)
+        counter = open_counter() if self.counts_backward else ()
+        args = (field, t0, tau, *(number.astype(h0.dtype) for number in counter))
         dt0, first_stage = self._start(lambda s, h: normalised(s, h, args), h0)
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(normalised),
@@ -120,14 +140,13 @@ class Diffrax(OneStepIntegrator):
         assert isinstance(order, int)
         f0 = field(zero, h0)
         rtol, atol = float(control.rtol), float(control.atol)
-        step = first_step(field, zero, h0, f0, order, rtol, atol, batch_rms)
+        step = first_step(field, zero, h0, f0, order, rtol, atol, self.norm)
         return step, f0 if self._hands_on_first_stage else None
 
     @property
     def _hands_on_first_stage(self) -> bool:
         """Whether the evaluation that chooses the first step serves as the first stage too."""
-        backsolve = isinstance(self.adjoint, diffrax.BacksolveAdjoint)
-        return isinstance(self.solver, FirstStageAtStart) and not backsolve
+        return isinstance(self.solver, FirstStageAtStart) and not self.counts_backward
 
     def _nfe(self, num_steps):
         """Field evaluations of one solve that tried `num_steps` steps.

@@ -1,0 +1,64 @@
+"""Data-controlled fields: they see the state at the start of their block at every depth."""
+
+from typing import ClassVar, Literal
+
+import jax.numpy as jnp
+from flax import nnx
+
+from odenet.arrays import After, Before
+from odenet.fields.mlp import MLPFieldConfig
+from odenet.fields.wrapped import InnerMapConfig, WrappedField, WrappedFieldConfig
+
+
+class DataControlledField(WrappedField):
+    r"""$f(t, h) = g(t, [h; h(0)])$: every example has a field of its own.
+
+    Massaroli et al. 2020, arXiv:2002.08071, sec. 5. Two examples may then pass each other, which a
+    field of state and time alone does not allow. The control stands outside the state, so that it
+    is constant for any integrator, and no error norm counts it.
+
+    Args:
+        inner: `g`, from states of twice the width.
+    """
+
+    takes_start: ClassVar[bool] = True
+
+    def seen(self, h: Before, start: Before) -> After:
+        """State and control side by side."""
+        return jnp.concatenate([h, start], axis=-1)
+
+    def formed(self, slope: After, h: Before, start: Before) -> Before:
+        """What the inner map gave."""
+        del h, start
+        return slope
+
+
+class DataControlledFieldConfig(WrappedFieldConfig):
+    """f(t, h, h(0)): the field sees the first state of its block at every depth."""
+
+    kind: Literal["data_controlled"] = "data_controlled"
+    inner: InnerMapConfig = MLPFieldConfig()
+    """The map from state and control, side by side, to dh/dt."""
+
+    @property
+    def takes_start(self) -> bool:
+        """Whether the field depends on the state at the start of its block too: yes."""
+        return True
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a state of `shape` (one example's) that the inner map cannot act on."""
+        self.inner.check(shape)
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> DataControlledField:
+        """Make the field of one of `depth` layers for states of `shape` (one example's)."""
+        width = shape[-1]
+        both = (*shape[:-1], 2 * width)
+        inner = self.inner.build_map(both, width, takes_time, depth=depth, rngs=rngs)
+        return DataControlledField(inner)

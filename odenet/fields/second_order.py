@@ -1,0 +1,97 @@
+"""Second-order dynamics: the state is a position and a velocity."""
+
+from typing import Any, Literal
+
+import jax.numpy as jnp
+from flax import nnx
+from pydantic import model_validator
+
+from odenet.arrays import After, Before
+from odenet.errors import ConfigError
+from odenet.fields.conv import ConvFieldConfig
+from odenet.fields.mlp import MLPFieldConfig
+from odenet.fields.wrapped import InnerFieldConfig, WrappedField, WrappedFieldConfig
+
+
+class SecondOrderField(WrappedField):
+    r"""$x' = v$, $v' = g(t, x)$ or $v' = g(t, [x; v])$, for a state $h = [x; v]$.
+
+    As one equation $x'' = g(t, x, x')$ (Massaroli et al. 2020, arXiv:2002.08071, sec. 4; Norcliffe
+    et al. 2020, arXiv:2006.07220). The halves of the last axis are position and velocity; a stem of
+    zero padding starts at rest.
+
+    Args:
+        inner: `g`.
+        sees_velocity: Whether `g` acts on both halves.
+    """
+
+    def __init__(self, inner: Any, sees_velocity: bool):
+        super().__init__(inner)
+        self.sees_velocity = sees_velocity
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether each half moves the other: where the acceleration is one of the position."""
+        return not self.sees_velocity
+
+    def seen(self, h: Before) -> After:
+        """The position, or both halves."""
+        return h if self.sees_velocity else jnp.split(h, 2, axis=-1)[0]
+
+    def formed(self, slope: After, h: Before) -> Before:
+        """Velocity and acceleration."""
+        return jnp.concatenate([jnp.split(h, 2, axis=-1)[1], slope], axis=-1)
+
+
+class SecondOrderFieldConfig(WrappedFieldConfig):
+    """h'' = g(t, h) or g(t, h, h'), of a state [h; h'] in two halves."""
+
+    kind: Literal["second_order"] = "second_order"
+    inner: InnerFieldConfig = MLPFieldConfig()
+    """The acceleration `g`."""
+    sees_velocity: bool = False
+    """Whether `g` depends on the velocity too. Without it, each half moves the other alone, so that
+    `symplectic_euler` and `verlet` run the block."""
+
+    @model_validator(mode="after")
+    def _inner_is_a_map(self):
+        if self.sees_velocity and not isinstance(self.inner, MLPFieldConfig | ConvFieldConfig):
+            raise ValueError(
+                f"sees_velocity needs an inner field from position and velocity to acceleration, "
+                f"inner.kind=mlp or conv; got {self.inner.kind}, which keeps the shape of what it "
+                f"acts on; use one of the two, or sees_velocity=false"
+            )
+        return self
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether each half moves the other: where the acceleration is one of the position."""
+        return not self.sees_velocity
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a state of `shape` (one example's) without two halves that fit the inner field."""
+        if shape[-1] % 2:
+            raise ConfigError(
+                f"field kind={self.kind} splits the last axis of its state into position and "
+                f"velocity, so its size must be even; got shape {shape}; use an even width, which "
+                f"a stem of kind=zero_pad reaches with velocity zero"
+            )
+        self.inner.check((*shape[:-1], shape[-1] // 2))
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> SecondOrderField:
+        """Make the field of one of `depth` layers for states of `shape` (one example's)."""
+        self.check(shape)
+        half = shape[-1] // 2
+        if self.sees_velocity:
+            assert isinstance(self.inner, MLPFieldConfig | ConvFieldConfig)
+            inner = self.inner.build_map(shape, half, takes_time, depth=depth, rngs=rngs)
+        else:
+            inner = self.inner.build((*shape[:-1], half), takes_time, depth=depth, rngs=rngs)
+        return SecondOrderField(inner, self.sees_velocity)

@@ -1,0 +1,75 @@
+"""Fields made of another field, and which fields they can be made of."""
+
+import abc
+from typing import Annotated, Any, ClassVar
+
+from flax import nnx
+from pydantic import Field
+
+from odenet.arrays import After, Before, State, Time
+from odenet.fields.antisymmetric import AntisymmetricFieldConfig
+from odenet.fields.base import VectorFieldConfig
+from odenet.fields.conv import ConvFieldConfig
+from odenet.fields.hamiltonian import HamiltonianFieldConfig, TwoLayerHamiltonianFieldConfig
+from odenet.fields.mlp import MLPFieldConfig
+from odenet.fields.parabolic import ParabolicFieldConfig
+
+InnerMapConfig = Annotated[MLPFieldConfig | ConvFieldConfig, Field(discriminator="kind")]
+"""Fields that are maps between states of any two widths."""
+
+InnerFieldConfig = Annotated[
+    MLPFieldConfig
+    | ConvFieldConfig
+    | AntisymmetricFieldConfig
+    | HamiltonianFieldConfig
+    | TwoLayerHamiltonianFieldConfig
+    | ParabolicFieldConfig,
+    Field(discriminator="kind"),
+]
+
+
+class WrappedField(nnx.Module):
+    """A field that evaluates an inner one once, and makes dh/dt of what that gives.
+
+    Args:
+        inner: The inner field, or map.
+    """
+
+    takes_start: ClassVar[bool] = False
+
+    def __init__(self, inner: Any):
+        self.inner = inner
+
+    @abc.abstractmethod
+    def seen(self, h: Before, *start: Before) -> After:
+        """What the inner field is evaluated at."""
+
+    @abc.abstractmethod
+    def formed(self, slope: After, h: Before, *start: Before) -> Before:
+        """dh/dt, from what the inner field gave."""
+
+    def prepare(self, h: State) -> Any:
+        """What the inner field prepares for states of the shape of `h`, if it does."""
+        if not hasattr(self.inner, "prepare"):
+            return None
+        return self.inner.prepare(self.seen(h, *(h,) * self.takes_start))
+
+    def evaluate(self, prepared: Any, t: Time, h: State, *start: State) -> State:
+        """dh/dt at `(t, h)` with what `prepare` gave for the same weights."""
+        x = self.seen(h, *start)
+        has_prepared = hasattr(self.inner, "prepare")
+        slope = self.inner.evaluate(prepared, t, x) if has_prepared else self.inner(t, x)
+        return self.formed(slope, h, *start)
+
+    def __call__(self, t: Time, h: State, *start: State) -> State:
+        """dh/dt at `(t, h)`, of the shape of `h`; `start` as the contract of fields says."""
+        return self.evaluate(self.prepare(h), t, h, *start)
+
+
+class WrappedFieldConfig(VectorFieldConfig):
+    """What the configs of these fields share: `inner`, of which each says what it may be."""
+
+    def of_one_layer(self) -> Any:
+        """The same with an inner field whose first weights do not need more layers than one."""
+        inner: VectorFieldConfig = getattr(self, "inner")  # noqa: B009 - its type is the child's
+        return self.model_copy(update={"inner": inner.of_one_layer()})

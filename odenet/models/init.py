@@ -1,0 +1,46 @@
+"""Networks with weights as drawn: a function of a random key alone."""
+
+from typing import Protocol, runtime_checkable
+
+import jax
+from flax import nnx
+
+from odenet.arrays import Array, Key
+from odenet.models.network import Network
+
+
+@runtime_checkable
+class BuildsNetwork(Protocol):
+    """A configuration of a network."""
+
+    def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
+        """Make the network for inputs of `input_shape` (one example's)."""
+        ...
+
+
+def init_network(
+    config: BuildsNetwork, input_shape: tuple[int, ...], num_outputs: int, key: Key[Array, ""]
+) -> Network:
+    """Make a network with its initialisers compiled, as a function of the key alone.
+
+    Args:
+        config: The model.
+        input_shape: Shape of one example.
+        num_outputs: Number of classes or values.
+        key: Random key; the same key gives the same bytes.
+
+    Raises:
+        ConfigError: naming the stage, if shapes do not fit.
+    """
+
+    def build(key):
+        return config.build(input_shape, num_outputs, rngs=nnx.Rngs(key))
+
+    graphdef = nnx.graphdef(nnx.eval_shape(build, key))
+    state = jax.jit(lambda key: nnx.split(build(key))[1])(key)
+    return nnx.merge(graphdef, state)
+
+
+def count_parameters(network: Network) -> int:
+    """Number of trainable numbers in the network."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))

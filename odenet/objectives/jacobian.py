@@ -1,0 +1,43 @@
+"""The size of a field's Jacobian along a solve, by Hutchinson's estimate."""
+
+import dataclasses
+from typing import Literal
+
+import jax
+from pydantic import PositiveFloat
+
+from odenet.arrays import Array, Float, State, Time
+from odenet.integrators.base import Field
+from odenet.objectives.kinetic import squares
+from odenet.part import PartConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class JacobianNorm:
+    r"""$|\varepsilon^T \partial f / \partial h|^2$, whose mean is the squared Frobenius norm.
+
+    $\varepsilon$ is standard normal, one for the whole solve (Hutchinson 1990; Finlay et al. 2020,
+    arXiv:2002.02798). Costs one product with the transposed Jacobian for every evaluation. A field
+    that sees the first state of its block is differentiated by the present state alone.
+    """
+
+    def __call__(self, field: Field, t: Time, h: State, probe: State) -> Float[Array, " batch"]:
+        """Of every example."""
+        _, pull = jax.vjp(lambda h: field(t, h), h)
+        return squares(pull(probe)[0])
+
+
+class JacobianNormConfig(PartConfig):
+    """The integral of the squared Frobenius norm of df/dh over depth-time, estimated."""
+
+    kind: Literal["jacobian"] = "jacobian"
+    weight: PositiveFloat
+
+    @property
+    def name(self) -> str:
+        """The metric of the integral."""
+        return "jacobian"
+
+    def build(self) -> JacobianNorm:
+        """Make what is integrated."""
+        return JacobianNorm()

@@ -1,0 +1,140 @@
+"""What is added to the loss along the depth, and which networks it fits."""
+
+import dataclasses
+from typing import Annotated, Any, Literal
+
+import jax.numpy as jnp
+from pydantic import AfterValidator, Field
+
+from odenet.arrays import Array, Float, Key, Scalar
+from odenet.integrators import AdaptiveConfig, DiffraxConfig, ExplicitConfig, TableauConfig
+from odenet.integrators.quadrature import Integrand
+from odenet.models import DepthBlockConfig
+from odenet.models.along import Along
+from odenet.objectives.jacobian import JacobianNormConfig
+from odenet.objectives.kinetic import KineticEnergyConfig
+from odenet.objectives.taylor import TaylorDerivativeConfig
+from odenet.part import PartConfig
+
+
+class RandomEndConfig(PartConfig):
+    """Every solve of a training step ends at a random time (Ghosh et al. 2020, arXiv:2006.10711).
+
+    The end is uniform between `(1 - width) T` and `(1 + width) T`, one for a stage and a step, and
+    all steps of the grid are longer or shorter by the same factor. A trained network is evaluated
+    at `T`.
+    """
+
+    kind: Literal["steer"] = "steer"
+    width: Annotated[float, Field(gt=0, lt=1)]
+    """How far the end may lie from the horizon `T`, as a part of it: `b / T` in the paper."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages."""
+        return "steer"
+
+
+RegulariserConfig = Annotated[
+    KineticEnergyConfig | JacobianNormConfig | TaylorDerivativeConfig | RandomEndConfig,
+    Field(discriminator="kind"),
+]
+
+
+def _each_once(given: tuple[RegulariserConfig, ...]) -> tuple[RegulariserConfig, ...]:
+    names = [one.name for one in given]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"each regulariser is given once; got {', '.join(twice)} more than once")
+    return given
+
+
+RegulariserConfigs = Annotated[tuple[RegulariserConfig, ...], AfterValidator(_each_once)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Regularisers:
+    """Weighted integrals along the depth, and a random end of it.
+
+    Args:
+        names: Of the integrals, in the metrics.
+        weights: With which the integrals enter the objective.
+        integrands: What is integrated.
+        end_width: See `Along`.
+    """
+
+    names: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    integrands: tuple[Integrand, ...] = ()
+    end_width: float = 0.0
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.integrands) or self.end_width > 0
+
+    def along(self, key: Key[Array, ""]) -> Along:
+        """What a network does along its depth in the step with this key."""
+        return Along(self.integrands, self.end_width, key)
+
+    def weighted(
+        self, integrals: Float[Array, "batch integrands"], weights: Float[Array, " batch"]
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        """What is added to the objective, and the mean of every integral over the examples."""
+        means = weights @ integrals / jnp.sum(weights)
+        total = means @ jnp.asarray(self.weights, means.dtype)
+        return total, {name: means[index] for index, name in enumerate(self.names)}
+
+
+NO_REGULARISERS = Regularisers()
+
+
+def build_regularisers(given: tuple[RegulariserConfig, ...]) -> Regularisers:
+    """Make the regularisers of a list of configs."""
+    integrals = [one for one in given if not isinstance(one, RandomEndConfig)]
+    widths = [one.width for one in given if isinstance(one, RandomEndConfig)]
+    return Regularisers(
+        tuple(one.name for one in integrals),
+        tuple(one.weight for one in integrals),
+        tuple(one.build() for one in integrals),
+        widths[0] if widths else 0.0,
+    )
+
+
+def refuse_unfit_blocks(
+    given: tuple[RegulariserConfig, ...], blocks: list[Any], *, live: bool
+) -> None:
+    """Refuse regularisers of a network that they cannot act along.
+
+    Args:
+        given: The regularisers.
+        blocks: The configs of the network's blocks.
+        live: Whether training uses the batch statistics of each batch.
+
+    Raises:
+        ValueError: naming the stage, what does not fit, and what to do.
+    """
+    integrates = any(not isinstance(one, RandomEndConfig) for one in given)
+    for stage, block in enumerate(blocks if given else []):
+        where = f"objective.regularisers do not fit model.stages.{stage}"
+        if not isinstance(block, DepthBlockConfig) or not block.is_euler_step:
+            raise ValueError(
+                f"{where}: its layers are no steps in depth-time; use a block of kind=depth with "
+                f"shortcut.kind=identity and a field that any integrator runs"
+            )
+        if not block.step_sizes.stays_positive:
+            raise ValueError(
+                f"{where}: an integral falls along steps of negative size; use "
+                f"step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
+            )
+        carries = ExplicitConfig | TableauConfig | AdaptiveConfig | DiffraxConfig
+        if integrates and not isinstance(block.integrator, carries):
+            raise ValueError(
+                f"{where}: integrator.kind={block.integrator.kind} carries no integrals along with "
+                f"the state; use an explicit Runge-Kutta method (euler to rk4, tableau, dopri5, "
+                f"bosh3) or diffrax"
+            )
+        if integrates and live and block.has_batch_norm:
+            raise ValueError(
+                f"{where}: integrals see each example by itself, and live batch statistics mix "
+                f"them; set training.batch_statistics=frozen, or use a field of kind=conv"
+            )

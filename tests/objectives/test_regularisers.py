@@ -1,0 +1,360 @@
+"""Regularisers along the depth against closed forms, and through every adjoint."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+from flax import nnx
+from numerics.finite_differences import check_gradient
+from numerics.methods import adaptive_diffrax, fixed_diffrax
+from numerics.precision import in_float64, randomised
+from pydantic import TypeAdapter, ValidationError
+
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.errors import ConfigError
+from odenet.experiment.config import parse_config
+from odenet.fields import ConvFieldConfig, MLPFieldConfig
+from odenet.integrators import IntegratorConfig
+from odenet.integrators.quadrature import integrate_along
+from odenet.models import RegressorConfig, init_network
+from odenet.models.along import Along
+from odenet.objectives import LossConfig, MeanSquaredErrorConfig, Objective
+from odenet.objectives.jacobian import JacobianNorm
+from odenet.objectives.kinetic import KineticEnergy
+from odenet.objectives.regularisers import build_regularisers
+from odenet.objectives.taylor import TaylorDerivative, path_derivative
+from odenet.ops.batch_axis import batch_axis
+from odenet.ops.conv import conv_general_dilated
+
+CONFIG, LOSS = TypeAdapter(IntegratorConfig), TypeAdapter(LossConfig)
+A = np.array([[-0.6, 1.2], [-0.9, -0.4]])
+H0 = np.array([[1.0, -0.5], [0.25, 0.75], [0.3, 0.4]])
+HORIZON = 1.3
+METHODS = {
+    "rk4": {"kind": "rk4", "remat": "sqrt"},
+    "dopri5": {"kind": "dopri5", "rtol": 1e-9, "atol": 1e-9},
+    "diffrax_fixed": fixed_diffrax("dopri8").model_dump(),
+    "diffrax_adaptive": adaptive_diffrax("dopri8", 1e-10).model_dump(),
+}
+
+
+def linear(t, h):
+    del t
+    return h @ A.T
+
+
+def integrals(field, integrands, method="rk4", h0=H0, probe=None, steps=64):
+    integrator = CONFIG.validate_python(METHODS[method]).build()
+    grid = DepthGrid(jnp.full(steps, HORIZON / steps))
+    h0 = jnp.asarray(h0)
+    probe = jnp.ones_like(h0) if probe is None else probe
+    fields = LayerFields.from_function(field)
+    return integrate_along(integrator, fields, grid, h0, tuple(integrands), probe)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_integrals_are_those_of_the_exact_solution_and_the_state_is_untouched(method):
+    found = integrals(lambda t, h: -h, [KineticEnergy(), TaylorDerivative(2)], method)
+    expected = np.sum((1 - np.exp(-2 * HORIZON)) * H0**2 / 2, axis=1)
+    for column in range(2):  # h'' = h, and |h''| = |h'|
+        np.testing.assert_allclose(found.integrals[:, column], expected, rtol=1e-7)
+    np.testing.assert_allclose(found.h1, H0 * np.exp(-HORIZON), rtol=1e-7)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_path_derivatives_of_a_linear_field_are_powers_of_its_matrix(order):
+    found = path_derivative(linear, jnp.asarray(0.2), jnp.asarray(H0), order)
+    expected = H0 @ np.linalg.matrix_power(A, order).T
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    # Int |A^K e^{At} h0|^2 dt by the exponential of a block matrix (Van Loan 1978).
+    power = np.linalg.matrix_power(A, order)
+    block = np.block([[-A.T, power.T @ power], [np.zeros((2, 2)), A]])
+    whole = scipy.linalg.expm(HORIZON * block)
+    gram = whole[2:, 2:].T @ whole[:2, 2:]
+    expected = np.einsum("bi,ij,bj->b", H0, gram, H0)
+    found = integrals(linear, [TaylorDerivative(order)]).integrals[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def test_path_derivatives_see_the_time_and_nonlinear_fields():
+    # h = tan t has h' = 1 + h^2, h'' = 2 h h', h''' = 2 h'^2 + 2 h h''; h = sin t has h' = cos t.
+    h = jnp.asarray([[0.7]])
+    first = 1 + h**2
+    second = 2 * h * first
+    for order, expected in ((2, second), (3, 2 * first**2 + 2 * h * second)):
+        found = path_derivative(lambda t, h: 1 + h**2, jnp.asarray(0.0), h, order)
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+    t = jnp.asarray(0.4)
+    for order, expected in ((2, -np.sin(0.4)), (3, -np.cos(0.4))):
+        found = path_derivative(lambda t, h: jnp.full_like(h, jnp.cos(t)), t, h, order)
+        np.testing.assert_allclose(found, [[expected]], rtol=1e-13)
+
+
+def test_hutchinson_is_exact_for_diagonal_jacobians_and_signs():
+    rate = np.array([0.7, -1.3])
+    field = lambda t, h: h * rate[None, :]  # noqa: E731
+    signs = jnp.asarray([[1.0, -1.0], [-1.0, -1.0], [1.0, 1.0]])
+    found = integrals(field, [JacobianNorm()], probe=signs).integrals[:, 0]
+    np.testing.assert_allclose(found, np.sum(rate**2) * HORIZON, rtol=1e-12)
+
+
+def test_hutchinson_estimate_is_the_frobenius_norm_on_average():
+    probes = 4000
+    h0 = jnp.asarray(np.tile(H0[:1], (probes, 1)))
+    probe = Along((), 0.0, jax.random.key(3)).probe(h0)
+    values = np.asarray(integrals(linear, [JacobianNorm()], "rk4", h0, probe, 4).integrals)
+    expected = HORIZON * np.sum(A**2)
+    error = values.std(ddof=1) / np.sqrt(probes)
+    assert 0.01 * expected < error < 0.05 * expected
+    assert abs(values.mean() - expected) < 3 * error
+
+
+def test_probe_belongs_to_the_example_wherever_it_is_placed():
+    along = Along((), 0.0, jax.random.key(3)).at_stage(1)
+    h0 = jnp.zeros((4, 2, 3))
+    whole = along.probe(h0)
+    assert len(np.unique(np.asarray(whole))) == whole.size
+
+    def shard(part):
+        with batch_axis("devices"):
+            return along.probe(part)
+
+    parts = jax.vmap(shard, axis_name="devices")(h0.reshape(2, 2, 2, 3))
+    np.testing.assert_array_equal(parts.reshape(whole.shape), whole)
+    other = dataclasses.replace(along, key=jax.random.key(3)).probe(h0)
+    assert not np.any(np.asarray(other) == np.asarray(whole))
+
+
+def test_random_ends_are_uniform_in_their_range():
+    grid = DepthGrid(jnp.asarray([0.5, 1.5]))
+    ends = np.asarray(
+        jax.vmap(lambda key: Along((), 0.25, key).ending(grid).taus)(
+            jax.random.split(jax.random.key(0), 2000)
+        )
+    )
+    np.testing.assert_allclose(ends[:, 1], 3 * ends[:, 0], rtol=1e-12)
+    total = ends.sum(axis=1)
+    assert 1.5 <= total.min() < 1.51
+    assert 2.49 < total.max() <= 2.5
+    counts = np.histogram(total, 10, (1.5, 2.5))[0]
+    assert scipy.stats.chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize("method", ["dopri5", "diffrax_adaptive"])
+def test_integrals_do_not_change_the_steps(method):
+    integrator = CONFIG.validate_python(METHODS[method]).build()
+    grid, h0 = DepthGrid(jnp.asarray([HORIZON])), jnp.asarray(H0)
+    fields = LayerFields.from_function(lambda t, h: jnp.sin(3 * t) * h)
+    alone = integrator.integrate(fields, grid, h0)
+    found = integrate_along(integrator, fields, grid, h0, (lambda f, t, h, e: 1e6 * h[:, 0],), h0)
+    for a, b in zip(jax.tree.leaves(alone.stats), jax.tree.leaves(found.stats), strict=True):
+        assert int(a) == int(b)
+    np.testing.assert_allclose(found.h1, alone.h1, rtol=1e-13)
+
+
+def network(integrator, field=None, **block):
+    block = {
+        "num_steps": 3,
+        "field": field or {"kind": "mlp", "form": "between", "hidden": [3]},
+        "weights": {"kind": "per_layer"},
+        "step_sizes": {"kind": "learned", "parametrisation": "positive", "horizon": 1.2},
+        "integrator": integrator,
+    } | block
+    config = RegressorConfig.model_validate(
+        {"stages": [{"width": 2}, {"width": 3, "projection": {"kind": "linear"}}], "block": block}
+    )
+    return randomised(init_network(config, (2,), 1, jax.random.key(0)), jax.random.key(1))
+
+
+ALL = [
+    {"kind": "kinetic", "weight": 0.3},
+    {"kind": "jacobian", "weight": 0.2},
+    {"kind": "taylor", "order": 3, "weight": 0.1},
+    {"kind": "steer", "width": 0.2},
+]
+
+
+def objective_of(*given):
+    config = LOSS.validate_python({"kind": "mean_squared_error", "regularisers": list(given)})
+    return Objective(config.build(), build_regularisers(config.regularisers))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [*METHODS, "diffrax_backsolve"],
+)
+def test_gradient_of_the_regularised_objective_equals_finite_differences(method):
+    backsolve = adaptive_diffrax("dopri8", 1e-10, adjoint={"kind": "backsolve"}).model_dump()
+    graphdef, params = nnx.split(network((METHODS | {"diffrax_backsolve": backsolve})[method]))
+    objective, weights = objective_of(*ALL), jnp.asarray([1.0, 0.5, 2.0])
+
+    def value(params):
+        model = nnx.merge(graphdef, params)
+        targets = jnp.ones((3, 1))
+        return objective(model, jnp.asarray(H0), targets, weights, key=jax.random.key(4))[0]
+
+    check_gradient(value, params, rtol=1e-5 if "adaptive" in method or "back" in method else 2e-6)
+
+
+def test_objective_adds_the_weighted_means_and_names_them():
+    model, key = network({"kind": "rk4"}), jax.random.key(4)
+    weights = jnp.asarray([1.0, 0.0, 2.0])
+    arguments = (model, jnp.asarray(H0), jnp.ones((3, 1)), weights)
+    value, metrics = objective_of(*ALL)(*arguments, key=key)
+    parts = {"kinetic": 0.3, "jacobian": 0.2, "taylor_3": 0.1}
+    total = sum(weight * float(metrics[name]) for name, weight in parts.items())
+    assert float(metrics["regularisation"]) == pytest.approx(total, rel=1e-12)
+    assert float(value) == pytest.approx(float(metrics["loss"]) + total, rel=1e-12)
+    again = objective_of(*ALL)(*arguments, key=key)[0]
+    assert float(again) == float(value)
+    other = objective_of(*ALL)(*arguments, key=jax.random.key(5))[0]
+    assert float(other) != float(value)
+
+    # By hand, without STEER: the kinetic energy of both stages, by a fine sum over their paths.
+    _, metrics = objective_of(ALL[0])(*arguments, key=key)
+    x, expected = jnp.asarray(H0), 0.0
+    for projection, block in zip(model.projections, model.blocks, strict=True):
+        fields, grid = block.weights.fields(), block.grid()
+        h = projection(x)
+        for layer in range(3):
+            params = jax.tree.map(lambda leaf, k=layer: leaf[k], fields.params)
+            slope = fields.field(params)
+            step = grid.taus[layer] / 200
+            for _ in range(200):
+                k1 = slope(jnp.asarray(0.0), h)
+                k2 = slope(jnp.asarray(0.0), h + step / 2 * k1)
+                expected = expected + step * jnp.sum(k2**2, axis=1)
+                h = h + step * k2
+        x = h
+    expected = float(jnp.sum(expected * weights) / 3)
+    assert float(metrics["kinetic"]) == pytest.approx(expected, rel=2e-3)
+
+
+def test_without_regularisers_the_objective_is_what_it_was():
+    model = network({"kind": "rk4"})
+    arguments = (model, jnp.asarray(H0), jnp.ones((3, 1)), jnp.ones(3))
+    plain, metrics = Objective(MeanSquaredErrorConfig().build())(*arguments)
+    keyed, _ = objective_of()(*arguments, key=jax.random.key(0))
+    assert float(plain) == float(keyed)
+    assert "regularisation" not in metrics
+    narrow = objective_of({"kind": "steer", "width": 1e-12})
+    close = narrow(*arguments, key=jax.random.key(0))[0]
+    assert float(close) == pytest.approx(float(plain), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["second_order", "data_controlled", "depth_adaptive"])
+def test_forms_of_field_are_regularised(kind):
+    block = {"num_steps": 2, "field": {"kind": kind}, "integrator": {"kind": "rk4"}}
+    config = RegressorConfig.model_validate({"stages": [{"width": 2}], "block": block})
+    model = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
+    _, metrics = objective_of(*ALL)(
+        model, jnp.asarray(H0), jnp.ones((3, 1)), jnp.ones(3), key=jax.random.key(4)
+    )
+    assert all(float(metrics[name]) > 0 for name in ("kinetic", "jacobian", "taylor_3"))
+
+
+def by_nested_jvp(field, order):
+    """The derivative of a path of that order, by derivatives of derivatives."""
+    derivative = field
+    for _ in range(order - 1):
+
+        def derivative(t, h, lower=derivative):
+            return jax.jvp(lower, (t, h), (jnp.ones_like(t), field(t, h)))[1]
+
+    return derivative
+
+
+def test_images_are_regularised():
+    config = ConvFieldConfig(activation="tanh", norm="none")
+    field = randomised(config.build((3, 3, 2), True, rngs=nnx.Rngs(0)), jax.random.key(2))
+    h0 = np.random.default_rng(0).normal(size=(2, 3, 3, 2))
+    found = integrals(field, [KineticEnergy(), JacobianNorm(), TaylorDerivative(2)], h0=h0, steps=2)
+    assert found.h1.shape == h0.shape
+    assert found.integrals.shape == (2, 3)
+
+
+def test_path_derivatives_of_convolutions_are_those_by_nested_jvp(getkey):
+    kernel, bend = (jax.random.normal(getkey(), (3, 3, 2, 2)) for _ in range(2))
+
+    def field(t, h):  # with a kernel that depends on the time
+        shapes = ("NHWC", "HWIO", "NHWC")
+        there = kernel + jnp.sin(2 * t) * bend
+        return conv_general_dilated(jnp.tanh(h), there, (1, 1), "SAME", dimension_numbers=shapes)
+
+    t, h = jnp.asarray(0.3), jax.random.normal(getkey(), (2, 3, 3, 2))
+    for order in (2, 3, 4):
+        expected = by_nested_jvp(field, order)(t, h)
+        found = path_derivative(field, t, h, order)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "silu", "gelu", "elu", "sin"])
+def test_path_derivatives_through_activations_are_those_by_nested_jvp(name, getkey):
+    field = MLPFieldConfig(activation=name).build((3,), True, rngs=nnx.Rngs(0))
+    field, t = randomised(field, getkey()), jnp.asarray(0.3)
+    h = jax.random.normal(getkey(), (2, 3))
+    expected = by_nested_jvp(field, 3)(t, h)
+    np.testing.assert_allclose(path_derivative(field, t, h, 3), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("function", [jax.nn.relu, jax.nn.softplus, jax.lax.lgamma])
+def test_field_without_taylor_rule_says_so(function):
+    with pytest.raises(ConfigError, match=r"no rule for a part of this field .*activation=tanh"):
+        path_derivative(lambda t, h: function(h + t), jnp.asarray(0.1), jnp.asarray(H0), 2)
+
+
+def experiment(**changes):
+    model = {"kind": "regressor", "stages": [{"width": 2}], "block": changes.pop("block", {})}
+    values = {
+        "name": "test",
+        "data": {"kind": "reflection"},
+        "model": model,
+        "objective": {"kind": "mean_squared_error", "regularisers": ALL[:1]},
+    }
+    return parse_config(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"integrator": {"kind": "leapfrog"}}, "kind=leapfrog carries no integrals"),
+        ({"integrator": {"kind": "momentum"}}, "kind=momentum carries no integrals"),
+        ({"step_sizes": {"kind": "learned"}}, "falls along steps of negative size"),
+        ({"step_sizes": {"kind": "fixed", "tau": -1.0}}, "falls along steps of negative size"),
+        ({"shortcut": {"kind": "scaled", "factor": 0.5}}, "no steps in depth-time"),
+        ({"field": {"kind": "residual"}}, "live batch statistics mix them"),
+        ({"kind": "feedforward"}, "no steps in depth-time"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(block, message):
+    with pytest.raises(ConfigError, match=f"model.stages.0.*{message}"):
+        experiment(block=block)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([ALL[0], ALL[0]], "each regulariser is given once; got kinetic"),
+        ([{"kind": "kinetic"}], "weight"),
+        ([{"kind": "taylor", "order": 1, "weight": 1.0}], "order"),
+        ([{"kind": "steer", "width": 1.0}], "width"),
+        ([{"kind": "steer", "width": 0.1, "weight": 1.0}], "weight"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(given, message):
+    with pytest.raises(ValidationError, match=message):
+        LOSS.validate_python({"kind": "cross_entropy", "regularisers": given})
+
+
+def test_integrators_that_carry_none_refuse():
+    fields = LayerFields.from_function(linear)
+    for mapping in ({"kind": "leapfrog"}, {"kind": "momentum"}, {"kind": "fractional"}):
+        integrator = CONFIG.validate_python(mapping).build()
+        with pytest.raises(ConfigError, match="carried by explicit Runge-Kutta"):
+            integrate_along(
+                integrator, fields, DepthGrid(jnp.ones(1)), jnp.ones((1, 2)), (), jnp.ones((1, 2))
+            )
