@@ -1,5 +1,7 @@
 """Figures, pages and tables from run directories; nothing is computed here that they lack."""
 
+from odenet.reports.basis import basis_table as basis_table
+from odenet.reports.basis import write_basis_figure as write_basis_figure
 from odenet.reports.flow import flow_sentences as flow_sentences
 from odenet.reports.flow import flow_table as flow_table
 from odenet.reports.report import FIGURES as FIGURES

@@ -5,8 +5,8 @@ layer $y_\ell = P_\ell y_{\ell-1} + \tau_\ell \sigma(z_\ell)$ has
 $\lambda_{\ell-1} = (P_\ell^T + \tau_\ell W_\ell^T \mathrm{diag}\,\sigma'(z_\ell)) \lambda_\ell$,
 $\partial L / \partial \tau_\ell = \langle \lambda_\ell, \sigma(z_\ell) \rangle$ and
 $\partial L / \partial W_\ell = \tau_\ell (\sigma'(z_\ell) \circ \lambda_\ell) y_{\ell-1}^T$
-(derived from the layers of Antil, Díaz and Herberg 2022, arXiv:2204.08528). Rows of arrays are examples,
-whose parts in the derivatives of parameters add up.
+(derived from the layers of Antil, Díaz and Herberg 2022, arXiv:2204.08528). Rows of arrays are
+examples, whose parts in the derivatives of parameters add up.
 """
 
 import math
