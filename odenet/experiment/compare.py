@@ -37,14 +37,13 @@ from odenet.experiment.directory import (
     full_disk_named,
     read_json,
 )
+from odenet.experiment.provenance import provenance, versions
 from odenet.experiment.run import (
     Experiment,
     load,
-    provenance,
     recorded_data_dir,
     resume,
     run,
-    versions,
 )
 from odenet.experiment.source import beginning
 from odenet.integrators.equation import FIRST_ORDER

@@ -120,6 +120,22 @@ class DepthBlockConfig(PartConfig):
         return self
 
     @model_validator(mode="after")
+    def _smoothness_has_a_derivative(self):
+        if not isinstance(self.weights, PerLayerWeightsConfig) or not self.weights.smoothness:
+            return self
+        if self.num_layers == 1:
+            raise ValueError(
+                "weights.smoothness would be ignored: one set of weights does not change over "
+                "depth; remove it"
+            )
+        if not self.step_sizes.stays_positive:
+            raise ValueError(
+                "weights.smoothness divides by step sizes, which must stay above 0; use "
+                "step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steps_stay_positive_where_needed(self):
         use = "use step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
         if self._weights_are_functions and not self.step_sizes.stays_positive:
