@@ -130,6 +130,8 @@ class FieldStack(nnx.Module):
         self.num_layers = num_layers
         self.smoothness = smoothness
         self.stacked = draw_stacked(make_field, num_layers, takes_time, rngs=rngs)
+        if hasattr(self.stacked, "number_layers"):
+            self.stacked.number_layers(num_layers)  # a layer may do something of its own
 
     @property
     def has_statistics(self) -> bool:

@@ -27,6 +27,7 @@ from odenet.experiment.config import (
     to_yaml,
     variant,
 )
+from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
@@ -126,9 +127,11 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
             networks[name] = variant(base, overrides)
             live = networks[name].training.live_statistics
             networks[name].model.check_trainable(live=live)
+            last = check_schedule(networks[name])
             # A network that is not made of steps alone is evaluated as it was trained, only.
             solved = section.evaluate and _is_made_of_steps(networks[name])
-            for block in networks[name].model.blocks if solved else ():
+            for block in last.model.blocks if solved else ():
+                assert isinstance(block, DepthBlockConfig)
                 _refuse_without_reference(block)
                 for way in section.evaluate.values():
                     block.check_discretisation(way.build())

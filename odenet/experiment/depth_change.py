@@ -81,8 +81,12 @@ def _pruned(
     return DepthChange(new, lambda arrays: select_pruned(arrays, stages, new), record)
 
 
-def check_schedule(config: ExperimentConfig) -> None:
+def check_schedule(config: ExperimentConfig) -> ExperimentConfig:
     """Refuse a schedule that could not be followed, before anything is trained.
+
+    Returns:
+        The experiment with the network that the training ends with, as far as that is known: what
+        pruning leaves is not.
 
     Raises:
         ConfigError: naming the stage.
@@ -93,6 +97,7 @@ def check_schedule(config: ExperimentConfig) -> None:
             config = _divided(config, schedule, None).config
     elif isinstance(schedule, PruningConfig):
         refuse_whole(pruned_stages(config, None, schedule.share, schedule.remove))
+    return config
 
 
 def leaves(config: ExperimentConfig) -> Callable[[int, TrainState], bool] | None:

@@ -15,6 +15,7 @@ from odenet.experiment.directory import (
     read_json,
 )
 from odenet.experiment.evaluate import load_trained
+from odenet.experiment.held_network import changed_at
 from odenet.training.checkpoint import Which
 
 Moment = Which | Literal["start"]
@@ -63,6 +64,11 @@ def analyse_gradient_flow(
             raise ConfigError(
                 f"{directory} is a {made.pop()} network, which had no start of its own; look at "
                 f"the run that it was made from, or at its last checkpoint"
+            )
+        if changed_at(checkpoint.extras) is not None:
+            raise ConfigError(
+                f"{directory} holds a network of another depth than its training began "
+                f"with; look at its last checkpoint"
             )
         state, step = experiment.start, 0
     meter = experiment.flow_meter(

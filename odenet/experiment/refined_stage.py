@@ -17,6 +17,7 @@ from odenet.depth.refine import (
 )
 from odenet.depth.step_sizes import FixedStepSizesConfig, LearnedStepSizesConfig, StepSizesConfig
 from odenet.errors import ConfigError
+from odenet.fields import DenseFieldConfig
 from odenet.models import DepthBlockConfig
 from odenet.models.blocks import BlockConfig
 
@@ -86,6 +87,11 @@ def refined_stage(
         raise ConfigError(
             "its layers are no steps h + tau f(t, h) of a method, so they cannot be divided or "
             "joined"
+        )
+    if isinstance(block.field, DenseFieldConfig):
+        raise ConfigError(
+            "its layers add features of their own (field.kind=dense), so they cannot be divided, "
+            "joined, or made of fewer functions"
         )
     steps = _new_num_steps(block.num_steps, asked)
     sizes, new_raw, transfer = _step_sizes(block, steps, raw)

@@ -10,6 +10,8 @@ from odenet.fields.base import ActivationName as ActivationName
 from odenet.fields.base import VectorField as VectorField
 from odenet.fields.conv import ConvField as ConvField
 from odenet.fields.conv import ConvFieldConfig as ConvFieldConfig
+from odenet.fields.dense import DenseField as DenseField
+from odenet.fields.dense import DenseFieldConfig as DenseFieldConfig
 from odenet.fields.hamiltonian import HamiltonianField as HamiltonianField
 from odenet.fields.hamiltonian import HamiltonianFieldConfig as HamiltonianFieldConfig
 from odenet.fields.hamiltonian import TwoLayerHamiltonianField as TwoLayerHamiltonianField
@@ -30,6 +32,7 @@ FieldConfig = Annotated[
     | AntisymmetricFieldConfig
     | HamiltonianFieldConfig
     | TwoLayerHamiltonianFieldConfig
-    | ParabolicFieldConfig,
+    | ParabolicFieldConfig
+    | DenseFieldConfig,
     Field(discriminator="kind"),
 ]

@@ -13,6 +13,7 @@ from user_settings import settings_of_a_user as settings_of_a_user
 from without_clock import without_clock
 
 from odenet.errors import ConfigError
+from odenet.experiment.gradient_flow import analyse_gradient_flow
 from odenet.experiment.refine import refine
 from odenet.experiment.run import load, resume, run
 from odenet.training.callbacks import Callback, read_metrics
@@ -122,6 +123,8 @@ def test_checkpoints_of_every_level_are_loaded_with_their_network(straight, tmp_
     (block,) = experiment.config.model.blocks
     assert (block.num_steps, block.integrator.kind) == (4, "midpoint")
     assert load(path, which="best")[1].step == 8
+    with pytest.raises(ConfigError, match="another depth than its training began"):
+        analyse_gradient_flow(path, moment="start")
     # A network made from it is written out, and does not change at that step again.
     refine(path, TWICE, tmp_path / "finer")
     assert load(tmp_path / "finer")[0].config.model.blocks[0].num_steps == 8

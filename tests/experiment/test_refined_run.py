@@ -145,6 +145,23 @@ def test_factors_that_do_not_fit_are_refused(factor, prolongation, message, sour
     assert not (tmp_path / "new").exists()
 
 
+def test_layers_between_two_widths_stay_while_their_stages_are_refined(tmp_path):
+    model = {
+        "kind": "resnet", "layout": "vector", "depth": 20, "width": 4,
+        "arrangement": "full_preactivation", "step_sizes": {"kind": "learned"},
+    }  # fmt: skip
+    run(configured(VALUES | {"model": model}), tmp_path / "source")
+    found = refine(tmp_path / "source", TWICE, tmp_path / "fine")
+    assert [stage["num_steps"] for stage in found["stages"]] == [[2, 4]] * 3
+    before, after = stored(tmp_path / "source"), stored(tmp_path / "fine")
+    units = [path for path in before if "projections/1" in path]
+    assert any("step_sizes" in path for path in units)
+    for path in units:
+        np.testing.assert_array_equal(after[path], before[path])
+    fine = logits(tmp_path / "fine")
+    np.testing.assert_allclose(fine, logits(tmp_path / "source", 2), rtol=1e-4, atol=1e-5)
+
+
 def test_network_moves_to_a_grid_that_is_no_multiple(source, tmp_path):
     found = refine(source, None, tmp_path / "six", to=6)
     assert found["stages"] == [{"num_layers": [4, 6], "num_steps": [4, 6]}]
