@@ -132,6 +132,17 @@ def test_checkpoints_of_every_level_are_loaded_with_their_network(straight, tmp_
     assert len(results_of(tmp_path / "finer")["taus"][0]) == 16
 
 
+def test_network_that_was_changed_at_a_step_is_not_changed_there_again(tmp_path):
+    path = tmp_path / "stopped"
+    with pytest.raises(Interrupted):
+        run(configure(), path, callbacks=[SignalAt(8, "checkpoint")])
+    refine(path, TWICE, tmp_path / "finer")  # by hand, what the schedule would do next
+    resume(tmp_path / "finer")
+    results = results_of(tmp_path / "finer")
+    assert [level["step"] for level in results["levels"]] == [16]
+    assert len(results["taus"][0]) == 8
+
+
 def test_loss_does_not_jump_more_than_in_one_step(tmp_path):
     model = classifier(16, num_steps=4, step_sizes={"kind": "fixed", "horizon": 0.5})
     schedule = {"kind": "multilevel", "at": [200, 240], "prolongation": "linear"}
