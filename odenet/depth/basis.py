@@ -86,6 +86,18 @@ def projection_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:
     return np.linalg.solve(gram, mixed)
 
 
+def fitted_matrix(new: Basis, points: Float[np.ndarray, " points"]) -> Float[np.ndarray, "new _"]:
+    """From values at points of the depth to the coefficients that fit them best, in least squares.
+
+    As many functions as points keep every value.
+
+    Args:
+        new: The functions.
+        points: Depths in [0, 1].
+    """
+    return np.linalg.pinv(new(points, np).T)
+
+
 def mean_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:
     r"""From values in cells or at knots to others, by means alone: what is positive stays so.
 

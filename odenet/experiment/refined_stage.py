@@ -7,7 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from odenet.depth import BasisWeightsConfig, PerLayerWeightsConfig, WeightsConfig
-from odenet.depth.basis import Basis, BasisName, mean_matrix, projection_matrix
+from odenet.depth.basis import (
+    Basis,
+    BasisName,
+    fitted_matrix,
+    mean_matrix,
+    projection_matrix,
+)
 from odenet.depth.refine import (
     Transfer,
     interpolated,
@@ -15,7 +21,12 @@ from odenet.depth.refine import (
     refined_taus,
     step_size_transfer,
 )
-from odenet.depth.step_sizes import FixedStepSizesConfig, LearnedStepSizesConfig, StepSizesConfig
+from odenet.depth.step_sizes import (
+    FixedStepSizesConfig,
+    LearnedStepSizes,
+    LearnedStepSizesConfig,
+    StepSizesConfig,
+)
 from odenet.errors import ConfigError
 from odenet.fields import DenseFieldConfig
 from odenet.models import DepthBlockConfig
@@ -95,7 +106,7 @@ def refined_stage(
         )
     steps = _new_num_steps(block.num_steps, asked)
     sizes, new_raw, transfer = _step_sizes(block, steps, raw)
-    weights, sets, statistics = _weights(block, steps, asked)
+    weights, sets, statistics = _weights(block, steps, asked, raw)
     changes: dict[str, Any] = {"num_steps": steps, "step_sizes": sizes, "weights": weights}
     if steps == 1 and block.field.last_init in ("1/L", "1/sqrt(L)"):
         changes["field"] = block.field.model_copy(update={"last_init": "as_drawn"})  # L is 1
@@ -115,11 +126,11 @@ def _new_num_steps(old: int, asked: Refinement) -> int:
 
 
 def _weights(
-    block: DepthBlockConfig, steps: int, asked: Refinement
+    block: DepthBlockConfig, steps: int, asked: Refinement, raw: np.ndarray | None
 ) -> tuple[WeightsConfig, Transfer | None, Transfer | None]:
     """The config of the weights, and how their sets and those of their statistics move."""
     if asked.changes_basis:
-        return _other_basis(block, steps, asked)
+        return _other_basis(block, steps, asked, raw)
     weights, old = block.weights, block.num_layers
     in_cells = isinstance(weights, PerLayerWeightsConfig) or (
         isinstance(weights, BasisWeightsConfig) and not weights.is_smooth
@@ -157,7 +168,7 @@ def _weights(
 
 
 def _other_basis(
-    block: DepthBlockConfig, steps: int, asked: Refinement
+    block: DepthBlockConfig, steps: int, asked: Refinement, raw: np.ndarray | None
 ) -> tuple[WeightsConfig, Transfer, Transfer]:
     """The nearest weights that are combinations of other functions of depth.
 
@@ -189,13 +200,42 @@ def _other_basis(
             f"num_basis of piecewise_constant functions is a divisor of the {steps} steps; got "
             f"{new.size}"
         )
-    stored = [_basis_of_statistics(basis) for basis in (old, new)]
-    there, back = projection_matrix(old, new), projection_matrix(new, old)
-    moves = Transfer(there, back), Transfer(mean_matrix(*stored))
+    moves = _between(old, new, block, raw)
     if isinstance(weights, PerLayerWeightsConfig) and new.kind == "piecewise_constant":
         number = None if new.size == steps else new.size
         return weights.model_copy(update={"num_layers": number}), *moves
     return BasisWeightsConfig(basis=new.kind, num_basis=new.size), *moves
+
+
+def _between(
+    old: Basis, new: Basis, block: DepthBlockConfig, raw: np.ndarray | None
+) -> tuple[Transfer, Transfer]:
+    """How sets of weights and of statistics move from one family of functions to another.
+
+    Layers of explicit Euler see their weights where they start: there smooth functions are fitted
+    to them, and statistics follow as in training. All else is the nearest in the mean square.
+    """
+    cells, smooth = old.kind == "piecewise_constant", new.kind != "piecewise_constant"
+    if cells and smooth and block.integrator.kind == "euler":
+        starts = _starts(block, raw)
+        hats = _basis_of_statistics(new)(starts, np)
+        shares = hats / hats.sum(axis=1, keepdims=True)
+        return Transfer(fitted_matrix(new, starts), new(starts, np).T), Transfer(shares)
+    stored = [_basis_of_statistics(basis) for basis in (old, new)]
+    there, back = projection_matrix(old, new), projection_matrix(new, old)
+    return Transfer(there, back), Transfer(mean_matrix(*stored))
+
+
+def _starts(block: DepthBlockConfig, raw: np.ndarray | None) -> np.ndarray:
+    """Where the layers start, as parts of the depth."""
+    sizes = block.step_sizes.build(block.num_steps)
+    if isinstance(sizes, LearnedStepSizes) and raw is not None:
+        sizes.raw[...] = raw
+    if not block.step_sizes.stays_positive:  # refused where the new block is read
+        return np.arange(block.num_layers) / block.num_layers
+    ends = np.cumsum(np.asarray(sizes.taus(), np.float64))
+    times = np.append(0.0, ends[:-1]) / ends[-1]
+    return times[:: block.num_steps // block.num_layers]
 
 
 def _basis_of_statistics(basis: Basis) -> Basis:

@@ -29,7 +29,9 @@ def basis_figure(found: Mapping[str, Any]) -> Figure:
         handles.append(line)
         names.append(curve["basis"].replace("_", " "))
     axes.set_xscale("log", base=2)
-    canvas.plain_numbers(axes, "x")
+    sizes = sorted({point["num_basis"] for curve in found["curves"] for point in curve["points"]})
+    canvas.ticks(axes, "x", sizes, map(str, sizes))
+    axes.minorticks_off()
     axes.set_xlabel("functions of depth that are kept")
     axes.set_ylabel(f"{found['split']} {metric}")
     if metric == "accuracy":
