@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from odenet.depth import BasisWeightsConfig
 from odenet.depth.basis import BasisName
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig, parse_config, to_values
@@ -162,8 +163,10 @@ def _sizes(old: BlockConfig, new: BlockConfig) -> dict[str, Any]:
         "num_layers": [old.num_layers, new.num_layers],
         "num_steps": [old.num_steps, new.num_steps],
     }
-    functions = [getattr(block.weights, "num_basis", None) for block in (old, new)]
-    return sizes | ({} if functions == [None, None] else {"num_basis": functions})
+    if not any(isinstance(block.weights, BasisWeightsConfig) for block in (old, new)):
+        return sizes
+    functions = [getattr(block.weights, "num_basis", block.num_layers) for block in (old, new)]
+    return sizes | {"num_basis": functions}
 
 
 def transferred(arrays: Arrays, stages: Sequence[RefinedStage]) -> dict[str, np.ndarray]:
