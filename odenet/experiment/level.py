@@ -1,7 +1,7 @@
 """A training between two changes of depth, and what each change does to the loss."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -14,6 +14,9 @@ from odenet.experiment.held_network import extras_of
 from odenet.training import TrainState
 from odenet.training.checkpoint import Checkpoint, fitted
 from odenet.training.loop import Progress
+
+ORDINARY_STEPS = 8
+"""How many steps without a change of depth its effect on the loss is compared with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,32 +79,43 @@ def levels_of(place: RunDirectory) -> list[dict[str, Any]]:
 
 
 def _jump(level: Level, new: Experiment, state: TrainState) -> dict[str, Any]:
-    """The validation loss before and after the change, and after one more step in its place."""
+    """The validation loss before and after the change, and after more steps in its place."""
     old = level.experiment
     validation = old.evaluator(old.dataset.validation)
 
     def loss(evaluator, state):
         return evaluator(state.params, state.statistics).metrics["loss"]
 
-    before, stepped = loss(validation, level.state), loss(validation, _after_one_step(level))
+    before = loss(validation, level.state)
     after = loss(new.evaluator(new.dataset.validation), state)
+    stepped = [loss(validation, state) for state in _more_steps(level)]
+    changes = np.diff([before, *stepped])
     return {
         "split": "validation",
         "loss_before": before,
         "loss_after": after,
-        "loss_after_one_step": stepped,
+        "loss_after_one_step": stepped[0],
         "jump": after - before,
-        "change_of_one_step": stepped - before,
+        "change_of_one_step": float(changes[0]),
+        "largest_change_of_a_step": float(np.max(np.abs(changes))),
     }
 
 
-def _after_one_step(level: Level) -> TrainState:
-    """The state after one more step of the old network, as if it had stayed."""
+def _more_steps(level: Level) -> Iterator[TrainState]:
+    """The states after more steps of the old network, as if it had stayed."""
     experiment = level.experiment
+    pieces = []
     with experiment.batches() as batches:
         batches.restore(level.data or batches.state())
-        piece = {name: leaf[:1] for name, leaf in next(batches).items()}
+        while len(pieces) < ORDINARY_STEPS:
+            found = next(batches)
+            pieces += [
+                {name: leaf[step : step + 1] for name, leaf in found.items()}
+                for step in range(batches.steps)
+            ]
     resident = experiment.resident()
-    program = experiment.compile(resident, piece)
-    copy = jax.tree.map(lambda leaf: leaf.copy(), level.state)  # what a step takes is donated
-    return program.run(copy, resident, experiment.placement.place_piece(piece))[0]
+    program = experiment.compile(resident, pieces[0])
+    state = jax.tree.map(lambda leaf: leaf.copy(), level.state)  # what a step takes is donated
+    for piece in pieces[:ORDINARY_STEPS]:
+        state = program.run(state, resident, experiment.placement.place_piece(piece))[0]
+        yield state
