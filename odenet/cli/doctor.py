@@ -14,7 +14,7 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     from odenet.allocator import keep_freed_memory
     from odenet.cli.output import print_json
     from odenet.data import PUBLISHED, check, find_data_dir
-    from odenet.experiment.run import versions
+    from odenet.experiment.provenance import versions
 
     folder = find_data_dir(data_dir)
     data = {}

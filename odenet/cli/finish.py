@@ -8,7 +8,14 @@ from rich.table import Table
 
 from odenet.cli.output import print_json
 from odenet.experiment.directory import COMPARISON, read_json
-from odenet.reports import INSTRUMENTS, comparison_tables, run_table, write_report
+from odenet.reports import (
+    INSTRUMENTS,
+    basis_table,
+    comparison_tables,
+    run_table,
+    write_basis_figure,
+    write_report,
+)
 
 
 def finish_run(directory: Path, results: dict[str, Any], json: bool) -> None:
@@ -72,12 +79,23 @@ def finish_refine(found: dict[str, Any], json: bool) -> None:
         print_json(found)
         return
     console = Console()
-    table = Table("stage", "layers", "steps", box=None, pad_edge=False)
+    table = Table("stage", "layers", "steps", "functions", box=None, pad_edge=False)
     for index, stage in enumerate(found["stages"]):
-        changes = [f"{old} -> {new}" for old, new in (stage["num_layers"], stage["num_steps"])]
-        table.add_row(str(index), *changes)
+        pairs = stage["num_layers"], stage["num_steps"], stage.get("num_basis", ("", ""))
+        table.add_row(str(index), *(f"{old} -> {new}" if new else "" for old, new in pairs))
     console.print(table)
     console.print(f"written to {found['directory']}", soft_wrap=True)
+
+
+def finish_basis(directory: Path, found: dict[str, Any], json: bool) -> None:
+    """Draw accuracy against functions of depth, and print both."""
+    figure = write_basis_figure(directory, found)
+    if json:
+        print_json(found | {"figure": str(figure)})
+        return
+    console = Console()
+    console.print(basis_table(found))
+    console.print(f"figure: {figure}", soft_wrap=True)
 
 
 def show_steps_to_reach(found: dict[str, Any], json: bool) -> None:

@@ -80,12 +80,47 @@ def projection_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:
         old: The basis of the given coefficients.
         new: That of the wanted ones.
     """
+    s, w = _quadrature(old, new)
+    here, there = new(s, np), old(s, np)
+    gram, mixed = (here * w) @ here.T, (here * w) @ there.T
+    return np.linalg.solve(gram, mixed)
+
+
+def fitted_matrix(new: Basis, points: Float[np.ndarray, " points"]) -> Float[np.ndarray, "new _"]:
+    """From values at points of the depth to the coefficients that fit them best, in least squares.
+
+    As many functions as points keep every value.
+
+    Args:
+        new: The functions.
+        points: Depths in [0, 1].
+    """
+    return np.linalg.pinv(new(points, np).T)
+
+
+def mean_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:
+    r"""From values in cells or at knots to others, by means alone: what is positive stays so.
+
+    From knots to knots, the new values are those of the old function there. Else a new value is the
+    mean of the old function, weighted by its own cell or hat.
+
+    Args:
+        old: Cells or hats of the given values.
+        new: Cells or hats of the wanted ones.
+    """
+    if old.kind == new.kind == "piecewise_linear":
+        knots = np.linspace(0, 1, new.size) if new.size > 1 else np.array([0.5])
+        return old(knots, np).T
+    s, w = _quadrature(old, new)
+    mixed = (new(s, np) * w) @ old(s, np).T
+    return mixed / mixed.sum(axis=1, keepdims=True)
+
+
+def _quadrature(old: Basis, new: Basis) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights that integrate products of both families over [0, 1] exactly."""
     breaks = np.unique(np.concatenate([old.breaks, new.breaks]))
     degree = 2 * max(old.size, new.size) + 8
     nodes, weights = np.polynomial.legendre.leggauss(degree)
     left, length = breaks[:-1, None], np.diff(breaks)[:, None]
     s = (left + length * (nodes[None] + 1) / 2).ravel()
-    w = (length * weights[None] / 2).ravel()
-    here, there = new(s, np), old(s, np)
-    gram, mixed = (here * w) @ here.T, (here * w) @ there.T
-    return np.linalg.solve(gram, mixed)
+    return s, (length * weights[None] / 2).ravel()

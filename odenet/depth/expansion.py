@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import PositiveInt, model_validator
 
-from odenet.arrays import Array
+from odenet.arrays import Array, Scalar
 from odenet.depth.basis import Basis, BasisName
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import (
@@ -107,6 +107,11 @@ class FieldExpansion(nnx.Module):
             return kept[:1] * running + jnp.tensordot(shares.astype(new.dtype), new, axes=1)
 
         return jax.tree.map(moved, running, new, kept)
+
+    def penalty(self, grid: DepthGrid) -> Scalar:
+        """Zero: how smooth the weights are follows from the functions that they are made of."""
+        del grid
+        return jnp.zeros((), dtype=float)
 
     def at_steps(self, grid: DepthGrid) -> LayerFields:
         """The fields at the starts of all steps of `grid`, as one set of weights for each.

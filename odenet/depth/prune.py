@@ -1,9 +1,14 @@
 """Which layers may go: those whose step is a small part of the depth axis."""
 
+from typing import Literal
+
 import numpy as np
 
 from odenet.arrays import Float, Int
 from odenet.errors import ConfigError
+
+Removal = Literal["smallest", "all"]
+"""Which of the layers below a share go."""
 
 
 def step_shares(taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, " num_steps"]:
@@ -25,13 +30,18 @@ def step_shares(taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, " nu
 
 
 def surviving_layers(
-    taus: Float[np.ndarray, " num_steps"], share: float
+    taus: Float[np.ndarray, " num_steps"],
+    share: float,
+    remove: Removal = "all",
+    least: int = 1,
 ) -> Int[np.ndarray, " survivors"]:
     """Indices of the layers that stay, in order; the longest step always does.
 
     Args:
         taus: Step sizes, one for every layer.
         share: Smallest share of a layer that stays, above 0 and at most 1.
+        remove: Whether `all` below it go, or the one of the `smallest` share.
+        least: How many stay at least, the longest ones.
 
     Raises:
         ConfigError: if `share` is out of range, or all step sizes are 0.
@@ -40,5 +50,7 @@ def surviving_layers(
         raise ConfigError(f"the share of a layer that stays is above 0 and at most 1; got {share}")
     shares = step_shares(taus)
     stays = shares >= share
-    stays[np.argmax(shares)] = True
+    if remove == "smallest":
+        stays |= np.arange(len(shares)) != np.argmin(shares)
+    stays[np.argsort(-shares, kind="stable")[:least]] = True
     return np.flatnonzero(stays)

@@ -6,23 +6,29 @@ import numpy as np
 
 from odenet.arrays import Float
 from odenet.depth.step_sizes import LearnedStepSizes
-from odenet.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
     r"""A linear map $\theta' = M \theta$ of the sets of weights along their leading axis.
 
-    A loss that does not change has gradients with $M^T g' = g$, of which the smallest is
-    $g' = (M^+)^T g$: where a set is copied, each copy gets its part of the gradient; where sets are
-    averaged, the gradients add up. Moments of an optimiser are averages of gradients and of their
-    squares, and follow from that.
+    Gradients go by the way back, $\theta = B \theta'$, as $g' = B^T g$. Where the new weights can
+    be made of the old ones' functions, that is the chain rule; where they can express the old ones,
+    $B M = I$, and it is a gradient of which the old one follows: where a set is copied, each copy
+    gets its part of the gradient; where sets are averaged, the gradients add up. Moments of an
+    optimiser are averages of gradients and of their squares, and follow from that.
 
     Args:
         matrix: $M$, shape `(new, old)`.
+        back: $B$, shape `(old, new)`; without it, the pseudoinverse of $M$.
     """
 
     matrix: Float[np.ndarray, "new old"]
+    back: Float[np.ndarray, "old new"] | None = None
+
+    @property
+    def _of_gradients(self) -> np.ndarray:
+        return (np.linalg.pinv(self.matrix) if self.back is None else self.back).T
 
     def values(self, leaf: Float[np.ndarray, "old *set"]) -> Float[np.ndarray, "new *set"]:
         """Parameters, or statistics, on the new axis."""
@@ -30,11 +36,11 @@ class Transfer:
 
     def gradients(self, leaf: Float[np.ndarray, "old *set"]) -> Float[np.ndarray, "new *set"]:
         """A mean of gradients, as momentum and Adam keep it, on the new axis."""
-        return _along_first(np.linalg.pinv(self.matrix).T, leaf)
+        return _along_first(self._of_gradients, leaf)
 
     def squares(self, leaf: Float[np.ndarray, "old *set"]) -> Float[np.ndarray, "new *set"]:
         """A mean of squared gradients, as Adam keeps it: the square of what their roots become."""
-        return _along_first(np.abs(np.linalg.pinv(self.matrix).T), np.sqrt(leaf)) ** 2
+        return _along_first(np.abs(self._of_gradients), np.sqrt(leaf)) ** 2
 
 
 def _along_first(matrix: np.ndarray, leaf: np.ndarray) -> np.ndarray:
@@ -42,46 +48,53 @@ def _along_first(matrix: np.ndarray, leaf: np.ndarray) -> np.ndarray:
     return moved.astype(np.asarray(leaf).dtype)
 
 
-def copied(num_sets: int, factor: int) -> Float[np.ndarray, "new old"]:
-    """Every set of weights becomes `factor` equal ones: the same piecewise-constant function."""
-    return np.repeat(np.eye(num_sets), factor, axis=0)
+def overlapping(num_sets: int, new: int) -> Float[np.ndarray, "new old"]:
+    """Every new set is the mean of the old ones that it shares depth with, by how much it does.
 
+    Sets act on equal parts of the depth, counted in layers: a whole number of times as many copies
+    each set, so that weights stay the same piecewise-constant function; a whole part of them
+    averages neighbours, which after copying is the identity. It is the nearest function in the mean
+    square (see `odenet.depth.basis.projection_matrix`).
 
-def averaged(num_sets: int, factor: int) -> Float[np.ndarray, "new old"]:
-    """Every `factor` neighbouring sets become their mean; after `copied`, the identity."""
-    return copied(num_sets // factor, factor).T / factor
-
-
-def interpolated(num_sets: int, factor: int) -> Float[np.ndarray, "new old"]:
-    """Sets between two neighbours lie on the line between them; after the last, they equal it.
-
-    A set stands at the start of its layer, so that every old one is kept (Haber and Ruthotto 2017,
-    arXiv:1705.03341, sec. 5).
+    Args:
+        num_sets: Number of sets.
+        new: Number of new ones, any.
     """
-    at = np.minimum(np.arange(num_sets * factor) / factor, num_sets - 1)
+    return _shared_depth(num_sets, new) / num_sets
+
+
+def _shared_depth(old: int, new: int) -> np.ndarray:
+    """Length that each new cell shares with each old one, in units of `1 / (old * new)`."""
+    ours, theirs = np.arange(new)[:, None], np.arange(old)[None]
+    ends = np.minimum((ours + 1) * old, (theirs + 1) * new)
+    return np.maximum(0, ends - np.maximum(ours * old, theirs * new))
+
+
+def interpolated(num_sets: int, new: int) -> Float[np.ndarray, "new old"]:
+    """New sets lie on the lines between their neighbours; after the last, they equal it.
+
+    A set stands at the start of its layer: of a multiple, every old one is kept (Haber and
+    Ruthotto 2017, arXiv:1705.03341, sec. 5).
+
+    Args:
+        num_sets: Number of sets.
+        new: Number of new ones, any.
+    """
+    at = np.minimum(np.arange(new) * num_sets / new, num_sets - 1)
     knots = np.arange(num_sets)
     return np.maximum(0, 1 - np.abs(at[:, None] - knots[None]))
 
 
 def step_matrix(num_steps: int, new: int) -> Float[np.ndarray, "new old"]:
-    """How the step sizes of a finer or coarser grid follow: split equally, or added up.
+    """How the step sizes of another grid follow: every new step is the sum of the parts it takes.
+
+    Old steps are divided equally: of a multiple, into equal parts; of a divisor, they are added up.
 
     Args:
         num_steps: Number of steps.
-        new: Number of new ones, a multiple or a divisor.
-
-    Raises:
-        ConfigError: if it is neither.
+        new: Number of new ones, any.
     """
-    if new % num_steps == 0:
-        factor = new // num_steps
-        return copied(num_steps, factor) / factor
-    if num_steps % new == 0:
-        return averaged(num_steps, num_steps // new) * (num_steps // new)
-    raise ConfigError(
-        f"a grid of {num_steps} steps is refined to a multiple or coarsened to a divisor of them; "
-        f"got {new}"
-    )
+    return _shared_depth(num_steps, new) / new
 
 
 def refined_taus(taus: np.ndarray, num_steps: int) -> Float[np.ndarray, " num_steps"]:

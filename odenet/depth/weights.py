@@ -11,9 +11,9 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 
-from odenet.arrays import Key, State, Time
+from odenet.arrays import Key, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
@@ -127,12 +127,24 @@ class FieldStack(nnx.Module):
         make_field: Initialises one field.
         num_layers: Number of sets of weights.
         takes_time: Whether the field has weights for the time `t`.
+        smoothness: Weight of the penalty on change over depth.
         rngs: Random keys; layer `k` draws from its own split of them.
     """
 
-    def __init__(self, make_field: MakeField, num_layers: int, takes_time: bool, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        make_field: MakeField,
+        num_layers: int,
+        takes_time: bool,
+        smoothness: float = 0.0,
+        *,
+        rngs: nnx.Rngs,
+    ):
         self.num_layers = num_layers
+        self.smoothness = smoothness
         self.stacked = draw_stacked(make_field, num_layers, takes_time, rngs=rngs)
+        if hasattr(self.stacked, "number_layers"):
+            self.stacked.number_layers(num_layers)  # a layer may do something of its own
 
     @property
     def has_statistics(self) -> bool:
@@ -172,6 +184,26 @@ class FieldStack(nnx.Module):
 
         return LayerFields(evaluate, state, self.num_layers, prepare, takes_start=takes_start)
 
+    def penalty(self, grid: DepthGrid) -> Scalar:
+        r"""$\frac{\alpha}{2} \sum_j h_j \|(\theta_{j+1} - \theta_j) / h_j\|^2$, a scalar.
+
+        With $\alpha$ the smoothness, it is $\frac{\alpha}{2} \int \|\dot\theta\|^2 dt$ of weights
+        that lie on lines between the layers; $h_j$ is the time from the start of one set of weights
+        to that of the next (Haber and Ruthotto 2017, arXiv:1705.03341, sec. 5). Biases and scales
+        count as weights do.
+
+        Args:
+            grid: The block's own, all of whose steps are above 0.
+        """
+        if not self.smoothness:
+            return jnp.zeros((), dtype=float)
+        h = grid.per_layer().taus[:-1]
+        changes = (
+            jnp.sum(jnp.diff(leaf, axis=0) ** 2, axis=range(1, leaf.ndim)).astype(h.dtype)
+            for leaf in jax.tree.leaves(nnx.state(self.stacked, nnx.Param))
+        )
+        return self.smoothness / 2 * jnp.sum(sum(changes) / h)
+
     def over(self, grid: DepthGrid, *, live: bool = False) -> LayerFields:
         """The fields of the layers of `grid`: all, or the first of every few (see `restrict`).
 
@@ -210,6 +242,9 @@ class PerLayerWeightsConfig(PartConfig):
     kind: Literal["per_layer"] = "per_layer"
     num_layers: PositiveInt | None = None
     """Number of sets of weights, a divisor of the block's `num_steps`; without it, `num_steps`."""
+    smoothness: NonNegativeFloat = 0.0
+    """Weight `alpha` of a penalty on change over depth, `alpha / 2` times the integral of
+    `|d theta / dt|^2` (Haber and Ruthotto 2017); step sizes must stay above 0."""
 
     def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
         """Make the stack of `num_layers` sets.
@@ -225,4 +260,4 @@ class PerLayerWeightsConfig(PartConfig):
                 f"weights.num_layers must divide num_steps={num_steps}; got {num_layers}; "
                 f"nearest: {sorted(near)}"
             )
-        return FieldStack(make_field, num_layers, False, rngs=rngs)
+        return FieldStack(make_field, num_layers, False, self.smoothness, rngs=rngs)

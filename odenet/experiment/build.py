@@ -162,7 +162,10 @@ class Experiment:
 
 
 def build(
-    config: ExperimentConfig, data_dir: Path | None = None, begin: Begin | None = None
+    config: ExperimentConfig,
+    data_dir: Path | None = None,
+    begin: Begin | None = None,
+    dataset: Dataset | None = None,
 ) -> Experiment:
     """Build everything that a configuration names.
 
@@ -170,6 +173,7 @@ def build(
         config: The experiment.
         data_dir: Folder of the published data sets, or None for the usual places.
         begin: From the drawn weights to the first ones, for an experiment that has `start`.
+        dataset: Its data, where they are read already.
 
     Raises:
         ConfigError: if parts do not fit each other, or `begin` is missing or not asked for.
@@ -180,7 +184,7 @@ def build(
             "the first weights of an experiment with `start` come from another run: begin it by "
             "run(), or read what it trained by load()"
         )
-    dataset = config.data.build(data_dir)
+    dataset = dataset or config.data.build(data_dir)
     classes = config.model.is_classifier
     if classes != (dataset.num_classes is not None):
         targets = "values" if dataset.num_classes is None else "classes"

@@ -27,6 +27,7 @@ from odenet.experiment.config import (
     to_yaml,
     variant,
 )
+from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
@@ -37,14 +38,13 @@ from odenet.experiment.directory import (
     full_disk_named,
     read_json,
 )
+from odenet.experiment.provenance import provenance, versions
 from odenet.experiment.run import (
     Experiment,
     load,
-    provenance,
     recorded_data_dir,
     resume,
     run,
-    versions,
 )
 from odenet.experiment.source import beginning
 from odenet.integrators.equation import FIRST_ORDER
@@ -127,9 +127,11 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
             networks[name] = variant(base, overrides)
             live = networks[name].training.live_statistics
             networks[name].model.check_trainable(live=live)
+            last = check_schedule(networks[name])
             # A network that is not made of steps alone is evaluated as it was trained, only.
             solved = section.evaluate and _is_made_of_steps(networks[name])
-            for block in networks[name].model.blocks if solved else ():
+            for block in last.model.blocks if solved else ():
+                assert isinstance(block, DepthBlockConfig)
                 _refuse_without_reference(block)
                 for way in section.evaluate.values():
                     block.check_discretisation(way.build())

@@ -17,7 +17,8 @@ from odenet.experiment.directory import (
     full_disk_named,
     read_json,
 )
-from odenet.experiment.run import provenance
+from odenet.experiment.held_network import extras_of
+from odenet.experiment.provenance import provenance
 from odenet.experiment.source import Source
 from odenet.models.blocks import BlockConfig
 from odenet.training.checkpoint import Checkpoint, Checkpointer
@@ -90,6 +91,8 @@ def write_derived(
     progress = Progress() if "progress" not in extras else Progress(**extras["progress"])
     unseen = dataclasses.replace(progress, best_score=None, best_step=None)
     extras = extras | {"progress": dataclasses.asdict(unseen)}
+    if config.training.depth_schedule is not None:  # it has changed at this step, by other means
+        extras |= extras_of(config, source.checkpoint.step)
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         place.write_json(RUN, about)
         checkpointer = Checkpointer(place.file("checkpoints"))

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from odenet.errors import RunDirectoryError
 
-CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES = (
+CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES, LEVELS = (
     "config.yaml",
     "run.json",
     "status.json",
@@ -21,6 +21,7 @@ CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES = (
     "results.json",
     "comparison.json",
     "gradient_flow.jsonl",
+    "levels.json",
 )
 
 

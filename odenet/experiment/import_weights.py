@@ -21,7 +21,8 @@ from odenet.experiment.config import (
 )
 from odenet.experiment.directory import CONFIG, RUN, STATUS, RunDirectory, full_disk_named
 from odenet.experiment.explain import nearest
-from odenet.experiment.run import load, provenance
+from odenet.experiment.provenance import provenance
+from odenet.experiment.run import load
 from odenet.experiment.weight_map_file import load_weight_map
 from odenet.models.pretrained import (
     ARCHITECTURES,

@@ -2,13 +2,13 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from odenet.depth.prune import step_shares, surviving_layers
+from odenet.depth.prune import Removal, step_shares, surviving_layers
 from odenet.depth.step_sizes import LearnedStepSizesConfig
 from odenet.depth.weights import PerLayerWeightsConfig
 from odenet.errors import ConfigError
@@ -65,17 +65,18 @@ def prune(
     """
     source, directory = read_source(Path(run), which), Path(directory)
     arrays = source.checkpoint.state
-    stages = [
-        _look_at(index, block, arrays, share)
-        for index, block in enumerate(source.config.model.blocks)
-    ]
-    _refuse_without_effect(stages, share)
-    config = _pruned_config(source.config, stages)
-    kept = {stage.stage: np.asarray(stage.kept) for stage in stages if stage.removed}
-    remainders = frozenset(filter(lambda index: _has_remainder(config.model.blocks[index]), kept))
+    stages = pruned_stages(source.config, arrays, share)
+    refuse_whole(stages)
+    if not any(stage.removed for stage in stages):
+        smallest = min(min(stage.shares) for stage in stages if stage.shares)
+        raise ConfigError(
+            f"no layer has a share of its block's depth below {share:g} that could go; the "
+            f"smallest share is {smallest:.4g}, and one layer of each block stays"
+        )
+    config = pruned_config(source.config, stages)
 
     def change(arrays):
-        return select_layers(arrays, kept, remainders)
+        return select_pruned(arrays, stages, config)
 
     details = {
         "checkpoint": which,
@@ -83,6 +84,48 @@ def prune(
         "stages": [dataclasses.asdict(stage) for stage in stages],
     }
     return write_derived(source, directory, config, change, "pruned", details)
+
+
+def pruned_stages(
+    config: ExperimentConfig,
+    arrays: Mapping[str, np.ndarray] | None,
+    share: float,
+    remove: Removal = "all",
+    *,
+    spare_pairs: bool = False,
+) -> list[PrunedStage]:
+    """Which layers of every stage go.
+
+    Args:
+        config: The experiment.
+        arrays: Its training state by path, or None for step sizes as they begin.
+        share: Layers whose part of the depth of their block is smaller go.
+        remove: Whether all of them go, or the smallest of each block.
+        spare_pairs: Whether a block keeps two layers where one would be refused: where its last
+            step size is the remainder, or its weights are to be smooth over depth.
+
+    Raises:
+        ConfigError: naming the stage.
+    """
+    return [
+        _look_at(index, block, arrays, share, remove, spare_pairs)
+        for index, block in enumerate(config.model.blocks)
+    ]
+
+
+def select_pruned(
+    arrays: Mapping[str, np.ndarray], stages: Sequence[PrunedStage], config: ExperimentConfig
+) -> dict[str, np.ndarray]:
+    """The arrays of a training state without the layers that went.
+
+    Args:
+        arrays: By path.
+        stages: Which layers go.
+        config: The experiment without them.
+    """
+    kept = {stage.stage: np.asarray(stage.kept) for stage in stages if stage.removed}
+    remainders = frozenset(filter(lambda index: _has_remainder(config.model.blocks[index]), kept))
+    return select_layers(arrays, kept, remainders)
 
 
 def select_layers(
@@ -115,7 +158,12 @@ def _has_remainder(block: BlockConfig) -> bool:
 
 
 def _look_at(
-    index: int, block: BlockConfig, arrays: Mapping[str, np.ndarray], share: float
+    index: int,
+    block: BlockConfig,
+    arrays: Mapping[str, np.ndarray] | None,
+    share: float,
+    remove: Removal,
+    spare_pairs: bool,
 ) -> PrunedStage:
     if not isinstance(block, DepthBlockConfig):
         return PrunedStage(index, "a feed-forward block has no step sizes")
@@ -126,10 +174,13 @@ def _look_at(
     if not isinstance(block.weights, PerLayerWeightsConfig) or block.num_layers < block.num_steps:
         return PrunedStage(index, "several steps share the weights of a layer")
     step_sizes = block.step_sizes.build(block.num_steps)
-    step_sizes.raw[...] = arrays[f"params/blocks/{index}/step_sizes/raw"]
+    if arrays is not None:
+        step_sizes.raw[...] = arrays[f"params/blocks/{index}/step_sizes/raw"]
     taus = np.asarray(step_sizes.taus())
+    pairs = _has_remainder(block) or block.weights.smoothness > 0
+    least = 2 if spare_pairs and pairs else 1
     try:
-        kept = surviving_layers(taus, share)
+        kept = surviving_layers(taus, share, remove, least)
     except ConfigError as error:
         raise ConfigError(f"model.stages.{index}: {error}") from error
     if len(kept) == 1 and _has_remainder(block):
@@ -144,7 +195,12 @@ def _look_at(
     )  # fmt: skip
 
 
-def _refuse_without_effect(stages: list[PrunedStage], share: float) -> None:
+def refuse_whole(stages: Sequence[PrunedStage]) -> None:
+    """Refuse a network none of whose layers has a learned step of its own.
+
+    Raises:
+        ConfigError: saying why, for every stage.
+    """
     if all(stage.kept_whole for stage in stages):
         reasons = "; ".join(f"model.stages.{stage.stage}: {stage.kept_whole}" for stage in stages)
         raise ConfigError(
@@ -152,15 +208,10 @@ def _refuse_without_effect(stages: list[PrunedStage], share: float) -> None:
             f"layers ({reasons}); train with step_sizes.kind=learned, sharing=per_layer and "
             f"weights.kind=per_layer, from this run by start.run if its step sizes are fixed"
         )
-    if not any(stage.removed for stage in stages):
-        smallest = min(min(stage.shares) for stage in stages if stage.shares)
-        raise ConfigError(
-            f"no layer has a share of its block's depth below {share:g} that could go; the "
-            f"smallest share is {smallest:.4g}, and one layer of each block stays"
-        )
 
 
-def _pruned_config(config: ExperimentConfig, stages: list[PrunedStage]) -> ExperimentConfig:
+def pruned_config(config: ExperimentConfig, stages: Sequence[PrunedStage]) -> ExperimentConfig:
+    """The experiment without the layers that went."""
     blocks = [
         _pruned_block(block, stage) if stage.removed else block
         for block, stage in zip(config.model.blocks, stages, strict=True)
@@ -180,7 +231,7 @@ def _pruned_block(block: BlockConfig, stage: PrunedStage) -> BlockConfig:
     changes = {
         "num_steps": num_steps,
         "step_sizes": block.step_sizes.model_copy(update={"horizon": horizon}),
-        "weights": PerLayerWeightsConfig(),
+        "weights": block.weights.model_copy(update={"num_layers": None}),
     }
     if num_steps == 1:
         changes["field"] = block.field.of_one_layer()

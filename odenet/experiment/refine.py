@@ -1,108 +1,142 @@
-"""A trained network in more layers or fewer, as a run of its own that training can go on from."""
+"""A trained network on another depth axis, as a run of its own that training can go on from."""
 
-import dataclasses
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from odenet.depth import BasisWeightsConfig, PerLayerWeightsConfig
-from odenet.depth.refine import (
-    Transfer,
-    averaged,
-    copied,
-    interpolated,
-    refined_taus,
-    step_size_transfer,
-)
-from odenet.depth.step_sizes import FixedStepSizesConfig, LearnedStepSizesConfig, StepSizesConfig
+from odenet.depth import BasisWeightsConfig
+from odenet.depth.basis import BasisName
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig, parse_config, to_values
 from odenet.experiment.derived import Arrays, with_blocks, write_derived
+from odenet.experiment.refined_stage import (
+    Prolongation,
+    RefinedStage,
+    Refinement,
+    refined_stage,
+)
 from odenet.experiment.source import read_source
 from odenet.models import DepthBlockConfig
 from odenet.models.blocks import BlockConfig
 from odenet.training.checkpoint import Which
 
-Prolongation = Literal["constant", "linear"]
-
-
-@dataclasses.dataclass(frozen=True)
-class RefinedStage:
-    """What is done to one stage.
-
-    Attributes:
-        block: Its new block.
-        weights: How its sets of weights move, or None where they serve the new steps as they are.
-        raw: New parameters of its step sizes, or None where they stay.
-        steps: How moments of those parameters move, or None.
-    """
-
-    block: BlockConfig
-    weights: Transfer | None
-    raw: np.ndarray | None = None
-    steps: Transfer | None = None
-
 
 def refine(
     run: Path | str,
-    factor: Fraction,
+    factor: Fraction | None,
     directory: Path | str,
     prolongation: Prolongation = "constant",
     which: Which = "last",
     num_steps: int | None = None,
+    to: int | None = None,
+    basis: BasisName | None = None,
+    num_basis: int | None = None,
 ) -> dict[str, Any]:
-    """Divide every layer of a trained network into equal parts, or join neighbours.
+    """Take a trained network to another number of layers, or to other functions of depth.
 
     Weights, step sizes, batch statistics and the optimiser's moments move together. The horizon
-    stays. With `constant`, the function of a refined network is that of the old one with shorter
-    steps; joining what was divided so gives the old network back.
+    stays. With `constant`, the function of a network whose layers were divided is that of the old
+    one with shorter steps; joining what was divided so gives the old network back.
 
     Args:
         run: A run directory.
         factor: Number of layers and steps, as a multiple of the old: 2 halves every step, 1/2
-            joins every two.
+            joins every two; None for as many.
         directory: Where the new network is written; it must not exist.
-        prolongation: Whether new layers copy the one that they are made of, or lie on the line to
-            the next one; for a factor above 1 alone.
+        prolongation: Whether new layers are made of the old ones that they share depth with, or lie
+            on the line between two; the latter for more layers alone.
         which: The last checkpoint or the best.
         num_steps: `training.num_steps` of the new run, the steps that are done among them, so that
             resuming it trains on; None for that of the old run.
+        to: Number of steps of every block, in the place of a factor.
+        basis: Functions of the depth that the weights become combinations of, the nearest in the
+            mean square; None for those they are.
+        num_basis: Number of these functions.
 
     Returns:
         What `run.json` records.
 
     Raises:
-        ConfigError: if the factor does not fit a stage, or would change nothing.
+        ConfigError: if what is asked does not fit a stage, or would change nothing.
         OdenetError: as its other children say.
     """
     source, directory = read_source(Path(run), which), Path(directory)
-    _refuse_factor(factor, prolongation)
-    state = source.checkpoint.state
-    stages = []
-    for index, block in enumerate(source.config.model.blocks):
-        try:
-            raw = state.get(f"params/blocks/{index}/step_sizes/raw")
-            stages.append(_refined(block, factor, prolongation, raw))
-        except ConfigError as error:
-            raise ConfigError(f"model.stages.{index}: {error}") from error
+    asked = _asked(factor, to, prolongation, basis, num_basis)
+    stages = refined_stages(source.config, asked, source.checkpoint.state)
     config = with_blocks(source.config, [stage.block for stage in stages], "refined")
     if num_steps is not None:
         config = _trained_on(config, num_steps, source.checkpoint.step)
     details = {
         "checkpoint": which,
-        "factor": str(factor),
+        "factor": None if factor is None else str(factor),
         "prolongation": prolongation,
-        "stages": [
-            _sizes(old, new.block)
-            for old, new in zip(source.config.model.blocks, stages, strict=True)
-        ],
+        "stages": stage_sizes(source.config.model.blocks, config.model.blocks),
     }
     return write_derived(
         source, directory, config, lambda arrays: transferred(arrays, stages), "refined", details
     )
+
+
+def _asked(
+    factor: Fraction | None,
+    to: int | None,
+    prolongation: Prolongation,
+    basis: BasisName | None,
+    num_basis: int | None,
+) -> Refinement:
+    if factor is not None and to is not None:
+        raise ConfigError(
+            f"the new grid follows from a factor or from a number; got {factor}, {to}"
+        )
+    if factor is not None and (factor <= 0 or factor == 1):
+        raise ConfigError(
+            f"a factor above 1 makes more layers, one between 0 and 1 fewer; got {factor}"
+        )
+    if to is not None and to < 1:
+        raise ConfigError(f"a block has at least one step; got {to}")
+    if basis is not None and num_basis is None:
+        raise ConfigError(f"basis={basis} needs num_basis, the number of functions that are kept")
+    if num_basis is not None and num_basis < 1 + (basis == "piecewise_linear"):
+        raise ConfigError(f"num_basis is at least 1, of hats 2; got {num_basis}")
+    if factor is None and to is None and num_basis is None:
+        raise ConfigError("nothing would change; give a factor, a number of steps, or num_basis")
+    return Refinement(factor or Fraction(1), to, prolongation, basis, num_basis)
+
+
+def refined_stages(
+    config: ExperimentConfig,
+    asked: Refinement,
+    arrays: Arrays | None = None,
+    *,
+    may_stay: bool = False,
+) -> list[RefinedStage]:
+    """What is done to every stage of a network.
+
+    Args:
+        config: Its experiment.
+        asked: What to do.
+        arrays: Its training state by path; None where only the blocks matter.
+        may_stay: Whether a network that is already what is asked for is taken as it is.
+
+    Raises:
+        ConfigError: naming the stage, if it does not fit, or if no stage would change.
+    """
+    stages = []
+    for index, block in enumerate(config.model.blocks):
+        raw = None if arrays is None else arrays.get(f"params/blocks/{index}/step_sizes/raw")
+        try:
+            stages.append(refined_stage(block, asked, raw))
+        except ConfigError as error:
+            raise ConfigError(f"model.stages.{index}: {error}") from error
+    if not may_stay and [stage.block for stage in stages] == config.model.blocks:
+        raise ConfigError(
+            "no stage would change: all have these numbers of steps and of functions already"
+        )
+    return stages
 
 
 def _trained_on(config: ExperimentConfig, num_steps: int, done: int) -> ExperimentConfig:
@@ -117,30 +151,25 @@ def _trained_on(config: ExperimentConfig, num_steps: int, done: int) -> Experime
     )
 
 
-def _sizes(old: BlockConfig, new: BlockConfig) -> dict[str, list[int]]:
-    """Numbers of layers and steps before and after."""
-    assert isinstance(old, DepthBlockConfig)
-    assert isinstance(new, DepthBlockConfig)
-    return {
+def stage_sizes(old: Sequence[BlockConfig], new: Sequence[BlockConfig]) -> list[dict[str, Any]]:
+    """Numbers of layers and steps of every stage before and after."""
+    return [_sizes(*pair) for pair in zip(old, new, strict=True)]
+
+
+def _sizes(old: BlockConfig, new: BlockConfig) -> dict[str, Any]:
+    if not isinstance(old, DepthBlockConfig) or not isinstance(new, DepthBlockConfig):
+        return {}
+    sizes = {
         "num_layers": [old.num_layers, new.num_layers],
         "num_steps": [old.num_steps, new.num_steps],
     }
+    if not any(isinstance(block.weights, BasisWeightsConfig) for block in (old, new)):
+        return sizes
+    functions = [getattr(block.weights, "num_basis", block.num_layers) for block in (old, new)]
+    return sizes | {"num_basis": functions}
 
 
-def _refuse_factor(factor: Fraction, prolongation: Prolongation) -> None:
-    if factor <= 0 or factor == 1 or 1 not in (factor.numerator, factor.denominator):
-        raise ConfigError(
-            f"the factor is a whole number above 1, which divides layers, or one part of it, which "
-            f"joins them; got {factor}"
-        )
-    if prolongation == "linear" and factor < 1:
-        raise ConfigError(
-            f"prolongation=linear would be ignored: layers are joined by their mean; got factor "
-            f"{factor}"
-        )
-
-
-def transferred(arrays: Arrays, stages: list[RefinedStage]) -> dict[str, np.ndarray]:
+def transferred(arrays: Arrays, stages: Sequence[RefinedStage]) -> dict[str, np.ndarray]:
     """The arrays of a training state on the new depth axes.
 
     Args:
@@ -157,7 +186,8 @@ def transferred(arrays: Arrays, stages: list[RefinedStage]) -> dict[str, np.ndar
 
 
 def _moved(path: str, leaf: np.ndarray, stage: RefinedStage, part: str) -> np.ndarray:
-    transfer = stage.weights if part == "weights/stacked" else stage.steps
+    weights = stage.statistics if path.startswith("statistics/") else stage.weights
+    transfer = weights if part == "weights/stacked" else stage.steps
     if transfer is None:
         return leaf
     if not path.startswith("opt_state/"):
@@ -168,79 +198,3 @@ def _moved(path: str, leaf: np.ndarray, stage: RefinedStage, part: str) -> np.nd
     leaf = np.asarray(leaf)
     move = transfer.squares if "/nu/" in path else transfer.gradients
     return move(np.atleast_1d(leaf)).reshape((-1, *leaf.shape[1:]) if leaf.ndim else ())
-
-
-def _refined(
-    block: BlockConfig, factor: Fraction, prolongation: Prolongation, raw: np.ndarray | None
-) -> RefinedStage:
-    if not isinstance(block, DepthBlockConfig) or not block.is_euler_step:
-        raise ConfigError(
-            "its layers are no steps h + tau f(t, h) of a method, so they cannot be divided or "
-            "joined"
-        )
-    num_steps = block.num_steps * factor
-    if num_steps.denominator != 1:
-        raise ConfigError(
-            f"{block.num_steps} steps cannot be joined by {factor.denominator}; use a divisor"
-        )
-    steps = int(num_steps)
-    sizes, new_raw, transfer = _refined_step_sizes(block, steps, raw)
-    weights, sets = _refined_weights(block, factor, prolongation)
-    changes: dict[str, Any] = {"num_steps": steps, "step_sizes": sizes, "weights": weights}
-    if steps == 1:
-        changes["field"] = block.field.of_one_layer()
-    return RefinedStage(block.model_copy(update=changes), sets, new_raw, transfer)
-
-
-def _refined_weights(
-    block: DepthBlockConfig, factor: Fraction, prolongation: Prolongation
-) -> tuple[Any, Transfer | None]:
-    """The config of the weights, and how their sets move."""
-    weights, old = block.weights, block.num_layers
-    in_cells = isinstance(weights, PerLayerWeightsConfig) or (
-        isinstance(weights, BasisWeightsConfig) and not weights.is_smooth
-    )
-    if not in_cells:
-        if prolongation == "linear":
-            raise ConfigError(
-                f"prolongation=linear would be ignored: weights.kind={weights.kind} serve any "
-                f"number of steps"
-            )
-        return weights, None
-    new = old * factor
-    if new.denominator != 1:
-        raise ConfigError(f"{old} layers cannot be joined by {factor.denominator}; use a divisor")
-    times = int(factor) if factor > 1 else factor.denominator
-    makes = {"constant": copied, "linear": interpolated}[prolongation] if factor > 1 else averaged
-    if isinstance(weights, BasisWeightsConfig):
-        weights = weights.model_copy(update={"num_basis": int(new)})
-    elif isinstance(weights, PerLayerWeightsConfig) and weights.num_layers is not None:
-        weights = weights.model_copy(update={"num_layers": int(new)})
-    return weights, Transfer(makes(old, times))
-
-
-def _refined_step_sizes(
-    block: DepthBlockConfig, num_steps: int, raw: np.ndarray | None
-) -> tuple[StepSizesConfig, np.ndarray | None, Transfer | None]:
-    """The config of the step sizes, their new parameters, and how moments of these move."""
-    sizes = block.step_sizes
-    if isinstance(sizes, LearnedStepSizesConfig):
-        assert raw is not None
-        built = sizes.build(block.num_steps)
-        built.raw[...] = raw
-        if num_steps == 1 and sizes.parametrisation == "remainder":
-            raise ConfigError(
-                "one step would stay, and its size, the remainder, would not be learned; use a "
-                "larger factor"
-            )
-        horizon = sizes.horizon or float(block.num_steps)
-        new_raw, transfer = step_size_transfer(built, num_steps)
-        return sizes.model_copy(update={"horizon": horizon}), new_raw, transfer
-    assert isinstance(sizes, FixedStepSizesConfig)
-    if sizes.horizon is not None:
-        return sizes, None, None
-    if sizes.taus is not None:
-        taus = tuple(refined_taus(np.asarray(sizes.taus), num_steps).tolist())
-        return sizes.model_copy(update={"taus": taus}), None, None
-    tau = (1.0 if sizes.tau is None else sizes.tau) * block.num_steps / num_steps
-    return sizes.model_copy(update={"tau": tau}), None, None

@@ -1,77 +1,40 @@
 """config -> objects -> fit -> run directory, and back from a run directory to a trained network."""
 
 import dataclasses
-import importlib.metadata
 import os
-import platform
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from rich.console import Console
 
-from odenet.allocator import keep_freed_memory
-from odenet.analysis.flow_monitor import FlowMonitor
-from odenet.data import find_data_dir
-from odenet.errors import CheckpointError, RunDirectoryError, RunFailure
+from odenet.errors import CheckpointError
 from odenet.experiment.build import Experiment, build
-from odenet.experiment.config import ExperimentConfig, read_experiment, to_yaml
+from odenet.experiment.config import (
+    ExperimentConfig,
+    parse_config,
+    read_experiment,
+    to_values,
+    to_yaml,
+)
+from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
     CONFIG,
-    GRADIENT_FLOW_LINES,
-    METRICS,
-    RESULTS,
     RUN,
-    STATUS,
     RunDirectory,
     full_disk_named,
-    git_commit,
     read_json,
     require,
 )
+from odenet.experiment.fit import Trained as Trained
+from odenet.experiment.fit import fit
+from odenet.experiment.held_network import changed_at, held_by
+from odenet.experiment.provenance import provenance
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
-from odenet.models import DepthBlockConfig, Network
-from odenet.training import Callback, Checkpointer, Evaluator, Fit, TrainState
-from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
-from odenet.training.checkpoint import Checkpoint, Which
-from odenet.training.interrupt import Interrupted
-from odenet.training.loop import Progress
-
-_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "diffrax", "orbax-checkpoint", "grain", "numpy")
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A network that was trained, as it is in memory.
-
-    Attributes:
-        experiment: What it was built from.
-        state: The state after the last step.
-        results: What `results.json` holds.
-        directory: Its run directory.
-    """
-
-    experiment: Experiment
-    state: TrainState
-    results: dict[str, Any]
-    directory: Path
-
-    @property
-    def network(self) -> Network:
-        """The trained network: `network(x) -> Prediction`, for normalised inputs."""
-        return self.experiment.network(self.state.params, self.state.statistics)
-
-
-def versions() -> dict[str, str]:
-    """Versions of the package and of what it computes with."""
-    names = ("odenet", *_LIBRARIES)
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in names
-    }
+from odenet.models import DepthBlockConfig
+from odenet.training import Callback, Checkpointer
+from odenet.training.checkpoint import Checkpoint, Which, fitted
 
 
 def run(
@@ -94,6 +57,7 @@ def run(
         OdenetError: as its children say.
     """
     config.model.check_trainable(live=config.training.live_statistics)
+    check_schedule(config)
     experiment, directory = build(config, data_dir, beginning(config)), Path(directory)
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
@@ -105,7 +69,7 @@ def run(
             save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
-        return _fit(experiment, place, None, console, callbacks)
+        return fit(experiment, place, None, console, callbacks)
 
 
 def resume(
@@ -129,12 +93,8 @@ def resume(
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
         config = read_experiment(place.file(CONFIG))
-        experiment = build(config, data_dir, recorded(directory, config))
-        experiment = restore_start(experiment, place.file("checkpoints"))
-        checkpointer = Checkpointer(place.file("checkpoints"))
-        checkpoint = checkpointer.restore("last", experiment.start)
-        checkpointer.close()
-        return _fit(experiment, place, checkpoint, console, callbacks)
+        experiment, checkpoint = _read(directory, config, (), "last", data_dir)
+        return fit(experiment, place, checkpoint, console, callbacks)
 
 
 def load(
@@ -156,20 +116,40 @@ def load(
     """
     directory = Path(directory)
     require(directory, CONFIG)
-    config = read_experiment(directory / CONFIG, overrides)
+    config = read_experiment(directory / CONFIG)
     if overrides:
-        _refuse_other_equations(read_experiment(directory / CONFIG), config)
+        _refuse_other_equations(config, read_experiment(directory / CONFIG, overrides))
     data_dir = recorded_data_dir(directory, data_dir)
-    experiment = build(config, data_dir, recorded(directory, config))
-    experiment = restore_start(experiment, directory / "checkpoints")
-    checkpointer = Checkpointer(directory / "checkpoints")
-    try:
-        checkpoint = checkpointer.restore(which, experiment.start)
-    finally:
-        checkpointer.close()
+    experiment, checkpoint = _read(directory, config, overrides, which, data_dir)
     if checkpoint is None:
         raise CheckpointError(f"{directory} has no {which} checkpoint yet; run or resume it first")
     return experiment, checkpoint
+
+
+def _read(
+    directory: Path,
+    config: ExperimentConfig,
+    overrides: Sequence[tuple[str, Any]],
+    which: Which,
+    data_dir: Path | None,
+) -> tuple[Experiment, Checkpoint | None]:
+    """A checkpoint, and the experiment with the network that it holds."""
+    checkpointer = Checkpointer(directory / "checkpoints")
+    try:
+        found = checkpointer.read(which)
+    finally:
+        checkpointer.close()
+    extras = {} if found is None else found.extras
+    config = held_by(config, extras)
+    if overrides:
+        config = parse_config(to_values(config), overrides, str(directory / CONFIG))
+    experiment = build(config, data_dir, recorded(directory, config))
+    if changed_at(extras) is None:  # what it began with was another network otherwise
+        experiment = restore_start(experiment, directory / "checkpoints")
+    if found is None:
+        return experiment, None
+    what = f"checkpoint {directory / 'checkpoints' / which}, step {found.step}"
+    return experiment, fitted(found, experiment.start, what)
 
 
 def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) -> None:
@@ -179,105 +159,8 @@ def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) 
             refuse_other_equation(own.integrator.equation, other.integrator.equation)
 
 
-def provenance(data_dir: Path | None, devices: Sequence[Any]) -> dict[str, Any]:
-    """What a run was made by and on: command, versions, commit, devices, folder of the data."""
-    return {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "device": devices[0].device_kind,
-        "num_devices": len(devices),
-        "data_dir": str(find_data_dir(data_dir).absolute()),
-    }
-
-
 def recorded_data_dir(directory: Path, given: Path | None) -> Path | None:
     """The folder that is given, or else the one that the run was started with."""
     if given is not None or os.environ.get("ODENET_DATA_DIR"):
         return given
     return Path(read_json(directory / RUN)["data_dir"])
-
-
-def _fit(
-    experiment: Experiment,
-    place: RunDirectory,
-    checkpoint: Checkpoint | None,
-    console: Console | None,
-    callbacks: Sequence[Callback],
-) -> Trained:
-    training = experiment.config.training
-    step = 0 if checkpoint is None else checkpoint.step
-    if checkpoint is not None and step == training.num_steps and place.file(RESULTS).exists():
-        raise RunDirectoryError(
-            f"{place.path} is complete at step {step}; evaluate it with: odenet eval {place.path}"
-        )
-    usual: list[Callback] = [
-        MetricsFile(place.file(METRICS), step),
-        EventFile(place.file("events"), step),
-    ]
-    if training.gradient_flow_every is not None:
-        meter = experiment.flow_meter(experiment.dataset.train)
-        usual.append(FlowMonitor(meter, place.file(GRADIENT_FLOW_LINES), step))
-    if console is not None:
-        usual.append(ProgressBar(console, place.path.name))
-    resident = experiment.resident()
-    checkpointer = Checkpointer(place.file("checkpoints"), training.keep_checkpoints)
-    validation = experiment.evaluator(experiment.dataset.validation)
-    test = experiment.evaluator(experiment.dataset.test)
-    with experiment.batches() as batches:
-        program = experiment.compile(resident, next(batches))
-        if program.peak_bytes is not None and experiment.placement.devices[0].platform == "cpu":
-            keep_freed_memory(program.peak_bytes)
-        batches.restore(batches.state() | {"step": 0})
-        state, progress = experiment.start, Progress()
-        if checkpoint is not None:
-            state = experiment.placement.place(checkpoint.state)
-            batches.restore(checkpoint.extras["data"])
-            progress = Progress(**checkpoint.extras["progress"])
-        fit = Fit(
-            training,
-            program,
-            experiment.placement,
-            resident,
-            batches,
-            validation,
-            checkpointer,
-            [*usual, *callbacks],
-            progress,
-            experiment.finish(),
-            test if training.watch_test else None,
-        )
-        place.write_json(STATUS, {"state": "running", "step": step})
-        try:
-            state = fit.run(state)
-        except (RunFailure, Interrupted) as error:
-            place.write_json(STATUS, {"state": "stopped", "reason": str(error)})
-            error.resume_from = place.path
-            raise
-        finally:
-            checkpointer.close()
-    results = _results(experiment, fit, state, test)
-    place.write_json(RESULTS, results)
-    place.write_json(STATUS, {"state": "complete", "step": training.num_steps})
-    return Trained(experiment, state, results, place.path)
-
-
-def _results(
-    experiment: Experiment, fit: Fit, state: TrainState, evaluator: Evaluator
-) -> dict[str, Any]:
-    test = evaluator(state.params, state.statistics)
-    trained = experiment.network(state.params, state.statistics)
-    return {
-        "step": int(jax.device_get(state.step)),
-        "test": test.metrics,
-        "best_validation_score": fit.progress.best_score,
-        "best_step": fit.progress.best_step,
-        "solver_failures": fit.progress.solver_failures,
-        "num_parameters": experiment.num_parameters,
-        "taus": [taus.tolist() for taus in jax.device_get(trained.taus())],
-        "steps_per_dispatch": fit.config.dispatch_steps,
-        "step_seconds": float(np.median(fit.step_seconds)) if fit.step_seconds else None,
-        "compile_seconds": fit.program.compile_seconds,
-        "evaluation_compile_seconds": test.compile_seconds,
-        "peak_bytes": fit.program.peak_bytes,
-    }

@@ -11,6 +11,7 @@ from odenet.errors import CheckpointError, ConfigError, RunDirectoryError
 from odenet.experiment.build import Experiment
 from odenet.experiment.config import ExperimentConfig, read_experiment
 from odenet.experiment.directory import CONFIG, RUN, is_comparison, read_json
+from odenet.experiment.held_network import held_by
 from odenet.experiment.start import Begin, Origin
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
@@ -25,7 +26,7 @@ class Source:
 
     Attributes:
         directory: Its directory.
-        config: Its experiment.
+        config: Its experiment, with the network that the checkpoint holds.
         checkpoint: One of its checkpoints, the arrays by path.
     """
 
@@ -68,7 +69,8 @@ def read_source(directory: Path, which: Which, key: str = "") -> Source:
         raise CheckpointError(
             f"{given} has no {which} checkpoint yet; run or resume that run first"
         )
-    return Source(directory, read_experiment(directory / CONFIG), checkpoint)
+    config = held_by(read_experiment(directory / CONFIG), checkpoint.extras)
+    return Source(directory, config, checkpoint)
 
 
 def beginning(config: ExperimentConfig) -> Begin | None:

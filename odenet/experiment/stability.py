@@ -36,7 +36,7 @@ def analyse_stability(
         OdenetError: as its other children say.
     """
     subject = look_at(directory, overrides, split, moment, data_dir)
-    inputs = subject.inputs(num_examples)
+    inputs = subject.normalized(subject.examples(num_examples))
     found = {
         "num_examples": len(inputs),
         "blocks": [plain(block) for block in stability(subject.network, inputs)],

@@ -12,6 +12,7 @@ from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment
 from odenet.experiment.directory import RUN, RunDirectory, full_disk_named, read_json
 from odenet.experiment.evaluate import load_trained
+from odenet.experiment.held_network import changed_at
 from odenet.models import Network
 from odenet.training import TrainState
 from odenet.training.checkpoint import Which
@@ -117,6 +118,11 @@ def look_at(
             raise ConfigError(
                 f"{directory} is a {made.pop()} network, which had no start of its own; look at "
                 f"the run that it was made from, or at its last checkpoint"
+            )
+        if changed_at(checkpoint.extras) is not None:
+            raise ConfigError(
+                f"{directory} holds a network of another depth than its training began with; look "
+                f"at its last checkpoint"
             )
         state, step = experiment.start, 0
     return Subject(directory, experiment, state, step, moment, split)

@@ -14,6 +14,8 @@ from odenet.fields.data_controlled import DataControlledField as DataControlledF
 from odenet.fields.data_controlled import (
     DataControlledFieldConfig as DataControlledFieldConfig,
 )
+from odenet.fields.dense import DenseField as DenseField
+from odenet.fields.dense import DenseFieldConfig as DenseFieldConfig
 from odenet.fields.depth_adaptive import DepthAdaptiveField as DepthAdaptiveField
 from odenet.fields.depth_adaptive import DepthAdaptiveFieldConfig as DepthAdaptiveFieldConfig
 from odenet.fields.hamiltonian import HamiltonianField as HamiltonianField
@@ -41,6 +43,7 @@ FieldConfig = Annotated[
     | ParabolicFieldConfig
     | SecondOrderFieldConfig
     | DataControlledFieldConfig
-    | DepthAdaptiveFieldConfig,
+    | DepthAdaptiveFieldConfig
+    | DenseFieldConfig,
     Field(discriminator="kind"),
 ]

@@ -18,7 +18,7 @@ from odenet.depth.step_sizes import (
     StepSizesConfig,
 )
 from odenet.errors import ConfigError
-from odenet.fields import FieldConfig, MLPFieldConfig, ResidualFieldConfig
+from odenet.fields import DenseFieldConfig, FieldConfig, MLPFieldConfig, ResidualFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
     FractionalConfig,
@@ -121,6 +121,33 @@ class DepthBlockConfig(PartConfig):
                 f"an integrator that chooses its own steps sees the sum of the step sizes alone on "
                 f"shared weights, and {chosen.parametrisation} keeps that fixed, so nothing would "
                 f"be learned; use weights.kind=per_layer, or step_sizes.kind=fixed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _dense_layers_are_their_own(self):
+        if isinstance(self.field, DenseFieldConfig) and (
+            not isinstance(self.weights, PerLayerWeightsConfig) or self.num_layers != self.num_steps
+        ):
+            raise ValueError(
+                "layers of field.kind=dense add features of their own, so each has weights; use "
+                "weights.kind=per_layer without num_layers"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _smoothness_has_a_derivative(self):
+        if not isinstance(self.weights, PerLayerWeightsConfig) or not self.weights.smoothness:
+            return self
+        if self.num_layers == 1:
+            raise ValueError(
+                "weights.smoothness would be ignored: one set of weights does not change over "
+                "depth; remove it"
+            )
+        if not self.step_sizes.stays_positive:
+            raise ValueError(
+                "weights.smoothness divides by step sizes, which must stay above 0; use "
+                "step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
             )
         return self
 

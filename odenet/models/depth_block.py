@@ -63,8 +63,10 @@ class DepthBlock(nnx.Module):
         return not isinstance(self.integrator, LayerByLayer)
 
     def penalty(self) -> Scalar:
-        """What the step sizes add to the objective."""
-        return self.step_sizes.penalty()
+        """What the step sizes and the change of the weights over depth add to the objective."""
+        return self.step_sizes.penalty().astype(float) + self.weights.penalty(self.grid()).astype(
+            float
+        )
 
     def __call__(
         self,

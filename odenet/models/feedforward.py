@@ -69,6 +69,11 @@ class FeedForwardBlockConfig(PartConfig):
                 f"and a feed-forward layer has no identity: its signal would vanish; use last_init="
                 f"as_drawn"
             )
+        if self.field.kind == "dense":
+            raise ValueError(
+                "field.kind=dense adds features to those before, and a feed-forward block keeps "
+                "none; use block.kind=depth"
+            )
         if self.field.kind == "residual":
             raise ValueError(
                 "a feed-forward block does not carry the statistics of batch norms; use field "

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from odenet.arrays import Array, Float, Scalar, StepSizes
 from odenet.errors import ConfigError
-from odenet.fields import ResidualFieldConfig
+from odenet.fields import DenseFieldConfig, ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.along import Along
 from odenet.models.blocks import BlockConfig, DepthBlockConfig
@@ -21,6 +21,7 @@ from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
     ProjectionConfig,
+    ZeroPadConfig,
 )
 from odenet.models.transition import StageProjectionConfig
 from odenet.part import PartConfig
@@ -183,6 +184,16 @@ class NetworkConfig(PartConfig):
                 "stem_width would be ignored: without a projection in the first stage, the stem "
                 "gives that stage's width; remove it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _dense_features_have_room(self):
+        for index, (stage, block) in enumerate(zip(self.stages, self.blocks, strict=True)):
+            if isinstance(block.field, DenseFieldConfig) and isinstance(block, DepthBlockConfig):
+                before = self.stages[index - 1].width if index else self._stem_width
+                padding = stage.projection
+                padded = isinstance(padding, ZeroPadConfig) and padding.zeros == "after"
+                block.field.check_room(block.num_steps, stage.width, before if padded else None)
         return self
 
     @property

@@ -119,8 +119,8 @@ class ScaledConfig(PartConfig):
 
     kind: Literal["scaled"] = "scaled"
     factor: float = Field(allow_inf_nan=False)
-    """What the state is multiplied by; with 0 nothing goes around the branch. Between two widths 0 is
-    the only one."""
+    """What the state is multiplied by; with 0 nothing goes around the branch. Between two widths
+    0 is the only one."""
 
     @model_validator(mode="after")
     def _scales(self):

@@ -1,5 +1,7 @@
 """Figures, pages and tables from run directories; nothing is computed here that they lack."""
 
+from odenet.reports.basis import basis_table as basis_table
+from odenet.reports.basis import write_basis_figure as write_basis_figure
 from odenet.reports.critical_step import critical_step_table as critical_step_table
 from odenet.reports.figures import critical_step_figure as critical_step_figure
 from odenet.reports.figures import png as png

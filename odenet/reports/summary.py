@@ -42,9 +42,23 @@ def run_summary(results: Mapping[str, Any]) -> list[Quantity]:
         Quantity("time of a training step", *_timed(results["step_seconds"])),
         Quantity("compile time, training", *_timed(results["compile_seconds"])),
         Quantity("compile time, evaluation", *_timed(results["evaluation_compile_seconds"])),
+        *map(_depth_change, results.get("levels", [])),
         Quantity("peak memory", results["peak_bytes"], wording.size(results["peak_bytes"])),
     ]
     return told if "accuracy" in test else told[1:]
+
+
+def _depth_change(level: Mapping[str, Any]) -> Quantity:
+    """The loss on both sides of a change of depth, beside what one step without it would give."""
+    before, after, stepped = (
+        wording.decimal(level[name])
+        for name in ("loss_before", "loss_after", "loss_after_one_step")
+    )
+    sizes = ", ".join(
+        " to ".join(map(str, stage["num_steps"])) for stage in level["stages"] if stage
+    )
+    name = f"{level['split']} loss as depth changes, step {level['step']:,}"
+    return Quantity(name, level["jump"], f"{before} -> {after} ({sizes}); a step: {stepped}")
 
 
 def _counted(value: wording.Number | None) -> tuple[wording.Number | None, str]:

@@ -256,7 +256,20 @@ def _read(folder: Path) -> Checkpoint:
 
 
 def _read_like(folder: Path, like: Any) -> Checkpoint:
-    found = _read(folder)
+    return fitted(_read(folder), like, f"checkpoint {folder}")
+
+
+def fitted(found: Checkpoint, like: Any, what: str) -> Checkpoint:
+    """A checkpoint that was read by path, its state as a tree.
+
+    Args:
+        found: The checkpoint, its state a dict of arrays by path.
+        like: A state of the wanted structure, shapes and dtypes.
+        what: What it is, for the error.
+
+    Raises:
+        CheckpointError: if it does not fit `like`.
+    """
     arrays, wanted = found.state, named(like)
     complaints = [f"{name} is missing" for name in wanted if name not in arrays]
     complaints += [f"{name} is not in the model" for name in arrays if name not in wanted]
@@ -268,8 +281,8 @@ def _read_like(folder: Path, like: Any) -> Checkpoint:
     if complaints:
         shown = "; ".join(complaints[:3]) + (" ..." if len(complaints) > 3 else "")
         raise CheckpointError(
-            f"checkpoint {folder} does not fit the model: {shown}; keep the options that change "
-            f"parameters (widths, steps, weights, fields) as they were"
+            f"{what} does not fit the model: {shown}; keep the options that change parameters "
+            f"(widths, steps, weights, fields) as they were"
         )
     leaves = [np.asarray(arrays[name], dtype=leaf.dtype) for name, leaf in wanted.items()]
     return dataclasses.replace(found, state=jax.tree.unflatten(jax.tree.structure(like), leaves))

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from odenet.depth.schedule import DepthScheduleConfig, MultilevelConfig
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
 from odenet.training.optimizer import OptimizerConfig, SGDConfig
@@ -48,6 +49,10 @@ class TrainingConfig(PartConfig):
     """What batch norms use while training: the statistics of each batch, towards which the running
     ones move, or the running ones, `frozen` as they are at the start (fine-tuning). Frozen, a norm
     is an affine map, and any integrator may train."""
+    depth_schedule: DepthScheduleConfig | None = None
+    """How the network changes its depth while it trains: `multilevel` divides its layers at given
+    steps, `pruning` removes those of small `tau`. Weights, step sizes, statistics and moments go
+    on; the learning rate follows the whole training. Without it, the depth stays."""
     average_statistics: PositiveInt | None = None
     """Number of training batches, without augmentation, over which the statistics of batch norms
     are averaged after the last step, with its weights; the last evaluation, the last checkpoint and
@@ -70,8 +75,9 @@ class TrainingConfig(PartConfig):
             raise ValueError(
                 f"steps_per_dispatch must divide num_steps={self.num_steps}, log_every="
                 f"{self.log_every}, evaluate_every={self.evaluation_interval}, "
-                f"checkpoint_every={self.checkpoint_interval} and gradient_flow_every="
-                f"{self.gradient_flow_every}; got {self.steps_per_dispatch}; "
+                f"checkpoint_every={self.checkpoint_interval}, gradient_flow_every="
+                f"{self.gradient_flow_every} and the steps of depth_schedule; got "
+                f"{self.steps_per_dispatch}; "
                 f"nearest: {sorted(near)}"
             )
         return self
@@ -96,6 +102,20 @@ class TrainingConfig(PartConfig):
             raise ValueError(
                 f"average_statistics={self.average_statistics} would move what batch_statistics="
                 f"frozen keeps as it is; remove one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_is_reached(self):
+        schedule = self.depth_schedule
+        if schedule is None:
+            return self
+        late = [step for step in schedule.intervals if step >= self.num_steps]
+        if late:
+            name = "at" if isinstance(schedule, MultilevelConfig) else "every"
+            raise ValueError(
+                f"depth_schedule.{name} must be less than num_steps={self.num_steps}, so that what "
+                f"is changed is trained; got {late[0]}"
             )
         return self
 
@@ -125,6 +145,7 @@ class TrainingConfig(PartConfig):
             self.evaluation_interval,
             self.checkpoint_interval,
             self.gradient_flow_every or 0,
+            *(() if self.depth_schedule is None else self.depth_schedule.intervals),
         )
 
     @property

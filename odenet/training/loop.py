@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -58,6 +58,9 @@ class Fit:
         progress: Where an earlier part of the run had come.
         finish: Applied to the state after the last step, before it is evaluated and saved; or None.
         watch_test: Evaluates parameters on the test split, for its curve; or None.
+        leaves: Whether the network changes after a step, so that its part of the training ends
+            there; or None, where it never does.
+        extras: What is saved with every checkpoint beside progress and data.
     """
 
     config: TrainingConfig
@@ -71,13 +74,15 @@ class Fit:
     progress: Progress
     finish: Callable[[TrainState], TrainState] | None = None
     watch_test: Callable[[Any, Any], Evaluation] | None = None
+    leaves: Callable[[int, TrainState], bool] | None = None
+    extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     step_seconds: list[float] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
         self._dispatch_steps = self.config.dispatch_steps  # worked out once, not per dispatch
 
     def run(self, state: TrainState) -> TrainState:
-        """Train to the last step, and return the state after it.
+        """Train to the last step, or to where the network changes, and return the state after it.
 
         In this order after every dispatch: metrics are checked and logged; then, after the last
         one, the state is finished; then the evaluation, if one is due; then callbacks look at the
@@ -90,19 +95,21 @@ class Fit:
                 `warn` and the update was not finite.
             Interrupted: after SIGTERM or Ctrl-C, once everything is saved.
         """
-        step, last = int(state.step), self.config.num_steps
+        step, last, leaving = int(state.step), self.config.num_steps, False
         self._tell("start", step, [self.program.record(step)] if step < last else [], state)
         pending: list[tuple[int, Any]] = []
         self._clock = time.perf_counter()
         try:
             with StopRequest() as stop:
-                while step < last and stop.signum is None:
+                while step < last and not leaving and stop.signum is None:
                     piece = self.placement.place_piece(next(self.batches))
                     state, metrics = self.program.run(state, self.resident, piece)
                     step += self._dispatch_steps
                     pending.append((step, metrics))
-                    evaluation_due = step % self.config.evaluation_interval == 0 or step == last
-                    save_due = step % self.config.checkpoint_interval == 0 or step == last
+                    leaving = step < last and self.leaves is not None and self.leaves(step, state)
+                    ends = step == last or leaving
+                    evaluation_due = ends or step % self.config.evaluation_interval == 0
+                    save_due = ends or step % self.config.checkpoint_interval == 0
                     look_due = self.config.inspection_due(step)
                     due = evaluation_due or look_due or save_due or stop.signum is not None
                     keep = 0 if due else 1
@@ -214,7 +221,7 @@ class Fit:
 
     def _save(self, which: Any, step: int, state: TrainState) -> None:
         extras = {"progress": dataclasses.asdict(self.progress), "data": self.batches.state()}
-        self.checkpointer.save(which, step, state, extras)
+        self.checkpointer.save(which, step, state, extras | dict(self.extras))
         self._tell("checkpoint", step)
         self._clock = time.perf_counter()
 

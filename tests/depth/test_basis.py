@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import chebyshev, legendre
 
-from odenet.depth.basis import Basis, projection_matrix
+from odenet.depth.basis import Basis, mean_matrix, projection_matrix
 
 S = np.linspace(0.0, 1.0, 23)
 
@@ -83,3 +83,15 @@ def test_projection_is_the_nearest_function():
         1 / 6,
     ]
     np.testing.assert_allclose(found, [-1 / 6, 5 / 6], atol=1e-13)
+
+
+def test_means_stay_between_the_values_that_they_are_made_of():
+    cells, knots = Basis("piecewise_constant", 4), Basis("piecewise_linear", 3)
+    for old, new in ((cells, knots), (knots, cells), (knots, Basis("piecewise_linear", 6))):
+        matrix = mean_matrix(old, new)
+        assert matrix.min() >= -1e-15
+        np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(mean_matrix(knots, Basis("piecewise_linear", 5))[1], [0.5, 0.5, 0])
+    np.testing.assert_allclose(mean_matrix(knots, cells)[0], [0.75, 0.25, 0], atol=1e-14)
+    # A quarter of the first hat's weight lies in the second cell.
+    np.testing.assert_allclose(mean_matrix(cells, knots)[0], [0.75, 0.25, 0, 0], atol=1e-14)

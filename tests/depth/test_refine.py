@@ -3,28 +3,27 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from odenet.depth.basis import Basis, projection_matrix
 from odenet.depth.refine import (
     Transfer,
-    averaged,
-    copied,
     interpolated,
+    overlapping,
     refined_taus,
     step_size_transfer,
 )
 from odenet.depth.step_sizes import LearnedStepSizesConfig
-from odenet.errors import ConfigError
 
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 2, 3))
 
 
 def test_copies_are_averaged_back():
-    fine = Transfer(copied(4, 3)).values(WEIGHTS)
+    fine = Transfer(overlapping(4, 12)).values(WEIGHTS)
     np.testing.assert_array_equal(fine, np.repeat(WEIGHTS, 3, axis=0))
-    np.testing.assert_allclose(Transfer(averaged(12, 3)).values(fine), WEIGHTS, rtol=1e-14)
+    np.testing.assert_allclose(Transfer(overlapping(12, 4)).values(fine), WEIGHTS, rtol=1e-14)
 
 
 def test_new_layers_lie_on_the_line_to_the_next_one():
-    fine = Transfer(interpolated(4, 2)).values(WEIGHTS)
+    fine = Transfer(interpolated(4, 8)).values(WEIGHTS)
     np.testing.assert_allclose(fine[::2], WEIGHTS)
     np.testing.assert_allclose(fine[1::2][:-1], (WEIGHTS[:-1] + WEIGHTS[1:]) / 2)
     np.testing.assert_allclose(fine[-1], WEIGHTS[-1])
@@ -39,10 +38,10 @@ def test_moments_are_those_of_the_gradients_of_the_copies():
 
     coarse = jax.grad(lambda w: ((w - target) ** 2).sum())(WEIGHTS)
     fine = jax.grad(loss)(np.repeat(WEIGHTS, 3, axis=0))
-    transfer = Transfer(copied(4, 3))
+    transfer = Transfer(overlapping(4, 12), overlapping(12, 4))
     np.testing.assert_allclose(transfer.gradients(np.asarray(coarse)), fine, rtol=1e-12)
     np.testing.assert_allclose(transfer.squares(np.asarray(coarse) ** 2), fine**2, rtol=1e-12)
-    back = Transfer(averaged(12, 3))
+    back = Transfer(overlapping(12, 4), overlapping(4, 12))
     np.testing.assert_allclose(back.gradients(np.asarray(fine)), coarse, rtol=1e-12)
     np.testing.assert_allclose(back.squares(np.asarray(fine) ** 2), coarse**2, rtol=1e-12)
 
@@ -51,8 +50,23 @@ def test_step_sizes_are_divided_and_added_up():
     taus = np.array([0.4, -0.2, 1.0, 0.6])
     np.testing.assert_allclose(refined_taus(taus, 8), np.repeat(taus, 2) / 2)
     np.testing.assert_allclose(refined_taus(taus, 2), [0.2, 1.6])
-    with pytest.raises(ConfigError, match="a multiple or coarsened to a divisor of them; got 6"):
-        refined_taus(taus, 6)
+
+
+def test_any_grid_shares_the_depth_of_the_old_one():
+    taus = np.array([0.4, -0.2, 1.0, 0.6])
+    old = np.concatenate([[0], np.cumsum(taus)])
+    for new in (1, 3, 5, 6, 7):
+        # Time is a function of depth counted in layers, linear within each.
+        expected = np.diff(np.interp(np.arange(new + 1) * 4 / new, np.arange(5), old))
+        np.testing.assert_allclose(refined_taus(taus, new), expected, atol=1e-15)
+        s = (np.arange(70000) + 0.5) / 70000
+        cells = np.floor(s * new).astype(int)
+        means = [WEIGHTS[np.floor(s * 4).astype(int)][cells == k].mean(axis=0) for k in range(new)]
+        found = Transfer(overlapping(4, new)).values(WEIGHTS)
+        np.testing.assert_allclose(found, means, atol=1e-4)
+        there = np.interp(np.arange(new) * 4 / new, np.arange(4), WEIGHTS[:, 0, 0])
+        found = Transfer(interpolated(4, new)).values(WEIGHTS)
+        np.testing.assert_allclose(found[:, 0, 0], there, atol=1e-14)
 
 
 LEARNED = [
@@ -65,7 +79,7 @@ LEARNED = [
 ]
 
 
-@pytest.mark.parametrize("new", [8, 2])
+@pytest.mark.parametrize("new", [8, 2, 3, 6])
 @pytest.mark.parametrize("options", LEARNED, ids=lambda o: "_".join(o.values()))
 def test_parameters_of_step_sizes_and_their_moments_follow(options, new):
     config = LearnedStepSizesConfig(horizon=2.0, **options)
@@ -96,3 +110,23 @@ def test_parameters_of_step_sizes_and_their_moments_follow(options, new):
         (jax.numpy.asarray(step.reshape(np.shape(raw))),),
     )
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize(("old", "new"), [(6, 4), (4, 6), (3, 5), (5, 2)])
+def test_gradients_of_polynomials_follow_the_chain_rule(old, new):
+    # A loss of the function itself has gradients by the coefficients of any basis of it.
+    few = min(old, new)
+    bases = [Basis("chebyshev", size) for size in (old, new)]
+    s = np.linspace(0, 1, 50)
+    target = np.random.default_rng(0).normal(size=(50, 3))
+    theta = np.zeros((old, 3))
+    theta[:few] = np.random.default_rng(1).normal(size=(few, 3))
+    moves = Transfer(projection_matrix(*bases), projection_matrix(*bases[::-1]))
+
+    def gradient(basis, coefficients):
+        values = jax.numpy.asarray(basis(s, np))
+        return jax.grad(lambda c: ((values.T @ c - target) ** 2).sum())(coefficients)
+
+    there = gradient(bases[1], moves.values(theta))
+    here = np.asarray(gradient(bases[0], theta))
+    np.testing.assert_allclose(moves.gradients(here)[:few], there[:few], rtol=1e-9, atol=1e-9)

@@ -133,14 +133,106 @@ def test_new_layers_may_lie_between_their_neighbours(source, tmp_path):
 @pytest.mark.parametrize(
     ("factor", "prolongation", "message"),
     [
-        (Fraction(1), "constant", "a whole number above 1.*got 1"),
-        (Fraction(3, 2), "constant", "got 3/2"),
+        (Fraction(1), "constant", "a factor above 1.*got 1"),
         (Fraction(-2), "constant", "got -2"),
-        (Fraction(1, 3), "constant", r"model.stages.0: 4 steps cannot be joined by 3"),
+        (Fraction(1, 3), "constant", r"model.stages.0: 1/3 times 4 steps is not a whole number"),
         (HALF, "linear", "prolongation=linear would be ignored"),
     ],
 )
 def test_factors_that_do_not_fit_are_refused(factor, prolongation, message, source, tmp_path):
     with pytest.raises(ConfigError, match=message):
         refine(source, factor, tmp_path / "new", prolongation)
+    assert not (tmp_path / "new").exists()
+
+
+def test_layers_between_two_widths_stay_while_their_stages_are_refined(tmp_path):
+    model = {
+        "kind": "resnet", "layout": "vector", "depth": 20, "width": 4,
+        "arrangement": "full_preactivation", "step_sizes": {"kind": "learned"},
+    }  # fmt: skip
+    run(configured(VALUES | {"model": model}), tmp_path / "source")
+    found = refine(tmp_path / "source", TWICE, tmp_path / "fine")
+    assert [stage["num_steps"] for stage in found["stages"]] == [[2, 4]] * 3
+    before, after = stored(tmp_path / "source"), stored(tmp_path / "fine")
+    units = [path for path in before if "projections/1" in path]
+    assert any("step_sizes" in path for path in units)
+    for path in units:
+        np.testing.assert_array_equal(after[path], before[path])
+    fine = logits(tmp_path / "fine")
+    np.testing.assert_allclose(fine, logits(tmp_path / "source", 2), rtol=1e-4, atol=1e-5)
+
+
+def test_network_moves_to_a_grid_that_is_no_multiple(source, tmp_path):
+    found = refine(source, None, tmp_path / "six", to=6)
+    assert found["stages"] == [{"num_layers": [4, 6], "num_steps": [4, 6]}]
+    refine(source, Fraction(3, 2), tmp_path / "same")
+    np.testing.assert_array_equal(logits(tmp_path / "six"), logits(tmp_path / "same"))
+    old, new = stored(source), stored(tmp_path / "six")
+    path = "blocks/0/weights/stacked/affine/0/kernel"
+    np.testing.assert_allclose(
+        new[f"params/{path}"][1], old[f"params/{path}"][:2].mean(axis=0), rtol=1e-6
+    )
+    (moment,) = (p for p in new if "/mu/blocks" in p and p.endswith("kernel"))
+    # Equal layers see equal gradients: their sum over depth stays what it was.
+    np.testing.assert_allclose(new[moment].sum(axis=0), old[moment].sum(axis=0), atol=1e-7)
+    taus = [np.log1p(np.exp(state["params/blocks/0/step_sizes/raw"])) for state in (old, new)]
+    np.testing.assert_allclose(taus[1].sum(), taus[0].sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("basis", ["legendre", "chebyshev", "piecewise_linear", "fourier"])
+def test_functions_that_are_enough_keep_the_network(basis, tmp_path):
+    weights = {"kind": "basis", "basis": basis, "num_basis": 3}
+    block = {"field": {"kind": "residual"}, "step_sizes": {"horizon": 1.0}}
+    model = classifier(4, num_steps=6, weights=weights, **block)
+    run(configured(VALUES | {"model": model}), tmp_path / "source")
+    # Hats over 3 knots are hats over 5 too; of the others, the first 5 hold the first 3.
+    refine(tmp_path / "source", None, tmp_path / "more", num_basis=5)
+    np.testing.assert_allclose(logits(tmp_path / "more"), logits(tmp_path / "source"), atol=2e-5)
+    back = refine(tmp_path / "more", None, tmp_path / "back", num_basis=3)
+    assert back["stages"][0]["num_basis"] == [5, 3]
+    before, after = stored(tmp_path / "source"), stored(tmp_path / "back")
+    for path, leaf in before.items():
+        if basis == "piecewise_linear" and "/nu/" in path:
+            continue  # shares of both signs: the roots of squares add up to a bound
+        np.testing.assert_allclose(after[path], leaf, rtol=1e-3, atol=1e-5, err_msg=path)
+
+
+def test_layers_become_functions_and_layers_again(source, tmp_path):
+    refine(source, None, tmp_path / "cells", num_basis=2)
+    experiment, _ = load(tmp_path / "cells")
+    assert experiment.config.model.block.weights.num_layers == 2
+    kernel = "params/blocks/0/weights/stacked/affine/0/kernel"
+    means = stored(source)[kernel].reshape(2, 2, 6, 6).mean(axis=1)
+    np.testing.assert_allclose(stored(tmp_path / "cells")[kernel], means, rtol=1e-5, atol=1e-7)
+    # Euler sees the weights where its steps start.
+    raw = np.asarray(stored(source)["params/blocks/0/step_sizes/raw"], np.float64)
+    taus = np.log1p(np.exp(raw))
+    starts = np.append(0, np.cumsum(taus)[:-1]) / taus.sum()
+    assert np.max(np.abs(np.diff(starts) - 0.25)) > 1e-3
+    refine(source, None, tmp_path / "line", basis="legendre", num_basis=2)
+    line = np.polynomial.legendre.legfit(2 * starts - 1, stored(source)[kernel][:, 0, 0], 1)
+    np.testing.assert_allclose(stored(tmp_path / "line")[kernel][:, 0, 0], line, rtol=1e-4)
+    for basis in ("legendre", "piecewise_linear"):  # as many functions as layers
+        refine(source, None, tmp_path / basis, basis=basis, num_basis=4)
+        np.testing.assert_allclose(logits(tmp_path / basis), logits(source), atol=2e-4)
+    resume_from = refine(tmp_path / "line", None, tmp_path / "on", num_basis=3, num_steps=6)
+    assert int(resume(resume_from["directory"]).state.step) == 6
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({}, "nothing would change"),
+        ({"to": 4}, "no stage would change"),
+        ({"to": 0}, "at least one step; got 0"),
+        ({"num_basis": 3}, "a divisor of the 4 steps; got 3"),
+        ({"num_basis": 8, "basis": "legendre"}, "at most 4; got 8"),
+        ({"basis": "legendre"}, "needs num_basis"),
+        ({"num_basis": 1, "basis": "piecewise_linear"}, "of hats 2; got 1"),
+        ({"num_basis": 2, "prolongation": "linear"}, "linear would be ignored"),
+    ],
+)
+def test_grids_and_functions_that_do_not_fit_are_refused(asked, message, source, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        refine(source, None, tmp_path / "new", **asked)
     assert not (tmp_path / "new").exists()

@@ -5,6 +5,7 @@ from made_up_runs import RESULTS, comparison_values, regression_values
 from rich.console import Console
 
 from odenet.reports import comparison_tables, run_table
+from odenet.reports.summary import run_summary
 
 
 def printed(renderables, width):
@@ -60,3 +61,15 @@ def test_run_table_holds_the_results():
     text = " ".join(" ".join(printed([run_table(RESULTS)], 80)).split())
     for said in ("test accuracy 98.00%", "parameters 38,090", "time of a training step 570 µs"):
         assert said in text
+
+
+def test_changes_of_depth_are_told_with_what_a_step_would_have_done():
+    level = {
+        "step": 1200, "split": "validation", "loss_before": 0.5, "loss_after": 0.625,
+        "loss_after_one_step": 0.4375, "jump": 0.125,
+        "stages": [{"num_steps": [4, 8], "num_layers": [4, 8]}, {}],
+    }  # fmt: skip
+    (told,) = [q for q in run_summary(RESULTS | {"levels": [level]}) if "depth" in q.name]
+    assert told.value == 0.125
+    assert told.name == "validation loss as depth changes, step 1,200"
+    assert told.text == "0.5 -> 0.625 (4 to 8); a step: 0.4375"

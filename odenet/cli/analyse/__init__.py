@@ -3,6 +3,7 @@
 import typer
 
 from odenet.cli.analyse import (
+    basis,
     convergence,
     critical_step,
     effective_depth,
@@ -24,5 +25,6 @@ app.command("gradient-audit")(gradient_audit.command)
 app.command("effective-depth")(effective_depth.command)
 app.command("stability")(stability.command)
 app.command("trajectories")(trajectories.command)
+app.command("basis")(basis.command)
 app.command("steps-to-reach")(steps_to_reach.command)
 app.command("seeds")(seeds.command)

@@ -1,5 +1,6 @@
 """Figures from plain data: what a run directory holds goes in, a figure comes out."""
 
+from odenet.reports.figures.basis import basis_figure as basis_figure
 from odenet.reports.figures.canvas import png as png
 from odenet.reports.figures.canvas import svg as svg
 from odenet.reports.figures.convergence import convergence_figure as convergence_figure

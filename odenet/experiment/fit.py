@@ -1,0 +1,210 @@
+"""From a built experiment to a trained network in its run directory, through all of its depths."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from odenet.allocator import keep_freed_memory
+from odenet.analysis.flow_monitor import FlowMonitor
+from odenet.errors import RunDirectoryError, RunFailure
+from odenet.experiment.build import Experiment
+from odenet.experiment.depth_change import change_due, leaves
+from odenet.experiment.directory import (
+    GRADIENT_FLOW_LINES,
+    METRICS,
+    RESULTS,
+    STATUS,
+    RunDirectory,
+)
+from odenet.experiment.held_network import changed_at
+from odenet.experiment.level import Level, levels_of, next_level
+from odenet.models import Network
+from odenet.training import Callback, Checkpointer, Fit, TrainState
+from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
+from odenet.training.checkpoint import Checkpoint, named
+from odenet.training.interrupt import Interrupted
+from odenet.training.loop import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A network that was trained, as it is in memory.
+
+    Attributes:
+        experiment: What it was built from; where its depth has changed, with the last network.
+        state: The state after the last step.
+        results: What `results.json` holds.
+        directory: Its run directory.
+    """
+
+    experiment: Experiment
+    state: TrainState
+    results: dict[str, Any]
+    directory: Path
+
+    @property
+    def network(self) -> Network:
+        """The trained network: `network(x) -> Prediction`, for normalised inputs."""
+        return self.experiment.network(self.state.params, self.state.statistics)
+
+
+def fit(
+    experiment: Experiment,
+    place: RunDirectory,
+    checkpoint: Checkpoint | None,
+    console: Console | None,
+    callbacks: Sequence[Callback],
+) -> Trained:
+    """Train to the end, and write results.
+
+    Where the network changes its depth on the way, each is trained by a program of its own, into
+    the same files.
+
+    Args:
+        experiment: What to train; with a checkpoint, the network that it holds.
+        place: The run directory, locked.
+        checkpoint: Where an earlier part of the run had come, or None.
+        console: Where progress is shown, or None for nowhere.
+        callbacks: Run after the usual ones.
+
+    Raises:
+        OdenetError: as its children say.
+    """
+    num_steps = experiment.config.training.num_steps
+    level = Level(experiment, experiment.start, 0, None, Progress(), {})
+    if checkpoint is not None:
+        _refuse_complete(place, checkpoint.step, num_steps)
+        level = _recorded(experiment, checkpoint)
+        # A change that was due when the run was stopped is made again, from the same state.
+        if changed_at(checkpoint.extras) != level.step < num_steps:
+            level = _changed(level, place) or level
+    while True:
+        training, state = _train(level, place, console, callbacks)
+        step = int(jax.device_get(state.step))
+        after = dataclasses.replace(
+            level, state=state, step=step, data=training.position, progress=training.fit.progress
+        )
+        if step == num_steps:
+            break
+        changed = _changed(after, place)
+        assert changed is not None
+        level = changed
+    results = _results(after, training.fit, place)
+    place.write_json(RESULTS, results)
+    place.write_json(STATUS, {"state": "complete", "step": num_steps})
+    return Trained(after.experiment, state, results, place.path)
+
+
+def _refuse_complete(place: RunDirectory, step: int, num_steps: int) -> None:
+    if step == num_steps and place.file(RESULTS).exists():
+        raise RunDirectoryError(
+            f"{place.path} is complete at step {step}; evaluate it with: odenet eval {place.path}"
+        )
+
+
+def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Level:
+    """Where a checkpoint stands."""
+    extras = {key: checkpoint.extras[key] for key in ("data", "progress")}
+    return Level(
+        experiment,
+        experiment.placement.place(checkpoint.state),
+        checkpoint.step,
+        extras["data"],
+        Progress(**extras["progress"]),
+        {key: value for key, value in checkpoint.extras.items() if key not in extras},
+    )
+
+
+def _changed(level: Level, place: RunDirectory) -> Level | None:
+    """The next network, if one is due at this step."""
+    arrays = named(jax.device_get(level.state))
+    change = change_due(level.experiment.config, level.step, arrays)
+    return None if change is None else next_level(level, change, arrays, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained:
+    """One part of a training, with one network: how it was run, and where in the data it ended."""
+
+    fit: Fit
+    position: Mapping[str, Any]
+
+
+def _train(
+    level: Level, place: RunDirectory, console: Console | None, callbacks: Sequence[Callback]
+) -> tuple[_Trained, TrainState]:
+    """Train one network, to the last step or to where its depth changes."""
+    experiment, step = level.experiment, level.step
+    training = experiment.config.training
+    usual: list[Callback] = [
+        MetricsFile(place.file(METRICS), step),
+        EventFile(place.file("events"), step),
+    ]
+    if training.gradient_flow_every is not None:
+        meter = experiment.flow_meter(experiment.dataset.train)
+        usual.append(FlowMonitor(meter, place.file(GRADIENT_FLOW_LINES), step))
+    if console is not None:
+        usual.append(ProgressBar(console, place.path.name))
+    resident = experiment.resident()
+    checkpointer = Checkpointer(place.file("checkpoints"), training.keep_checkpoints)
+    validation = experiment.evaluator(experiment.dataset.validation)
+    test = experiment.evaluator(experiment.dataset.test) if training.watch_test else None
+    with experiment.batches() as batches:
+        program = experiment.compile(resident, next(batches))
+        if program.peak_bytes is not None and experiment.placement.devices[0].platform == "cpu":
+            keep_freed_memory(program.peak_bytes)
+        batches.restore(level.data or batches.state() | {"step": 0})
+        fit = Fit(
+            training,
+            program,
+            experiment.placement,
+            resident,
+            batches,
+            validation,
+            checkpointer,
+            [*usual, *callbacks],
+            level.progress,
+            experiment.finish(),
+            test,
+            leaves(experiment.config),
+            level.extras,
+        )
+        place.write_json(STATUS, {"state": "running", "step": step})
+        try:
+            state = fit.run(level.state)
+        except (RunFailure, Interrupted) as error:
+            place.write_json(STATUS, {"state": "stopped", "reason": str(error)})
+            error.resume_from = place.path
+            raise
+        finally:
+            checkpointer.close()
+        return _Trained(fit, batches.state()), state
+
+
+def _results(level: Level, fit: Fit, place: RunDirectory) -> dict[str, Any]:
+    experiment, state = level.experiment, level.state
+    evaluator = fit.watch_test or experiment.evaluator(experiment.dataset.test)
+    test = evaluator(state.params, state.statistics)
+    trained = experiment.network(state.params, state.statistics)
+    results = {
+        "step": level.step,
+        "test": test.metrics,
+        "best_validation_score": fit.progress.best_score,
+        "best_step": fit.progress.best_step,
+        "solver_failures": fit.progress.solver_failures,
+        "num_parameters": experiment.num_parameters,
+        "taus": [taus.tolist() for taus in jax.device_get(trained.taus())],
+        "steps_per_dispatch": fit.config.dispatch_steps,
+        "step_seconds": float(np.median(fit.step_seconds)) if fit.step_seconds else None,
+        "compile_seconds": fit.program.compile_seconds,
+        "evaluation_compile_seconds": test.compile_seconds,
+        "peak_bytes": fit.program.peak_bytes,
+    }
+    if experiment.config.training.depth_schedule is None:
+        return results
+    return results | {"levels": levels_of(place)}

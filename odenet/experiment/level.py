@@ -1,0 +1,121 @@
+"""A training between two changes of depth, and what each change does to the loss."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from odenet.experiment.build import Experiment, build
+from odenet.experiment.depth_change import DepthChange
+from odenet.experiment.directory import LEVELS, RunDirectory, read_json
+from odenet.experiment.held_network import extras_of
+from odenet.training import TrainState
+from odenet.training.checkpoint import Checkpoint, fitted
+from odenet.training.loop import Progress
+
+ORDINARY_STEPS = 8
+"""How many steps without a change of depth its effect on the loss is compared with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """Where a training has come, with the network that it has there.
+
+    Attributes:
+        experiment: The experiment with this network.
+        state: The state of the training.
+        step: Number of optimiser steps taken.
+        data: Position in the data, or None at their start.
+        progress: What the run knows beside its state.
+        extras: What checkpoints say about the network, where the schedule made it.
+    """
+
+    experiment: Experiment
+    state: TrainState
+    step: int
+    data: Mapping[str, Any] | None
+    progress: Progress
+    extras: Mapping[str, Any]
+
+
+def next_level(
+    level: Level, change: DepthChange, arrays: Mapping[str, np.ndarray], place: RunDirectory
+) -> Level:
+    """The training with the next network, from the same step on.
+
+    What the change does to the loss is measured on the validation split, and appended to
+    `levels.json`.
+
+    Args:
+        level: The training before.
+        change: What happens to the network.
+        arrays: Its training state by path.
+        place: The run directory.
+    """
+    old, origin = level.experiment, level.experiment.origin
+    begin = None if origin is None else lambda params, rest: (params, rest, origin)
+    new = build(change.config, begin=begin, dataset=old.dataset)
+    found = Checkpoint(level.step, change.arrays(arrays), {}, "")
+    state = new.placement.place(fitted(found, new.start, "the changed network").state)
+    record = {
+        "step": level.step,
+        **change.record,
+        "num_parameters": [old.num_parameters, new.num_parameters],
+        **_jump(level, new, state),
+    }
+    earlier = [one for one in levels_of(place) if one["step"] < level.step]
+    place.write_json(LEVELS, [*earlier, record])
+    # Nobody has evaluated the new network, so none of the scores is its best.
+    progress = dataclasses.replace(level.progress, best_score=None, best_step=None)
+    extras = extras_of(change.config, level.step)
+    return Level(new, state, level.step, level.data, progress, extras)
+
+
+def levels_of(place: RunDirectory) -> list[dict[str, Any]]:
+    """The changes of depth so far, oldest first."""
+    return read_json(place.file(LEVELS)) if place.file(LEVELS).exists() else []
+
+
+def _jump(level: Level, new: Experiment, state: TrainState) -> dict[str, Any]:
+    """The validation loss before and after the change, and after more steps in its place."""
+    old = level.experiment
+    validation = old.evaluator(old.dataset.validation)
+
+    def loss(evaluator, state):
+        return evaluator(state.params, state.statistics).metrics["loss"]
+
+    before = loss(validation, level.state)
+    after = loss(new.evaluator(new.dataset.validation), state)
+    stepped = [loss(validation, state) for state in _more_steps(level)]
+    changes = np.diff([before, *stepped])
+    return {
+        "split": "validation",
+        "loss_before": before,
+        "loss_after": after,
+        "loss_after_one_step": stepped[0],
+        "jump": after - before,
+        "change_of_one_step": float(changes[0]),
+        "largest_change_of_a_step": float(np.max(np.abs(changes))),
+    }
+
+
+def _more_steps(level: Level) -> Iterator[TrainState]:
+    """The states after more steps of the old network, as if it had stayed."""
+    experiment = level.experiment
+    pieces = []
+    with experiment.batches() as batches:
+        batches.restore(level.data or batches.state())
+        while len(pieces) < ORDINARY_STEPS:
+            found = next(batches)
+            pieces += [
+                {name: leaf[step : step + 1] for name, leaf in found.items()}
+                for step in range(batches.steps)
+            ]
+    resident = experiment.resident()
+    program = experiment.compile(resident, pieces[0])
+    state = jax.tree.map(lambda leaf: leaf.copy(), level.state)  # what a step takes is donated
+    for piece in pieces[:ORDINARY_STEPS]:
+        state = program.run(state, resident, experiment.placement.place_piece(piece))[0]
+        yield state
