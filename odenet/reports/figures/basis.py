@@ -30,7 +30,7 @@ def basis_figure(found: Mapping[str, Any]) -> Figure:
         names.append(curve["basis"].replace("_", " "))
     axes.set_xscale("log", base=2)
     sizes = sorted({point["num_basis"] for curve in found["curves"] for point in curve["points"]})
-    canvas.ticks(axes, "x", sizes, map(str, sizes))
+    canvas.ticks(axes, "x", map(float, sizes), map(str, sizes))
     axes.minorticks_off()
     axes.set_xlabel("functions of depth that are kept")
     axes.set_ylabel(f"{found['split']} {metric}")

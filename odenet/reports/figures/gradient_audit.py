@@ -27,7 +27,7 @@ def gradient_audit_figure(found: Mapping[str, Any]) -> Figure | None:
     _draw_bars(times, rows, "seconds", "time", wording.seconds)
     _draw_bars(memory, rows, "peak_bytes", "memory", wording.size)
     names = [row["name"] + (" (own)" if row["name"] in found["own"] else "") for row in rows]
-    canvas.ticks(errors, "y", range(len(rows)), names)
+    canvas.ticks(errors, "y", map(float, range(len(rows))), names)
     errors.invert_yaxis()
     return figure
 
