@@ -1,5 +1,6 @@
 """When a network changes its depth while it trains, and how."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -64,4 +65,52 @@ class PruningConfig(PartConfig):
         return step % self.every == 0
 
 
-DepthScheduleConfig = Annotated[MultilevelConfig | PruningConfig, Field(discriminator="kind")]
+class StepAdaptionConfig(PartConfig):
+    """The steps of an Euler network become shorter where it is no ODE, and longer where it is.
+
+    Ott et al. 2021 (arXiv:2007.15386, alg. 2): if the accuracy under a finer solver differs by
+    more than `threshold`, the number of steps is doubled; else it is divided by `growth`, unless
+    the difference with the longer steps is above the threshold. The finer solver is the midpoint
+    method, with as many steps where there are more than 50, else with `sqrt(50 n)` of them.
+
+    Two things differ from the published algorithm: accuracies are those on the validation split,
+    not on one batch; and the number of steps is what is kept, a whole number, which starts at the
+    block's `num_steps`.
+    """
+
+    kind: Literal["step_adaption"] = "step_adaption"
+    every: PositiveInt = 50
+    """Optimiser steps between two looks."""
+    threshold: float = Field(default=0.1, gt=0, le=1)
+    """Largest change of accuracy under the finer solver that counts as none."""
+    growth: float = Field(default=1.1, gt=1, le=2)
+    """By how much steps are made longer."""
+    most_steps: PositiveInt = 500
+    """Largest number of steps."""
+
+    @property
+    def intervals(self) -> tuple[int, ...]:
+        """Numbers of steps that a dispatch must divide."""
+        return (self.every,)
+
+    def due(self, step: int) -> bool:
+        """Whether the network is looked at after this step."""
+        return step % self.every == 0
+
+    def shorter(self, num_steps: int) -> int:
+        """The number of steps where the network is no ODE."""
+        return max(num_steps, min(2 * num_steps, self.most_steps))
+
+    def longer(self, num_steps: int) -> int:
+        """The number of steps to try where it is one."""
+        return max(1, min(num_steps - 1, math.floor(num_steps / self.growth)))
+
+    @staticmethod
+    def finer(num_steps: int) -> int:
+        """The number of steps of the midpoint method that a network is compared with."""
+        return num_steps if num_steps > 50 else math.ceil(math.sqrt(50 * num_steps))
+
+
+DepthScheduleConfig = Annotated[
+    MultilevelConfig | PruningConfig | StepAdaptionConfig, Field(discriminator="kind")
+]

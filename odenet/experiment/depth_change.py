@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from odenet.depth.schedule import MultilevelConfig, PruningConfig
+from odenet.depth.schedule import MultilevelConfig, PruningConfig, StepAdaptionConfig
+from odenet.experiment.adaptable import check_adaptable
 from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.derived import Arrays, with_blocks
 from odenet.experiment.prune import pruned_config, pruned_stages, refuse_whole, select_pruned
@@ -49,6 +50,7 @@ def change_due(config: ExperimentConfig, step: int, arrays: Arrays) -> DepthChan
         return None
     if isinstance(schedule, MultilevelConfig):
         return _divided(config, schedule, arrays)
+    assert isinstance(schedule, PruningConfig), "what a network says decides on other schedules"
     return _pruned(config, schedule, arrays)
 
 
@@ -97,6 +99,8 @@ def check_schedule(config: ExperimentConfig) -> ExperimentConfig:
             config = _divided(config, schedule, None).config
     elif isinstance(schedule, PruningConfig):
         refuse_whole(pruned_stages(config, None, schedule.share, schedule.remove))
+    elif isinstance(schedule, StepAdaptionConfig):
+        check_adaptable(config, schedule)
     return config
 
 

@@ -1,7 +1,7 @@
 """From a built experiment to a trained network in its run directory, through all of its depths."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from odenet.allocator import keep_freed_memory
 from odenet.analysis.flow_monitor import FlowMonitor
+from odenet.depth.schedule import StepAdaptionConfig
 from odenet.errors import RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment
 from odenet.experiment.depth_change import change_due, leaves
@@ -23,6 +24,7 @@ from odenet.experiment.directory import (
 )
 from odenet.experiment.held_network import changed_at
 from odenet.experiment.level import Level, levels_of, next_level
+from odenet.experiment.step_adaption import adaption_due
 from odenet.models import Network
 from odenet.training import Callback, Checkpointer, Fit, TrainState
 from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
@@ -123,8 +125,19 @@ def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Level:
 def _changed(level: Level, place: RunDirectory) -> Level | None:
     """The next network, if one is due at this step."""
     arrays = named(jax.device_get(level.state))
-    change = change_due(level.experiment.config, level.step, arrays)
+    config = level.experiment.config
+    if isinstance(config.training.depth_schedule, StepAdaptionConfig):
+        change = adaption_due(level.experiment, level.step, level.state)
+    else:
+        change = change_due(config, level.step, arrays)
     return None if change is None else next_level(level, change, arrays, place)
+
+
+def _leaves(experiment: Experiment) -> Callable[[int, TrainState], bool] | None:
+    """Whether the network changes after a step, or None if it never does."""
+    if isinstance(experiment.config.training.depth_schedule, StepAdaptionConfig):
+        return lambda step, state: adaption_due(experiment, step, state) is not None
+    return leaves(experiment.config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +184,7 @@ def _train(
             level.progress,
             experiment.finish(),
             test,
-            leaves(experiment.config),
+            _leaves(experiment),
             level.extras,
         )
         place.write_json(STATUS, {"state": "running", "step": step})

@@ -1,0 +1,59 @@
+"""Which networks can change their number of steps while their weights stay."""
+
+from collections.abc import Sequence
+
+from odenet.depth.schedule import StepAdaptionConfig
+from odenet.errors import ConfigError
+from odenet.experiment.config import ExperimentConfig
+from odenet.models import DepthBlockConfig
+
+
+def adaptable_blocks(config: ExperimentConfig) -> Sequence[DepthBlockConfig]:
+    """The blocks of a network, each with shared weights and equal fixed steps of Euler.
+
+    Raises:
+        ConfigError: naming the stage, and what to use.
+    """
+    blocks = config.model.blocks
+    for index, block in enumerate(blocks):
+        fits = (
+            isinstance(block, DepthBlockConfig)
+            and block.is_euler_step
+            and block.integrator.kind == "euler"
+            and block.weights.kind in ("shared", "shared_with_time")
+            and block.step_sizes.kind == "fixed"
+            and block.step_sizes.horizon is not None
+        )
+        if not fits:
+            raise ConfigError(
+                f"model.stages.{index}: depth_schedule.kind=step_adaption changes the number of "
+                f"steps while the weights stay; it needs a block of kind depth with integrator."
+                f"kind=euler, weights.kind=shared or shared_with_time, and step_sizes of kind "
+                f"fixed by their horizon"
+            )
+    return [block for block in blocks if isinstance(block, DepthBlockConfig)]
+
+
+def check_adaptable(config: ExperimentConfig, schedule: StepAdaptionConfig) -> None:
+    """Refuse a training whose steps could not be adapted.
+
+    Raises:
+        ConfigError: if the network is not adaptable, has no accuracy, its blocks have different
+            numbers of steps, or already more than the most.
+    """
+    numbers = {block.num_steps for block in adaptable_blocks(config)}
+    if not config.model.is_classifier:
+        raise ConfigError(
+            "depth_schedule.kind=step_adaption compares accuracies, and a regressor has none; use "
+            "model.kind=classifier"
+        )
+    if len(numbers) > 1:
+        raise ConfigError(
+            f"depth_schedule.kind=step_adaption adapts one number of steps; the blocks have "
+            f"{sorted(numbers)}; give all the same"
+        )
+    if max(numbers) > schedule.most_steps:
+        raise ConfigError(
+            f"num_steps={max(numbers)} is above depth_schedule.most_steps={schedule.most_steps}; "
+            f"raise it, or start with fewer"
+        )

@@ -1,0 +1,118 @@
+"""Step sizes that follow whether a network is an ODE, after Ott et al. 2021, algorithm 2."""
+
+import json
+
+import pytest
+from user_settings import settings_of_a_user as settings_of_a_user
+from without_clock import without_clock
+
+from odenet.depth.schedule import StepAdaptionConfig
+from odenet.errors import ConfigError
+from odenet.experiment.config import parse_config
+from odenet.experiment.run import load, resume, run
+from odenet.experiment.step_adaption import adapted, change_of_accuracy
+from odenet.training.callbacks import read_metrics
+
+SCHEDULE = StepAdaptionConfig()
+VALUES = {
+    "name": "rings",
+    "data": {"kind": "annuli", "train": 128, "validation": 64, "test": 64},
+    "model": {
+        "kind": "classifier",
+        "stem": {"kind": "flatten"},
+        "stages": [{"width": 2}],
+        "block": {
+            "num_steps": 5,
+            "field": {"kind": "mlp", "form": "between", "hidden": [8]},
+            "weights": {"kind": "shared"},
+            "step_sizes": {"kind": "fixed", "horizon": 1.0},
+        },
+    },
+    "training": {
+        "num_steps": 12,
+        "batch_size": 32,
+        "parallel": {"devices": 1},
+        "log_every": 1,
+        "evaluate_every": 4,
+        "optimizer": {"kind": "adamw", "learning_rate": 0.01},
+        "depth_schedule": {"kind": "step_adaption", "every": 4, "growth": 1.5},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({10: 0.2}, 20),  # no ODE: halve the step
+        ({10: -0.2}, 20),  # in either direction
+        ({10: 0.1, 9: 0.0}, 9),  # an ODE, with the longer step too
+        ({10: 0.0, 9: 0.3}, 10),  # not with the longer one: reverted
+    ],
+)
+def test_next_number_of_steps_is_that_of_the_algorithm(changes, expected):
+    found, looked_at = adapted(SCHEDULE, 10, changes.__getitem__)
+    assert found == expected
+    assert looked_at == changes
+
+
+def test_numbers_of_steps_stay_within_their_bounds():
+    assert SCHEDULE.shorter(400) == 500
+    assert SCHEDULE.shorter(500) == 500
+    assert [SCHEDULE.longer(n) for n in (1, 2, 5, 22, 500)] == [1, 1, 4, 20, 454]
+    # h_test = sqrt(h / 50) down to h = 1/50, then h itself.
+    assert [StepAdaptionConfig.finer(n) for n in (2, 50, 51)] == [10, 50, 51]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    from user_settings import as_a_user
+
+    path = tmp_path_factory.mktemp("adapted") / "run"
+    with as_a_user():
+        run(parse_config(VALUES), path)
+    return path
+
+
+def test_run_changes_its_steps_and_keeps_its_weights(straight):
+    results = json.loads((straight / "results.json").read_text())
+    assert [level["step"] for level in results["levels"]] == [4, 8]
+    (first,), (second,) = (level["stages"] for level in results["levels"])
+    assert first["num_steps"] == [5, 3]
+    assert second["num_steps"][0] == 3
+    for level in results["levels"]:
+        assert level["num_parameters"][0] == level["num_parameters"][1]
+    experiment, checkpoint = load(straight)
+    assert experiment.config.model.blocks[0].num_steps == second["num_steps"][1]
+    assert len(results["taus"][0]) == second["num_steps"][1]
+    change = change_of_accuracy(experiment, checkpoint.state, 5)
+    assert -1 <= change <= 1
+
+
+def test_resumed_run_adapts_as_one_that_was_never_stopped(straight, tmp_path):
+    from test_depth_schedule import SignalAt
+
+    from odenet.training.interrupt import Interrupted
+
+    path = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        run(parse_config(VALUES), path, callbacks=[SignalAt(6, "log")])
+    resume(path)
+    kept = [without_clock(read_metrics(folder / "metrics.jsonl")) for folder in (straight, path)]
+    assert [r for r in kept[0] if r["split"] == "train"] == [
+        r for r in kept[1] if r["split"] == "train"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model.block.integrator.kind", "rk4", "integrator.kind=euler"),
+        ("model.block.weights.kind", "per_layer", "weights.kind=shared"),
+        ("model.block.step_sizes", {"kind": "learned"}, "fixed by their horizon"),
+        ("training.depth_schedule.most_steps", 4, "num_steps=5 is above"),
+    ],
+)
+def test_network_that_cannot_be_adapted_is_refused(key, value, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        run(parse_config(VALUES, [(key, value)]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
