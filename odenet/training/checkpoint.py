@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -160,6 +161,15 @@ class Checkpointer:
         return None
 
 
+def _remove(folder: Path) -> None:
+    """Remove a folder whose writing has failed, in which threads may still be making files."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
+
+
 def steps_on_disk(folder: Path) -> list[Path]:
     """The complete checkpoints in `folder`, newest first."""
     if not folder.is_dir():
@@ -195,11 +205,11 @@ def _write(
         _flush_to_disk(partial)
     except ValueError as error:
         # What tensorstore raises where a file cannot be written.
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
         raise OSError(errno.EIO, str(error).splitlines()[0]) from error
     except OSError:
         # Half a checkpoint would keep a full disk full.
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
         raise
     shutil.rmtree(final, ignore_errors=True)
     os.replace(partial, final)
