@@ -65,6 +65,8 @@ PAIRS = [
 ]
 ORDERS = [p for p in PAIRS if p.values[0] != "residual" and METHODS[p.values[1]][1] is not None]
 """Without ReLU, which has no second derivative, and where the order is a whole number."""
+DIFFERENCES = [p for p in PAIRS if p.values != ("residual", "adaptive_dopri5")]
+"""At the kinks of ReLU an adaptive method takes other steps for every difference."""
 REVERSIBLE = [pair for pair in PAIRS if isinstance(METHODS[pair.values[1]][0], StagedConfig)]
 
 
@@ -81,13 +83,16 @@ def made(field_name, method_name, num_steps=3, remat=None):
             "num_steps": num_steps,
             "field": field,
             "weights": {"kind": weights},
-            "step_sizes": {"kind": "learned", "horizon": 0.8, "parametrisation": "free"},
+            "step_sizes": {"kind": "learned", "horizon": 0.8, "parametrisation": "positive"},
             "integrator": config.model_dump(),
         }
     ).build(shape, rngs=nnx.Rngs(0))
     step_sizes = block.step_sizes.raw[...]
     block = randomised(block, jax.random.key(3))
     block.step_sizes.raw[...] = step_sizes.astype(jnp.float64)
+    # Running variances that were drawn with the rest may be negative.
+    statistics = jax.tree.map(lambda leaf: 0.5 + jnp.abs(leaf), nnx.state(block, nnx.BatchStat))
+    nnx.update(block, statistics)
     return block, jax.random.normal(jax.random.key(4), (2, *shape), jnp.float64)
 
 
@@ -112,7 +117,7 @@ def test_observed_order_is_that_of_the_method(field_name, method_name):
     assert np.log2(changes[0] / changes[1]) == pytest.approx(order, abs=0.15)
 
 
-@pytest.mark.parametrize(("field_name", "method_name"), PAIRS)
+@pytest.mark.parametrize(("field_name", "method_name"), DIFFERENCES)
 def test_gradient_is_that_of_central_differences(field_name, method_name):
     block, h0 = made(field_name, method_name)
     graphdef, params, fixed = nnx.split(block, nnx.Param, ...)
@@ -131,7 +136,8 @@ def test_gradient_is_that_of_central_differences(field_name, method_name):
     ahead, behind = (
         value(jax.tree.map(lambda leaf, d, s=s: leaf + s * d, at, way)) for s in (step, -step)
     )
-    assert product == pytest.approx((ahead - behind) / (2 * step), rel=2e-6)
+    difference = float(ahead - behind) / (2 * step)
+    assert float(product) == pytest.approx(difference, rel=2e-6)
 
 
 @pytest.mark.parametrize(("field_name", "method_name"), REVERSIBLE)
