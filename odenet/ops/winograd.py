@@ -2,9 +2,9 @@ r"""Winograd's algorithm for 3x3 kernels: two by two outputs from four by four i
 
 $y = A^T \left[ (G w G^T) \odot (B^T x B) \right] A$ for every tile (Lavin and Gray 2016,
 arXiv:1509.09308, sec. 4.1, $F(2 \times 2, 3 \times 3)$): 16 products instead of 36, in 16 products
-of matrices over all tiles. Sums are shorter than in the direct sum, and the error is smaller: in
-single precision about two thirds of it for images around zero, and four fifths behind a ReLU
-(`tests/ops/test_winograd.py`).
+of matrices over all tiles. Sums are shorter than in the direct sum term by term, and the error is
+smaller: in single precision about two thirds of it for images around zero, and four fifths behind a
+ReLU (`tests/ops/test_winograd.py`). XLA sums in blocks, on some machines with less error still.
 """
 
 import itertools
