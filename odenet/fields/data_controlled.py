@@ -45,10 +45,6 @@ class DataControlledFieldConfig(WrappedFieldConfig):
         """Whether the field depends on the state at the start of its block too: yes."""
         return True
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse a state of `shape` (one example's) that the inner map cannot act on."""
-        self.inner.check(shape)
-
     def build(
         self,
         shape: tuple[int, ...],

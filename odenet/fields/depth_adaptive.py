@@ -102,10 +102,6 @@ class DepthAdaptiveFieldConfig(WrappedFieldConfig):
         """Whether the inner field is."""
         return self.inner.is_separable
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse a state of `shape` (one example's) that the inner field cannot act on."""
-        self.inner.check(shape)
-
     def build(
         self,
         shape: tuple[int, ...],

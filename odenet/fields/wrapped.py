@@ -69,7 +69,14 @@ class WrappedField(nnx.Module):
 class WrappedFieldConfig(VectorFieldConfig):
     """What the configs of these fields share: `inner`, of which each says what it may be."""
 
+    @property
+    def _inner(self) -> VectorFieldConfig:
+        return getattr(self, "inner")  # noqa: B009 - its type is the child's
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a state of `shape` (one example's) that the inner field cannot act on."""
+        self._inner.check(shape)
+
     def of_one_layer(self) -> Any:
         """The same with an inner field whose first weights do not need more layers than one."""
-        inner: VectorFieldConfig = getattr(self, "inner")  # noqa: B009 - its type is the child's
-        return self.model_copy(update={"inner": inner.of_one_layer()})
+        return self.model_copy(update={"inner": self._inner.of_one_layer()})

@@ -60,22 +60,12 @@ def scan_reversibly(
         params, captured, taus, extra, end = kept
         a_end, a_outs = cotangents
 
-        def back(field, carry, inputs):
-            a_field, end, a_end = carry
-            a_out, t0, tau, *extra = inputs
-            if a_out is not None:
-                a_end = (a_end[0] + a_out, *a_end[1:])
-            start, pulled = reverse(field, end, t0, tau, a_end, *extra)
-            more, a_start, *a_each = pulled
-            a_field = jax.tree.map(jnp.add, a_field, more)
-            return (a_field, start, a_start), tuple(a_each)
-
         def layer(carry, inputs):
             end, a_end, a_captured = carry
             params, *of_steps = inputs
             field = Partial(call, params, captured)
             zero = Partial(call, jax.tree.map(jnp.zeros_like, params), a_captured)
-            one = functools.partial(back, field)
+            one = functools.partial(_step_back, reverse, field)
             carry = (zero, end, a_end)
             carry, a_steps = jax.lax.scan(
                 one, carry, tuple(of_steps), reverse=True, unroll=steps == 1
@@ -99,3 +89,17 @@ def scan_reversibly(
     solve = jax.custom_vjp(forward)
     solve.defvjp(keep_the_end, backward)
     return solve(fields.params, captured, grid.taus, extra, start)
+
+
+def _step_back(
+    reverse: Callable[..., tuple[Any, tuple[Any, ...]]], field: Any, carry: Any, inputs: Any
+) -> tuple[Any, tuple[Any, ...]]:
+    """One step of the way back, adding to the cotangent of the field that the steps share."""
+    a_field, end, a_end = carry
+    a_out, t0, tau, *extra = inputs
+    if a_out is not None:
+        a_end = (a_end[0] + a_out, *a_end[1:])
+    start, pulled = reverse(field, end, t0, tau, a_end, *extra)
+    more, a_start, *a_each = pulled
+    a_field = jax.tree.map(jnp.add, a_field, more)
+    return (a_field, start, a_start), tuple(a_each)

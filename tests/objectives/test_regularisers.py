@@ -11,13 +11,11 @@ from flax import nnx
 from numerics.finite_differences import check_gradient
 from numerics.methods import adaptive_diffrax, fixed_diffrax
 from numerics.precision import in_float64, randomised
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.errors import ConfigError
-from odenet.experiment.config import parse_config
-from odenet.fields import ConvFieldConfig, MLPFieldConfig
+from odenet.fields import ConvFieldConfig
 from odenet.integrators import IntegratorConfig
 from odenet.integrators.quadrature import integrate_along
 from odenet.models import RegressorConfig, init_network
@@ -28,7 +26,6 @@ from odenet.objectives.kinetic import KineticEnergy
 from odenet.objectives.regularisers import build_regularisers
 from odenet.objectives.taylor import TaylorDerivative, path_derivative
 from odenet.ops.batch_axis import batch_axis
-from odenet.ops.conv import conv_general_dilated
 
 CONFIG, LOSS = TypeAdapter(IntegratorConfig), TypeAdapter(LossConfig)
 A = np.array([[-0.6, 1.2], [-0.9, -0.4]])
@@ -78,20 +75,6 @@ def test_path_derivatives_of_a_linear_field_are_powers_of_its_matrix(order):
     expected = np.einsum("bi,ij,bj->b", H0, gram, H0)
     found = integrals(linear, [TaylorDerivative(order)]).integrals[:, 0]
     np.testing.assert_allclose(found, expected, rtol=1e-7)
-
-
-def test_path_derivatives_see_the_time_and_nonlinear_fields():
-    # h = tan t has h' = 1 + h^2, h'' = 2 h h', h''' = 2 h'^2 + 2 h h''; h = sin t has h' = cos t.
-    h = jnp.asarray([[0.7]])
-    first = 1 + h**2
-    second = 2 * h * first
-    for order, expected in ((2, second), (3, 2 * first**2 + 2 * h * second)):
-        found = path_derivative(lambda t, h: 1 + h**2, jnp.asarray(0.0), h, order)
-        np.testing.assert_allclose(found, expected, rtol=1e-13)
-    t = jnp.asarray(0.4)
-    for order, expected in ((2, -np.sin(0.4)), (3, -np.cos(0.4))):
-        found = path_derivative(lambda t, h: jnp.full_like(h, jnp.cos(t)), t, h, order)
-        np.testing.assert_allclose(found, [[expected]], rtol=1e-13)
 
 
 def test_hutchinson_is_exact_for_diagonal_jacobians_and_signs():
@@ -257,17 +240,6 @@ def test_forms_of_field_are_regularised(kind):
     assert all(float(metrics[name]) > 0 for name in ("kinetic", "jacobian", "taylor_3"))
 
 
-def by_nested_jvp(field, order):
-    """The derivative of a path of that order, by derivatives of derivatives."""
-    derivative = field
-    for _ in range(order - 1):
-
-        def derivative(t, h, lower=derivative):
-            return jax.jvp(lower, (t, h), (jnp.ones_like(t), field(t, h)))[1]
-
-    return derivative
-
-
 def test_images_are_regularised():
     config = ConvFieldConfig(activation="tanh", norm="none")
     field = randomised(config.build((3, 3, 2), True, rngs=nnx.Rngs(0)), jax.random.key(2))
@@ -275,86 +247,3 @@ def test_images_are_regularised():
     found = integrals(field, [KineticEnergy(), JacobianNorm(), TaylorDerivative(2)], h0=h0, steps=2)
     assert found.h1.shape == h0.shape
     assert found.integrals.shape == (2, 3)
-
-
-def test_path_derivatives_of_convolutions_are_those_by_nested_jvp(getkey):
-    kernel, bend = (jax.random.normal(getkey(), (3, 3, 2, 2)) for _ in range(2))
-
-    def field(t, h):  # with a kernel that depends on the time
-        shapes = ("NHWC", "HWIO", "NHWC")
-        there = kernel + jnp.sin(2 * t) * bend
-        return conv_general_dilated(jnp.tanh(h), there, (1, 1), "SAME", dimension_numbers=shapes)
-
-    t, h = jnp.asarray(0.3), jax.random.normal(getkey(), (2, 3, 3, 2))
-    for order in (2, 3, 4):
-        expected = by_nested_jvp(field, order)(t, h)
-        found = path_derivative(field, t, h, order)
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "silu", "gelu", "elu", "sin"])
-def test_path_derivatives_through_activations_are_those_by_nested_jvp(name, getkey):
-    field = MLPFieldConfig(activation=name).build((3,), True, rngs=nnx.Rngs(0))
-    field, t = randomised(field, getkey()), jnp.asarray(0.3)
-    h = jax.random.normal(getkey(), (2, 3))
-    expected = by_nested_jvp(field, 3)(t, h)
-    np.testing.assert_allclose(path_derivative(field, t, h, 3), expected, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("function", [jax.nn.relu, jax.nn.softplus, jax.lax.lgamma])
-def test_field_without_taylor_rule_says_so(function):
-    with pytest.raises(ConfigError, match=r"no rule for a part of this field .*activation=tanh"):
-        path_derivative(lambda t, h: function(h + t), jnp.asarray(0.1), jnp.asarray(H0), 2)
-
-
-def experiment(**changes):
-    model = {"kind": "regressor", "stages": [{"width": 2}], "block": changes.pop("block", {})}
-    values = {
-        "name": "test",
-        "data": {"kind": "reflection"},
-        "model": model,
-        "objective": {"kind": "mean_squared_error", "regularisers": ALL[:1]},
-    }
-    return parse_config(values | changes)
-
-
-@pytest.mark.parametrize(
-    ("block", "message"),
-    [
-        ({"integrator": {"kind": "leapfrog"}}, "kind=leapfrog carries no integrals"),
-        ({"integrator": {"kind": "momentum"}}, "kind=momentum carries no integrals"),
-        ({"step_sizes": {"kind": "learned"}}, "falls along steps of negative size"),
-        ({"step_sizes": {"kind": "fixed", "tau": -1.0}}, "falls along steps of negative size"),
-        ({"shortcut": {"kind": "scaled", "factor": 0.5}}, "no steps in depth-time"),
-        ({"field": {"kind": "residual"}}, "live batch statistics mix them"),
-        ({"kind": "feedforward"}, "no steps in depth-time"),
-    ],
-)
-def test_networks_that_do_not_fit_are_refused(block, message):
-    with pytest.raises(ConfigError, match=f"model.stages.0.*{message}"):
-        experiment(block=block)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ([ALL[0], ALL[0]], "each regulariser is given once; got kinetic"),
-        ([{"kind": "kinetic"}], "weight"),
-        ([{"kind": "taylor", "order": 1, "weight": 1.0}], "order"),
-        ([{"kind": "steer", "width": 1.0}], "width"),
-        ([{"kind": "steer", "width": 0.1, "weight": 1.0}], "weight"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(given, message):
-    with pytest.raises(ValidationError, match=message):
-        LOSS.validate_python({"kind": "cross_entropy", "regularisers": given})
-
-
-def test_integrators_that_carry_none_refuse():
-    fields = LayerFields.from_function(linear)
-    for mapping in ({"kind": "leapfrog"}, {"kind": "momentum"}, {"kind": "fractional"}):
-        integrator = CONFIG.validate_python(mapping).build()
-        with pytest.raises(ConfigError, match="carried by explicit Runge-Kutta"):
-            integrate_along(
-                integrator, fields, DepthGrid(jnp.ones(1)), jnp.ones((1, 2)), (), jnp.ones((1, 2))
-            )
