@@ -6,6 +6,7 @@ from odenet.depth.schedule import StepAdaptionConfig
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
 from odenet.models import DepthBlockConfig
+from odenet.models.feedforward import FeedForwardBlockConfig
 
 
 def adaptable_blocks(config: ExperimentConfig) -> Sequence[DepthBlockConfig]:
@@ -27,11 +28,21 @@ def adaptable_blocks(config: ExperimentConfig) -> Sequence[DepthBlockConfig]:
         if not fits:
             raise ConfigError(
                 f"model.stages.{index}: depth_schedule.kind=step_adaption changes the number of "
-                f"steps while the weights stay; it needs a block of kind depth with integrator."
-                f"kind=euler, weights.kind=shared or shared_with_time, and step_sizes of kind "
-                f"fixed by their horizon"
+                f"steps while the weights stay; got {_parts(block)}; it needs a block of kind "
+                f"depth with integrator.kind=euler, weights.kind=shared or shared_with_time, and "
+                f"step_sizes of kind fixed by their horizon"
             )
     return [block for block in blocks if isinstance(block, DepthBlockConfig)]
+
+
+def _parts(block: DepthBlockConfig | FeedForwardBlockConfig) -> str:
+    """The choices of a block that decide whether it is adaptable."""
+    if not isinstance(block, DepthBlockConfig):
+        return f"kind={block.kind}"
+    return (
+        f"integrator.kind={block.integrator.kind}, weights.kind={block.weights.kind}, "
+        f"step_sizes.kind={block.step_sizes.kind}"
+    )
 
 
 def check_adaptable(config: ExperimentConfig, schedule: StepAdaptionConfig) -> None:

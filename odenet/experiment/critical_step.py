@@ -37,7 +37,11 @@ def critical_steps(directories: Sequence[Path | str]) -> dict[str, Any]:
     first: tuple[Path, dict[str, Any]] | None = None
     for directory in map(Path, directories):
         require(directory, CONFIG)
-        require(directory, _CONVERGENCE)
+        if not (directory / _CONVERGENCE).is_file():
+            raise ConfigError(
+                f"a critical step size follows from measurements of every run, and {directory} has "
+                f"no {_CONVERGENCE}; measure it with: odenet analyse convergence {directory}"
+            )
         config, found = read_experiment(directory / CONFIG), read_json(directory / _CONVERGENCE)
         plain = _without_steps(config)
         origin, expected = first = first or (directory, plain)

@@ -57,7 +57,10 @@ def test_what_cannot_be_measured_is_refused(trained, words, message):
     assert "Traceback" not in done.stderr
 
 
-def test_critical_step_needs_measured_runs(trained):
-    done = odenet("analyse", "critical-step", trained.parent)
+def test_critical_step_needs_measured_runs(trained, tmp_path):
+    for name in ("config.yaml", "run.json"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    done = odenet("analyse", "critical-step", tmp_path)
     assert done.returncode == 2
-    assert "not a run directory" in done.stderr
+    said = " ".join(done.stderr.split())
+    assert f"measure it with: odenet analyse convergence {tmp_path}" in said

@@ -60,7 +60,7 @@ def test_numbers_of_steps_stay_within_their_bounds():
     assert SCHEDULE.shorter(500) == 500
     assert [SCHEDULE.longer(n) for n in (1, 2, 5, 22, 500)] == [1, 1, 4, 20, 454]
     # h_test = sqrt(h / 50) down to h = 1/50, then h itself.
-    assert [StepAdaptionConfig.finer(n) for n in (2, 50, 51)] == [10, 50, 51]
+    assert [StepAdaptionConfig.finer(n) for n in (2, 50, 51, 200)] == [10, 50, 51, 200]
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +106,8 @@ def test_resumed_run_adapts_as_one_that_was_never_stopped(straight, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("model.block.integrator.kind", "rk4", "integrator.kind=euler"),
-        ("model.block.weights.kind", "per_layer", "weights.kind=shared"),
+        ("model.block.integrator.kind", "rk4", "got integrator.kind=rk4"),
+        ("model.block.weights.kind", "per_layer", "got .*weights.kind=per_layer"),
         ("model.block.step_sizes", {"kind": "learned"}, "fixed by their horizon"),
         ("training.depth_schedule.most_steps", 4, "num_steps=5 is above"),
     ],
