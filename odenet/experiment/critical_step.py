@@ -7,7 +7,8 @@ from typing import Any
 
 from odenet.analysis.critical_step import TrainedAt, critical_step
 from odenet.errors import ConfigError
-from odenet.experiment.config import ExperimentConfig, read_experiment, resolved
+from odenet.experiment.config import read_experiment
+from odenet.experiment.depth_family import depth_family
 from odenet.experiment.directory import CONFIG, read_json, require
 from odenet.experiment.subject import instrument_file
 
@@ -43,7 +44,7 @@ def critical_steps(directories: Sequence[Path | str]) -> dict[str, Any]:
                 f"no {_CONVERGENCE}; measure it with: odenet analyse convergence {directory}"
             )
         config, found = read_experiment(directory / CONFIG), read_json(directory / _CONVERGENCE)
-        plain = _without_steps(config)
+        plain = depth_family(config)
         origin, expected = first = first or (directory, plain)
         if plain != expected:
             raise ConfigError(
@@ -87,15 +88,3 @@ def _of_seed(seed: int, trained: Sequence[TrainedAt], threshold: float) -> dict[
         "critical_step": found.step,
         "above": found.above,
     }
-
-
-def _without_steps(config: ExperimentConfig) -> dict[str, Any]:
-    """The experiment without its seed and the numbers of steps of its blocks."""
-
-    def without(values: Any) -> Any:
-        if isinstance(values, dict):
-            return {key: without(value) for key, value in values.items() if key != "num_steps"}
-        return [without(value) for value in values] if isinstance(values, list) else values
-
-    plain = resolved(config) | {"seed": 0}
-    return plain | {"model": without(plain["model"])}

@@ -9,6 +9,7 @@ from odenet.cli.analyse import (
     effective_depth,
     gradient_audit,
     gradient_flow,
+    gradient_scaling,
     seeds,
     stability,
     steps_to_reach,
@@ -19,6 +20,7 @@ app = typer.Typer(
     help="Look into a trained network: one instrument for each subcommand.", no_args_is_help=True
 )
 app.command("gradient-flow")(gradient_flow.command)
+app.command("gradient-scaling")(gradient_scaling.command)
 app.command("convergence")(convergence.command)
 app.command("critical-step")(critical_step.command)
 app.command("gradient-audit")(gradient_audit.command)

@@ -13,6 +13,9 @@ from odenet.reports.figures.effective_depth import (
 from odenet.reports.figures.flow_history import flow_history_figure as flow_history_figure
 from odenet.reports.figures.gradient_audit import gradient_audit_figure as gradient_audit_figure
 from odenet.reports.figures.gradient_flow import gradient_flow_figure as gradient_flow_figure
+from odenet.reports.figures.gradient_scaling import (
+    gradient_scaling_figure as gradient_scaling_figure,
+)
 from odenet.reports.figures.loss_and_error import loss_and_error_figure as loss_and_error_figure
 from odenet.reports.figures.matrix import matrix_figure as matrix_figure
 from odenet.reports.figures.solver import solver_figure as solver_figure

@@ -1,0 +1,104 @@
+r"""How the gradient at the input of a network changes with its depth: a power law.
+
+Haber and Ruthotto 2017 (arXiv:1705.03341, section 3) ask that the gradient of a deep network
+neither explodes nor vanishes. Over a depth-time $T$ in $N$ steps, $\partial L/\partial Y_0$ tends to
+that of an ODE as $N$ grows if the weights tend to a function of depth: it is flat in depth then.
+Weights of layers that are drawn or trained one by one need not have a limit; the exponent $p$ of
+$\lVert\partial L/\partial Y_0\rVert \approx c N^p$ says what happens to a gradient on its way.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from odenet.errors import ConfigError
+
+Verdict = Literal["flat", "grows", "falls", "not finite", "zero", "not judged: one depth"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthGradient:
+    """The gradient of the loss at both ends of a network of one depth.
+
+    Attributes:
+        num_steps: Steps of all its blocks, at least 1.
+        seed: Of its training.
+        horizon: Depth-time of all its blocks; None in a feed-forward network.
+        first: $\\lVert\\partial L/\\partial Y_0\\rVert$, at the input of the first block; None if
+            it is not finite.
+        last: $\\lVert\\partial L/\\partial Y_N\\rVert$, at the output of the last; likewise.
+    """
+
+    num_steps: int
+    seed: int
+    horizon: float | None
+    first: float | None
+    last: float | None
+
+    @property
+    def transport(self) -> float | None:
+        """`first` over `last`, what the way back makes of a gradient; None if it has no value."""
+        return None if self.first is None or not self.last else self.first / self.last
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+    """A power law through norms at several depths, by least squares of the logarithms.
+
+    Attributes:
+        verdict: `flat`, `grows` or `falls`; else why it is none of them.
+        exponent: Decades of the norm over decades of depth; None where it is not judged.
+        standard_error: Of the exponent, from the scatter about the line; None for two points.
+        decades: Change of the line from the least depth to the greatest.
+    """
+
+    verdict: Verdict
+    exponent: float | None = None
+    standard_error: float | None = None
+    decades: float | None = None
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that judges nothing.
+
+    Raises:
+        ConfigError: unless it is a positive number.
+    """
+    if not (math.isfinite(threshold) and threshold > 0):
+        raise ConfigError(f"the threshold is a positive number of decades; got {threshold}")
+
+
+def scaling(depths: Sequence[int], norms: Sequence[float | None], threshold: float) -> Scaling:
+    """Fit a power law of depth, and say whether it is flat.
+
+    Args:
+        depths: Numbers of steps, each at least 1; several norms at one depth are welcome.
+        norms: One for each, at least 0; None stands for one that is not defined.
+        threshold: Decades of change over the range of depths that count as none, positive.
+
+    Raises:
+        ConfigError: as `check_threshold`.
+    """
+    check_threshold(threshold)
+    values = np.array([math.nan if norm is None else norm for norm in norms], np.float64)
+    if not np.isfinite(values).all():
+        return Scaling("not finite")
+    if (values == 0).any():
+        return Scaling("zero")
+    if len(set(depths)) < 2:
+        return Scaling("not judged: one depth")
+    x, y = np.log10(np.asarray(depths, np.float64)), np.log10(values)
+    centred = x - x.mean()
+    spread = float(centred @ centred)
+    exponent = float(centred @ y) / spread
+    decades = exponent * float(x.max() - x.min())
+    error = None
+    if len(x) > 2:
+        residues = y - y.mean() - exponent * centred
+        error = math.sqrt(float(residues @ residues) / (len(x) - 2) / spread)
+    if abs(decades) <= threshold:
+        return Scaling("flat", exponent, error, decades)
+    return Scaling("grows" if decades > 0 else "falls", exponent, error, decades)

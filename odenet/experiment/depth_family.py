@@ -1,0 +1,20 @@
+"""Runs of one experiment at several depths: what they share."""
+
+from typing import Any
+
+from odenet.experiment.config import ExperimentConfig, resolved
+
+
+def depth_family(config: ExperimentConfig) -> dict[str, Any]:
+    """The experiment without its seed and the numbers of steps of its blocks.
+
+    Two runs with the same are one experiment, at maybe two depths and from maybe two seeds.
+    """
+
+    def without(values: Any) -> Any:
+        if isinstance(values, dict):
+            return {key: without(value) for key, value in values.items() if key != "num_steps"}
+        return [without(value) for value in values] if isinstance(values, list) else values
+
+    plain = resolved(config) | {"seed": 0}
+    return plain | {"model": without(plain["model"])}

@@ -1,0 +1,100 @@
+"""Gradients of networks of several depths: the power law, and what may be compared."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from toy_run import toy_run
+
+from odenet.analysis.gradient_scaling import DepthGradient, scaling
+from odenet.errors import ConfigError
+from odenet.experiment.gradient_flow import analyse_gradient_flow
+from odenet.experiment.gradient_scaling import gradient_scaling
+from odenet.reports import gradient_scaling_figure, gradient_scaling_table, png
+
+
+def test_exponent_and_its_error_are_those_of_a_linear_regression():
+    depths = [16, 16, 64, 64, 256, 1024]
+    norms = [3.1, 2.9, 6.5, 5.6, 12.2, 25.0]
+    found = scaling(depths, norms, 0.3)
+    (slope, _), covariance = np.polyfit(np.log10(depths), np.log10(norms), 1, cov=True)
+    assert found.exponent == pytest.approx(slope, rel=1e-9)
+    assert found.standard_error == pytest.approx(np.sqrt(covariance[0, 0]), rel=1e-9)
+    assert found.decades == pytest.approx(slope * np.log10(64), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "verdict"), [(0.5, "grows"), (-0.5, "falls"), (0.1, "flat"), (-0.1, "flat")]
+)
+def test_verdict_is_that_of_the_change_over_all_depths(exponent, verdict):
+    depths = [16, 64, 256, 1024]
+    found = scaling(depths, [7 * depth**exponent for depth in depths], 0.3)
+    assert found.verdict == verdict
+    assert found.exponent == pytest.approx(exponent)
+    assert found.standard_error == pytest.approx(0, abs=1e-7)
+
+
+def test_what_has_no_power_law_says_so():
+    assert scaling([2, 4, 8], [1.0, None, 1.0], 0.3).verdict == "not finite"
+    assert scaling([2, 4, 8], [1.0, 0.0, 1.0], 0.3).verdict == "zero"
+    assert scaling([4, 4], [1.0, 2.0], 0.3).verdict == "not judged: one depth"
+    assert scaling([2, 4], [1.0, 2.0], 0.3).standard_error is None
+    assert DepthGradient(4, 0, 1.0, 2.0, 0.0).transport is None
+    assert DepthGradient(4, 0, 1.0, None, 1.0).transport is None
+    assert DepthGradient(4, 0, 1.0, 3.0, 2.0).transport == 1.5
+    with pytest.raises(ConfigError, match=r"positive number of decades; got 0\.0"):
+        scaling([2, 4], [1.0, 1.0], 0.0)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    place = tmp_path_factory.mktemp("depths")
+    made = {
+        (steps, seed): toy_run(place / f"{steps}-{seed}", seed, num_steps=steps)
+        for steps, seed in ((2, 0), (4, 0), (4, 1))
+    }
+    for run in made.values():
+        analyse_gradient_flow(run, num_examples=16, factor_examples=0)
+    return made
+
+
+def test_norms_at_both_ends_are_read_by_depth_and_seed(runs):
+    found = gradient_scaling([runs[4, 1], runs[2, 0], runs[4, 0]])
+    assert (found["parameters"], found["num_examples"]) == ("last", 16)
+    (network,) = found["networks"].values()
+    assert [(run["num_steps"], run["seed"]) for run in network["runs"]] == [(2, 0), (4, 0), (4, 1)]
+    for run in network["runs"]:
+        path = runs[run["num_steps"], run["seed"]] / "gradient_flow.json"
+        (block,) = json.loads(path.read_text())["blocks"]
+        norms = block["gradients"]["norm"]
+        assert (run["first"], run["last"]) == (norms[0], norms[-1])
+        assert run["transport"] == norms[0] / norms[-1]
+        assert run["horizon"] == pytest.approx(1.0)
+    assert network["first"]["verdict"] in ("flat", "grows", "falls")
+    assert png(gradient_scaling_figure(found)).startswith(b"\x89PNG")
+    assert gradient_scaling_table(found).row_count == 3
+
+
+def test_what_cannot_be_compared_is_refused(runs, tmp_path):
+    with pytest.raises(ConfigError, match="name the run directories"):
+        gradient_scaling([])
+    with pytest.raises(ConfigError, match="seed and the steps of an earlier"):
+        gradient_scaling([runs[2, 0], runs[2, 0]])
+    bare = toy_run(tmp_path / "bare")
+    with pytest.raises(ConfigError, match="measure it with: odenet analyse gradient-flow"):
+        gradient_scaling([bare])
+    analyse_gradient_flow(bare, moment="start", num_examples=16, factor_examples=0)
+    with pytest.raises(ConfigError, match="parameters start, .* parameters last"):
+        gradient_scaling([runs[2, 0], bare])
+    other = toy_run(tmp_path / "other", integrator={"kind": "midpoint"})
+    analyse_gradient_flow(other, num_examples=16, factor_examples=0)
+    with pytest.raises(ConfigError, match="differ in more"):
+        gradient_scaling([runs[2, 0], other])
+
+
+def test_networks_of_a_comparison_go_by_their_names(runs, tmp_path):
+    for steps in (2, 4):
+        shutil.copytree(runs[steps, 0], tmp_path / str(steps) / "networks" / "stable")
+    found = gradient_scaling(sorted(tmp_path.glob("*/networks/*")))
+    assert list(found["networks"]) == ["stable"]
