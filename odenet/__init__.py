@@ -27,6 +27,7 @@ _HOMES = {
         "Integrator",
         "LeapfrogConfig",
         "OneStepIntegrator",
+        "ReversibleRungeKuttaConfig",
         "TableauConfig",
     ),
     "odenet.models": (

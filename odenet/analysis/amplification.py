@@ -29,7 +29,7 @@ from odenet.integrators import (
     Momentum,
     SeparableMethod,
 )
-from odenet.integrators.stages import StagedIntegrator
+from odenet.integrators.stages import StagedIntegrator, take_step
 
 _FARTHEST, _SAMPLES, _BISECTIONS = 40.0, 800, 60
 
@@ -155,21 +155,25 @@ def _spectral_radius(integrator: StagedIntegrator, taus, eigenvalues, rows):
     """Of the 2 x 2 matrix of a step, for arrays of equal shape."""
     taus, eigenvalues = jnp.asarray(taus, float), jnp.asarray(eigenvalues, complex)
     separable = isinstance(integrator, SeparableMethod)
-    unit = jnp.eye(2, dtype=float)
-
-    def halves(values):
-        return (values,) if separable else (values[:, :1], values[:, 1:])
+    # States are real: a complex number is two, its parts. Unit vectors of both halves of a carry.
+    one, none = jnp.asarray([1.0, 0.0], float), jnp.zeros(2, float)
+    halves = jnp.stack([one, none]), jnp.stack([none, one])
 
     def radius(tau, eigenvalue, *extra):
-        step = unit.astype(complex)
-        for stage in integrator.stages:
-            # A stage is linear in the carry and in the slope: rows are what unit vectors become.
-            _, h = stage.point(halves(unit), tau, tau)
-            slope = stage.part(h[:, ::-1] if separable else h)
-            still = stage.move(halves(unit), jnp.zeros_like(slope), tau, *extra)
-            moved = stage.move(halves(jnp.zeros_like(unit)), slope, tau, *extra)
-            still, moved = (jnp.concatenate(c, axis=1).astype(complex) for c in (still, moved))
-            step = step @ (still + eigenvalue * moved)
+        real, imaginary = eigenvalue.real, eigenvalue.imag
+        turn = jnp.asarray([[real, imaginary], [-imaginary, real]])
+
+        def field(t, h):
+            if not separable:
+                return h @ turn
+            y, z = jnp.split(h, 2, axis=-1)
+            return jnp.concatenate([z @ turn, y @ turn], axis=-1)
+
+        carry = (jnp.concatenate(halves, axis=-1),) if separable else halves
+        carry = take_step(integrator.stages, field, carry, jnp.zeros_like(tau), tau, *extra)
+        parts = jnp.concatenate(carry, axis=-1)
+        # A step is linear in the carry: rows are what unit vectors become.
+        step = jax.lax.complex(parts[:, ::2], parts[:, 1::2])
         half, determinant = jnp.trace(step) / 2, jnp.linalg.det(step)
         root = jnp.sqrt(half**2 - determinant)
         return jnp.maximum(jnp.abs(half + root), jnp.abs(half - root))

@@ -14,8 +14,14 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import FixedStepSizes
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
-from odenet.integrators import ExplicitRungeKutta, LayerByLayer, OneStepIntegrator
+from odenet.integrators import (
+    ExplicitRungeKutta,
+    LayerByLayer,
+    OneStepIntegrator,
+    SeparableMethod,
+)
 from odenet.integrators.equation import FIRST_ORDER
+from odenet.integrators.stages import take_step
 from odenet.models import DepthBlock, FeedForwardBlock, Network
 from odenet.models.shortcuts import DropoutShortcut
 
@@ -95,9 +101,9 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             they use their running statistics, and are affine maps.
 
     Raises:
-        ConfigError: if the block's integrator is not an explicit method with the steps of the
-            grid: one that chooses its steps has no factor for each of them, and leapfrog carries a
-            velocity beside the state.
+        ConfigError: if the block's integrator is not an explicit or symplectic method with the
+            steps of the grid: one that chooses its steps has no factor for each of them, and
+            others carry a velocity beside the state.
     """
     if isinstance(block, FeedForwardBlock):
         return _plain(block)
@@ -118,11 +124,12 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             "gradient; use a field of another kind than data_controlled or depth_adaptive"
         )
     integrator = block.integrator
-    if not isinstance(integrator, ExplicitRungeKutta | LayerByLayer):
+    if not isinstance(integrator, ExplicitRungeKutta | LayerByLayer | SeparableMethod):
         raise ConfigError(
             f"the gradient is followed step by step, so the integrator must be an explicit method "
-            f"with the steps of the grid; got {type(integrator).__name__}; to look at the same "
-            f"weights as a residual network, set model.block.integrator.kind=euler"
+            f"with the steps of the grid, which carries nothing beside the state; got "
+            f"{type(integrator).__name__}; to look at the same weights as a residual network, set "
+            f"model.block.integrator.kind=euler"
             + (
                 ""
                 if integrator.equation == FIRST_ORDER
@@ -130,7 +137,7 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
                 f"{integrator.equation.formula})"
             )
         )
-    return _explicit(block, integrator, live)
+    return _of_steps(block, integrator, live)
 
 
 def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
@@ -151,13 +158,17 @@ def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, Depth
     return block.weights.at_steps(grid), DepthGrid(grid.taus, grid.num_steps)
 
 
-def _explicit(block: DepthBlock, integrator: OneStepIntegrator, live: bool) -> Chain:
+def _of_steps(
+    block: DepthBlock, integrator: OneStepIntegrator | SeparableMethod, live: bool
+) -> Chain:
     fields, grid = _fields_of_layers(block, live)
     field = _pure(fields)
 
     def step(params, fixed, t0, tau, h):
         t0, tau = t0.astype(h.dtype), tau.astype(h.dtype)
         here = jax.tree_util.Partial(field, nnx.merge_state(params, fixed))
+        if isinstance(integrator, SeparableMethod):
+            return take_step(integrator.stages, here, (h,), t0, tau)[0]
         return integrator.advance(here, t0, tau, h).h1
 
     shape = (grid.num_layers, grid.steps_per_layer)

@@ -20,7 +20,7 @@ from odenet.arrays import Array, Float, Int, Scalar, StepSizes
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import FieldStack, LayerFields
 from odenet.errors import ConfigError
-from odenet.integrators import Fractional, TwoStepMidpoint
+from odenet.integrators import Fractional, ReversibleRungeKutta, TwoStepMidpoint
 from odenet.models import DepthBlock, Network
 
 Scores = dict[str, Scalar]
@@ -87,7 +87,7 @@ def check_lesions(network: Network) -> None:
                 f"a layer without a way around it cannot be left out: model.stages.{index} has a "
                 f"{type(block).__name__}; look at a network whose depth is time"
             )
-        if isinstance(block.integrator, Fractional | TwoStepMidpoint):
+        if isinstance(block.integrator, Fractional | TwoStepMidpoint | ReversibleRungeKutta):
             raise ConfigError(
                 f"a layer is left out by a step of size 0, which {type(block.integrator).__name__} "
                 f"in model.stages.{index} does not have"

@@ -1,8 +1,8 @@
 r"""How the gradient at the input of a network changes with its depth: a power law.
 
 Haber and Ruthotto 2017 (arXiv:1705.03341, section 3) ask that the gradient of a deep network
-neither explodes nor vanishes. Over a depth-time $T$ in $N$ steps, $\partial L/\partial Y_0$ tends to
-that of an ODE as $N$ grows if the weights tend to a function of depth: it is flat in depth then.
+neither explodes nor vanishes. Over a depth-time $T$ in $N$ steps, $\partial L/\partial Y_0$ tends
+to that of an ODE as $N$ grows if the weights tend to a function of depth: it is flat in depth then.
 Weights of layers that are drawn or trained one by one need not have a limit; the exponent $p$ of
 $\lVert\partial L/\partial Y_0\rVert \approx c N^p$ says what happens to a gradient on its way.
 """

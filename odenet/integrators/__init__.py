@@ -26,6 +26,10 @@ from odenet.integrators.fractional import FractionalConfig as FractionalConfig
 from odenet.integrators.layers import LayerByLayer as LayerByLayer
 from odenet.integrators.momentum import Momentum as Momentum
 from odenet.integrators.momentum import MomentumConfig as MomentumConfig
+from odenet.integrators.reversible_rk import ReversibleRungeKutta as ReversibleRungeKutta
+from odenet.integrators.reversible_rk import (
+    ReversibleRungeKuttaConfig as ReversibleRungeKuttaConfig,
+)
 from odenet.integrators.separable import SeparableConfig as SeparableConfig
 from odenet.integrators.separable import SeparableMethod as SeparableMethod
 from odenet.integrators.symplectic import Leapfrog as Leapfrog
@@ -43,6 +47,7 @@ IntegratorConfig = Annotated[
     | TwoStepMidpointConfig
     | MomentumConfig
     | AsynchronousLeapfrogConfig
+    | ReversibleRungeKuttaConfig
     | DiffraxConfig,
     Field(discriminator="kind"),
 ]

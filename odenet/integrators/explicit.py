@@ -1,6 +1,8 @@
 """Explicit Runge-Kutta methods with fixed steps: explicit Euler and every explicit tableau."""
 
 import dataclasses
+import functools
+import operator
 from typing import ClassVar, Literal
 
 from pydantic import model_validator
@@ -38,6 +40,8 @@ def _tableau(a, b, order=None) -> Tableau:
     return Tableau(a, b, tuple(float(sum(row)) for row in a), order)
 
 
+ExplicitName = Literal["euler", "midpoint", "heun", "ralston", "rk4"]
+
 TABLEAUS: dict[str, Tableau] = {
     "euler": _tableau(((),), (1.0,), 1),
     "midpoint": _tableau(((), (1 / 2,)), (0.0, 1.0), 2),
@@ -74,12 +78,25 @@ class ExplicitRungeKutta(OneStepIntegrator):
         Returns:
             `Advance` with `nfe` equal to the number of stages; it always succeeds.
         """
-        stages: list[State] = []
-        for row, c in zip(self.tableau.a, self.tableau.c, strict=True):
-            h = combine(h0, tau, row, stages)
-            stages.append(field(t0 + tau * c, h))
+        stages = stage_slopes(self.tableau, field, t0, tau, h0)
         h1 = combine(h0, tau, self.tableau.b, stages)
         return Advance(h1, SolverStats.of(self.tableau.num_stages, 1))
+
+
+def stage_slopes(tableau: Tableau, field: Field, t0: Time, tau: Time, h0: State) -> list[State]:
+    """The slope of every stage of a step, in the order of their evaluation."""
+    slopes: list[State] = []
+    for row, c in zip(tableau.a, tableau.c, strict=True):
+        h = combine(h0, tau, row, slopes)
+        slopes.append(field(t0 + tau * c, h))
+    return slopes
+
+
+def slope_of_step(tableau: Tableau, field: Field, t0: Time, tau: Time, h0: State) -> State:
+    """The mean slope of a step: what it adds to the state, over its length."""
+    slopes = stage_slopes(tableau, field, t0, tau, h0)
+    terms = [b * slope for b, slope in zip(tableau.b, slopes, strict=True) if b]
+    return functools.reduce(operator.add, terms)
 
 
 def combine(h0: State, tau: Time, weights: tuple[float, ...], stages: list[State]) -> State:
@@ -94,7 +111,7 @@ def combine(h0: State, tau: Time, weights: tuple[float, ...], stages: list[State
 class ExplicitConfig(PartConfig):
     """A named explicit Runge-Kutta method with the fixed steps of the grid."""
 
-    kind: Literal["euler", "midpoint", "heun", "ralston", "rk4"] = "euler"
+    kind: ExplicitName = "euler"
     remat: Remat = "none"
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""

@@ -60,8 +60,9 @@ def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
     def point(carry, t0, tau):
         return t0 + at * tau, carry[0]
 
-    def part(slope):
-        y, z = jnp.split(slope, 2, axis=-1)
+    def evaluate(field, t, h, tau):
+        del tau
+        y, z = jnp.split(field(t, h), 2, axis=-1)
         return y if half == "y" else z
 
     def moved(carry, slope, length):
@@ -74,7 +75,7 @@ def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
         move=lambda carry, slope, tau: moved(carry, slope, share * tau),
         point_after=point,
         undo=lambda end, slope, tau: moved(end, slope, -share * tau),
-        part=part,
+        evaluate=evaluate,
     )
 
 

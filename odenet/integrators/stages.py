@@ -1,4 +1,4 @@
-"""Steps made of stages that evaluate the field once each, and can be undone."""
+"""Steps made of stages, each a slope of the field and a move by it, that can be undone."""
 
 import abc
 import dataclasses
@@ -29,26 +29,27 @@ Carry = tuple[State, ...]
 """What a step starts from and ends with: the state, and whatever the method remembers beside it."""
 
 
-def _whole(slope: State) -> State:
-    return slope
+def _once(field: Field, t: Time, h: State, tau: Time) -> State:
+    del tau
+    return field(t, h)
 
 
 class Stage(NamedTuple):
-    """One evaluation of the field within a step, and how it moves the carry.
+    """One slope within a step, and how it moves the carry.
 
     Attributes:
-        point: `point(carry, t0, tau) -> (t, h)`: where the field is evaluated.
+        point: `point(carry, t0, tau) -> (t, h)`: where the slope is taken.
         move: `move(carry, slope, tau, *extra) -> carry`.
         point_after: The same point as `point`, from the carry that the stage ended with.
         undo: `undo(end, slope, tau, *extra) -> carry`, the inverse of `move`.
-        part: What of dh/dt the stage uses.
+        evaluate: `evaluate(field, t, h, tau) -> slope`: the field there, if it is not another.
     """
 
     point: Callable[..., tuple[Time, State]]
     move: Callable[..., Carry]
     point_after: Callable[..., tuple[Time, State]]
     undo: Callable[..., Carry]
-    part: Callable[[State], State] = _whole
+    evaluate: Callable[[Field, Time, State, Time], State] = _once
 
 
 class StagedConfig(PartConfig):
@@ -110,9 +111,7 @@ class StagedIntegrator(Integrator):
         stages, start, extra = self.stages, self.start(fields, h0), self.extra(grid)
 
         def step(field, carry, t0, tau, *extra):
-            for stage in stages:
-                t, h = stage.point(carry, t0, tau)
-                carry = stage.move(carry, stage.part(field(t, h)), tau, *extra)
+            carry = take_step(stages, field, carry, t0, tau, *extra)
             return carry, carry[0] if save_path else None
 
         def reverse(field, end, t0, tau, cotangent, *extra):
@@ -125,6 +124,25 @@ class StagedIntegrator(Integrator):
         path = path_through(h0, states) if save_path else None
         steps = grid.num_steps
         return Integration(h1, path, SolverStats.of(self.nfe(steps), steps))
+
+
+def take_step(
+    stages: tuple[Stage, ...], field: Field, carry: Carry, t0: Time, tau: Time, *extra: Any
+) -> Carry:
+    """The carry after a step from `t0` to `t0 + tau`.
+
+    Args:
+        stages: The stages of the step, in their order.
+        field: The vector field of the layer.
+        carry: The carry before the step.
+        t0: Start of the step.
+        tau: Its length.
+        extra: Its row of what the integrator's `extra` gives.
+    """
+    for stage in stages:
+        t, h = stage.point(carry, t0, tau)
+        carry = stage.move(carry, stage.evaluate(field, t, h, tau), tau, *extra)
+    return carry
 
 
 def reverse_step(
@@ -155,18 +173,16 @@ def reverse_step(
     totals: Any = None
     for stage in reversed(stages):
         t, h = stage.point_after(end, t0, tau)
-        slope, pull_field = jax.vjp(
-            lambda field, t, h, part=stage.part: part(field(t, h)), field, t, h
-        )
+        slope, pull_slope = jax.vjp(stage.evaluate, field, t, h, tau)
         start = stage.undo(end, slope, tau, *extra)
         _, pull_move = jax.vjp(stage.move, start, slope, tau, *extra)
         _, pull_point = jax.vjp(stage.point, start, t0, tau)
 
         a_moved, a_slope, a_tau, *a_extra = pull_move(cotangent)
-        a_field, a_t, a_h = pull_field(a_slope)
-        a_looked, a_t0, a_tau_too = pull_point((a_t, a_h))
+        a_field, a_t, a_h, a_tau_of_slope = pull_slope(a_slope)
+        a_looked, a_t0, a_tau_of_point = pull_point((a_t, a_h))
         cotangent = jax.tree.map(jnp.add, a_moved, a_looked)
-        these = (a_field, a_t0, a_tau + a_tau_too, *a_extra)
+        these = (a_field, a_t0, a_tau + a_tau_of_slope + a_tau_of_point, *a_extra)
         totals = these if totals is None else jax.tree.map(jnp.add, totals, these)
         end = start
     a_field, a_t0, *others = totals

@@ -85,7 +85,7 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path):
     with pytest.raises(ConfigError, match="measure it with: odenet analyse gradient-flow"):
         gradient_scaling([bare])
     analyse_gradient_flow(bare, moment="start", num_examples=16, factor_examples=0)
-    with pytest.raises(ConfigError, match="parameters start, .* parameters last"):
+    with pytest.raises(ConfigError, match=r"parameters start, .* parameters last"):
         gradient_scaling([runs[2, 0], bare])
     other = toy_run(tmp_path / "other", integrator={"kind": "midpoint"})
     analyse_gradient_flow(other, num_examples=16, factor_examples=0)

@@ -82,6 +82,7 @@ BLOCKS = {
     "momentum": ({"kind": "mlp"}, "momentum", {}),
     "leapfrog": ({"kind": "mlp"}, "leapfrog", {}),
     "two_step": ({"kind": "mlp"}, "two_step_midpoint", {}),
+    "reversible": ({"kind": "mlp"}, "reversible_rk", {}),
     "fractional": ({"kind": "mlp"}, "fractional", {}),
     "adaptive": ({"kind": "mlp"}, {"kind": "dopri5", "rtol": 1e-9, "atol": 1e-9}, {}),
     "diffrax": (

@@ -98,6 +98,8 @@ def power_of_step(options, eigenvalue, tau):
         ({"kind": "two_step_midpoint"}, 1j, 1.0),
         ({"kind": "leapfrog"}, -1.0, 2.0),
         ({"kind": "leapfrog", "form": "kick_drift"}, -4.0, 1.0),
+        ({"kind": "reversible_rk", "method": "euler", "coupling": 0.9}, -1.0, 0.1),
+        ({"kind": "reversible_rk", "method": "euler", "coupling": 1.0}, 1j, 2.0),
         (IMPLICIT_EULER, 1j, np.inf),
         (IMPLICIT_EULER, 1.0, 0),
         ({"kind": "euler"}, 0.5 + 2j, 0),
@@ -115,6 +117,7 @@ def test_longest_stable_step_is_that_of_theory(options, eigenvalue, limit):
         {"kind": "momentum", "gamma": 0.6},
         {"kind": "two_step_midpoint"},
         {"kind": "asynchronous_leapfrog"},
+        {"kind": "reversible_rk", "method": "midpoint", "coupling": 0.7},
     ],
     ids=str,
 )

@@ -40,6 +40,9 @@ def test_tableau_is_explicit_and_consistent(name):
         ({"kind": "momentum", "gamma": -0.1}, "greater than or equal to 0"),
         ({"kind": "momentum", "gamma": 0.0}, "cannot be undone; use remat=none"),
         ({"kind": "two_step_midpoint", "gamma": 0.5}, "gamma"),
+        ({"kind": "reversible_rk", "coupling": 0.0}, "greater than 0"),
+        ({"kind": "reversible_rk", "coupling": 1.5}, "less than or equal to 1"),
+        ({"kind": "reversible_rk", "method": "dopri5"}, "method"),
         ({"kind": "yoshida"}, "yoshida"),
         ({"kind": "diffrax", "solver": "euler"}, "has no error estimate"),
         (
@@ -73,6 +76,7 @@ def test_options_that_would_be_ignored_or_break_a_rule_are_refused(mapping, mess
         {"kind": "two_step_midpoint"},
         {"kind": "momentum", "gamma": 0.5},
         {"kind": "momentum", "gamma": 0.0, "remat": "none"},
+        {"kind": "reversible_rk", "method": "rk4", "coupling": 1.0, "remat": "sqrt"},
         {"kind": "tableau", "a": [[], [1.0]], "b": [0.25, 0.75]},
         {"kind": "diffrax"},
         {"kind": "diffrax", "solver": "dopri8", "max_steps": 32, "adjoint": {"kind": "backsolve"}},
@@ -165,7 +169,9 @@ def test_path_holds_every_state_and_is_left_out_unless_asked_for(kind):
     assert integrator.integrate(fields, DepthGrid(taus), h0).path is None
 
 
-@pytest.mark.parametrize("kind", ["rk4", "leapfrog", "verlet", "two_step_midpoint", "momentum"])
+@pytest.mark.parametrize(
+    "kind", ["rk4", "leapfrog", "verlet", "two_step_midpoint", "momentum", "reversible_rk"]
+)
 def test_state_keeps_single_precision(kind):
     integrator = CONFIG.validate_python({"kind": kind}).build()
     fields = LayerFields.from_function(lambda t, h: t * h)

@@ -46,6 +46,7 @@ CASES = {
     "kick_drift": (IntegratorConfig, {"kind": "leapfrog", "form": "kick_drift"}),
     "symplectic_euler": (IntegratorConfig, {"kind": "symplectic_euler", "remat": "none"}),
     "verlet": (IntegratorConfig, {"kind": "verlet"}),
+    "reversible_rk": (IntegratorConfig, {"kind": "reversible_rk", "method": "heun"}),
     "two_step_midpoint": (IntegratorConfig, {"kind": "two_step_midpoint"}),
     "momentum": (IntegratorConfig, {"kind": "momentum", "gamma": 0.5}),
     "midpoint": (IntegratorConfig, {"kind": "midpoint"}),

@@ -29,6 +29,7 @@ FIRST_ORDER = {
     "rk4": ({"kind": "rk4", "remat": "sqrt"}, 4),
     "two_step_midpoint": ({"kind": "two_step_midpoint"}, 2),
     "asynchronous_leapfrog": ({"kind": "asynchronous_leapfrog"}, 2),
+    "reversible_rk4": ({"kind": "reversible_rk", "method": "rk4"}, 4),
     "diffrax_bosh3": (fixed_diffrax("bosh3"), 3),
     "diffrax_implicit_euler": (fixed_diffrax("implicit_euler"), 1),
 }
@@ -185,6 +186,7 @@ GRADIENTS = {
     "momentum": {"kind": "momentum"},
     "two_step_midpoint": {"kind": "two_step_midpoint"},
     "asynchronous_leapfrog": {"kind": "asynchronous_leapfrog"},
+    "reversible_rk": {"kind": "reversible_rk"},
     "fractional": {"kind": "fractional"},
     "dopri5": {"kind": "dopri5", "rtol": 1e-9, "atol": 1e-9},
     "diffrax_fixed": fixed_diffrax("tsit5"),

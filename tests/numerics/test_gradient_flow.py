@@ -176,6 +176,8 @@ def test_power_iteration_finds_the_largest_singular_value_where_the_state_is_lar
 FIELDS = {
     "mlp": ({"kind": "mlp", "form": "between", "hidden": [3]}, (3,), {"kind": "linear"}),
     "conv": (ConvFieldConfig(num_convolutions=1, num_groups=1), (3, 3, 1), {"kind": "conv"}),
+    "hamiltonian": ({"kind": "hamiltonian"}, (3,), {"kind": "linear"}),
+    "two_layer_hamiltonian": ({"kind": "two_layer_hamiltonian"}, (3,), {"kind": "linear"}),
 }
 WEIGHTS = {
     "per_layer": {"kind": "per_layer", "num_layers": 2},
@@ -191,6 +193,8 @@ WEIGHTS = {
         ("mlp", "shared_with_time", "rk4"),
         ("conv", "shared", "euler"),
         ("conv", "shared_with_time", "euler"),
+        ("hamiltonian", "per_layer", "symplectic_euler"),
+        ("two_layer_hamiltonian", "shared_with_time", "verlet"),
     ],
 )
 def test_fields_weights_and_methods_give_the_gradients_of_jax(field, weights, integrator):
@@ -227,6 +231,7 @@ def test_fields_weights_and_methods_give_the_gradients_of_jax(field, weights, in
         ({"kind": "dopri5"}, "AdaptiveRungeKutta; .* model.block.integrator.kind=euler"),
         ({"kind": "diffrax"}, "Diffrax; .* model.block.integrator.kind=euler"),
         ({"kind": "leapfrog"}, "Leapfrog; .* after training with it"),
+        ({"kind": "reversible_rk"}, "ReversibleRungeKutta; .* model.block.integrator.kind=euler"),
     ],
 )
 def test_integrators_without_a_factor_for_each_step_are_refused(integrator, message):

@@ -19,6 +19,7 @@ from odenet.integrators import (
     ExplicitConfig,
     LeapfrogConfig,
     MomentumConfig,
+    ReversibleRungeKuttaConfig,
     SeparableConfig,
     TwoStepMidpointConfig,
 )
@@ -45,6 +46,9 @@ INTEGRATORS = {
     "momentum": MomentumConfig(),
     "asynchronous_leapfrog": AsynchronousLeapfrogConfig(),
     "asynchronous_leapfrog_stored": AsynchronousLeapfrogConfig(remat="none"),
+    "reversible_midpoint": ReversibleRungeKuttaConfig(),
+    "reversible_rk4": ReversibleRungeKuttaConfig(method="rk4", coupling=0.8),
+    "reversible_heun_stored": ReversibleRungeKuttaConfig(method="heun", remat="none"),
     "adaptive_dopri5": AdaptiveConfig(rtol=TIGHT, atol=TIGHT, max_steps=512),
     "adaptive_bosh3": AdaptiveConfig(kind="bosh3", rtol=TIGHT, atol=TIGHT, max_steps=2048),
     "diffrax_fixed": fixed_diffrax("tsit5"),

@@ -29,6 +29,7 @@ from odenet.depth.weights import LayerFields
 from odenet.integrators.continuous.solvers import ExplicitName, ImplicitName
 from odenet.integrators.explicit import TABLEAUS
 from odenet.integrators.momentum import Momentum
+from odenet.integrators.reversible_rk import ReversibleRungeKutta
 from odenet.integrators.separable import SeparableMethod
 from odenet.integrators.symplectic import Leapfrog
 from odenet.integrators.two_step import TwoStepMidpoint
@@ -152,6 +153,10 @@ UNDONE = {
     "leapfrog_kick_drift": (Leapfrog(form="kick_drift"), 1, SECOND_ORDER),
     "momentum": (Momentum(gamma=GAMMA), 1, WITH_MOMENTUM),
     "two_step_midpoint": (TwoStepMidpoint(), 2, SMOOTH),
+    **{
+        f"reversible_{name}": (ReversibleRungeKutta(tableau=tableau), tableau.order, SMOOTH)
+        for name, tableau in TABLEAUS.items()
+    },
     **{
         f"{kind}_{problem.name}": (SeparableMethod(kind=kind), order, (problem,))
         for kind, order in (("symplectic_euler", 1), ("verlet", 2))

@@ -87,6 +87,8 @@ def growth(integrator, weights):
         ({"kind": "verlet"}, 1.0, 1.2),
         ({"kind": "two_step_midpoint"}, 1.0, 1.2),
         ({"kind": "momentum"}, 1.0, 1.2),
+        ({"kind": "asynchronous_leapfrog"}, 1.0, 1.2),
+        ({"kind": "reversible_rk"}, 1.0, 1.2),
     ],
     ids=lambda x: "_".join(x.values()) if isinstance(x, dict) else None,
 )

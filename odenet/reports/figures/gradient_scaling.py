@@ -31,7 +31,9 @@ def gradient_scaling_figure(found: Mapping[str, Any]) -> Figure:
             {run["num_steps"] for network in found["networks"].values() for run in network["runs"]}
         )
         axes.set_xscale("log")
-        canvas.ticks(axes, "x", depths, map(str, depths))
+        canvas.ticks(
+            axes, "x", [float(depth) for depth in depths], [str(depth) for depth in depths]
+        )
         canvas.logarithmic(axes)
         axes.set_xlabel("steps N")
         axes.set_title(title)

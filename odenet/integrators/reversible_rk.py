@@ -1,0 +1,95 @@
+"""Any explicit Runge-Kutta method as one that can be run backwards exactly."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from pydantic import Field as Option
+
+from odenet.arrays import State, Time
+from odenet.depth.weights import LayerFields
+from odenet.integrators.base import Field
+from odenet.integrators.explicit import TABLEAUS, ExplicitName, Tableau, slope_of_step
+from odenet.integrators.stages import Carry, Stage, StagedConfig, StagedIntegrator
+
+
+@dataclasses.dataclass(frozen=True)
+class ReversibleRungeKutta(StagedIntegrator):
+    r"""Two states, each moved by a Runge-Kutta step at the other (McCallum and Foster 2024).
+
+    With $\Psi_\tau(t, h)$ what a step of the method adds to $h$, and $z_0 = y_0$ (arXiv:2410.11648,
+    eq. 6): $y_1 = \lambda y_0 + (1 - \lambda) z_0 + \Psi_\tau(t_0, z_0)$ and
+    $z_1 = z_0 - \Psi_{-\tau}(t_0 + \tau, y_1)$. It has the order of the method and takes twice its
+    evaluations. Every step can be undone, so that a backward pass reconstructs the states from the
+    last: exact gradients, to round-off, with memory that does not grow with depth.
+
+    $\lambda < 1$ draws the two states together. Then short steps of a decaying mode are stable: of
+    Euler those with $-(1 - \lambda) \le z \le 0$ for real $z$. Where steps are not, the difference
+    of the two grows, and is of the size of the method's error for as long as that growth over the
+    horizon is of order one. Undoing a step multiplies the difference, and round-off in it, by
+    $1/\lambda$.
+
+    Args:
+        tableau: Coefficients of the method.
+        coupling: $\lambda$, in (0, 1].
+    """
+
+    tableau: Tableau = TABLEAUS["midpoint"]
+    coupling: float = 0.999
+
+    def start(self, fields: LayerFields, h0: State) -> Carry:
+        """The state twice."""
+        del fields
+        return (h0, h0)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """A step ahead of the first state, and one of the second, from behind."""
+        keep = self.coupling
+
+        def ahead(field: Field, t: Time, h: State, tau: Time) -> State:
+            return slope_of_step(self.tableau, field, t, tau, h)
+
+        def behind(field: Field, t: Time, h: State, tau: Time) -> State:
+            return slope_of_step(self.tableau, field, t, -tau, h)
+
+        def undo_ahead(end, slope, tau):
+            y1, z = end
+            return (y1 - (1 - keep) * z - tau * slope) / keep, z
+
+        first = Stage(
+            point=lambda carry, t0, tau: (t0, carry[1]),
+            evaluate=ahead,
+            move=lambda carry, slope, tau: (
+                keep * carry[0] + (1 - keep) * carry[1] + tau * slope,
+                carry[1],
+            ),
+            point_after=lambda end, t0, tau: (t0, end[1]),
+            undo=undo_ahead,
+        )
+        second = Stage(
+            point=lambda carry, t0, tau: (t0 + tau, carry[0]),
+            evaluate=behind,
+            move=lambda carry, slope, tau: (carry[0], carry[1] + tau * slope),
+            point_after=lambda end, t0, tau: (t0 + tau, end[0]),
+            undo=lambda end, slope, tau: (end[0], end[1] - tau * slope),
+        )
+        return first, second
+
+    def nfe(self, num_steps: int) -> int:
+        """Twice the stages of the method, for every step."""
+        return 2 * self.tableau.num_stages * num_steps
+
+
+class ReversibleRungeKuttaConfig(StagedConfig):
+    """An explicit Runge-Kutta method made reversible, with the fixed steps of the grid."""
+
+    kind: Literal["reversible_rk"] = "reversible_rk"
+    method: ExplicitName = "midpoint"
+    """The method, whose order it keeps."""
+    coupling: Annotated[float, Option(gt=0, le=1)] = 0.999
+    """Share of the first of the two states that is its own, in (0, 1]: with less, longer steps are
+    stable, and undoing them loses more digits."""
+
+    def build(self) -> ReversibleRungeKutta:
+        """Make the integrator."""
+        return ReversibleRungeKutta(self.remat, TABLEAUS[self.method], self.coupling)
