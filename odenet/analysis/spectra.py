@@ -9,6 +9,7 @@ largest real part.
 
 import dataclasses
 import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,24 +53,43 @@ def spectra(field_path: FieldPath) -> Spectra:
     Args:
         field_path: A block that has a field, and a few examples.
     """
-    size = math.prod(field_path.path.shape[2:])
-    if size <= DENSE_SIZE:
-        matrices, log_norm = jax.device_get(jax.jit(lambda: field_path.each_step(_dense))())
+    return spectra_of(jax.device_get(jax.jit(lambda: jacobians(field_path))()))
+
+
+def jacobians(field_path: FieldPath) -> Any:
+    """What is measured on the device: of a small state the Jacobians, else their Krylov spaces.
+
+    Args:
+        field_path: A block that has a field, and a few examples.
+    """
+    dense = math.prod(field_path.path.shape[2:]) <= DENSE_SIZE
+    return field_path.each_step(_dense if dense else _krylov)
+
+
+def spectra_of(measured: Any) -> Spectra:
+    """Eigenvalues from what `jacobians` gives, on the host."""
+    if isinstance(measured, _Dense):
+        matrices, log_norm = measured
         values = np.linalg.eigvals(matrices.astype(np.float64))
         eigenvalues = [list(step) for step in values]
         return Spectra(eigenvalues, np.real(values).max(-1), log_norm, True)
-    general, symmetric = jax.device_get(jax.jit(lambda: field_path.each_step(_krylov))())
+    general, symmetric = measured
     eigenvalues = [[_converged(*ritz_values(each)) for each in step] for step in general]
     abscissa = [[np.real(each).max() for each in step] for step in eigenvalues]
     log_norm = [[np.real(ritz_values(each)[0]).max() for each in step] for step in symmetric]
     return Spectra(eigenvalues, np.asarray(abscissa), np.asarray(log_norm), False)
 
 
+class _Dense(NamedTuple):
+    matrices: Any
+    log_norm: Any
+
+
 def _dense(field, t0, tau, h):
     del tau
     matrix = jacobian(lambda h: field(t0, h), h)
     symmetric = (matrix + jnp.swapaxes(matrix, 1, 2)) / 2
-    return matrix, jnp.linalg.eigvalsh(symmetric)[:, -1]
+    return _Dense(matrix, jnp.linalg.eigvalsh(symmetric)[:, -1])
 
 
 def _krylov(field, t0, tau, h):

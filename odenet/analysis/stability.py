@@ -37,14 +37,14 @@ class StepStability:
         critical_scale: What all step sizes may be multiplied by before the first step leaves the
             region; near 0 where one is outside however short, infinity where none ever leaves.
         critical_step: Which step that is, from 0.
-        region: What can be drawn.
+        region: What can be drawn, or None.
     """
 
     amplification: np.ndarray
     stable: np.ndarray
     critical_scale: float
     critical_step: int
-    region: Region
+    region: Region | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +112,9 @@ def block_stability(field_path: FieldPath) -> BlockStability:
     steps = None
     if judged:
         eps = float(jnp.finfo(field_path.path.dtype).eps)
-        steps = _against_region(amplification, taus, values, eps)
+        steps = step_stability(amplification, taus, values, eps, draw=True)
     return BlockStability(
-        _method(integrator),
+        method_of(integrator),
         integrator.equation.formula,
         None if judged else amplification,
         taus,
@@ -125,8 +125,8 @@ def block_stability(field_path: FieldPath) -> BlockStability:
     )
 
 
-def _method(integrator: Integrator) -> str:
-    """Its name as a kind, where it has one."""
+def method_of(integrator: Integrator) -> str:
+    """The name of an integrator as a kind, where it has one."""
     if isinstance(integrator, ExplicitRungeKutta):
         names = (name for name, tableau in TABLEAUS.items() if tableau == integrator.tableau)
         return next(names, "the tableau")
@@ -135,22 +135,39 @@ def _method(integrator: Integrator) -> str:
     return getattr(integrator, "kind", type(integrator).__name__)
 
 
-def _against_region(
-    amplification: Amplification, taus: np.ndarray, values: list[np.ndarray], eps: float
+def step_stability(
+    amplification: Amplification,
+    taus: np.ndarray,
+    values: list[np.ndarray],
+    eps: float,
+    *,
+    draw: bool = False,
 ) -> StepStability:
+    """Put the eigenvalues of every step against the stability region of its method.
+
+    Args:
+        amplification: Of the method.
+        taus: Step sizes, shape `(num_steps,)`.
+        values: Eigenvalues of the field's Jacobian, an array of complex numbers for each step.
+        eps: To which relative accuracy they are known.
+        draw: Whether the region is to be drawn.
+    """
     steps = np.repeat(np.arange(len(values)), [len(each) for each in values])
     each, lengths = np.concatenate(values), taus[steps]
     factors = amplification.factors(lengths, each, steps)
     largest = np.asarray([factors[steps == step].max() for step in range(len(values))])
     scales = amplification.critical_scales(lengths, each, steps, eps)
     first = int(np.argmin(scales))
-    products = lengths**amplification.power * each
+    region = None
+    if draw:
+        products = lengths**amplification.power * each
+        region = region_of(amplification, products, float(np.median(taus)))
     return StepStability(
         largest,
         largest <= 1 + amplification.tolerance(eps),
         float(scales[first]),
         int(steps[first]),
-        region_of(amplification, products, float(np.median(taus))),
+        region,
     )
 
 
@@ -179,14 +196,7 @@ def plain(found: BlockStability) -> dict[str, Any]:
             "stable": steps.stable.tolist(),
             "critical_scale": _list(np.asarray([steps.critical_scale]))[0],
             "critical_step": steps.critical_step,
-            "region": {
-                "power": steps.region.power,
-                "tau": steps.region.tau,
-                "real": _list(steps.region.real),
-                "imaginary": _list(steps.region.imaginary),
-                "amplification": [_list(row, 4) for row in steps.region.amplification],
-                "axis_limit": _list(np.asarray([steps.region.axis_limit]))[0],
-            },
+            "region": None if steps.region is None else _region(steps.region),
         },
         "growth": None
         if grown is None
@@ -195,6 +205,17 @@ def plain(found: BlockStability) -> dict[str, Any]:
             "typical": over_examples(grown.typical),
             "smallest": over_examples(grown.smallest),
         },
+    }
+
+
+def _region(region: Region) -> dict[str, Any]:
+    return {
+        "power": region.power,
+        "tau": region.tau,
+        "real": _list(region.real),
+        "imaginary": _list(region.imaginary),
+        "amplification": [_list(row, 4) for row in region.amplification],
+        "axis_limit": _list(np.asarray([region.axis_limit]))[0],
     }
 
 

@@ -105,9 +105,25 @@ class LayerFields:
         return LayerFields(lambda params, t, h: field(t, h), (), 1)
 
 
-def draw_stacked(make_field: MakeField, num_sets: int, takes_time: bool, *, rngs: nnx.Rngs) -> Any:
-    """One field whose arrays have a leading axis `num_sets`, each set drawn from its own key."""
-    keys = jax.random.split(rngs.params(), num_sets)
+def draw_stacked(
+    make_field: MakeField,
+    num_sets: int,
+    takes_time: bool,
+    draw: Literal["each", "once"] = "each",
+    *,
+    rngs: nnx.Rngs,
+) -> Any:
+    """One field whose arrays have a leading axis `num_sets`.
+
+    Args:
+        make_field: Initialises one field.
+        num_sets: Number of sets of weights.
+        takes_time: Whether the field has weights for the time `t`.
+        draw: Whether each set is drawn from its own key, or one is drawn that all begin with.
+        rngs: Random keys.
+    """
+    keys = jax.random.split(rngs.params(), 1 if draw == "once" else num_sets)
+    keys = jnp.broadcast_to(keys, (num_sets,))
 
     @jax.jit
     def init(keys: Key[jax.Array, " sets"]):
@@ -128,6 +144,7 @@ class FieldStack(nnx.Module):
         num_layers: Number of sets of weights.
         takes_time: Whether the field has weights for the time `t`.
         smoothness: Weight of the penalty on change over depth.
+        draw: Whether each layer draws weights of its own, or all begin with one draw.
         rngs: Random keys; layer `k` draws from its own split of them.
     """
 
@@ -137,12 +154,13 @@ class FieldStack(nnx.Module):
         num_layers: int,
         takes_time: bool,
         smoothness: float = 0.0,
+        draw: Literal["each", "once"] = "each",
         *,
         rngs: nnx.Rngs,
     ):
         self.num_layers = num_layers
         self.smoothness = smoothness
-        self.stacked = draw_stacked(make_field, num_layers, takes_time, rngs=rngs)
+        self.stacked = draw_stacked(make_field, num_layers, takes_time, draw, rngs=rngs)
         if hasattr(self.stacked, "number_layers"):
             self.stacked.number_layers(num_layers)  # a layer may do something of its own
 
@@ -246,6 +264,10 @@ class PerLayerWeightsConfig(PartConfig):
     """Weight `alpha` of a penalty on change over depth, `alpha / 2` times the integral of
     `|d theta / dt|^2` (Haber and Ruthotto 2017); step sizes must stay above 0."""
 
+    draw: Literal["each", "once"] = "each"
+    """`each` layer draws weights of its own; with `once` all begin with the same, a function of
+    depth that a deeper network discretises more finely, and that training may bend."""
+
     def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
         """Make the stack of `num_layers` sets.
 
@@ -260,4 +282,4 @@ class PerLayerWeightsConfig(PartConfig):
                 f"weights.num_layers must divide num_steps={num_steps}; got {num_layers}; "
                 f"nearest: {sorted(near)}"
             )
-        return FieldStack(make_field, num_layers, False, self.smoothness, rngs=rngs)
+        return FieldStack(make_field, num_layers, False, self.smoothness, self.draw, rngs=rngs)

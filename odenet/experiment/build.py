@@ -13,6 +13,7 @@ from flax import nnx
 from odenet.analysis.chain import chains_of
 from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics, FlowMeter, evenly_chosen
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
+from odenet.analysis.stability_meter import STABILITY_EXAMPLES, StabilityMeter
 from odenet.arrays import Array
 from odenet.data import Dataset, Split, TrainingBatches, evaluation_batches, is_small
 from odenet.errors import ConfigError
@@ -150,6 +151,20 @@ class Experiment:
             factor_examples,
             threshold,
             batch_statistics=batch_statistics,
+        )
+
+    def stability_meter(
+        self, split: Split, num_examples: int = STABILITY_EXAMPLES
+    ) -> StabilityMeter:
+        """The instrument for stability, on examples spread evenly over a split.
+
+        Raises:
+            ConfigError: if a layer is no step of a method, or `num_examples` is less than 1.
+        """
+        return StabilityMeter(
+            self.network(self.start.params, self.start.statistics),
+            self.dataset.normalization,
+            evenly_chosen(split, num_examples),
         )
 
     def network(self, params: Any, statistics: Any) -> Network:

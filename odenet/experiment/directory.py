@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from odenet.errors import RunDirectoryError
 
-CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES, LEVELS = (
+CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES, STABILITY_LINES, LEVELS = (
     "config.yaml",
     "run.json",
     "status.json",
@@ -21,6 +21,7 @@ CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES, LEVELS =
     "results.json",
     "comparison.json",
     "gradient_flow.jsonl",
+    "stability.jsonl",
     "levels.json",
 )
 

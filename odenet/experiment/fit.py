@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from odenet.allocator import keep_freed_memory
-from odenet.analysis.flow_monitor import FlowMonitor
+from odenet.analysis.monitor import Monitor
 from odenet.depth.schedule import StepAdaptionConfig
 from odenet.errors import RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment
@@ -19,6 +19,7 @@ from odenet.experiment.directory import (
     GRADIENT_FLOW_LINES,
     METRICS,
     RESULTS,
+    STABILITY_LINES,
     STATUS,
     RunDirectory,
 )
@@ -160,7 +161,12 @@ def _train(
     ]
     if training.gradient_flow_every is not None:
         meter = experiment.flow_meter(experiment.dataset.train)
-        usual.append(FlowMonitor(meter, place.file(GRADIENT_FLOW_LINES), step))
+        file, every = place.file(GRADIENT_FLOW_LINES), training.gradient_flow_every
+        usual.append(Monitor("gradient_flow", meter, every, file, step))
+    if training.stability_every is not None:
+        meter = experiment.stability_meter(experiment.dataset.train)
+        file, every = place.file(STABILITY_LINES), training.stability_every
+        usual.append(Monitor("stability", meter, every, file, step))
     if console is not None:
         usual.append(ProgressBar(console, place.path.name))
     resident = experiment.resident()

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from odenet.analysis.stability import plain, stability
+from odenet.analysis.stability_meter import STABILITY_EXAMPLES
 from odenet.experiment.subject import Moment, look_at
-
-STABILITY_EXAMPLES = 4
 
 
 def analyse_stability(

@@ -14,6 +14,7 @@ from odenet.experiment.directory import (
     METRICS,
     RESULTS,
     RUN,
+    STABILITY_LINES,
     STATUS,
     read_json,
 )
@@ -36,6 +37,7 @@ class RunContents:
         instruments: What the file of every instrument holds, by its name; empty where it was not
             used.
         flow_history: The records of `gradient_flow.jsonl`, oldest first.
+        stability_history: Those of `stability.jsonl`.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class RunContents:
     metrics: list[Record]
     instruments: dict[str, dict[str, Any]]
     flow_history: list[Record]
+    stability_history: list[Record]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +129,7 @@ def _read_run(directory: Path) -> RunContents:
         _metrics(directory / METRICS),
         {name: instrument.read(directory) for name, instrument in INSTRUMENTS.items()},
         _metrics(directory / GRADIENT_FLOW_LINES),
+        _metrics(directory / STABILITY_LINES),
     )
 
 

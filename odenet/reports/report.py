@@ -14,6 +14,7 @@ from odenet.reports.figures import (
     matrix_figure,
     png,
     solver_figure,
+    stability_history_figure,
     step_sizes_figure,
     svg,
 )
@@ -62,6 +63,11 @@ _CAPTIONS = {
         "Norms of the gradient and spread of the activations at every layer, during training",
         "Each line is the network after so many steps of the optimiser, on the same training "
         "examples.",
+    ),
+    "stability_history": (
+        "Stability of every layer during training",
+        "Of a few training examples the worst. A step is stable where its amplification is at most "
+        "1; all steps are while the factor at right is above 1.",
     ),
     **{instrument.key: (instrument.alt, instrument.caption) for instrument in INSTRUMENTS.values()},
 }
@@ -131,6 +137,7 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
             if contents.instruments[name]
         },
         "flow_history": flow_history_figure(contents.flow_history),
+        "stability_history": stability_history_figure(contents.stability_history),
     }
 
 

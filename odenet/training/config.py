@@ -37,6 +37,9 @@ class TrainingConfig(PartConfig):
     gradient_flow_every: PositiveInt | None = None
     """Steps between two measurements of the gradient at every layer, written to
     `gradient_flow.jsonl`; without it, none is taken."""
+    stability_every: PositiveInt | None = None
+    """Steps between two measurements of the layers' eigenvalues against the stability region of the
+    method, written to `stability.jsonl`; without it, none is taken."""
     keep_checkpoints: int = Field(default=2, ge=2)
     """How many of the last checkpoints stay on disk."""
     steps_per_dispatch: PositiveInt | None = None
@@ -76,8 +79,8 @@ class TrainingConfig(PartConfig):
                 f"steps_per_dispatch must divide num_steps={self.num_steps}, log_every="
                 f"{self.log_every}, evaluate_every={self.evaluation_interval}, "
                 f"checkpoint_every={self.checkpoint_interval}, gradient_flow_every="
-                f"{self.gradient_flow_every} and the steps of depth_schedule; got "
-                f"{self.steps_per_dispatch}; "
+                f"{self.gradient_flow_every}, stability_every={self.stability_every} and the steps "
+                f"of depth_schedule; got {self.steps_per_dispatch}; "
                 f"nearest: {sorted(near)}"
             )
         return self
@@ -131,7 +134,8 @@ class TrainingConfig(PartConfig):
 
     def inspection_due(self, step: int) -> bool:
         """Whether callbacks look at the state after this step."""
-        return self.gradient_flow_every is not None and step % self.gradient_flow_every == 0
+        every = (self.gradient_flow_every, self.stability_every)
+        return any(steps is not None and step % steps == 0 for steps in every)
 
     def _tenth(self) -> int:
         return max(self.num_steps // 10 // self.log_every, 1) * self.log_every
@@ -145,6 +149,7 @@ class TrainingConfig(PartConfig):
             self.evaluation_interval,
             self.checkpoint_interval,
             self.gradient_flow_every or 0,
+            self.stability_every or 0,
             *(() if self.depth_schedule is None else self.depth_schedule.intervals),
         )
 

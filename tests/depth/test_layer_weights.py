@@ -93,6 +93,18 @@ def test_same_key_gives_the_same_bytes_and_another_key_others():
     assert bytes_of(first) != bytes_of(other)
 
 
+def test_layers_that_draw_once_begin_alike_at_every_depth():
+    config = PerLayerWeightsConfig(draw="once")
+    shallow, deep = (config.build(make_mlp, n, rngs=nnx.Rngs(0)) for n in (3, 12))
+    for few, many in zip(
+        jax.tree.leaves(nnx.state(shallow)), jax.tree.leaves(nnx.state(deep)), strict=True
+    ):
+        assert (few.shape[0], many.shape[0]) == (3, 12)
+        np.testing.assert_array_equal(many, np.broadcast_to(few[:1], many.shape))
+    kernel = np.asarray(shallow.stacked.affine[0].kernel[...])
+    assert kernel.std() > 0.1
+
+
 def test_initial_kernels_have_the_variance_of_their_fan_in():
     wide = MLPFieldConfig()
     stack = FieldStack(

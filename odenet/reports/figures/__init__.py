@@ -20,5 +20,8 @@ from odenet.reports.figures.loss_and_error import loss_and_error_figure as loss_
 from odenet.reports.figures.matrix import matrix_figure as matrix_figure
 from odenet.reports.figures.solver import solver_figure as solver_figure
 from odenet.reports.figures.stability import stability_figure as stability_figure
+from odenet.reports.figures.stability_history import (
+    stability_history_figure as stability_history_figure,
+)
 from odenet.reports.figures.step_sizes import step_sizes_figure as step_sizes_figure
 from odenet.reports.figures.trajectories import trajectories_figure as trajectories_figure

@@ -6,6 +6,7 @@ from typing import Any
 from odenet.reports import wording
 from odenet.reports.figures import canvas
 from odenet.reports.figures.canvas import Axes, Figure
+from odenet.reports.stability import evenly
 
 _MOST_CURVES = 6
 
@@ -28,7 +29,7 @@ def flow_history_figure(records: Sequence[Mapping[str, Any]]) -> Figure | None:
     """
     if not records:
         return None
-    shown = _chosen(records)
+    shown = [records[index] for index in evenly(len(records), _MOST_CURVES)]
     figure = canvas.new_figure(10.0, 3.6)
     for axes, (key, title) in zip(figure.subplots(1, 3), _TITLES.items(), strict=True):
         axes.grid(axis="y")
@@ -45,13 +46,6 @@ def flow_history_figure(records: Sequence[Mapping[str, Any]]) -> Figure | None:
     steps = [f"step {record['step']:,}" for record in shown]
     figure.legend(handles, steps, loc="outside lower center", ncols=len(steps))
     return figure
-
-
-def _chosen(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    number = min(len(records), _MOST_CURVES)
-    if number == 1:
-        return list(records)
-    return [records[round(i * (len(records) - 1) / (number - 1))] for i in range(number)]
 
 
 def _draw(

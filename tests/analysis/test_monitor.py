@@ -2,7 +2,7 @@ import dataclasses
 import json
 import types
 
-from odenet.analysis.flow_monitor import FlowMonitor
+from odenet.analysis.monitor import Monitor
 from odenet.training.callbacks import Info
 
 
@@ -31,9 +31,10 @@ def told(monitor, *infos):
 def test_every_look_is_one_line_and_the_start_is_one_of_them(tmp_path):
     path = tmp_path / "flow.jsonl"
     told(
-        FlowMonitor(Meter(), path, 0),
+        Monitor("gradient_flow", Meter(), 10, path, 0),
         Info("start", 0, 20, [{"step": 0, "split": "program"}], state("at 0")),
         Info("inspect", 10, 20, (), state("at 10")),
+        Info("inspect", 15, 20, (), state("for another instrument")),
         Info("checkpoint", 10, 20),
         Info("end", 10, 20),
     )
@@ -46,7 +47,7 @@ def test_every_look_is_one_line_and_the_start_is_one_of_them(tmp_path):
 def test_resumed_run_writes_no_line_twice(tmp_path):
     path = tmp_path / "flow.jsonl"
     told(
-        FlowMonitor(Meter(), path, 0),
+        Monitor("gradient_flow", Meter(), 10, path, 0),
         Info("start", 0, 20, (), state("at 0")),
         Info("inspect", 10, 20, (), state("at 10")),
         Info("inspect", 20, 20, (), state("lost")),
@@ -54,7 +55,7 @@ def test_resumed_run_writes_no_line_twice(tmp_path):
     )
     for first, expected in ((10, [0, 10, 20]), (0, [0, 20])):
         told(
-            FlowMonitor(Meter(), path, first),
+            Monitor("gradient_flow", Meter(), 10, path, first),
             Info("start", first, 20, (), state("again")),
             Info("inspect", 20, 20, (), state("anew")),
             Info("end", 20, 20),
