@@ -1,68 +1,83 @@
 #!/usr/bin/env bash
 # Trains the networks of swiss_roll.yaml with 16 to 1024 layers over the same depth-time from three
-# seeds, and looks at the gradient at their input before training and after it: writes swiss_roll.md,
-# gradients_start.json, gradients_trained.json and their figures beside this file. Run it in the root
-# of a clone.
+# seeds, and looks at the gradient at their input before training and after it; then the same over the
+# depth-time 20 of Haber and Ruthotto, with layers drawn one by one. Writes swiss_roll.md and, for each
+# depth-time, gradients_*_start.json, gradients_*_trained.json and their figures beside this file. Run
+# it in the root of a clone.
 set -euo pipefail
 here=experiments/stable runs=${1:-runs/stable}
-for num_steps in 16 64 256 1024; do
-  for seed in 0 1 2; do
-    odenet compare $here/swiss_roll.yaml model.block.num_steps=$num_steps seed=$seed \
-      --out "$runs/$num_steps-$seed" -q
+declare -A changes=(
+  [5]=""
+  [20]="model.block.step_sizes.horizon=20.0 model.block.weights.draw=each model.block.weights.smoothness=0.0"
+)
+for horizon in 5 20; do
+  for num_steps in 16 64 256 1024; do
+    for seed in 0 1 2; do
+      run=$runs/horizon-$horizon/$num_steps-$seed
+      odenet compare $here/swiss_roll.yaml model.block.num_steps=$num_steps seed=$seed \
+        ${changes[$horizon]} --out "$run" -q
+    done
   done
-done
-for moment in start last; do
-  for network in "$runs"/*/networks/*; do
-    odenet analyse gradient-flow "$network" --at $moment --factor-examples 0 --json > /dev/null
+  for moment in start last; do
+    for network in "$runs/horizon-$horizon"/*/networks/*; do
+      odenet analyse gradient-flow "$network" --at $moment --factor-examples 0 --json > /dev/null
+    done
+    name=$here/gradients_${horizon}_${moment/last/trained}
+    odenet analyse gradient-scaling "$runs/horizon-$horizon"/*/networks/* --figure "$name.png" \
+      --json > "$name.json"
   done
-  name=$here/gradients_${moment/last/trained}
-  odenet analyse gradient-scaling "$runs"/*/networks/* --figure "$name.png" --json > "$name.json"
 done
 python - "$runs" $here <<'END'
 import json, sys
 from pathlib import Path
 
 runs, here = map(Path, sys.argv[1:])
-DEPTHS, SEEDS = (16, 64, 256, 1024), range(3)
+DEPTHS, SEEDS, HORIZONS = (16, 64, 256, 1024), range(3), (5, 20)
 METHODS = {
     "antisymmetric": "explicit Euler",
     "hamiltonian": "symplectic Euler",
     "two_layer_hamiltonian": "Verlet",
     "unconstrained": "explicit Euler",
 }
+HOW = {
+    5: "Depth-time 5, all layers begin with one draw, smooth in depth",
+    20: "Depth-time 20, every layer draws weights of its own",
+}
 
 
-def accuracy(network, depth, seed):
-    lines = (runs / f"{depth}-{seed}" / "networks" / network / "metrics.jsonl").read_text()
-    found = [row for row in map(json.loads, lines.splitlines()) if row.get("split") == "validation"]
+def accuracy(network, horizon, depth, seed):
+    run = runs / f"horizon-{horizon}" / f"{depth}-{seed}" / "networks" / network
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    found = [row for row in map(json.loads, lines) if row.get("split") == "validation"]
     return 100 * found[-1]["accuracy"]
 
 
-lines = ["Validation accuracy (%) after training, seeds 0, 1 and 2, by number of layers:", ""]
-lines += ["| network | method | " + " | ".join(map(str, DEPTHS)) + " |", "|---" * 6 + "|"]
-for network, method in METHODS.items():
-    cells = [", ".join(f"{accuracy(network, n, seed):.1f}" for seed in SEEDS) for n in DEPTHS]
-    lines.append(f"| {network} | {method} | {' | '.join(cells)} |")
-scalings = {
-    moment: json.loads((here / f"gradients_{moment}.json").read_text())
-    for moment in ("start", "trained")
-}
-lines += ["", "How the gradient at the input scales with the number of layers `N`: exponent `p` of `N^p`"]
-lines += ["with its standard error, and the verdict (`flat`: a factor of less than 2 over all depths):"]
-lines += ["", "| network | before training | trained | trained, over the gradient at the output |"]
-lines += ["|---|---|---|---|"]
-
-
-def law(network, moment, quantity):
-    found = scalings[moment]["networks"][network][quantity]
+def law(found):
     if found["exponent"] is None:
         return found["verdict"]
     return f"{found['exponent']:+.2f} ± {found['standard_error']:.2f}, {found['verdict']}"
 
 
-for network in METHODS:
-    cells = [law(network, "start", "first")]
-    cells += [law(network, "trained", quantity) for quantity in ("first", "transport")]
-    lines.append(f"| {network} | {' | '.join(cells)} |")
+lines = ["Validation accuracy (%) after training, seeds 0, 1 and 2, by number of layers; and how the"]
+lines += ["gradient at the input scales with that number `N`: the exponent `p` of `N^p` with its standard"]
+lines += ["error, `flat` where the line changes by a factor of less than 2 from 16 to 1024 layers."]
+for horizon in HORIZONS:
+    lines += ["", f"{HOW[horizon]}:", ""]
+    lines += ["| network | method | " + " | ".join(map(str, DEPTHS)) + " |", "|---" * 6 + "|"]
+    for network, method in METHODS.items():
+        cells = [
+            ", ".join(f"{accuracy(network, horizon, n, seed):.1f}" for seed in SEEDS)
+            for n in DEPTHS
+        ]
+        lines.append(f"| {network} | {method} | {' | '.join(cells)} |")
+    lines += ["", "| network | before training | trained | trained, over that at the output |"]
+    lines += ["|---|---|---|---|"]
+    start, trained = (
+        json.loads((here / f"gradients_{horizon}_{moment}.json").read_text())["networks"]
+        for moment in ("start", "trained")
+    )
+    for network in METHODS:
+        laws = start[network]["first"], trained[network]["first"], trained[network]["transport"]
+        lines.append(f"| {network} | {' | '.join(map(law, laws))} |")
 (here / "swiss_roll.md").write_text("\n".join(lines) + "\n")
 END

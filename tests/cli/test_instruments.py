@@ -64,3 +64,18 @@ def test_critical_step_needs_measured_runs(trained, tmp_path):
     assert done.returncode == 2
     said = " ".join(done.stderr.split())
     assert f"measure it with: odenet analyse convergence {tmp_path}" in said
+
+
+def test_gradient_scaling_needs_measured_runs_and_shows_a_table_of_them(trained, tmp_path):
+    for name in ("config.yaml", "run.json"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    done = odenet("analyse", "gradient-scaling", tmp_path)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert f"measure it with: odenet analyse gradient-flow {tmp_path}" in said
+    answer("analyse", "gradient-flow", trained, "--factor-examples", "0", "--json")
+    figure = tmp_path / "scaling.png"
+    done = odenet("analyse", "gradient-scaling", trained, "--figure", figure)
+    assert done.returncode == 0, done.stderr
+    assert "not judged: one depth" in done.stdout
+    assert figure.read_bytes().startswith(b"\x89PNG")
