@@ -25,8 +25,9 @@ class ReversibleRungeKutta(StagedIntegrator):
     $\lambda < 1$ draws the two states together. Then short steps of a decaying mode are stable: of
     Euler those with $-(1 - \lambda) \le z \le 0$ for real $z$. Where steps are not, the difference
     of the two grows, and is of the size of the method's error for as long as that growth over the
-    horizon is of order one. Undoing a step multiplies the difference, and round-off in it, by
-    $1/\lambda$.
+    horizon is of order one. The order is that of short steps: where they are as long as
+    $1 - \lambda$, the constant of the error changes with them. Undoing a step multiplies the
+    difference, and round-off in it, by $1/\lambda$.
 
     Args:
         tableau: Coefficients of the method.

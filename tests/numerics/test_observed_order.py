@@ -154,7 +154,12 @@ UNDONE = {
     "momentum": (Momentum(gamma=GAMMA), 1, WITH_MOMENTUM),
     "two_step_midpoint": (TwoStepMidpoint(), 2, SMOOTH),
     **{
-        f"reversible_{name}": (ReversibleRungeKutta(tableau=tableau), tableau.order, SMOOTH)
+        # Where steps are as long as 1 - coupling, the constant of the error changes with them.
+        f"reversible_{name}": (
+            ReversibleRungeKutta(tableau=tableau, coupling=0.5),
+            tableau.order,
+            SMOOTH,
+        )
         for name, tableau in TABLEAUS.items()
     },
     **{
