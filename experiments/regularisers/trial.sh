@@ -27,15 +27,25 @@ from pathlib import Path
 
 run, out = map(Path, sys.argv[1:])
 order = ("plain", "kinetic", "jacobian", "kinetic_jacobian", "taylor", "steer")
-rows = []
+last = {}
 for path in run.glob("networks/*/metrics.jsonl"):
     kind, _, weight = path.parent.name.partition("-")
     records = map(json.loads, path.read_text().splitlines())
-    last = [record for record in records if record.get("split") == "validation"][-1]
-    rows.append((order.index(kind), weight, kind, f"{100 * last['accuracy']:.2f}", last["nfe"]))
-lines = ["Validation split, seed 3, by `experiments/regularisers/trial.sh`:", ""]
-lines += ["| regulariser | weight (`steer`: width) | accuracy (%) | NFE |", "|---|---|---|---|"]
-for _, weight, kind, accuracy, nfe in sorted(rows):
-    lines.append(f"| {kind} | {weight or '–'} | {accuracy} | {nfe:.1f} |")
+    last[kind, weight] = [record for record in records if record.get("split") == "validation"][-1]
+least = last["plain", ""]["accuracy"] - 0.01
+passing = [one for one, record in last.items() if record["accuracy"] >= least]
+lines = [
+    "Validation split, seed 3, by `experiments/regularisers/trial.sh`. Chosen is, of each regulariser, the",
+    "largest weight whose accuracy is at most one percentage point below that of `plain`.",
+    "",
+    "| regulariser | weight (`steer`: width) | accuracy (%) | NFE | chosen |",
+    "|---|---|---|---|---|",
+]
+for kind, weight in sorted(last, key=lambda one: (order.index(one[0]), one[1])):
+    record = last[kind, weight]
+    largest = max((float(w) for k, w in passing if k == kind and w), default=None)
+    chosen = "yes" if weight and float(weight) == largest else ""
+    accuracy = f"{100 * record['accuracy']:.2f}"
+    lines.append(f"| {kind} | {weight or '–'} | {accuracy} | {record['nfe']:.1f} | {chosen} |")
 out.write_text("\n".join(lines) + "\n")
 END_OF_PROGRAM
