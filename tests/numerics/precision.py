@@ -12,9 +12,17 @@ def in_float64(module):
 
 
 def randomised(module, key, scale=0.4):
-    """The same module in double precision with every parameter drawn anew, biases too."""
+    """The same module in double precision with every parameter drawn anew, biases too.
+
+    Integers, which say where a layer stands, stay as they are.
+    """
     graphdef, state = nnx.split(module)
     leaves, tree = jax.tree.flatten(state)
     keys = jax.random.split(key, len(leaves))
-    new = [scale * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
+    new = [
+        scale * jax.random.normal(k, leaf.shape)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+        else leaf
+        for k, leaf in zip(keys, leaves, strict=True)
+    ]
     return nnx.merge(graphdef, jax.tree.unflatten(tree, new))

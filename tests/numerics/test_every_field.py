@@ -1,6 +1,7 @@
 """Every integrator on every kind of field, in double precision: order, gradient, inversion."""
 
 import functools
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,10 @@ import pytest
 from flax import nnx
 from numerics.methods import KUTTA_3, fixed_diffrax
 from numerics.precision import randomised
+from pydantic import ValidationError
 
 from odenet.depth.grid import DepthGrid
+from odenet.fields import DenseFieldConfig, FieldConfig
 from odenet.integrators import (
     AdaptiveConfig,
     AsynchronousLeapfrogConfig,
@@ -24,10 +27,11 @@ from odenet.integrators import (
 from odenet.integrators.stages import StagedConfig
 from odenet.models import DepthBlockConfig
 
-VECTOR, HALVES, IMAGE = (3,), (4,), (3, 3, 4)
+VECTOR, HALVES, IMAGE, ROOM = (3,), (4,), (3, 3, 4), (8,)
 SMOOTH = {"activation": "tanh"}
+MAP = {"kind": "mlp", "form": "between", "hidden": [5], **SMOOTH}
 FIELDS = {
-    "mlp": ({"kind": "mlp", "form": "between", "hidden": [5], **SMOOTH}, VECTOR),
+    "mlp": (MAP, VECTOR),
     "conv": ({"kind": "conv", "num_groups": 2, **SMOOTH}, IMAGE),
     "residual": ({"kind": "residual"}, IMAGE),
     "antisymmetric": ({"kind": "antisymmetric", "gamma": 0.2, **SMOOTH}, VECTOR),
@@ -35,8 +39,19 @@ FIELDS = {
     "parabolic": ({"kind": "parabolic", "hidden": 5, **SMOOTH}, VECTOR),
     "hamiltonian": ({"kind": "hamiltonian", **SMOOTH}, HALVES),
     "two_layer_hamiltonian": ({"kind": "two_layer_hamiltonian", **SMOOTH}, HALVES),
+    "second_order": ({"kind": "second_order", "inner": MAP}, HALVES),
+    "second_order_damped": ({"kind": "second_order", "inner": MAP, "sees_velocity": True}, HALVES),
+    "data_controlled": ({"kind": "data_controlled", "inner": MAP}, VECTOR),
+    "depth_adaptive": ({"kind": "depth_adaptive", "inner": MAP, "hidden": [2]}, VECTOR),
+    "depth_adaptive_halves": (
+        {"kind": "depth_adaptive", "inner": {"kind": "hamiltonian", **SMOOTH}, "sign": "free"},
+        HALVES,
+    ),
+    "dense": ({"kind": "dense", "growth": 1, **SMOOTH}, ROOM),
 }
-SEPARABLE = {"hamiltonian", "two_layer_hamiltonian"}
+SEPARABLE = {"hamiltonian", "two_layer_hamiltonian", "second_order", "depth_adaptive_halves"}
+WEIGHTS = {"residual": "shared", "dense": "per_layer"}
+"""Where the field cannot see the time."""
 METHODS = {
     "euler": (ExplicitConfig(), 1),
     "midpoint": (ExplicitConfig(kind="midpoint"), 2),
@@ -57,43 +72,71 @@ METHODS = {
 }
 STEPS = {1: 128, 2: 32, 3: 16, 4: 8}
 """The least number of steps at which the leading term of the error rules, by order."""
-PAIRS = [
-    pytest.param(field, method, id=f"{field}-{method}")
-    for field in FIELDS
-    for method, (config, _) in METHODS.items()
-    if field in SEPARABLE or not isinstance(config, SeparableConfig)
+ALL = [
+    pytest.param(field, method, id=f"{field}-{method}") for field in FIELDS for method in METHODS
 ]
-ORDERS = [p for p in PAIRS if p.values[0] != "residual" and METHODS[p.values[1]][1] is not None]
-"""Without ReLU, which has no second derivative, and where the order is a whole number."""
+REFUSED = [
+    pair
+    for pair in ALL
+    if pair.values[0] not in SEPARABLE and isinstance(METHODS[pair.values[1]][0], SeparableConfig)
+]
+PAIRS = [pair for pair in ALL if pair not in REFUSED]
+ORDERS = [
+    pair
+    for pair in PAIRS
+    if pair.values[0] not in WEIGHTS and METHODS[pair.values[1]][1] is not None
+]
+"""Without ReLU, which has no second derivative, and `dense`, whose weights jump from layer to
+layer; and where the order is a whole number."""
 DIFFERENCES = [p for p in PAIRS if p.values != ("residual", "adaptive_dopri5")]
 """At the kinks of ReLU an adaptive method takes other steps for every difference."""
 REVERSIBLE = [pair for pair in PAIRS if isinstance(METHODS[pair.values[1]][0], StagedConfig)]
 
 
-@functools.cache
-def made(field_name, method_name, num_steps=3, remat=None):
-    """A block with random weights, which see the time where the field can, and a first state."""
-    field, shape = FIELDS[field_name]
-    config = METHODS[method_name][0]
-    if remat is not None:
-        config = config.model_copy(update={"remat": remat})
-    weights = "shared" if field_name == "residual" else "shared_with_time"
-    block = DepthBlockConfig.model_validate(
+def configured(field_name, method_name, num_steps=3, remat=None):
+    """The config of a block whose weights see the time where the field can."""
+    integrator = METHODS[method_name][0].model_dump()
+    return DepthBlockConfig.model_validate(
         {
             "num_steps": num_steps,
-            "field": field,
-            "weights": {"kind": weights},
+            "field": FIELDS[field_name][0],
+            "weights": {"kind": WEIGHTS.get(field_name, "shared_with_time")},
             "step_sizes": {"kind": "learned", "horizon": 0.8, "parametrisation": "positive"},
-            "integrator": config.model_dump(),
+            "integrator": integrator if remat is None else integrator | {"remat": remat},
         }
-    ).build(shape, rngs=nnx.Rngs(0))
+    )
+
+
+@functools.cache
+def made(field_name, method_name, num_steps=3, remat=None):
+    """A block with random weights, and a first state."""
+    shape = FIELDS[field_name][1]
+    config = configured(field_name, method_name, num_steps, remat)
+    block = config.build(shape, rngs=nnx.Rngs(0))
     step_sizes = block.step_sizes.raw[...]
     block = randomised(block, jax.random.key(3))
     block.step_sizes.raw[...] = step_sizes.astype(jnp.float64)
     # Running variances that were drawn with the rest may be negative.
     statistics = jax.tree.map(lambda leaf: 0.5 + jnp.abs(leaf), nnx.state(block, nnx.BatchStat))
     nnx.update(block, statistics)
-    return block, jax.random.normal(jax.random.key(4), (2, *shape), jnp.float64)
+    h0 = jax.random.normal(jax.random.key(4), (2, *shape), jnp.float64)
+    if isinstance(config.field, DenseFieldConfig):
+        # The channels that the layers write into are 0 before, as a stage of zero padding has them.
+        h0 = h0.at[:, -num_steps * config.field.growth :].set(0)
+    return block, h0
+
+
+def test_fields_of_every_kind_are_tested():
+    kinds = {config.model_fields["kind"].default for config in get_args(get_args(FieldConfig)[0])}
+    assert {field["kind"] for field, _ in FIELDS.values()} == kinds
+
+
+@pytest.mark.parametrize(("field_name", "method_name"), REFUSED)
+def test_method_that_moves_halves_is_refused_without_them(field_name, method_name):
+    kind = FIELDS[field_name][0]["kind"]
+    message = f"kind={method_name} moves two halves of the state in turn.*got field kind={kind};"
+    with pytest.raises(ValidationError, match=message):
+        configured(field_name, method_name)
 
 
 @pytest.mark.parametrize(("field_name", "method_name"), ORDERS)
@@ -107,7 +150,7 @@ def test_observed_order_is_that_of_the_method(field_name, method_name):
     def ends(h0):
         return [
             block.integrator.integrate(
-                block.weights.fields(), DepthGrid(jnp.full(n, 0.8 / n), 1), h0
+                block.weights.fields().from_start(h0), DepthGrid(jnp.full(n, 0.8 / n), 1), h0
             ).h1
             for n in (first, 2 * first, 4 * first)
         ]
