@@ -19,8 +19,10 @@ from odenet.integrators import (
     AsynchronousLeapfrogConfig,
     ExplicitConfig,
     FractionalConfig,
+    IntegratorConfig,
     LeapfrogConfig,
     MomentumConfig,
+    ReversibleRungeKuttaConfig,
     SeparableConfig,
     TwoStepMidpointConfig,
 )
@@ -67,6 +69,7 @@ METHODS = {
     "two_step_midpoint": (TwoStepMidpointConfig(), 2),
     "momentum": (MomentumConfig(gamma=0.5), 1),
     "asynchronous_leapfrog": (AsynchronousLeapfrogConfig(), 2),
+    "reversible_rk": (ReversibleRungeKuttaConfig(coupling=0.5), 2),
     "adaptive_dopri5": (AdaptiveConfig(rtol=1e-9, atol=1e-9, max_steps=256), None),
     "fractional": (FractionalConfig(), None),
 }
@@ -126,9 +129,18 @@ def made(field_name, method_name, num_steps=3, remat=None):
     return block, h0
 
 
-def test_fields_of_every_kind_are_tested():
-    kinds = {config.model_fields["kind"].default for config in get_args(get_args(FieldConfig)[0])}
-    assert {field["kind"] for field, _ in FIELDS.values()} == kinds
+def kinds(union):
+    return {
+        kind
+        for config in get_args(get_args(union)[0])
+        for kind in get_args(config.model_fields["kind"].annotation)
+    }
+
+
+def test_fields_and_integrators_of_every_kind_are_tested():
+    assert {field["kind"] for field, _ in FIELDS.values()} == kinds(FieldConfig)
+    # Another embedded tableau changes neither what is differentiated nor what is refused.
+    assert {config.kind for config, _ in METHODS.values()} | {"bosh3"} == kinds(IntegratorConfig)
 
 
 @pytest.mark.parametrize(("field_name", "method_name"), REFUSED)
