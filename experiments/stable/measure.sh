@@ -8,7 +8,7 @@ set -euo pipefail
 here=experiments/stable runs=${1:-runs/stable}
 declare -A changes=(
   [5]=""
-  [20]="model.block.step_sizes.horizon=20.0 model.block.weights.draw=each model.block.weights.smoothness=0.0"
+  [20]="model.block.step_sizes.horizon=20.0 model.block.weights.draw=each training.num_steps=3000"
 )
 for horizon in 5 20; do
   for num_steps in 16 64 256 1024; do
@@ -40,8 +40,8 @@ METHODS = {
     "unconstrained": "explicit Euler",
 }
 HOW = {
-    5: "Depth-time 5, all layers begin with one draw, smooth in depth",
-    20: "Depth-time 20, every layer draws weights of its own",
+    5: "Depth-time 5, all layers begin with one draw, 1500 steps",
+    20: "Depth-time 20, every layer draws weights of its own, 3000 steps",
 }
 
 
