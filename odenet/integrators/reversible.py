@@ -10,6 +10,7 @@ from jax.tree_util import Partial
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.integrators.cotangents import add_cotangents
 from odenet.integrators.remat import scan_depth
 
 
@@ -101,5 +102,5 @@ def _step_back(
         a_end = (a_end[0] + a_out, *a_end[1:])
     start, pulled = reverse(field, end, t0, tau, a_end, *extra)
     more, a_start, *a_each = pulled
-    a_field = jax.tree.map(jnp.add, a_field, more)
+    a_field = add_cotangents(a_field, more)
     return (a_field, start, a_start), tuple(a_each)

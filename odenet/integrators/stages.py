@@ -12,6 +12,7 @@ from odenet.arrays import State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
+from odenet.integrators.cotangents import add_cotangents
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.reversible import scan_reversibly
@@ -183,7 +184,7 @@ def reverse_step(
         a_looked, a_t0, a_tau_of_point = pull_point((a_t, a_h))
         cotangent = jax.tree.map(jnp.add, a_moved, a_looked)
         these = (a_field, a_t0, a_tau + a_tau_of_slope + a_tau_of_point, *a_extra)
-        totals = these if totals is None else jax.tree.map(jnp.add, totals, these)
+        totals = these if totals is None else add_cotangents(totals, these)
         end = start
     a_field, a_t0, *others = totals
     return end, (a_field, cotangent, a_t0, *others)
