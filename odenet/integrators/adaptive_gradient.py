@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from odenet.integrators.cotangents import add_cotangents
+
 
 def differentiable(method: Any, slope: Callable) -> Callable:
     """`solve(arguments, parts, h0) -> (h1, between, stats)`, differentiated backwards by steps.
@@ -47,7 +49,7 @@ def differentiable(method: Any, slope: Callable) -> Callable:
                 return end, dense
 
             *more, a_start = jax.vjp(step, arguments, parts, start)[1]((a_end, a_between))
-            return index - 1, jax.tree.map(jnp.add, a_given, tuple(more)), a_start
+            return index - 1, add_cotangents(a_given, tuple(more)), a_start
 
         nothing = jax.tree.map(jnp.zeros_like, (arguments, parts))
         _, (a_arguments, a_parts), (a_h0, a_slope) = jax.lax.while_loop(
@@ -58,7 +60,7 @@ def differentiable(method: Any, slope: Callable) -> Callable:
         zero = jnp.zeros((), h0.dtype)
         _, pull = jax.vjp(lambda arguments, h: slope(arguments, zero, h), arguments, h0)
         more, through_slope = pull(a_slope)
-        return jax.tree.map(jnp.add, a_arguments, more), a_parts, a_h0 + through_slope
+        return add_cotangents(a_arguments, more), a_parts, a_h0 + through_slope
 
     solve.defvjp(forward, backward)
     return solve

@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.tree_util import Partial
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.integrators.cotangents import add_cotangents, without_integers
 from odenet.integrators.remat import scan_depth
 
 
@@ -81,8 +81,8 @@ def scan_reversibly(
         inputs = (params, a_outs, *rows)
         carry, (a_params, *a_rows) = jax.lax.scan(layer, carry, inputs, reverse=True)
         _, a_start, a_captured = carry
-        a_params = _without_integers(a_params, params)
-        a_captured = _without_integers(a_captured, captured)
+        a_params = without_integers(a_params, params)
+        a_captured = without_integers(a_captured, captured)
         a_t0s, a_taus, *a_extra = (
             a.reshape(x.shape) for a, x in zip(a_rows, (t0s, taus, *extra), strict=True)
         )
@@ -106,22 +106,3 @@ def _step_back(
     more, a_start, *a_each = pulled
     a_field = add_cotangents(a_field, more)
     return (a_field, start, a_start), tuple(a_each)
-
-
-def add_cotangents(total: Any, more: Any) -> Any:
-    """The sum of two cotangents; an integer, such as a layer's place, has none and adds nothing."""
-
-    def add(a, b):
-        return a if b.dtype == jax.dtypes.float0 else a + b
-
-    return jax.tree.map(add, total, more)
-
-
-def _without_integers(cotangent: Any, primal: Any) -> Any:
-    """The cotangent of `primal`, in the form that JAX gives to that of an integer."""
-
-    def of(a, x):
-        inexact = jnp.issubdtype(x.dtype, jnp.inexact)
-        return a if inexact else np.zeros(x.shape, jax.dtypes.float0)
-
-    return jax.tree.map(of, cotangent, primal)

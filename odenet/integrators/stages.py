@@ -12,9 +12,10 @@ from odenet.arrays import State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
+from odenet.integrators.cotangents import add_cotangents
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.remat import Remat, scan_depth
-from odenet.integrators.reversible import add_cotangents, scan_reversibly
+from odenet.integrators.reversible import scan_reversibly
 from odenet.part import PartConfig
 
 StagesRemat = Remat | Literal["reversible"]

@@ -27,7 +27,7 @@ from odenet.integrators import (
     TwoStepMidpointConfig,
 )
 from odenet.integrators.stages import StagedConfig
-from odenet.models import DepthBlockConfig
+from odenet.models import DepthBlock, DepthBlockConfig
 
 VECTOR, HALVES, IMAGE, ROOM = (3,), (4,), (3, 3, 4), (8,)
 SMOOTH = {"activation": "tanh"}
@@ -111,10 +111,10 @@ def configured(field_name, method_name, num_steps=3, remat=None):
 
 
 @functools.cache
-def made(field_name, method_name, num_steps=3, remat=None):
-    """A block with random weights, and a first state."""
+def drawn(field_name, num_steps):
+    """Random weights and step sizes of a block, and a first state: the same for every method."""
     shape = FIELDS[field_name][1]
-    config = configured(field_name, method_name, num_steps, remat)
+    config = configured(field_name, "euler", num_steps)
     block = config.build(shape, rngs=nnx.Rngs(0))
     step_sizes = block.step_sizes.raw[...]
     block = randomised(block, jax.random.key(3))
@@ -127,6 +127,13 @@ def made(field_name, method_name, num_steps=3, remat=None):
         # The channels that the layers write into are 0 before, as a stage of zero padding has them.
         h0 = h0.at[:, -num_steps * config.field.growth :].set(0)
     return block, h0
+
+
+def made(field_name, method_name, num_steps=3, remat=None):
+    """A block of that field and method, and a first state."""
+    integrator = configured(field_name, method_name, num_steps, remat).integrator.build()
+    block, h0 = drawn(field_name, num_steps)
+    return DepthBlock(block.weights, block.step_sizes, integrator), h0
 
 
 def kinds(union):
