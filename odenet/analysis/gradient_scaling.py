@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from odenet.errors import ConfigError
+from odenet.analysis.gradient_verdict import check_threshold
 
 Verdict = Literal["flat", "grows", "falls", "not finite", "zero", "not judged: one depth"]
 
@@ -59,16 +59,6 @@ class Scaling:
     exponent: float | None = None
     standard_error: float | None = None
     decades: float | None = None
-
-
-def check_threshold(threshold: float) -> None:
-    """Refuse a threshold that judges nothing.
-
-    Raises:
-        ConfigError: unless it is a positive number.
-    """
-    if not (math.isfinite(threshold) and threshold > 0):
-        raise ConfigError(f"the threshold is a positive number of decades; got {threshold}")
 
 
 def scaling(depths: Sequence[int], norms: Sequence[float | None], threshold: float) -> Scaling:

@@ -51,6 +51,19 @@ class FlowVerdict:
     layers_to_threshold: float | None = None
 
 
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that judges nothing.
+
+    Raises:
+        ConfigError: unless it is a positive number.
+    """
+    if not (math.isfinite(threshold) and threshold > 0):
+        raise ConfigError(
+            f"the threshold is a positive number of decades; got {threshold}; give 0.3 for a "
+            f"factor of 2, say"
+        )
+
+
 def judge_flow(
     norms: Sequence[float],
     threshold: float = DEFAULT_THRESHOLD,
@@ -70,8 +83,7 @@ def judge_flow(
     Raises:
         ConfigError: if the threshold is not a positive number.
     """
-    if not (math.isfinite(threshold) and threshold > 0):
-        raise ConfigError(f"the threshold is a positive number of decades; got {threshold}")
+    check_threshold(threshold)
     values = np.asarray(norms, np.float64)
     last = len(values) - 1
     names = names or [f"layer {index}" for index in range(len(values))]

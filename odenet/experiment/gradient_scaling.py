@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from odenet.analysis.gradient_scaling import DepthGradient, check_threshold, scaling
+from odenet.analysis.gradient_scaling import DepthGradient, scaling
+from odenet.analysis.gradient_verdict import check_threshold
 from odenet.errors import ConfigError
 from odenet.experiment.config import read_experiment
 from odenet.experiment.depth_family import depth_family

@@ -57,22 +57,20 @@ def test_what_cannot_be_measured_is_refused(trained, words, message):
     assert "Traceback" not in done.stderr
 
 
-def test_critical_step_needs_measured_runs(trained, tmp_path):
-    for name in ("config.yaml", "run.json"):
-        (tmp_path / name).write_bytes((trained / name).read_bytes())
-    done = odenet("analyse", "critical-step", tmp_path)
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [("critical-step", "convergence"), ("gradient-scaling", "gradient-flow")],
+)
+def test_instruments_over_runs_need_measured_ones(trained, tmp_path, name, needed):
+    for file in ("config.yaml", "run.json"):
+        (tmp_path / file).write_bytes((trained / file).read_bytes())
+    done = odenet("analyse", name, tmp_path)
     assert done.returncode == 2
     said = " ".join(done.stderr.split())
-    assert f"measure it with: odenet analyse convergence {tmp_path}" in said
+    assert f"measure it with: odenet analyse {needed} {tmp_path}" in said
 
 
-def test_gradient_scaling_needs_measured_runs_and_shows_a_table_of_them(trained, tmp_path):
-    for name in ("config.yaml", "run.json"):
-        (tmp_path / name).write_bytes((trained / name).read_bytes())
-    done = odenet("analyse", "gradient-scaling", tmp_path)
-    assert done.returncode == 2
-    said = " ".join(done.stderr.split())
-    assert f"measure it with: odenet analyse gradient-flow {tmp_path}" in said
+def test_gradient_scaling_shows_a_table_and_draws(trained, tmp_path):
     answer("analyse", "gradient-flow", trained, "--factor-examples", "0", "--json")
     figure = tmp_path / "scaling.png"
     done = odenet("analyse", "gradient-scaling", trained, "--figure", figure)

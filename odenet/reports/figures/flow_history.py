@@ -6,9 +6,7 @@ from typing import Any
 from odenet.reports import wording
 from odenet.reports.figures import canvas
 from odenet.reports.figures.canvas import Axes, Figure
-from odenet.reports.stability import evenly
-
-_MOST_CURVES = 6
+from odenet.reports.figures.moments import moments, name_moments, panel
 
 _TITLES = {
     ("gradients", "norm"): "gradient of the states: ‖dL/dy‖",
@@ -29,22 +27,15 @@ def flow_history_figure(records: Sequence[Mapping[str, Any]]) -> Figure | None:
     """
     if not records:
         return None
-    shown = [records[index] for index in evenly(len(records), _MOST_CURVES)]
+    shown = moments(records)
     figure = canvas.new_figure(10.0, 3.6)
     for axes, (key, title) in zip(figure.subplots(1, 3), _TITLES.items(), strict=True):
-        axes.grid(axis="y")
-        axes.set_title(title, fontsize=8.5)
+        panel(axes, title, "layer, from the first to the last")
         for index, record in enumerate(shown):
             _draw(axes, record["blocks"], key, index)
-        axes.set_xlabel("layer, from the first to the last")
         canvas.whole_numbers(axes)
         canvas.logarithmic(axes)
-    handles = [
-        canvas.Line2D([], [], color=canvas.colour_of(i), ls=canvas.dashes_of(i), lw=1.8)
-        for i in range(len(shown))
-    ]
-    steps = [f"step {record['step']:,}" for record in shown]
-    figure.legend(handles, steps, loc="outside lower center", ncols=len(steps))
+    name_moments(figure, shown)
     return figure
 
 

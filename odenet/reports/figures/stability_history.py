@@ -6,15 +6,12 @@ from typing import Any
 from odenet.reports import wording
 from odenet.reports.figures import canvas
 from odenet.reports.figures.canvas import Axes, Figure
-from odenet.reports.stability import evenly
+from odenet.reports.figures.moments import moments, name_moments, panel
 
-_MOST_CURVES = 6
 _TITLES = {
     "abscissa": "largest real part of the eigenvalues",
     "amplification": "amplification of the worst eigenvector",
 }
-_LARGEST_SCALE = 40.0
-"""Up to which the factor is looked for; where none is found it is above."""
 
 
 @canvas.styled
@@ -29,24 +26,17 @@ def stability_history_figure(records: Sequence[Mapping[str, Any]]) -> Figure | N
     """
     if not records:
         return None
-    shown = [records[index] for index in evenly(len(records), _MOST_CURVES)]
+    shown = moments(records)
     figure = canvas.new_figure(10.0, 3.6)
     *over_depth, over_time = figure.subplots(1, 3)
     for axes, (key, title) in zip(over_depth, _TITLES.items(), strict=True):
         for index, record in enumerate(shown):
             _draw(axes, record["blocks"], key, index)
         axes.axhline(1.0 if key == "amplification" else 0.0, color=canvas.MUTED, lw=1, ls=":")
-        axes.set_title(title, fontsize=8.5)
-        axes.set_xlabel("step, from the first to the last")
+        panel(axes, title, "layer step, from the first to the last")
         canvas.whole_numbers(axes)
-        axes.grid(axis="y")
     _critical_scales(over_time, records)
-    handles = [
-        canvas.Line2D([], [], color=canvas.colour_of(i), ls=canvas.dashes_of(i), lw=1.8)
-        for i in range(len(shown))
-    ]
-    names = [f"after {record['step']:,} steps" for record in shown]
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    name_moments(figure, shown)
     return figure
 
 
@@ -65,21 +55,15 @@ def _draw(axes: Axes, blocks: Sequence[Mapping[str, Any]], key: str, index: int)
 
 def _critical_scales(axes: Axes, records: Sequence[Mapping[str, Any]]) -> None:
     for index in range(len(records[0]["blocks"])):
-        curve = []
-        for record in records:
-            blocks = record["blocks"]
-            # The number of blocks stays while the depth changes; what is not judged has no factor.
-            if "critical_scale" in blocks[index]:
-                scale = blocks[index]["critical_scale"]
-                curve.append((record["step"], _LARGEST_SCALE if scale is None else scale))
+        # What is not judged has no factor, and what no step size makes unstable has none either.
+        scales = [(one["step"], one["blocks"][index].get("critical_scale")) for one in records]
+        curve = [(step, scale) for step, scale in scales if scale is not None]
         if curve:
             axes.plot(
                 *zip(*curve, strict=True), color=canvas.INK, lw=1.5, ls=canvas.dashes_of(index),
                 marker="o", ms=3, label=f"block {index + 1}",
             )  # fmt: skip
     axes.axhline(1.0, color=canvas.MUTED, lw=1, ls=":")
-    axes.set_title("factor up to which all steps are stable", fontsize=8.5)
-    axes.set_xlabel("steps of the optimiser")
-    axes.grid(axis="y")
+    panel(axes, "factor up to which all steps are stable", "step of the optimiser")
     if len(records[0]["blocks"]) > 1:
         axes.legend(fontsize=8)
