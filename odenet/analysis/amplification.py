@@ -205,4 +205,6 @@ def amplification_of(integrator: Integrator, grid: DepthGrid) -> Amplification |
             return "steps are chosen by their error, which keeps them stable"
         if integrator.coefficients is not None:
             return RungeKuttaAmplification(StabilityFunction.of(*integrator.coefficients))
+        if integrator.moves_halves:
+            return StagedAmplification(SeparableMethod(kind="symplectic_euler"), grid)
     return f"{type(integrator).__name__} is no Runge-Kutta method"

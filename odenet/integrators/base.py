@@ -128,10 +128,12 @@ class Integrator(abc.ABC):
     Attributes:
         carries_statistics: Whether fields may observe batch statistics while it runs.
         carries_integrals: Whether integrals may be carried along with the state.
+        moves_halves: Whether it moves two halves of the state in turn, which the field must have.
     """
 
     carries_statistics: ClassVar[bool] = False
     carries_integrals: ClassVar[bool] = False
+    moves_halves: ClassVar[bool] = False
 
     @property
     def counts_backward(self) -> bool:

@@ -1,7 +1,7 @@
 """Symplectic methods for states in two halves, each of which moves the other."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 
@@ -31,6 +31,8 @@ class SeparableMethod(StagedIntegrator):
     Args:
         kind: Which of the two.
     """
+
+    moves_halves: ClassVar[bool] = True
 
     kind: SeparableKind = "verlet"
 
@@ -89,21 +91,23 @@ def refuse_field_without_halves(integrator: Any, field: Any) -> None:
     Raises:
         ConfigError: if the integrator needs a separable field, and this is none.
     """
-    if not isinstance(integrator, SeparableMethod | SeparableConfig):
-        return
-    if getattr(field, "is_separable", False):
+    if not getattr(integrator, "moves_halves", False) or getattr(field, "is_separable", False):
         return
     name = f"kind={field.kind}" if hasattr(field, "kind") else type(field).__name__
+    kind = getattr(integrator, "kind", "diffrax")
+    kind += " with solver=semi_implicit_euler" if kind == "diffrax" else ""
     raise ConfigError(
-        f"integrator kind={integrator.kind} moves two halves of the state in turn, so it needs a "
-        f"field whose halves move each other, kind=hamiltonian, two_layer_hamiltonian, or "
-        f"second_order without sees_velocity; got field {name}; use one of these fields, or "
-        f"another integrator, kind=euler or rk4 say"
+        f"integrator kind={kind} moves two halves of the state in turn, so it needs a field whose "
+        f"halves move each other: kind=hamiltonian, two_layer_hamiltonian, second_order without "
+        f"sees_velocity, or depth_adaptive over one of them; got field {name}; use one of these "
+        f"fields, or another integrator, kind=euler or rk4 say"
     )
 
 
 class SeparableConfig(StagedConfig):
     """A symplectic method for fields whose state is two halves, each of which moves the other."""
+
+    moves_halves: ClassVar[bool] = True
 
     kind: SeparableKind
 

@@ -20,6 +20,7 @@ from odenet.models import DepthBlockConfig
 CONFIG = TypeAdapter(IntegratorConfig)
 EPS = float(np.finfo(np.float64).eps)
 IMPLICIT_EULER = {"kind": "diffrax", "solver": "implicit_euler", "controller": {"kind": "constant"}}
+SEMI_IMPLICIT_EULER = IMPLICIT_EULER | {"solver": "semi_implicit_euler"}
 GRID = DepthGrid(jnp.full(3, 0.1))
 
 
@@ -95,6 +96,7 @@ def power_of_step(options, eigenvalue, tau):
         ({"kind": "rk4"}, -1.0, 2.785293563405282),
         ({"kind": "verlet"}, 1j, 2.0),
         ({"kind": "symplectic_euler"}, 1j, 2.0),
+        (SEMI_IMPLICIT_EULER, 1j, 2.0),
         ({"kind": "two_step_midpoint"}, 1j, 1.0),
         ({"kind": "leapfrog"}, -1.0, 2.0),
         ({"kind": "leapfrog", "form": "kick_drift"}, -4.0, 1.0),

@@ -16,6 +16,12 @@ from odenet.integrators.shared_control import batch_rms
 from odenet.ops.batch_axis import batch_axis
 
 CONFIG = TypeAdapter(IntegratorConfig)
+BACKWARDS_IN_HALVES = {
+    "kind": "diffrax",
+    "solver": "semi_implicit_euler",
+    "controller": {"kind": "constant"},
+    "adjoint": {"kind": "backsolve"},
+}
 
 
 @pytest.mark.parametrize("name", TABLEAUS)
@@ -45,6 +51,8 @@ def test_tableau_is_explicit_and_consistent(name):
         ({"kind": "reversible_rk", "method": "dopri5"}, "method"),
         ({"kind": "yoshida"}, "yoshida"),
         ({"kind": "diffrax", "solver": "euler"}, "has no error estimate"),
+        ({"kind": "diffrax", "solver": "semi_implicit_euler"}, "has no error estimate"),
+        (BACKWARDS_IN_HALVES, "use adjoint.kind=checkpointed or direct"),
         (
             {"kind": "diffrax", "controller": {"kind": "constant"}, "max_steps": 8},
             "would ignore max_steps",

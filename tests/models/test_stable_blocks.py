@@ -5,13 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from numerics.methods import fixed_diffrax
 from numerics.precision import randomised
 from pydantic import TypeAdapter, ValidationError
 
 from odenet import ClassifierConfig, init_network
 from odenet.errors import ConfigError
-from odenet.integrators import IntegratorConfig
+from odenet.integrators import IntegratorConfig, SeparableConfig
 from odenet.models import DepthBlockConfig, Discretisation
+from odenet.models.depth_block import AS_TRAINED
 
 CONFIG = TypeAdapter(IntegratorConfig)
 
@@ -39,13 +41,21 @@ def test_methods_of_halves_refuse_other_fields(kind, field):
         block_config({"kind": field}, {"kind": kind})
 
 
-@pytest.mark.parametrize("kind", ["symplectic_euler", "verlet"])
-def test_trained_block_of_another_field_is_not_run_by_methods_of_halves(kind):
+@pytest.mark.parametrize(
+    ("integrator", "name"),
+    [
+        (SeparableConfig(kind="symplectic_euler"), "symplectic_euler"),
+        (SeparableConfig(kind="verlet"), "verlet"),
+        (fixed_diffrax("semi_implicit_euler"), "diffrax with solver=semi_implicit_euler"),
+    ],
+)
+def test_trained_block_of_another_field_is_not_run_by_methods_of_halves(integrator, name):
     config = block_config({"kind": "antisymmetric"}, {"kind": "rk4"})
-    with pytest.raises(ConfigError, match=r"moves two halves.*got field kind=antisymmetric"):
-        config.check_discretisation(way(kind=kind))
-    with pytest.raises(ConfigError, match=r"moves two halves.*got field AntisymmetricField"):
-        built(config)(jnp.ones((1, 4)), way(kind=kind))
+    other, message = Discretisation(integrator.build()), f"kind={name} moves two halves.*got field"
+    with pytest.raises(ConfigError, match=rf"{message} kind=antisymmetric"):
+        config.check_discretisation(other)
+    with pytest.raises(ConfigError, match=rf"{message} AntisymmetricField"):
+        built(config)(jnp.ones((1, 4)), other)
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 4, 2)], ids=["vectors", "images"])
@@ -64,6 +74,28 @@ def test_fields_of_halves_are_run_by_every_method_of_the_first_order(field, shap
     ):
         config.check_discretisation(way(kind=kind))
         np.testing.assert_allclose(block(h0, way(kind=kind)).h1, exact, atol=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4, 2)], ids=["vectors", "images"])
+@pytest.mark.parametrize("adjoint", ["checkpointed", "direct"])
+def test_symplectic_solver_of_diffrax_takes_the_same_steps(shape, adjoint):
+    options = {"step_sizes": {"kind": "learned"}, "weights": {"kind": "per_layer"}}
+    config = block_config({"kind": "hamiltonian"}, {"kind": "symplectic_euler"}, **options)
+    block, h0 = built(config, shape), jax.random.normal(jax.random.key(3), (2, *shape))
+    other = fixed_diffrax("semi_implicit_euler", adjoint={"kind": adjoint})
+    config.check_discretisation(Discretisation(other.build()))
+    graphdef, params, rest = nnx.split(block, nnx.Param, ...)
+
+    def gradient(way):
+        def loss(params, h0):
+            found = nnx.merge(graphdef, params, rest)(h0, way, save_path=True)
+            return jnp.sum(jnp.sin(found.h1)), (found.path, found.stats)
+
+        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, h0)
+
+    own, theirs = gradient(AS_TRAINED), gradient(Discretisation(other.build()))
+    for found, expected in zip(*map(jax.tree.leaves, (theirs, own)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_momentum_is_exchanged_with_its_own_gamma_alone():

@@ -4,7 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numerics.methods import DIFFRAX_ORDERS, EXPLICIT, FIXED_STEP, IMPLICIT, IMPLICIT_ORDERS
+from numerics.methods import (
+    DIFFRAX_ORDERS,
+    EXPLICIT,
+    FIXED_STEP,
+    IMPLICIT,
+    IMPLICIT_ORDERS,
+    fixed_diffrax,
+)
 from numerics.problems import (
     CONSTANT,
     EXPONENTIAL,
@@ -26,7 +33,7 @@ from numerics.problems import (
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators.continuous.solvers import ExplicitName, ImplicitName
+from odenet.integrators.continuous.solvers import ExplicitName, ImplicitName, SymplecticName
 from odenet.integrators.explicit import TABLEAUS
 from odenet.integrators.momentum import Momentum
 from odenet.integrators.reversible_rk import ReversibleRungeKutta
@@ -96,6 +103,7 @@ def test_bank_covers_every_named_method():
     assert set(TABLEAUS) <= set(EXPLICIT)
     assert set(get_args(ExplicitName)) == {*DIFFRAX_ORDERS, "reversible_heun"}
     assert set(get_args(ImplicitName)) == set(IMPLICIT_ORDERS)
+    assert set(get_args(SymplecticName)) == {"semi_implicit_euler"}
 
 
 def test_flows_solve_their_problems():
@@ -166,6 +174,10 @@ UNDONE = {
         f"{kind}_{problem.name}": (SeparableMethod(kind=kind), order, (problem,))
         for kind, order in (("symplectic_euler", 1), ("verlet", 2))
         for problem in HALVES  # which are not put together: it would mix their halves
+    },
+    **{
+        f"diffrax_{problem.name}": (fixed_diffrax("semi_implicit_euler").build(), 1, (problem,))
+        for problem in HALVES
     },
 }
 

@@ -15,6 +15,7 @@ from odenet.integrators.continuous.integrator import Diffrax
 from odenet.integrators.continuous.solvers import (
     IMPLICIT,
     NO_ERROR_ESTIMATE,
+    SYMPLECTIC,
     WITH_MEMORY,
     RootFinderConfig,
     SolverName,
@@ -30,7 +31,8 @@ class DiffraxConfig(PartConfig):
     kind: Literal["diffrax"] = "diffrax"
     solver: SolverName = "tsit5"
     """`implicit_euler` and `kvaerno3` to `5` are implicit, for stiff fields and small states;
-    `reversible_heun` needs steps of its own (controller.kind=pid)."""
+    `reversible_heun` needs steps of its own (controller.kind=pid); `semi_implicit_euler` is
+    symplectic, for fields of two halves, with the steps of the grid (controller.kind=constant)."""
     root_finder: RootFinderConfig | None = None
     """How an implicit solver solves its equations."""
     controller: Annotated[
@@ -51,6 +53,11 @@ class DiffraxConfig(PartConfig):
         """Whether the integrator chooses its own steps and leaves those of the grid alone."""
         return self.controller.kind == "pid"
 
+    @property
+    def moves_halves(self) -> bool:
+        """Whether the solver moves two halves of the state in turn, which the field must have."""
+        return self.solver in SYMPLECTIC
+
     @model_validator(mode="after")
     def _controllable(self):
         pid = self.controller.kind == "pid"
@@ -70,10 +77,16 @@ class DiffraxConfig(PartConfig):
                 "adjoint.seminorm says how steps backwards are chosen, and controller.kind="
                 "constant chooses none; remove seminorm, or use controller.kind=pid"
             )
+        if self.moves_halves and isinstance(self.adjoint, BacksolveAdjointConfig):
+            raise ValueError(
+                f"solver={self.solver} moves two halves of the state in turn, and the adjoint "
+                f"equation of adjoint.kind=backsolve has no such halves; use "
+                f"adjoint.kind=checkpointed or direct"
+            )
         if self.solver not in IMPLICIT and self.root_finder is not None:
             raise ValueError(
-                f"solver={self.solver} is explicit: it has no equations to solve and would ignore "
-                f"root_finder; remove root_finder, or use one of {', '.join(sorted(IMPLICIT))}"
+                f"solver={self.solver} is not implicit: it has no equations to solve and would "
+                f"ignore root_finder; remove it, or use one of {', '.join(sorted(IMPLICIT))}"
             )
         if self.controller.kind == "constant" and self.max_steps is not None:
             raise ValueError(

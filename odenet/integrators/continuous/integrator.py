@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import diffrax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from odenet.depth.weights import LayerFields
 from odenet.integrators.backward_count import open_counter
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.continuous.controllers import StepControl
+from odenet.integrators.continuous.halves import joined, separated
 from odenet.integrators.continuous.solvers import (
     Coefficients,
     FirstStageAtStart,
@@ -48,14 +49,22 @@ class Diffrax(OneStepIntegrator):
         norm: Of scaled errors over the whole batch, for that choice.
     """
 
-    carries_integrals: ClassVar[bool] = True
-
     solver: diffrax.AbstractSolver
     controller: StepControl | None
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(hash=False)  # backsolve holds a dict
     max_steps: int
     first_step: float | None = 1.0
     norm: Callable[[Any], Scalar] = batch_rms
+
+    @property
+    def moves_halves(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the solver moves two halves of the state in turn, which the field must have."""
+        return isinstance(self.solver, diffrax.SemiImplicitEuler)
+
+    @property
+    def carries_integrals(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether integrals may be carried along with the state: not beside halves."""
+        return not self.moves_halves
 
     @property
     def counts_backward(self) -> bool:
@@ -106,13 +115,16 @@ class Diffrax(OneStepIntegrator):
         counter = open_counter() if self.counts_backward else ()
         args = (field, t0, tau, *(number.astype(h0.dtype) for number in counter))
         dt0, first_stage = self._start(lambda s, h: normalised(s, h, args), h0)
+        terms, y0 = diffrax.ODETerm(normalised), h0
+        if self.moves_halves:
+            terms, y0 = separated(normalised, h0)
         solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(normalised),
+            terms,
             self.solver,
             t0=zero,
             t1=one,
             dt0=dt0,
-            y0=h0,
+            y0=y0,
             args=args,
             stepsize_controller=self.controller or diffrax.ConstantStepSize(),
             saveat=diffrax.SaveAt(t1=True, ts=parts),
@@ -123,7 +135,8 @@ class Diffrax(OneStepIntegrator):
         )
         assert solution.ys is not None
         stats = solution.stats
-        return solution.ys, SolverStats.of(
+        path = joined(solution.ys) if self.moves_halves else solution.ys
+        return path, SolverStats.of(
             self._nfe(stats["num_steps"]),
             stats["num_accepted_steps"],
             stats["num_rejected_steps"],

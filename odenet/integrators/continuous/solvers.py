@@ -15,13 +15,15 @@ ExplicitName = Literal[
     "euler", "midpoint", "heun", "ralston", "bosh3", "tsit5", "dopri5", "dopri8", "reversible_heun"
 ]
 ImplicitName = Literal["implicit_euler", "kvaerno3", "kvaerno4", "kvaerno5"]
-SolverName = ExplicitName | ImplicitName
+SymplecticName = Literal["semi_implicit_euler"]
+SolverName = ExplicitName | ImplicitName | SymplecticName
 """Those of diffrax that solve `h' = f(t, h)`. `kencarp` and `sil3` need a field in two parts, a
-stiff one and another, and `leapfrog_midpoint` can neither choose its steps nor start anew in every
-layer."""
+stiff one and another. `leapfrog_midpoint` can neither choose its steps nor start anew in every
+layer; integrator.kind=two_step_midpoint is that method over a whole block."""
 
 IMPLICIT: frozenset[str] = frozenset(get_args(ImplicitName))
-NO_ERROR_ESTIMATE: frozenset[str] = frozenset({"euler"})
+SYMPLECTIC: frozenset[str] = frozenset(get_args(SymplecticName))
+NO_ERROR_ESTIMATE: frozenset[str] = frozenset({"euler"}) | SYMPLECTIC
 WITH_MEMORY: frozenset[str] = frozenset({"reversible_heun"})
 
 LARGEST_EQUATION = 4096
@@ -62,7 +64,7 @@ class _Kvaerno4(FirstStageAtStart, diffrax.Kvaerno4): ...
 class _Kvaerno5(FirstStageAtStart, diffrax.Kvaerno5): ...
 
 
-_EXPLICIT: dict[str, type[diffrax.AbstractSolver]] = {
+_WITHOUT_EQUATIONS: dict[str, type[diffrax.AbstractSolver]] = {
     "euler": diffrax.Euler,
     "midpoint": diffrax.Midpoint,
     "heun": diffrax.Heun,
@@ -72,6 +74,7 @@ _EXPLICIT: dict[str, type[diffrax.AbstractSolver]] = {
     "dopri5": _Dopri5,
     "dopri8": _Dopri8,
     "reversible_heun": diffrax.ReversibleHeun,
+    "semi_implicit_euler": diffrax.SemiImplicitEuler,
 }
 _IMPLICIT: dict[str, type[diffrax.AbstractImplicitSolver]] = {
     "implicit_euler": diffrax.ImplicitEuler,
@@ -107,9 +110,9 @@ def build_solver(
         rtol: Relative tolerance of the step-size controller, or None with fixed steps.
         atol: Absolute tolerance of it, or None.
     """
-    if name in _EXPLICIT:
+    if name in _WITHOUT_EQUATIONS:
         assert root_finder is None
-        return _EXPLICIT[name]()
+        return _WITHOUT_EQUATIONS[name]()
     chosen = root_finder or RootFinderConfig()
     tolerances = (chosen.rtol or rtol or 1e-6, chosen.atol or atol or 1e-6)
     # With one matrix for all stages of a step, diffrax.VeryChord, ordinary fixed steps diverge.

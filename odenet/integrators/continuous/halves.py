@@ -1,0 +1,38 @@
+"""A separable field as diffrax's symplectic solvers take it: a term for each half."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import jax.numpy as jnp
+
+from odenet.arrays import Array, Float, State, Time
+
+Half = Float[Array, "batch *half"]
+Halves = tuple[Half, Half]
+"""`(z, y)` of a state `[y; z]`: in the order in which they move."""
+Terms = tuple[diffrax.ODETerm, diffrax.ODETerm]
+
+
+def separated(slope: Callable[[Time, State, Any], State], h0: State) -> tuple[Terms, Halves]:
+    """The terms of `y' = f_y(t, z)`, `z' = f_z(t, y)`, and the halves of the first state.
+
+    Args:
+        slope: `slope(t, h, args)` of a separable field, `[f_y(t, z); f_z(t, y)]`.
+        h0: Shape `(batch, *state)`; the halves are those of its last axis.
+    """
+
+    def of_z(t, y, args):
+        return jnp.split(slope(t, jnp.concatenate([y, y], axis=-1), args), 2, axis=-1)[1]
+
+    def of_y(t, z, args):
+        return jnp.split(slope(t, jnp.concatenate([z, z], axis=-1), args), 2, axis=-1)[0]
+
+    y, z = jnp.split(h0, 2, axis=-1)
+    return (diffrax.ODETerm(of_z), diffrax.ODETerm(of_y)), (z, y)
+
+
+def joined(halves: Halves) -> State:
+    """The state `[y; z]` of its halves `(z, y)`."""
+    z, y = halves
+    return jnp.concatenate([y, z], axis=-1)
