@@ -25,7 +25,7 @@ from odenet.experiment.directory import (
 )
 from odenet.experiment.held_network import changed_at
 from odenet.experiment.level import Level, levels_of, next_level
-from odenet.experiment.step_adaption import adaption_due
+from odenet.experiment.step_adaption import StepAdaption
 from odenet.models import Network
 from odenet.training import Callback, Checkpointer, Fit, TrainState
 from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
@@ -78,23 +78,23 @@ def fit(
     Raises:
         OdenetError: as its children say.
     """
-    num_steps = experiment.config.training.num_steps
+    num_steps, adaption = experiment.config.training.num_steps, StepAdaption()
     level = Level(experiment, experiment.start, 0, None, Progress(), {})
     if checkpoint is not None:
         _refuse_complete(place, checkpoint.step, num_steps)
         level = _recorded(experiment, checkpoint)
         # A change that was due when the run was stopped is made again, from the same state.
         if changed_at(checkpoint.extras) != level.step < num_steps:
-            level = _changed(level, place) or level
+            level = _changed(level, place, adaption) or level
     while True:
-        training, state = _train(level, place, console, callbacks)
+        training, state = _train(level, place, adaption, console, callbacks)
         step = int(jax.device_get(state.step))
         after = dataclasses.replace(
             level, state=state, step=step, data=training.position, progress=training.fit.progress
         )
         if step == num_steps:
             break
-        changed = _changed(after, place)
+        changed = _changed(after, place, adaption)
         assert changed is not None
         level = changed
     results = _results(after, training.fit, place)
@@ -123,21 +123,23 @@ def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Level:
     )
 
 
-def _changed(level: Level, place: RunDirectory) -> Level | None:
+def _changed(level: Level, place: RunDirectory, adaption: StepAdaption) -> Level | None:
     """The next network, if one is due at this step."""
     arrays = named(jax.device_get(level.state))
     config = level.experiment.config
     if isinstance(config.training.depth_schedule, StepAdaptionConfig):
-        change = adaption_due(level.experiment, level.step, level.state)
+        change = adaption.due(level.experiment, level.step, level.state)
     else:
         change = change_due(config, level.step, arrays)
     return None if change is None else next_level(level, change, arrays, place)
 
 
-def _leaves(experiment: Experiment) -> Callable[[int, TrainState], bool] | None:
+def _leaves(
+    experiment: Experiment, adaption: StepAdaption
+) -> Callable[[int, TrainState], bool] | None:
     """Whether the network changes after a step, or None if it never does."""
     if isinstance(experiment.config.training.depth_schedule, StepAdaptionConfig):
-        return lambda step, state: adaption_due(experiment, step, state) is not None
+        return lambda step, state: adaption.due(experiment, step, state) is not None
     return leaves(experiment.config)
 
 
@@ -150,7 +152,11 @@ class _Trained:
 
 
 def _train(
-    level: Level, place: RunDirectory, console: Console | None, callbacks: Sequence[Callback]
+    level: Level,
+    place: RunDirectory,
+    adaption: StepAdaption,
+    console: Console | None,
+    callbacks: Sequence[Callback],
 ) -> tuple[_Trained, TrainState]:
     """Train one network, to the last step or to where its depth changes."""
     experiment, step = level.experiment, level.step
@@ -190,7 +196,7 @@ def _train(
             level.progress,
             experiment.finish(),
             test,
-            _leaves(experiment),
+            _leaves(experiment, adaption),
             level.extras,
         )
         place.write_json(STATUS, {"state": "running", "step": step})

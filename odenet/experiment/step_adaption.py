@@ -11,34 +11,72 @@ from odenet.experiment.depth_change import DepthChange
 from odenet.experiment.derived import with_blocks
 from odenet.experiment.refine import stage_sizes
 from odenet.integrators import ExplicitConfig
-from odenet.training import TrainState
+from odenet.training import Evaluator, TrainState
 
 
-def adaption_due(experiment: Experiment, step: int, state: TrainState) -> DepthChange | None:
-    """The network with more or fewer steps, or None if they stay.
+class StepAdaption:
+    """What the schedule asks for, look after look, by programs that are compiled once.
 
-    Args:
-        experiment: With the network as it is.
-        step: Number of optimiser steps taken.
-        state: The state after it.
+    Numbers of steps come back again and again. An instance keeps the evaluation by each of them for
+    a whole training, and the answer for the last step, since a training asks twice: whether to
+    leave its loop, and for what.
     """
-    schedule = experiment.config.training.depth_schedule
-    assert isinstance(schedule, StepAdaptionConfig)
-    if not schedule.due(step):
-        return None
-    now = adaptable_blocks(experiment.config)[0].num_steps
-    new, changes = adapted(
-        schedule, now, lambda num_steps: change_of_accuracy(experiment, state, num_steps)
-    )
-    if new == now:
-        return None
-    config = with_steps(experiment.config, new)
-    record: dict[str, Any] = {
-        "kind": schedule.kind,
-        "stages": stage_sizes(experiment.config.model.blocks, config.model.blocks),
-        "changes_of_accuracy": changes,
-    }
-    return DepthChange(config, dict, record)
+
+    def __init__(self):
+        self._evaluators: dict[tuple[int, str], Evaluator] = {}
+        self._last: tuple[int, DepthChange | None] | None = None
+
+    def due(self, experiment: Experiment, step: int, state: TrainState) -> DepthChange | None:
+        """The network with more or fewer steps, or None if they stay.
+
+        Args:
+            experiment: With the network as it is.
+            step: Number of optimiser steps taken.
+            state: The state after it.
+        """
+        schedule = experiment.config.training.depth_schedule
+        assert isinstance(schedule, StepAdaptionConfig)
+        if not schedule.due(step):
+            return None
+        if self._last is None or self._last[0] != step:
+            self._last = step, self._look(experiment, schedule, state)
+        return self._last[1]
+
+    def _look(
+        self, experiment: Experiment, schedule: StepAdaptionConfig, state: TrainState
+    ) -> DepthChange | None:
+        now = adaptable_blocks(experiment.config)[0].num_steps
+        new, changes = adapted(
+            schedule, now, lambda num_steps: self.change_of_accuracy(experiment, state, num_steps)
+        )
+        if new == now:
+            return None
+        config = with_steps(experiment.config, new)
+        record: dict[str, Any] = {
+            "kind": schedule.kind,
+            "stages": stage_sizes(experiment.config.model.blocks, config.model.blocks),
+            "changes_of_accuracy": changes,
+        }
+        return DepthChange(config, dict, record)
+
+    def change_of_accuracy(
+        self, experiment: Experiment, state: TrainState, num_steps: int
+    ) -> float:
+        """Validation accuracy by Euler in `num_steps` steps, less that under the finer solver."""
+        finer = StepAdaptionConfig.finer(num_steps)
+        own = self._accuracy(experiment, num_steps, "euler", state)
+        return own - self._accuracy(experiment, finer, "midpoint", state)
+
+    def _accuracy(
+        self, experiment: Experiment, num_steps: int, kind: str, state: TrainState
+    ) -> float:
+        if (num_steps, kind) not in self._evaluators:
+            config, origin = with_steps(experiment.config, num_steps, kind), experiment.origin
+            begin = None if origin is None else lambda params, rest: (params, rest, origin)
+            other = build(config, begin=begin, dataset=experiment.dataset)
+            self._evaluators[num_steps, kind] = other.evaluator(other.dataset.validation)
+        evaluator = self._evaluators[num_steps, kind]
+        return evaluator(state.params, state.statistics).metrics["accuracy"]
 
 
 def adapted(
@@ -61,23 +99,8 @@ def adapted(
     return (num_steps if abs(changes[longer]) > schedule.threshold else longer), changes
 
 
-def change_of_accuracy(experiment: Experiment, state: TrainState, num_steps: int) -> float:
-    """Validation accuracy by Euler in `num_steps` steps, less that under the finer solver."""
-    finer = StepAdaptionConfig.finer(num_steps)
-    own = _accuracy(experiment, with_steps(experiment.config, num_steps), state)
-    return own - _accuracy(experiment, with_steps(experiment.config, finer, "midpoint"), state)
-
-
 def with_steps(config: ExperimentConfig, num_steps: int, kind: str = "euler") -> ExperimentConfig:
     """The experiment with so many steps in every block, by an explicit method."""
     changes = {"num_steps": num_steps, "integrator": ExplicitConfig.model_validate({"kind": kind})}
     blocks = [block.model_copy(update=changes) for block in adaptable_blocks(config)]
     return with_blocks(config, blocks, f"with {num_steps} steps")
-
-
-def _accuracy(experiment: Experiment, config: ExperimentConfig, state: TrainState) -> float:
-    origin = experiment.origin
-    begin = None if origin is None else lambda params, rest: (params, rest, origin)
-    other = build(config, begin=begin, dataset=experiment.dataset)
-    evaluator = other.evaluator(other.dataset.validation)
-    return evaluator(state.params, state.statistics).metrics["accuracy"]
