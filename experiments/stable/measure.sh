@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
-# Trains the networks of swiss_roll.yaml with 16 to 1024 layers over the same depth-time from three
-# seeds, and looks at the gradient at their input before training and after it; then the same over the
-# depth-time 20 of Haber and Ruthotto, with layers drawn one by one. Writes swiss_roll.md and, for each
-# depth-time, gradients_*.json and figures beside this file. Run it in the root of a clone.
+# Trains the networks of swiss_roll.yaml with 16 to 1024 layers over the same depth-time from six seeds,
+# and looks at the gradient at their input before training and after it. Then the same from three seeds
+# over depth-time 5 without the decay of weights, and over the depth-time 20 of Haber and Ruthotto with
+# layers drawn one by one too. Writes swiss_roll.md and, for each depth-time, gradients_*.json and
+# figures beside this file. Run it in the root of a clone.
 set -euo pipefail
 here=experiments/stable runs=${1:-runs/stable}
+undecayed="training.optimizer.learning_rate=2.0e-2 training.optimizer.weight_decay=0.0"
 declare -A changes=(
-  [5]=""
-  [20]="model.block.step_sizes.horizon=20.0 model.block.weights.draw=each training.num_steps=3000"
+  [2.5]=""
+  [5]="model.block.step_sizes.horizon=5.0 $undecayed"
+  [20]="model.block.step_sizes.horizon=20.0 $undecayed model.block.weights.draw=each training.num_steps=3000"
 )
-for horizon in 5 20; do
+declare -A seeds=([2.5]="0 1 2 3 4 5" [5]="0 1 2" [20]="0 1 2")
+for horizon in 2.5 5 20; do
   for num_steps in 16 64 256 1024; do
-    for seed in 0 1 2; do
+    for seed in ${seeds[$horizon]}; do
       run=$runs/horizon-$horizon/$num_steps-$seed
       odenet compare $here/swiss_roll.yaml model.block.num_steps=$num_steps seed=$seed \
         ${changes[$horizon]} --out "$run" -q
@@ -33,7 +37,7 @@ import json, sys
 from pathlib import Path
 
 runs, here = map(Path, sys.argv[1:])
-DEPTHS, SEEDS, HORIZONS = (16, 64, 256, 1024), range(3), (5, 20)
+DEPTHS, SEEDS = (16, 64, 256, 1024), {2.5: range(6), 5: range(3), 20: range(3)}
 METHODS = {
     "antisymmetric": "explicit Euler",
     "hamiltonian": "symplectic Euler",
@@ -41,8 +45,10 @@ METHODS = {
     "unconstrained": "explicit Euler",
 }
 HOW = {
-    5: "Depth-time 5, all layers begin with one draw, 1500 steps",
-    20: "Depth-time 20, every layer draws weights of its own, 3000 steps",
+    2.5: "Depth-time 2.5, all layers begin with one draw, weights decay, 1500 steps, seeds 0 to 5",
+    5: "Depth-time 5, no decay, twice the learning rate, 1500 steps, seeds 0 to 2",
+    20: "Depth-time 20, no decay, twice the learning rate, every layer draws weights of its own, "
+    "3000 steps, seeds 0 to 2",
 }
 
 
@@ -59,25 +65,28 @@ def law(found):
     return f"{found['exponent']:+.2f} ± {found['standard_error']:.2f}, {found['verdict']}"
 
 
-lines = ["Validation accuracy (%) after training, seeds 0, 1 and 2, by number of layers; and how the"]
-lines += ["gradient at the input scales with that number `N`: the exponent `p` of `N^p` with its standard"]
-lines += ["error, `flat` where the line changes by a factor of less than 2 over the depths looked at."]
-for horizon in HORIZONS:
+lines = ["Validation accuracy (%) after training, seed by seed, by number of layers; and how the gradient"]
+lines += ["at the input scales with that number `N`: the exponent `p` of `N^p` with its standard error,"]
+lines += ["`flat` where the line changes by a factor of less than 2 over the depths looked at. `ratio` is"]
+lines += ["the gradient at the input over the one at the output: what the way back makes of it."]
+for horizon in HOW:
     lines += ["", f"{HOW[horizon]}:", ""]
     lines += ["| network | method | " + " | ".join(map(str, DEPTHS)) + " |", "|---" * 6 + "|"]
     for network, method in METHODS.items():
         cells = [
-            ", ".join(f"{accuracy(network, horizon, n, seed):.1f}" for seed in SEEDS)
+            ", ".join(f"{accuracy(network, horizon, n, seed):.1f}" for seed in SEEDS[horizon])
             for n in DEPTHS
         ]
         lines.append(f"| {network} | {method} | {' | '.join(cells)} |")
-    lines += ["", "| network | before training | trained | trained, from 64 layers |", "|---" * 4 + "|"]
+    lines += ["", "| network | before training | trained | trained, from 64 layers | ratio, trained |"]
+    lines += ["|---" * 5 + "|"]
     scalings = [
         json.loads((here / f"gradients_{horizon}_{name}.json").read_text())["networks"]
         for name in ("start", "trained", "trained_from_64")
     ]
     for network in METHODS:
         cells = [law(networks[network]["first"]) for networks in scalings]
+        cells.append(law(scalings[1][network]["transport"]))
         lines.append(f"| {network} | {' | '.join(cells)} |")
 (here / "swiss_roll.md").write_text("\n".join(lines) + "\n")
 END
