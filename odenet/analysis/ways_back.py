@@ -73,6 +73,8 @@ def _of_diffrax(config: DiffraxConfig) -> dict[str, PartConfig]:
     for name, adjoint in _ADJOINTS.items():
         if name == _SEMINORM and not config.chooses_steps:
             continue
+        if adjoint["kind"] == "backsolve" and config.moves_halves:
+            continue
         values = config.model_dump() | {"adjoint": adjoint}
         ways[name] = DiffraxConfig.model_validate(values)
     return ways

@@ -127,11 +127,13 @@ def refuse_unfit_blocks(
                 f"step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
             )
         carries = ExplicitConfig | TableauConfig | AdaptiveConfig | DiffraxConfig
-        if integrates and not isinstance(block.integrator, carries):
+        in_turn = getattr(block.integrator, "moves_halves", False)
+        if integrates and (in_turn or not isinstance(block.integrator, carries)):
             raise ValueError(
                 f"{where}: integrator.kind={block.integrator.kind} carries no integrals along with "
-                f"the state; use an explicit Runge-Kutta method (euler to rk4, tableau, dopri5, "
-                f"bosh3) or diffrax"
+                f"the state{' where it moves halves of it in turn' if in_turn else ''}; use an "
+                f"explicit Runge-Kutta method (euler to rk4, tableau, dopri5, bosh3), or diffrax "
+                f"with another solver than semi_implicit_euler"
             )
         if integrates and live and block.has_batch_norm:
             raise ValueError(

@@ -116,6 +116,12 @@ def test_wrong_gradient_is_seen():
             },
         ),
         (
+            DiffraxConfig.model_validate(
+                {"solver": "semi_implicit_euler", "controller": {"kind": "constant"}}
+            ),
+            {"checkpointed"},
+        ),
+        (
             AdaptiveConfig(),
             {
                 "diffrax, checkpointed",

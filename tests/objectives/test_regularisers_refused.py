@@ -13,6 +13,11 @@ from odenet.integrators.quadrature import integrate_along
 from odenet.objectives import LossConfig
 
 CONFIG, LOSS = TypeAdapter(IntegratorConfig), TypeAdapter(LossConfig)
+SYMPLECTIC = {
+    "kind": "diffrax",
+    "solver": "semi_implicit_euler",
+    "controller": {"kind": "constant"},
+}
 KINETIC = {"kind": "kinetic", "weight": 0.3}
 
 
@@ -32,6 +37,10 @@ def experiment(**changes):
     [
         ({"integrator": {"kind": "leapfrog"}}, "kind=leapfrog carries no integrals"),
         ({"integrator": {"kind": "momentum"}}, "kind=momentum carries no integrals"),
+        (
+            {"field": {"kind": "hamiltonian"}, "integrator": SYMPLECTIC},
+            "kind=diffrax carries no integrals along with the state where it moves halves",
+        ),
         ({"step_sizes": {"kind": "learned"}}, "falls along steps of negative size"),
         ({"step_sizes": {"kind": "fixed", "tau": -1.0}}, "falls along steps of negative size"),
         ({"shortcut": {"kind": "scaled", "factor": 0.5}}, "no steps in depth-time"),
