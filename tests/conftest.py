@@ -1,7 +1,7 @@
 """What every test runs under: double precision, no silent broadcasting, four simulated devices.
 
-Compiling is most of what a test does, and its programs are small: they are compiled without LLVM's
-optimisations and, where jaxlib still has the choice, without XLA's fusion emitters.
+Compiling is most of what a test does, and its programs are small: they are compiled in little time
+(`compilation.py`).
 
 `XLA_FLAGS` is read when JAX starts its devices, so it is set for that moment and then restored: a
 subprocess that a test starts sees the machine as a user does.
@@ -9,12 +9,12 @@ subprocess that a test starts sees the machine as a user does.
 
 import itertools
 import os
-from importlib.metadata import version
 from pathlib import Path
 
-flags = ["--xla_force_host_platform_device_count=4", "--xla_backend_optimization_level=0"]
-if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):
-    flags.append("--xla_cpu_use_fusion_emitters=false")  # unknown to later ones
+from compilation import QUICK
+
+flags = ["--xla_force_host_platform_device_count=4"]
+flags += [f"--{name}={str(value).lower()}" for name, value in QUICK.items()]
 flags_of_the_user = os.environ.get("XLA_FLAGS")
 os.environ["XLA_FLAGS"] = " ".join((*flags, flags_of_the_user or ""))
 os.environ.setdefault("MPLBACKEND", "Agg")

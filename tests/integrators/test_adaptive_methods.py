@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compilation import AS_USERS_DO
 from flax import nnx
 from numerics.methods import adaptive_diffrax
 from numerics.precision import randomised
@@ -40,7 +41,8 @@ def solved(integrator, weights="shared_with_time", scale=1.0, horizon=3.0):
         integration = nnx.merge(graphdef, params)(h0)
         return jnp.sum(jnp.sin(integration.h1)), integration
 
-    return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, h0)
+    gradient = jax.value_and_grad(loss, (0, 1), has_aux=True)
+    return jax.jit(gradient, compiler_options=AS_USERS_DO)(params, h0)
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compilation import AS_USERS_DO
 from numerics.methods import (
     DIFFRAX,
     DIFFRAX_ORDERS,
@@ -130,9 +131,12 @@ def test_counter_tells_every_evaluation_of_a_solve_backwards(taus, seminorm):
             found = integrator.integrate(fields, grid, h0)
         return jnp.sum(found.h1**2), found.stats
 
-    run = jax.jit(jax.grad(end, argnums=(0, 1), has_aux=True))
+    run = jax.jit(jax.grad(end, argnums=(0, 1), has_aux=True), compiler_options=AS_USERS_DO)
     (a_h0, count), stats = jax.block_until_ready(run(jnp.asarray(H0), jnp.zeros(())))
     jax.effects_barrier()
     assert int(count) == len(times) - int(stats.nfe) > 6 * len(taus)
-    plain = jax.jit(jax.grad(lambda h0: jnp.sum(integrator.integrate(fields, grid, h0).h1 ** 2)))
+    plain = jax.jit(
+        jax.grad(lambda h0: jnp.sum(integrator.integrate(fields, grid, h0).h1 ** 2)),
+        compiler_options=AS_USERS_DO,
+    )
     np.testing.assert_array_equal(a_h0, plain(jnp.asarray(H0)))
