@@ -52,7 +52,8 @@ def integrate_along(
     if not integrator.carries_integrals:
         raise ConfigError(
             f"integrals along the depth are carried by explicit Runge-Kutta methods (kind=euler to "
-            f"rk4, tableau, dopri5, bosh3) and kind=diffrax; got {type(integrator).__name__}"
+            f"rk4, tableau, dopri5, bosh3) and kind=diffrax, but for solver=semi_implicit_euler, "
+            f"which moves halves of the state in turn; got {type(integrator).__name__}"
         )
     if fields.observes:
         raise ConfigError(

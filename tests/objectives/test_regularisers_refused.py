@@ -70,7 +70,7 @@ def test_options_that_do_not_fit_are_refused(given, message):
 
 def test_integrators_that_carry_none_refuse():
     fields = LayerFields.from_function(lambda t, h: -h)
-    for mapping in ({"kind": "leapfrog"}, {"kind": "momentum"}, {"kind": "fractional"}):
+    for mapping in ({"kind": "leapfrog"}, {"kind": "momentum"}, {"kind": "fractional"}, SYMPLECTIC):
         integrator = CONFIG.validate_python(mapping).build()
         with pytest.raises(ConfigError, match="carried by explicit Runge-Kutta"):
             integrate_along(
