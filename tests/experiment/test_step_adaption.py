@@ -102,6 +102,14 @@ def test_run_changes_its_steps_and_keeps_its_weights(straight):
         assert found == own["accuracy"] - finer["accuracy"]
 
 
+def test_methods_of_as_many_steps_are_kept_apart(straight, monkeypatch):
+    monkeypatch.setattr(StepAdaptionConfig, "finer", staticmethod(lambda num_steps: num_steps))
+    experiment, checkpoint = load(straight)
+    longer = jax.tree.map(lambda leaf: 4 * leaf, checkpoint.state.params)  # so that methods differ
+    state = dataclasses.replace(checkpoint.state, params=longer)
+    assert StepAdaption().change_of_accuracy(experiment, state, 2) != 0
+
+
 def test_resumed_run_adapts_as_one_that_was_never_stopped(straight, tmp_path):
     from test_depth_schedule import SignalAt
 
