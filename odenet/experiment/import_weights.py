@@ -209,7 +209,7 @@ def _save(folder: Path, experiment: Experiment, state: Any) -> None:
         with experiment.batches() as batches:
             data = batches.state() | {"step": 0}
         extras = {"progress": dataclasses.asdict(Progress()), "data": data}
-        for which in ("last", "best"):
+        for which in ("start", "last", "best"):
             checkpointer.save(which, 0, state, extras)
         checkpointer.wait()
     except OSError as error:
