@@ -8,7 +8,7 @@ from typing import Any
 
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment
-from odenet.experiment.config import parse_override
+from odenet.experiment.config import Overrides, override_pairs
 from odenet.experiment.directory import is_comparison
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
@@ -17,7 +17,7 @@ from odenet.training.checkpoint import Checkpoint, Which
 
 def evaluate(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "test",
     which: Which = "last",
     step_factor: float = 1.0,
@@ -27,7 +27,7 @@ def evaluate(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         which: The last checkpoint or the best.
         step_factor: Number of steps, as a multiple of those in training.
@@ -64,13 +64,13 @@ def evaluate(
 
 
 def load_trained(
-    directory: Path, overrides: Sequence[str], which: Which, data_dir: Path | None
+    directory: Path, overrides: Overrides, which: Which, data_dir: Path | None
 ) -> tuple[Experiment, Checkpoint]:
     """A trained network, to look at it.
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         which: The last checkpoint or the best.
         data_dir: Folder of the published data sets, or None for the usual places.
 
@@ -84,7 +84,7 @@ def load_trained(
             f"{directory} is a comparison; evaluate one of its networks, such as "
             f"{directory / 'networks' / (names or ['NAME'])[0]}"
         )
-    parsed = [parse_override(text) for text in overrides]
+    parsed = override_pairs(overrides)
     _refuse_ignored_overrides([key for key, _ in parsed])
     return load(directory, parsed, which, data_dir)
 

@@ -4,7 +4,6 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -12,6 +11,7 @@ from odenet.errors import CheckpointError
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
+    Overrides,
     parse_config,
     read_experiment,
     to_values,
@@ -101,7 +101,7 @@ def resume(
 
 def load(
     directory: Path | str,
-    overrides: Sequence[tuple[str, Any]] = (),
+    overrides: Overrides = (),
     which: Which = "last",
     data_dir: Path | None = None,
 ) -> tuple[Experiment, Checkpoint]:
@@ -109,7 +109,7 @@ def load(
 
     Args:
         directory: A run directory.
-        overrides: Pairs of dotted key and value; they must leave the parameters' shapes alone.
+        overrides: `dotted.key=value` or a mapping; they must leave the parameters' shapes alone.
         which: The last checkpoint or the best.
         data_dir: Folder of the published data sets, or None for the usual places.
 
@@ -131,7 +131,7 @@ def load(
 def _read(
     directory: Path,
     config: ExperimentConfig,
-    overrides: Sequence[tuple[str, Any]],
+    overrides: Overrides,
     which: Which,
     data_dir: Path | None,
 ) -> tuple[Experiment, Checkpoint | None]:
