@@ -42,6 +42,24 @@ def evaluate(
     """
     directory = Path(directory)
     experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
+    about = {"directory": str(directory), "split": split, "checkpoint": which}
+    return about | measured(experiment, checkpoint, split, step_factor)
+
+
+def measured(
+    experiment: Experiment, checkpoint: Checkpoint, split: str, step_factor: float = 1.0
+) -> dict[str, Any]:
+    """Metrics of a network in memory on a split, as `evaluate` gives them.
+
+    Args:
+        experiment: What the network was built from.
+        checkpoint: Its parameters and statistics.
+        split: `train`, `validation` or `test`.
+        step_factor: Number of steps, as a multiple of those in training.
+
+    Raises:
+        ConfigError: if `step_factor` is out of range, or would be ignored.
+    """
     way = None
     if not (math.isfinite(step_factor) and 0 < step_factor <= 4096):
         raise ConfigError(f"--step-factor must be above 0 and at most 4096; got {step_factor}")
@@ -52,9 +70,6 @@ def evaluate(
     state = checkpoint.state
     found = evaluator(state.params, state.statistics)
     return {
-        "directory": str(directory),
-        "split": split,
-        "checkpoint": which,
         "step": checkpoint.step,
         "num_parameters": experiment.num_parameters,
         **found.metrics,

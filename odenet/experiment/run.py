@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -43,6 +43,7 @@ def run(
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    report: Callable[[Path], Path] | None = None,
 ) -> Trained:
     """Train an experiment into a new run directory.
 
@@ -52,6 +53,8 @@ def run(
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
+        report: Called with the run directory after the training; `odenet.write_report` makes the
+            figures and the page that the command makes.
 
     Raises:
         OdenetError: as its children say.
@@ -71,7 +74,10 @@ def run(
             save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
-        return fit(experiment, place, None, console, callbacks)
+        trained = fit(experiment, place, None, console, callbacks)
+    if report is not None:
+        report(directory)
+    return trained
 
 
 def resume(
@@ -79,6 +85,7 @@ def resume(
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    report: Callable[[Path], Path] | None = None,
 ) -> Trained:
     """Continue a run from its last whole checkpoint to exactly what it would have become.
 
@@ -87,6 +94,8 @@ def resume(
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
+        report: Called with the run directory after the training; `odenet.write_report` makes the
+            figures and the page that the command makes.
 
     Raises:
         OdenetError: as its children say.
@@ -96,7 +105,10 @@ def resume(
         data_dir = recorded_data_dir(directory, data_dir)
         config = read_experiment(place.file(CONFIG))
         experiment, checkpoint = _read(directory, config, (), "last", data_dir)
-        return fit(experiment, place, checkpoint, console, callbacks)
+        trained = fit(experiment, place, checkpoint, console, callbacks)
+    if report is not None:
+        report(directory)
+    return trained
 
 
 def load(
