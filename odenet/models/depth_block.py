@@ -60,6 +60,13 @@ class DepthBlock(nnx.Module):
         """The block's own grid."""
         return DepthGrid(self.step_sizes.taus(), self.weights.num_layers)
 
+    def layer_weights(self) -> Any:
+        """Weights and running statistics of every layer, a tree with a leading axis of layers.
+
+        Weights that are functions of depth are taken at the starts of the steps.
+        """
+        return self.weights.of_layers(self.grid())
+
     @property
     def is_euler_step(self) -> bool:
         """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""

@@ -26,6 +26,10 @@ class FeedForwardBlock(nnx.Module):
     def __init__(self, weights: FieldStack):
         self.weights = weights
 
+    def layer_weights(self) -> Any:
+        """Weights of every layer, a tree with a leading axis `num_layers`."""
+        return self.weights.of_layers()
+
     def penalty(self) -> Scalar:
         """Zero: there are no step sizes."""
         return jnp.zeros((), dtype=float)
@@ -56,6 +60,11 @@ class FeedForwardBlockConfig(PartConfig):
     field: FieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_layers: PositiveInt = 8
+
+    @property
+    def summary(self) -> str:
+        """What the block is, in a line."""
+        return f"{self.num_layers} feed-forward layers, {self.field.kind}"
 
     @property
     def is_euler_step(self) -> bool:
