@@ -21,7 +21,6 @@ from odenet.experiment.config import (
     to_yaml,
 )
 from odenet.experiment.directory import CONFIG, RUN, STATUS, RunDirectory, full_disk_named
-from odenet.experiment.explain import nearest
 from odenet.experiment.provenance import provenance
 from odenet.experiment.run import load
 from odenet.experiment.weight_map_file import load_weight_map
@@ -37,6 +36,7 @@ from odenet.models.pretrained import (
     shapes_of,
     write_safetensors,
 )
+from odenet.part.explain import nearest
 from odenet.training import Checkpointer
 from odenet.training.checkpoint import Which
 from odenet.training.loop import Progress
