@@ -24,39 +24,35 @@ class Placeholder:
         return f"<{self.name}, not read>"
 
 
+def _of(module: str, names: str) -> Iterator[str]:
+    return (f"{module}.{name}" for name in names.split())
+
+
 def _names() -> Iterator[str]:
-    builtins = (
-        "bool bytearray bytes complex dict float frozenset int list range set slice str tuple"
-    )
-    for name in builtins.split():
-        yield from (f"builtins.{name}", f"__builtin__.{name}")
-    yield from ("__builtin__.unicode", "__builtin__.long", "__builtin__.xrange", "_codecs.encode")
-    yield from ("argparse.Namespace", "types.SimpleNamespace", "collections.Counter")
-    yield from ("collections.deque", "decimal.Decimal", "fractions.Fraction", "uuid.UUID")
-    yield from (f"datetime.{name}" for name in "date datetime time timedelta timezone".split())
-    yield from ("time.struct_time", "zoneinfo.ZoneInfo._unpickle")
-    for flavour in "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath".split():
-        yield from (f"pathlib.{flavour}", f"pathlib._local.{flavour}")
+    for module in ("builtins", "__builtin__"):
+        yield from _of(module, "bool bytearray bytes complex dict float frozenset int list")
+        yield from _of(module, "long range set slice str tuple unicode xrange")
+    yield from _of("collections", "Counter deque")
+    yield from _of("datetime", "date datetime time timedelta timezone")
+    for module in ("pathlib", "pathlib._local"):
+        yield from _of(module, "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath")
+    yield from ("_codecs.encode", "argparse.Namespace", "types.SimpleNamespace")
+    yield from ("decimal.Decimal", "fractions.Fraction", "uuid.UUID", "time.struct_time")
     # The modules of NumPy moved in version 2.
     for core in ("numpy.core", "numpy._core"):
-        yield from (f"{core}.multiarray.scalar", f"{core}.multiarray._reconstruct")
-        yield f"{core}.numeric._frombuffer"
-    yield from ("numpy.dtype", "numpy.ndarray", "numpy.bool_", "numpy.bool")
-    yield from (f"numpy.{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
-    yield from (f"numpy.float{bits}" for bits in (16, 32, 64))
-    yield from ("torch.Size", "torch.device", "torch.torch_version.TorchVersion")
-    yield from ("torch.serialization._get_layout", "torch.strided", "torch.sparse_coo")
-    yield from ("torch.contiguous_format", "torch.channels_last", "torch.preserve_format")
-    yield from (f"torch.{kind}" for kind in "bool int8 int16 int32 int64 half float double".split())
-    yield from (f"torch.{kind}" for kind in "uint8 uint16 uint32 uint64 long short int".split())
-    yield from (f"torch.{kind}" for kind in "float16 float32 float64 bfloat16".split())
-    yield from (f"torch.{kind}" for kind in "complex64 complex128 cfloat cdouble".split())
+        yield from _of(core, "multiarray.scalar multiarray._reconstruct numeric._frombuffer")
+    yield from _of("numpy", "dtype ndarray bool bool_ float16 float32 float64")
+    yield from _of("numpy", "int8 int16 int32 int64 uint8 uint16 uint32 uint64")
+    yield from _of("torch", "Size device torch_version.TorchVersion serialization._get_layout")
+    yield from _of("torch", "strided sparse_coo contiguous_format channels_last preserve_format")
+    yield from _of("torch", "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 short int long")
+    yield from _of("torch", "half float double float16 float32 float64 bfloat16")
+    yield from _of("torch", "complex64 complex128 cfloat cdouble")
     # Mappings of options, as the common trainers save them.
     yield from ("easydict.EasyDict", "addict.addict.Dict", "yacs.config.CfgNode")
     yield from ("munch.Munch", "munch.munch.Munch", "ml_collections.config_dict.ConfigDict")
     for lightning in ("pytorch_lightning", "lightning_fabric", "lightning.fabric"):
-        yield f"{lightning}.utilities.data.AttributeDict"
-        yield f"{lightning}.utilities.parsing.AttributeDict"
+        yield from _of(f"{lightning}.utilities", "data.AttributeDict parsing.AttributeDict")
 
 
 INERT = frozenset(_names())

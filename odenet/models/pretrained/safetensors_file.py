@@ -48,8 +48,8 @@ def parse_safetensors(content: bytes, where: Path) -> Arrays:
         found = safetensors.deserialize(content)
     except safetensors.SafetensorError as error:
         raise CheckpointError(
-            f"{where} must be a PyTorch, a Flax (msgpack) or a safetensors file, and intact; read as "
-            f"the last: {error}"
+            f"{where} must be a PyTorch, a Flax (msgpack) or a safetensors file, and intact; read "
+            f"as the last: {error}"
         ) from error
     arrays = {}
     for name, entry in found:

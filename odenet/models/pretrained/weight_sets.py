@@ -79,10 +79,13 @@ def _below(tree: Mapping[Any, Any], path: str, is_array: Callable[[Any], bool], 
         yield path, arrays
     if depth < _DEEPEST:  # the moments of optimisers are no weights
         for key, value in tree.items():
-            if isinstance(value, Mapping) and isinstance(key, str) and key.isprintable():
-                if "optim" not in key.lower():
-                    inner = f"{path}.{key}" if path else key
-                    yield from _below(value, inner, is_array, depth + 1)
+            if isinstance(value, Mapping) and isinstance(key, str) and _may_hold(key):
+                inner = f"{path}.{key}" if path else key
+                yield from _below(value, inner, is_array, depth + 1)
+
+
+def _may_hold(key: str) -> bool:
+    return key.isprintable() and "optim" not in key.lower()
 
 
 def _shown(keys: list[Any]) -> str:
