@@ -33,10 +33,23 @@ class WeightFile:
     def choose(self, name: str | None = None) -> Arrays:
         """The set of that name, or the only one.
 
+        Args:
+            name: Of a set, or a prefix of names within one, such as `module.encoder_q`: then only
+                the arrays with that prefix, without it.
+
         Raises:
             CheckpointError: listing the sets, if there is no such set, or there are several and
                 none is chosen.
         """
+        if name is not None and name not in self.sets:
+            prefix = f"{name}."
+            found = [
+                {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+                for arrays in self.sets.values()
+            ]
+            found = [arrays for arrays in found if arrays]
+            if len(found) == 1:
+                return found[0]
         return chosen(self.sets, name)
 
 

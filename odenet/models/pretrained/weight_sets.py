@@ -61,7 +61,10 @@ def chosen(sets: Mapping[str, Item], name: str | None) -> Item:
             )
         return next(iter(sets.values()))
     if name not in sets:
-        raise CheckpointError(f"--set names a set of weights in the file, {listed}; got {name!r}")
+        raise CheckpointError(
+            f"--set names a set of weights in the file, {listed}, or a prefix of names in one of "
+            f"them; got {name!r}"
+        )
     return sets[name]
 
 
