@@ -80,12 +80,12 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         """The layers: steps are chosen inside the stretch on which the weights stay the same."""
         return grid.per_layer()
 
-    def integrate(
+    def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
         """One solve for every layer; states at grid points inside it by dense output."""
         if not save_path or grid.steps_per_layer == 1:
-            return super().integrate(fields, grid, h0, save_path=save_path)
+            return super().over_grid(fields, grid, h0, save_path=save_path)
         return integrate_densely(self._solve, fields, grid, h0)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:

@@ -194,6 +194,14 @@ class DepthBlockConfig(PartConfig):
         return 1
 
     @property
+    def summary(self) -> str:
+        """What the block is, in a line."""
+        return (
+            f"{self.num_steps} steps by {self.integrator.kind}, {self.num_layers} sets of weights, "
+            f"field {self.field.kind}"
+        )
+
+    @property
     def _weights_are_functions(self) -> bool:
         return isinstance(self.weights, BasisWeightsConfig) and self.weights.is_smooth
 
