@@ -2,15 +2,15 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
+    Overrides,
     parse_config,
     read_experiment,
     to_values,
@@ -49,6 +49,7 @@ def run(
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    report: Callable[[Path], Path] | None = None,
 ) -> Trained:
     """Train an experiment into a new run directory.
 
@@ -58,6 +59,8 @@ def run(
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
+        report: Called with the run directory after the training; `odenet.write_report` makes the
+            figures and the page that the command makes.
 
     Raises:
         OdenetError: as its children say.
@@ -77,7 +80,10 @@ def run(
             save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
-        return fit(experiment, place, None, console, callbacks)
+        trained = fit(experiment, place, None, console, callbacks)
+    if report is not None:
+        report(directory)
+    return trained
 
 
 def resume(
@@ -86,6 +92,7 @@ def resume(
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
     which: Which = "last",
+    report: Callable[[Path], Path] | None = None,
 ) -> Trained:
     """Continue a run from its last whole checkpoint to exactly what it would have become.
 
@@ -98,6 +105,8 @@ def resume(
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
         which: The last checkpoint; or the best, where the last is lost.
+        report: Called with the run directory after the training; `odenet.write_report` makes the
+            figures and the page that the command makes.
 
     Raises:
         OdenetError: as its children say.
@@ -113,12 +122,15 @@ def resume(
             if which == "best":
                 save_again(directory, "last", checkpoint)
             checkpoint = with_best(directory, checkpoint)
-        return fit(experiment, place, checkpoint, console, callbacks)
+        trained = fit(experiment, place, checkpoint, console, callbacks)
+    if report is not None:
+        report(directory)
+    return trained
 
 
 def load(
     directory: Path | str,
-    overrides: Sequence[tuple[str, Any]] = (),
+    overrides: Overrides = (),
     which: Which = "last",
     data_dir: Path | None = None,
 ) -> tuple[Experiment, Checkpoint]:
@@ -126,7 +138,7 @@ def load(
 
     Args:
         directory: A run directory.
-        overrides: Pairs of dotted key and value; they must leave the parameters' shapes alone.
+        overrides: `dotted.key=value` or a mapping; they must leave the parameters' shapes alone.
         which: The last checkpoint or the best.
         data_dir: Folder of the published data sets, or None for the usual places.
 
@@ -154,7 +166,7 @@ def load(
 def _restored(
     directory: Path,
     config: ExperimentConfig,
-    overrides: Sequence[tuple[str, Any]],
+    overrides: Overrides,
     which: Which,
     data_dir: Path | None,
     found: Checkpoint | None,

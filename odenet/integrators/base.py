@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Count, Flag, Float, State, Time
+from odenet.arrays import Array, Count, Flag, Float, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.equation import FIRST_ORDER, Equation
@@ -31,6 +31,8 @@ class SolverStats:
             0 if all arrived.
         layer: Layer of that solve in its block, from 0.
         stage: Its stage in a network, from 0.
+        reached: Depth-time in its block that this solve reached; where all arrived, the end of the
+            last one.
     """
 
     nfe: Count
@@ -39,9 +41,12 @@ class SolverStats:
     failure: Count
     layer: Count
     stage: Count
+    reached: Scalar
 
     @staticmethod
-    def of(nfe: Any, accepted: Any, rejected: Any = 0, failure: Any = 0) -> "SolverStats":
+    def of(
+        nfe: Any, accepted: Any, rejected: Any = 0, failure: Any = 0, reached: Any = 0.0
+    ) -> "SolverStats":
         """Statistics from numbers or arrays."""
         code = jnp.asarray(failure, jnp.int32)
         return SolverStats(
@@ -51,6 +56,7 @@ class SolverStats:
             code,
             jnp.zeros_like(code),
             jnp.zeros_like(code),
+            jnp.broadcast_to(jnp.asarray(reached).astype(float), code.shape),
         )
 
     @property
@@ -68,12 +74,15 @@ class SolverStats:
             jnp.where(known, self.failure, other.failure),
             jnp.where(known, self.layer, other.layer),
             jnp.where(known, self.stage, other.stage),
+            jnp.where(known, self.reached, other.reached),
         )
 
     def total(self) -> "SolverStats":
         """Statistics of all layers along axis 0, and of all steps in them along the others."""
         failures = self.failure.reshape(-1)
-        first = jnp.argmax(failures > 0)
+        failed = failures > 0
+        first = jnp.argmax(failed)
+        last = failures.size - 1
         layer = first // (failures.size // len(self.failure))
         return SolverStats(
             jnp.sum(self.nfe, dtype=jnp.int32),
@@ -82,7 +91,13 @@ class SolverStats:
             failures[first],
             layer.astype(jnp.int32),
             jnp.zeros((), jnp.int32),
+            self.reached.reshape(-1)[jnp.where(jnp.any(failed), first, last)],
         )
+
+    def arriving_at(self, horizon: Any) -> "SolverStats":
+        """The same; where all solves arrived, they reached the horizon."""
+        end = jnp.asarray(horizon).astype(float)
+        return dataclasses.replace(self, reached=jnp.where(self.success, end, self.reached))
 
     def at_stage(self, stage: int, h1: State) -> "SolverStats":
         """The same as those of a stage of a network that ended at `h1`, which must be finite."""

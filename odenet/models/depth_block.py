@@ -1,5 +1,7 @@
 """A stretch of depth: vector field, weights, step sizes and integrator put together."""
 
+from typing import Any
+
 from flax import nnx
 
 from odenet.arrays import Scalar, State
@@ -56,6 +58,13 @@ class DepthBlock(nnx.Module):
     def grid(self) -> DepthGrid:
         """The block's own grid."""
         return DepthGrid(self.step_sizes.taus(), self.weights.num_layers)
+
+    def layer_weights(self) -> Any:
+        """Weights and running statistics of every layer, a tree with a leading axis of layers.
+
+        Weights that are functions of depth are taken at the starts of the steps.
+        """
+        return self.weights.of_layers(self.grid())
 
     @property
     def is_euler_step(self) -> bool:

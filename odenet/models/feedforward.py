@@ -1,6 +1,6 @@
 """The plain network of the same field and width, without skip connections: a control."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,10 @@ class FeedForwardBlock(nnx.Module):
 
     def __init__(self, weights: FieldStack):
         self.weights = weights
+
+    def layer_weights(self) -> Any:
+        """Weights of every layer, a tree with a leading axis `num_layers`."""
+        return self.weights.of_layers()
 
     def penalty(self) -> Scalar:
         """Zero: there are no step sizes."""
@@ -50,6 +54,11 @@ class FeedForwardBlockConfig(PartConfig):
     field: FieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_layers: PositiveInt = 8
+
+    @property
+    def summary(self) -> str:
+        """What the block is, in a line."""
+        return f"{self.num_layers} feed-forward layers, {self.field.kind}"
 
     @property
     def is_euler_step(self) -> bool:

@@ -254,8 +254,8 @@ def failure_message(first: int, metrics: Any, row: int, count: int) -> str:
         return f"the solves took {metrics['nfe'][row]:g} evaluations at {steps}: {failure.reason}"
     return (
         f"a solve did not reach the end of its interval at {steps}, in model.stages."
-        f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0): "
-        f"{failure.reason}"
+        f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0), at "
+        f"depth-time {metrics['failed_time'][row]:.4g}: {failure.reason}"
     )
 
 
