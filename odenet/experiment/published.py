@@ -5,7 +5,7 @@ from typing import Any
 
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig, parse_config
-from odenet.experiment.explain import nearest
+from odenet.part.explain import nearest
 from odenet.models import ModelConfig
 from odenet.models.pretrained import ARCHITECTURES, Architecture, WeightMap
 from odenet.models.resnet import ResNetConfig
