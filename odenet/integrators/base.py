@@ -13,6 +13,7 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.failure import failure_of_state, first_failure
+from odenet.integrators.forward_mode import explaining
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.state_types import (
     carried_type,
@@ -163,6 +164,16 @@ class Integrator(abc.ABC):
         return False
 
     @property
+    def reconstructs(self) -> bool:
+        """Whether its backward pass computes the states from the last (see `reconstruction`)."""
+        return False
+
+    @property
+    def forward_mode_instead(self) -> str | None:
+        """What has forward-mode derivatives where this has none, as messages name it, or None."""
+        return None
+
+    @property
     def equation(self) -> Equation:
         """What is solved."""
         return FIRST_ORDER
@@ -198,7 +209,8 @@ class Integrator(abc.ABC):
         self.check_state(h0)
         start = h0.astype(carried_type(h0.dtype))
         fields, grid = checked_fields(fields, h0.dtype), grid_for(grid, h0.dtype)
-        found = self.over_grid(fields, grid, start, save_path=save_path)
+        with explaining(self.forward_mode_instead):
+            found = self.over_grid(fields, grid, start, save_path=save_path)
         if start.dtype == h0.dtype:
             return found
         path = None if found.path is None else found.path.astype(h0.dtype)

@@ -11,6 +11,7 @@ from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
 from odenet.integrators.equation import refuse_other_equation
+from odenet.integrators.forward_mode import explaining
 from odenet.integrators.quadrature import integrate_along
 from odenet.integrators.separable import refuse_field_without_halves
 from odenet.integrators.state_types import checked_state
@@ -120,7 +121,8 @@ class DepthBlock(nnx.Module):
             raise ConfigError(no_live_statistics(type(integrator).__name__))
         if along is not None:
             return self._integrate_along(h0, discretisation, along, save_path, live)
-        return call_compiled(DepthBlock._integrate, self, h0, discretisation, save_path, live)
+        with explaining(integrator.forward_mode_instead):
+            return call_compiled(DepthBlock._integrate, self, h0, discretisation, save_path, live)
 
     def _integrate(
         self, h0: State, discretisation: Discretisation, save_path: bool, live: bool
