@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Scalar
+from odenet.arrays import Array, Scalar, common_type
 from odenet.ops.batch_axis import mapped_axis, max_over_shards, mean_over_shards
 
 
@@ -38,7 +38,7 @@ def batch_rms(error: Any) -> Scalar:
 def _real_parts(x: Array) -> tuple[Array, ...]:
     """A real array, or both parts of a complex one, in single precision at least."""
     parts = (x.real, x.imag) if jnp.iscomplexobj(x) else (x,)
-    return tuple(part.astype(jnp.promote_types(part.dtype, jnp.float32)) for part in parts)
+    return tuple(part.astype(common_type(part.dtype, jnp.float32)) for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)

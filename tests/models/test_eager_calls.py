@@ -36,7 +36,7 @@ def compiled():
 
 
 def block_of(integrator, **options):
-    config = {"num_steps": 4, "integrator": integrator, "field": {"kind": "mlp", "depth": 1}}
+    config = {"num_steps": 4, "integrator": integrator}
     return DepthBlockConfig(**(config | options)).build((4,), rngs=nnx.Rngs(0))
 
 

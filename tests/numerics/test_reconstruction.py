@@ -75,13 +75,13 @@ def test_reconstructions_of_short_blocks_are_exact_to_rounding(kind):
 
 
 def test_the_error_is_that_of_the_inverse_steps():
-    # h' = 0 with a velocity from nothing: the state is undone exactly; a constant field moves it.
     with as_a_user():
         fields = LayerFields.from_function(lambda t, h: -h)
         options = {"kind": "momentum", "gamma": 0.5}
         integrator = CONFIG.validate_python(options).build()
-        taus, h0 = np.ones(20, np.float32), np.full((1, 1), 0.7, np.float32)
+        taus, h0 = np.ones(20, np.float32), jnp.full((1, 1), 0.7, jnp.float32)
         found = reconstruction_error(integrator, fields, DepthGrid(jnp.asarray(taus)), h0)
+    h0 = np.asarray(h0)
     h, v = h0, np.zeros_like(h0)
     for _ in taus:
         v = np.float32(0.5) * v + np.float32(0.5) * -h
@@ -112,13 +112,9 @@ def test_forward_mode_that_there_is_none_of_says_what_has_one(options, instead):
     def end(h0):
         return integrator.integrate(fields, grid, h0).h1
 
-    for call in (end, lambda h0: jax.jit(end)(h0)):
-        with pytest.raises((DerivativeError, TypeError)) as caught:
-            jax.jvp(call, (h0,), (h0,))
     with pytest.raises(DerivativeError, match=instead):
-        jax.jit(lambda h0: jax.jvp(end, (h0,), (h0,)))(h0)
+        jax.jvp(end, (h0,), (h0,))
     with as_a_user():
         block = DepthBlockConfig(num_steps=2, integrator=options).build((2,), rngs=nnx.Rngs(0))
         with pytest.raises(DerivativeError, match=instead):
             jax.jacfwd(lambda h0: block(h0).h1)(jnp.ones((1, 2), jnp.float32))
-    assert caught
