@@ -140,7 +140,7 @@ class Integration:
     """
 
     h1: State
-    path: Float[Array, "points batch *state"] | None
+    path: Inexact[Array, "points batch *state"] | None
     stats: SolverStats
     statistics: Any = None
     integrals: Float[Array, "batch integrands"] | None = None
@@ -320,7 +320,7 @@ def without_unreached(
 
 
 def path_through(
-    h0: State, states: Float[Array, "layers steps batch *state"]
-) -> Float[Array, "points batch *state"]:
+    h0: State, states: Inexact[Array, "layers steps batch *state"]
+) -> Inexact[Array, "points batch *state"]:
     """The path from `h0` through the states at the ends of all steps."""
     return jnp.concatenate([h0[None], states.reshape(-1, *h0.shape)])

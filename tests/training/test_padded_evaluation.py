@@ -53,9 +53,9 @@ def test_steps_of_a_padded_batch_are_those_of_its_examples(kind):
     weights = jnp.asarray([1.0, 1.0, 1.0, 0.0, 0.0])
     found = padded(states([*real, hard, hard]), weights)
     assert int(found.stats.nfe) == int(alone.stats.nfe)
-    np.testing.assert_allclose(found.h1[:3], alone.h1, rtol=1e-5)
+    np.testing.assert_allclose(found.h1[:3], alone.h1, rtol=1e-4)
     broken = padded(states([*real, hard, np.nan]), weights)
-    np.testing.assert_allclose(broken.h1[:3], alone.h1, rtol=1e-5)
+    np.testing.assert_allclose(broken.h1[:3], alone.h1, rtol=1e-4)
     assert bool(broken.stats.success)
     assert int(padded(states([3.0, np.nan, 5.0, 1.0, 1.0]), weights).stats.failure) in (
         Failure.NOT_FINITE,
