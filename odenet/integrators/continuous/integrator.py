@@ -13,10 +13,10 @@ from odenet.depth.weights import LayerFields
 from odenet.integrators.backward_count import open_counter
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.continuous.controllers import StepControl
+from odenet.integrators.continuous.first_stage import FirstStageAtStart
 from odenet.integrators.continuous.halves import joined, separated
 from odenet.integrators.continuous.solvers import (
     Coefficients,
-    FirstStageAtStart,
     coefficients,
     evaluations,
     refuse_large_equation,
