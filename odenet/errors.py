@@ -23,6 +23,10 @@ class StateTypeError(OdenetError, TypeError):
     """A state, or the derivative that a field gives for it, has a type that no step can carry."""
 
 
+class DerivativeError(OdenetError, TypeError):
+    """A derivative is asked for that an integrator does not have, such as forward mode."""
+
+
 class DataError(OdenetError, ValueError):
     """Data files are missing, damaged, or do not fit what was asked of them."""
 

@@ -12,6 +12,7 @@ from flax import nnx
 from odenet.data import Batch, Normalization, normalize
 from odenet.models import Discretisation
 from odenet.objectives import Objective, solver_metrics
+from odenet.ops.batch_axis import padded_batch
 
 AVERAGED = ("nfe", "accepted_steps", "rejected_steps")
 """Statistics of the solves that are averaged over the batches."""
@@ -60,7 +61,8 @@ class Evaluator:
 
         def one(params: Any, statistics: Any, batch: Batch):
             model = nnx.merge(graphdef, params, statistics)
-            outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
+            with padded_batch(batch.weights):
+                outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
             scores = objective.loss(outputs, batch.targets)
             sums = {name: jnp.sum(score * batch.weights) for name, score in scores.items()}
             return sums, solver_metrics(stats), outputs
