@@ -28,6 +28,11 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A name that is part of a path: letters, digits, dot, dash, underscore."""
 
 
+Overrides = str | Mapping[str, Any] | Sequence[str | tuple[str, Any]]
+"""What is set otherwise in an experiment: `dotted.key=value` as on the command line, one or a
+sequence, or a mapping from dotted keys to values. A mapping as value replaces what stands there."""
+
+
 class CompareConfig(PartConfig):
     """What `odenet compare` trains and how it evaluates each trained network."""
 
@@ -122,28 +127,29 @@ class ExperimentConfig(PartConfig):
         return self.objective if isinstance(self.objective, type(default)) else default
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """Read an experiment file and set `dotted.key=value` overrides.
+def load_config(path: Path | str, overrides: Overrides = ()) -> ExperimentConfig:
+    """Read an experiment file and set overrides.
 
     Args:
         path: YAML file.
-        overrides: Each sets one value; the value is YAML, and a mapping replaces what stood there.
+        overrides: `dotted.key=value`, the value in YAML, or a mapping from dotted keys to values;
+            a mapping as value replaces what stood there.
 
     Raises:
         ConfigError: if the file is missing or does not parse, a key is unknown, a value is of the
             wrong type or out of range, or an option would be ignored by the part it is given to.
     """
     path = Path(path)
-    return parse_config(read_yaml(path), [parse_override(text) for text in overrides], str(path))
+    return parse_config(read_yaml(path), overrides, str(path))
 
 
-def read_experiment(path: Path, overrides: Sequence[tuple[str, Any]] = ()) -> ExperimentConfig:
+def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
     """Read the experiment of a run directory, where every default is written out.
 
     Args:
         path: The `config.yaml` of a run directory.
-        overrides: Pairs of dotted key and value. They meet the choices that were made, not the
-            defaults, so that an override may exchange a part.
+        overrides: As in `load_config`. They meet the choices that were made, not the defaults, so
+            that an override may exchange a part.
 
     Raises:
         ConfigError: as `load_config`.
@@ -153,13 +159,13 @@ def read_experiment(path: Path, overrides: Sequence[tuple[str, Any]] = ()) -> Ex
 
 
 def parse_config(
-    values: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (), where: str = "experiment"
+    values: Mapping[str, Any], overrides: Overrides = (), where: str = "experiment"
 ) -> ExperimentConfig:
     """Validate an experiment given as nested mappings, after setting overrides.
 
     Args:
         values: The experiment.
-        overrides: Pairs of dotted key and value.
+        overrides: As in `load_config`.
         where: What the values came from, for error messages.
 
     Raises:
@@ -167,7 +173,7 @@ def parse_config(
     """
     tree = OmegaConf.create(dict(values))
     assert isinstance(tree, DictConfig)
-    for key, value in overrides:
+    for key, value in override_pairs(overrides):
         try:
             OmegaConf.update(tree, key, value, merge=False, force_add=True)
         except (OmegaConfBaseException, ValueError, TypeError) as error:
@@ -184,17 +190,17 @@ def parse_config(
         raise ConfigError(f"{where}: {_first_line(error)}") from error
 
 
-def variant(config: ExperimentConfig, overrides: Mapping[str, Any]) -> ExperimentConfig:
+def variant(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     """The experiment with some values set otherwise.
 
     Args:
         config: An experiment.
-        overrides: Values by dotted key.
+        overrides: As in `load_config`.
 
     Raises:
         ConfigError: as `load_config`.
     """
-    return parse_config(to_values(config), list(overrides.items()), f"experiment {config.name}")
+    return parse_config(to_values(config), overrides, f"experiment {config.name}")
 
 
 def read_yaml(
@@ -285,6 +291,25 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key, parsed["value"]
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"override {text!r}: the value is not YAML") from error
+
+
+def override_pairs(overrides: Overrides) -> list[tuple[str, Any]]:
+    """Dotted keys and values of overrides, however they are written.
+
+    Raises:
+        ConfigError: if one is neither `dotted.key=value` nor a pair of key and value.
+    """
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    given = overrides.items() if isinstance(overrides, Mapping) else overrides
+    pairs = [parse_override(item) if isinstance(item, str) else item for item in given]
+    for pair in pairs:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+            raise ConfigError(
+                f"an override is dotted.key=value, or a mapping from dotted keys to values, such "
+                f"as {{'training.num_steps': 100}}; got {pair!r}"
+            )
+    return [(key, _plain(value)) for key, value in pairs]
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,8 +14,9 @@ from odenet.errors import CheckpointError, ConfigError
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
+    Overrides,
+    override_pairs,
     parse_config,
-    parse_override,
     read_yaml,
     to_yaml,
 )
@@ -50,7 +51,7 @@ def import_weights(
     arch: str | None = None,
     experiment_file: Path | str | None = None,
     map_file: Path | str | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     data_dir: Path | None = None,
 ) -> Experiment:
     """Make a run directory of weights from elsewhere, as if they had been trained here.
@@ -65,7 +66,7 @@ def import_weights(
         experiment_file: The experiment whose network the weights are for.
         map_file: What the file calls its arrays, if neither as the published files of `arch` nor,
             with `experiment_file`, by our own dotted paths.
-        overrides: `dotted.key=value`, for the data say.
+        overrides: `dotted.key=value` or a mapping, for the data say.
         data_dir: Folder of the published data sets, or None for the usual places.
 
     Returns:
@@ -82,7 +83,7 @@ def import_weights(
     if (architecture is None) == (experiment_file is None):
         raise ConfigError("weights belong to one network: give one of --arch and --experiment")
     content = _without_wrapper(read_weights(file))
-    parsed = [parse_override(text) for text in overrides]
+    parsed = override_pairs(overrides)
     if architecture is None:
         config = parse_config(read_yaml(Path(str(experiment_file))), parsed, str(experiment_file))
     else:
@@ -209,7 +210,7 @@ def _save(folder: Path, experiment: Experiment, state: Any) -> None:
         with experiment.batches() as batches:
             data = batches.state() | {"step": 0}
         extras = {"progress": dataclasses.asdict(Progress()), "data": data}
-        for which in ("last", "best"):
+        for which in ("start", "last", "best"):
             checkpointer.save(which, 0, state, extras)
         checkpointer.wait()
     except OSError as error:

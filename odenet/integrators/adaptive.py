@@ -7,13 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 from pydantic import Field as Option
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from odenet.arrays import Array, Flag, Float, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.adaptive_gradient import differentiable
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
+from odenet.integrators.break_points import BreakPoints
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.embedded import EMBEDDED, EmbeddedTableau
 from odenet.integrators.equation import FIRST_ORDER, Equation
@@ -21,6 +22,7 @@ from odenet.integrators.explicit import combine
 from odenet.integrators.failure import Failure, first_failure, verdict_of_step
 from odenet.integrators.first_step import first_step
 from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
+from odenet.integrators.step_limits import LargestStep, refuse_limits
 from odenet.part import PartConfig
 
 Start = tuple[State, State]
@@ -70,6 +72,9 @@ class AdaptiveRungeKutta(OneStepIntegrator):
             field (see `first_step`) by one evaluation.
         max_steps: Largest number of steps in one interval, rejected ones included.
         min_step: Smallest step, as a part of the interval, or None for what rounding allows.
+        max_step: Largest step, as a part of the interval, or None.
+        break_points: Depth-times at which a step ends and the next starts anew, in increasing
+            order; what lies outside an interval is no concern of it.
         norm: Of scaled errors over the whole batch.
     """
 
@@ -81,6 +86,8 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     first_step: float | None
     max_steps: int
     min_step: float | None = None
+    max_step: float | None = None
+    break_points: tuple[float, ...] = ()
     norm: Callable[[Any], Scalar] = batch_rms
 
     def leaving_out(self, count: int) -> "AdaptiveRungeKutta":
@@ -91,12 +98,12 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         """The layers: steps are chosen inside the stretch on which the weights stay the same."""
         return grid.per_layer()
 
-    def integrate(
+    def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
         """One solve for every layer; states at grid points inside it by dense output."""
         if not save_path or grid.steps_per_layer == 1:
-            return super().integrate(fields, grid, h0, save_path=save_path)
+            return super().over_grid(fields, grid, h0, save_path=save_path)
         return integrate_densely(self._solve, fields, grid, h0)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
@@ -247,6 +254,17 @@ class AdaptiveConfig(PartConfig):
     min_step: Annotated[float, Option(gt=0, lt=1)] | None = None
     """Smallest step, as a part of the interval: a solve whose step must be shortened below it has
     failed. Without it, what rounding lets time move."""
+    max_step: LargestStep | None = None
+    """Largest step, as a part of the interval. Without it, what the field does for a short time
+    between the stages of a long step is not seen."""
+    break_points: BreakPoints = ()
+    """Depth-times at which the field jumps: a step ends there, and the next starts anew."""
+
+    @model_validator(mode="after")
+    def _steps_fit_their_limits(self):
+        first = 1.0 if self.first_step == "auto" else self.first_step
+        refuse_limits(first, self.min_step, self.max_step)
+        return self
 
     equation: ClassVar[Equation] = FIRST_ORDER
 
@@ -260,5 +278,11 @@ class AdaptiveConfig(PartConfig):
         first = None if self.first_step == "auto" else self.first_step
         tolerances = (self.rtol, self.atol)
         return AdaptiveRungeKutta(
-            EMBEDDED[self.kind], *tolerances, first, self.max_steps, self.min_step
+            EMBEDDED[self.kind],
+            *tolerances,
+            first,
+            self.max_steps,
+            self.min_step,
+            self.max_step,
+            self.break_points,
         )

@@ -94,6 +94,10 @@ class Checkpointer:
         while len(self._pending) > 2:
             self._pending.pop(0).result()
 
+    def has(self, which: Folder) -> bool:
+        """Whether there is a complete checkpoint of that sort on disk, damaged or not."""
+        return bool(steps_on_disk(self.directory / which))
+
     def wait(self) -> None:
         """Wait until everything is on disk.
 
@@ -142,10 +146,9 @@ class Checkpointer:
             try:
                 damage = _damage(folder)
                 found = read(folder) if damage is None else None
-            except (OSError, ValueError):
-                if folder.is_dir():
-                    raise
-                damage, found = "it is gone", None
+            except (OSError, ValueError) as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                damage, found = f"it cannot be read ({reason})", None
             if not folder.is_dir():
                 # Another process is training here and has replaced it by a newer one.
                 return self._newest_whole(which, read)
@@ -155,9 +158,7 @@ class Checkpointer:
                 return found
             complaints.append(f"checkpoint {folder} is damaged: {damage}")
         if complaints:
-            raise CheckpointError(
-                "; ".join(complaints) + "; none is left to use: start the run again under --out"
-            )
+            raise CheckpointError("; ".join(complaints) + f"; no other `{which}` is left to use")
         return None
 
 
@@ -174,7 +175,8 @@ def steps_on_disk(folder: Path) -> list[Path]:
     """The complete checkpoints in `folder`, newest first."""
     if not folder.is_dir():
         return []
-    return sorted((path for path in folder.iterdir() if path.name.isdigit()), reverse=True)
+    found = (path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+    return sorted(found, key=lambda path: int(path.name), reverse=True)
 
 
 def _warn(complaints: list[str], consequence: str) -> None:
@@ -248,6 +250,10 @@ def _damage(folder: Path) -> str | None:
         found = _digests(folder)
     except (OSError, ValueError) as error:
         return f"manifest.json cannot be read ({error})"
+    if not isinstance(expected, dict) or "extras.json" not in expected:
+        return "manifest.json does not list the files of a checkpoint"
+    if not any(name.startswith("arrays/") for name in expected):
+        return "manifest.json lists no arrays"
     for name, digest in expected.items():
         if name not in found:
             return f"{name} is missing"
