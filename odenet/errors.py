@@ -1,5 +1,7 @@
 """What can go wrong for a user: each error says the rule, what was given, and what to do."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -17,6 +19,15 @@ class OdenetError(Exception):
 
 class ConfigError(OdenetError, ValueError):
     """An experiment file, override or argument breaks a rule."""
+
+
+@contextlib.contextmanager
+def located(place: str) -> Iterator[None]:
+    """While this is open, a `ConfigError` begins with `place`: which part breaks the rule."""
+    try:
+        yield
+    except ConfigError as error:
+        raise type(error)(f"{place}: {error}") from error
 
 
 class DataError(OdenetError, ValueError):

@@ -13,7 +13,7 @@ from flax import nnx
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from odenet.arrays import After, Before, Time
-from odenet.errors import ConfigError
+from odenet.errors import ConfigError, located
 from odenet.fields.base import BranchConfig, ShapeChange, Transition
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, convolution
@@ -111,12 +111,16 @@ class ResidualField(nnx.Module):
         return self._through(h, [norm.observe for norm in self.norms])
 
     def _through(self, x: Before, norms: list) -> After:
-        weights, norms_left = iter(self.weights), iter(norms)
+        weights, norms_left = iter(self.weights), enumerate(norms)
         for letter in self.order:
             if letter == "R":
                 x = jax.nn.relu(x)
+            elif letter == "W":
+                x = next(weights)(x)
             else:
-                x = next(weights if letter == "W" else norms_left)(x)
+                index, norm = next(norms_left)
+                with located(f"norm {index} of a residual branch"):
+                    x = norm(x)
         return x
 
 

@@ -7,7 +7,7 @@ from flax import nnx
 from pydantic import Field, PositiveInt, model_validator
 
 from odenet.arrays import Array, Float, Scalar, StepSizes
-from odenet.errors import ConfigError
+from odenet.errors import ConfigError, located
 from odenet.fields import DenseFieldConfig, ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.along import Along
@@ -47,7 +47,9 @@ class _Sequence(StateMap):
         self.projection = projection
 
     def through(self, x, live):
-        return self.projection(self.stem(x, live=live), live=live)
+        h = self.stem(x, live=live)
+        with located("the projection after it"):
+            return self.projection(h, live=live)
 
 
 class Network(nnx.Module):
@@ -117,11 +119,13 @@ class Network(nnx.Module):
         integrals = jnp.zeros((len(x), count), x.dtype)
         pairs = zip(self.projections, self.blocks, strict=True)
         for stage, (projection, block) in enumerate(pairs):
-            x = projection(x, live=live)
+            with located(f"model.stages.{stage}.projection" if stage else "model.stem"):
+                x = projection(x, live=live)
             if isinstance(block, DepthBlock):
                 here = None if along is None else along.at_stage(stage)
                 way = discretisation or Discretisation()
-                integration = block(x, way, live=live, along=here)
+                with located(f"model.stages.{stage}.block"):
+                    integration = block(x, way, live=live, along=here)
             elif discretisation is None and along is None:
                 integration = block(x)
             else:
@@ -135,7 +139,9 @@ class Network(nnx.Module):
                 integrals = integrals + integration.integrals
             found = integration.stats.at_stage(stage, x)
             stats = stats + SolverStats.of(num_layers, num_layers) + found
-        return Prediction(self.head(x, live=live), stats), integrals
+        with located("model.head"):
+            outputs = self.head(x, live=live)
+        return Prediction(outputs, stats), integrals
 
     def penalty(self) -> Scalar:
         """Sum of the penalties on step sizes, of blocks and of layers between them."""

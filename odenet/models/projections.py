@@ -16,6 +16,7 @@ from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, convolution
+from odenet.models.batch_norm import NormedConfig
 from odenet.models.maps import (
     Affine,
     Flatten,
@@ -31,21 +32,13 @@ from odenet.part import PartConfig
 
 def _followed(
     affine: Any,
-    norm: Literal["none", "batch"],
+    norm: BatchNorm | None,
     activation_name: ActivationName,
-    width: int,
-    rngs: nnx.Rngs,
     max_pool: bool = False,
 ) -> Any:
-    if norm == "none" and activation_name == "identity" and not max_pool:
+    if norm is None and activation_name == "identity" and not max_pool:
         return affine
-    made = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if norm == "batch" else None
-    return Followed(affine, made, activation_name, max_pool)
-
-
-def _refuse_idle_bias(norm: Literal["none", "batch"], bias: bool) -> None:
-    if norm == "batch" and bias:
-        raise ValueError("norm=batch would undo the bias before it; set bias to false")
+    return Followed(affine, norm, activation_name, max_pool)
 
 
 class IdentityConfig(PartConfig):
@@ -106,7 +99,7 @@ class ZeroPadConfig(PartConfig):
         return Projection(ZeroPad((before, missing - before), self.stride), (*size, width))
 
 
-class LinearConfig(PartConfig):
+class LinearConfig(NormedConfig):
     """An affine map of the flattened state to a vector."""
 
     kind: Literal["linear"] = "linear"
@@ -119,13 +112,14 @@ class LinearConfig(PartConfig):
 
     @model_validator(mode="after")
     def _norm_has_its_own_bias(self):
-        _refuse_idle_bias(self.norm, self.bias)
+        self._refuse_idle_bias(self.bias)
         return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
         affine = Affine(math.prod(shape), width, self.init, self.bias, rngs=rngs)
-        return Projection(_followed(affine, self.norm, self.activation, width, rngs), (width,))
+        norm = self.build_norm(width, rngs=rngs)
+        return Projection(_followed(affine, norm, self.activation), (width,))
 
 
 class MatrixConfig(PartConfig):
@@ -173,7 +167,7 @@ class MatrixConfig(PartConfig):
         return Projection(Matrix(kernel, self.learned, self.bias), (width,))
 
 
-class ConvConfig(PartConfig):
+class ConvConfig(NormedConfig):
     """A convolution, with a stride that makes the image smaller.
 
     With `kernel_size: 1` and `bias: false` it is the projection shortcut of He et al. 2015: option
@@ -198,7 +192,7 @@ class ConvConfig(PartConfig):
 
     @model_validator(mode="after")
     def _norm_has_its_own_bias(self):
-        _refuse_idle_bias(self.norm, self.bias)
+        self._refuse_idle_bias(self.bias)
         return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
@@ -225,7 +219,8 @@ class ConvConfig(PartConfig):
         size = tuple(-(-side // self.stride) for side in shape[:-1])
         if self.max_pool:
             size = tuple(-(-side // 2) for side in size)
-        affine = _followed(conv, self.norm, self.activation, width, rngs, self.max_pool)
+        norm = self.build_norm(width, rngs=rngs)
+        affine = _followed(conv, norm, self.activation, self.max_pool)
         return Projection(affine, (*size, width))
 
 

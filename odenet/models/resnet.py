@@ -103,9 +103,10 @@ class ResNetConfig(PartConfig):
     """Where the last map of every branch starts; `zero` makes every unit the identity at first,
     or what acts on the sum alone."""
     norm_epsilon: PositiveFloat = 1e-5
-    """Added to the variances in the units."""
+    """Added to the variances of all batch norms: in the units, the stem, the head, and the
+    projections around units."""
     momentum: float = Field(default=0.1, gt=0, le=1)
-    """How far the running statistics in the units move towards those of a batch."""
+    """How far the running statistics of all batch norms move towards those of a batch."""
 
     @field_validator("step_sizes", mode="before")
     @classmethod
@@ -216,7 +217,7 @@ class ResNetConfig(PartConfig):
             stem_width=None if isinstance(stages[0].projection, IdentityConfig) else width,
             stages=stages,
             head=HeadConfig(
-                norm="batch" if self.arrangement == "full_preactivation" else "none",
+                **self._norm(self.arrangement == "full_preactivation"),
                 activation="relu" if relu_is_last else "identity",
                 init="uniform_fan_in",
             ),
@@ -224,7 +225,7 @@ class ResNetConfig(PartConfig):
 
     def _stem(self) -> ConvConfig | LinearConfig:
         if self.layout == "vector":
-            return LinearConfig(init=self.init, bias=False, norm="batch", activation="relu")
+            return LinearConfig(init=self.init, bias=False, activation="relu", **self._norm())
         is_imagenet = self.layout == "imagenet"
         return ConvConfig(
             kernel_size=7 if is_imagenet else 3,
@@ -232,7 +233,7 @@ class ResNetConfig(PartConfig):
             padding="symmetric",
             bias=False,
             init=self.init,
-            norm="batch",
+            **self._norm(),
             activation="relu",
             max_pool=is_imagenet,
         )
@@ -286,5 +287,11 @@ class ResNetConfig(PartConfig):
             return IdentityConfig()
         if self.layout == "vector":
             return MatrixConfig(init=self.init, learned=True)
-        norm = "none" if self.arrangement in _ACTS_FIRST else "batch"
-        return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, norm=norm)
+        norm = self._norm(self.arrangement not in _ACTS_FIRST)
+        return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, **norm)
+
+    def _norm(self, stands: bool = True) -> dict[str, Any]:
+        """The options of a batch norm beside the units, or of none."""
+        if not stands:
+            return {"norm": "none"}
+        return {"norm": "batch", "norm_epsilon": self.norm_epsilon, "momentum": self.momentum}
