@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Shaped
 from pydantic import Field, PositiveInt, model_validator
 
 from odenet.arrays import Array, Float, Scalar, StepSizes
@@ -74,7 +75,7 @@ class Network(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "batch *inputs"],
+        x: Shaped[Array, "batch *inputs"],
         discretisation: Discretisation | None = None,
         *,
         live: bool = False,
@@ -88,12 +89,13 @@ class Network(nnx.Module):
                 their running ones towards them.
 
         Raises:
-            ConfigError: if a block cannot be integrated that way.
+            ConfigError: if a block cannot be integrated that way, inputs are integers, or a batch
+                norm in training would see a single value; naming the layer.
         """
         return self._through(x, discretisation, live, None)[0]
 
     def along(
-        self, x: Float[Array, "batch *inputs"], along: Along, *, live: bool = False
+        self, x: Shaped[Array, "batch *inputs"], along: Along, *, live: bool = False
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
         """Outputs of a batch, and what was integrated along with it, summed over the stages.
 
@@ -109,11 +111,17 @@ class Network(nnx.Module):
 
     def _through(
         self,
-        x: Float[Array, "batch *inputs"],
+        x: Shaped[Array, "batch *inputs"],
         discretisation: Discretisation | None,
         live: bool,
         along: Along | None,
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            raise ConfigError(
+                f"a network takes floating-point inputs, normalised as in training; got "
+                f"{x.dtype}; give raw inputs to odenet.load(RUN).predict, or normalise them "
+                f"first: odenet.data.normalize(inputs, dataset.normalization)"
+            )
         stats = SolverStats.of(0, 0)
         count = 0 if along is None else len(along.integrands)
         integrals = jnp.zeros((len(x), count), x.dtype)
