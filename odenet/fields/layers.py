@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -13,6 +13,16 @@ from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.ops.batch_axis import num_shards
 from odenet.ops.conv import conv_general_dilated
 from odenet.ops.norm import batch_norm, frozen_norm, group_norm
+
+Padding = Literal["symmetric", "same"]
+"""Zeros around an image: half the kernel on every side, as in PyTorch, or as few as keep every
+pixel, as `SAME` of Flax and TensorFlow: there a stride leaves an odd number, the larger half of
+which stands behind the last row and column."""
+
+
+def padding_of(padding: Padding, kernel_size: int) -> str | int:
+    """The padding of a convolution with square kernels, as `convolution` takes it."""
+    return "SAME" if padding == "same" else kernel_size // 2
 
 
 def convolution(

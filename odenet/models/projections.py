@@ -15,7 +15,7 @@ from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import BatchNorm, convolution
+from odenet.fields.layers import BatchNorm, Padding, convolution, padding_of
 from odenet.models.batch_norm import NormedConfig
 from odenet.models.maps import (
     Affine,
@@ -34,9 +34,9 @@ def _followed(
     affine: Any,
     norm: BatchNorm | None,
     activation_name: ActivationName,
-    max_pool: bool = False,
+    max_pool: Padding | None = None,
 ) -> Any:
-    if norm is None and activation_name == "identity" and not max_pool:
+    if norm is None and activation_name == "identity" and max_pool is None:
         return affine
     return Followed(affine, norm, activation_name, max_pool)
 
@@ -178,9 +178,10 @@ class ConvConfig(NormedConfig):
     kind: Literal["conv"] = "conv"
     kernel_size: PositiveInt = 3
     stride: PositiveInt = 1
-    padding: Literal["same", "symmetric"] = "same"
-    """Zeros around the image: `same` as few as keep every pixel, `symmetric` as many on every side,
-    half the kernel, as in PyTorch's networks; they differ where the stride does not divide."""
+    padding: Padding = "same"
+    """Zeros around the image: `same` as few as keep every pixel, as in Flax and TensorFlow,
+    `symmetric` as many on every side, half the kernel, as in PyTorch's networks. They differ with a
+    stride: of an even side, `same` puts one zero less before the first row and column."""
     bias: bool = True
     init: InitialiserName = "lecun_normal"
     """Law of the initial kernels, by name; `he_fan_out` is that of residual networks."""
@@ -189,10 +190,14 @@ class ConvConfig(NormedConfig):
     activation: ActivationName = "identity"
     max_pool: bool = False
     """Whether the maximum over 3x3 windows follows, of every second row and column."""
+    pool_padding: Padding = "symmetric"
+    """Where those windows stand: as for `padding`."""
 
     @model_validator(mode="after")
     def _norm_has_its_own_bias(self):
         self._refuse_idle_bias(self.bias)
+        if not self.max_pool and self.pool_padding != "symmetric":
+            raise ValueError("max_pool=false would ignore pool_padding; remove it")
         return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
@@ -211,7 +216,7 @@ class ConvConfig(NormedConfig):
             width,
             self.kernel_size,
             self.stride,
-            "SAME" if self.padding == "same" else self.kernel_size // 2,
+            padding_of(self.padding, self.kernel_size),
             init=self.init,
             use_bias=self.bias,
             rngs=rngs,
@@ -220,7 +225,8 @@ class ConvConfig(NormedConfig):
         if self.max_pool:
             size = tuple(-(-side // 2) for side in size)
         norm = self.build_norm(width, rngs=rngs)
-        affine = _followed(conv, norm, self.activation, self.max_pool)
+        pooled = self.pool_padding if self.max_pool else None
+        affine = _followed(conv, norm, self.activation, pooled)
         return Projection(affine, (*size, width))
 
 

@@ -52,7 +52,7 @@ class Objective:
         live: bool = False,
         key: Key[Array, ""] | None = None,
     ) -> tuple[Scalar, Metrics]:
-        """Weighted mean of the loss that is minimised plus the model's penalties and the regularisers.
+        """Weighted mean of the loss, plus the penalties of the model and the regularisers.
 
         Args:
             model: The network.
