@@ -68,6 +68,7 @@ def run(
     config.model.check_trainable(live=config.training.live_statistics)
     check_schedule(config)
     experiment, directory = build(config, data_dir, beginning(config)), Path(directory)
+    experiment.check_statistics()
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
     if config.training.stability_every is not None:
