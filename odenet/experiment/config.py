@@ -1,7 +1,7 @@
 """The experiment: one choice for every part, read from YAML, overridden, and validated once."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +13,9 @@ from odenet.data import DataConfig
 from odenet.errors import ConfigError
 from odenet.experiment.interpolation import escaped, resolve
 from odenet.experiment.json_schema import SchemaWithBareKinds
-from odenet.experiment.overrides import Override, apply, as_override, parse_override
+from odenet.experiment.overrides import Overrides, apply, override_pairs, parse_override
 from odenet.experiment.start import StartConfig
+from odenet.experiment.values import to_values
 from odenet.experiment.yaml_file import read_yaml
 from odenet.experiment.yaml_text import write
 from odenet.models import ModelConfig
@@ -25,8 +26,9 @@ from odenet.part.explain import explain
 from odenet.training import TrainingConfig
 
 __all__ = [
-    "CompareConfig", "ExperimentConfig", "json_schema", "load_config", "parse_config",
-    "parse_override", "read_experiment", "read_yaml", "resolved", "to_values", "to_yaml", "variant",
+    "CompareConfig", "ExperimentConfig", "Overrides", "json_schema", "load_config",
+    "override_pairs", "parse_config", "parse_override", "read_experiment", "read_yaml", "resolved",
+    "to_values", "to_yaml", "variant",
 ]  # fmt: skip
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -141,15 +143,15 @@ class ExperimentConfig(PartConfig):
 
 def load_config(
     path: Path | str,
-    overrides: Sequence[str | Override] | Mapping[str, Any] = (),
+    overrides: Overrides = (),
     environment: bool = False,
 ) -> ExperimentConfig:
     """Read an experiment file and set `dotted.key=value` overrides.
 
     Args:
         path: YAML file.
-        overrides: Each sets one value, which is YAML; pairs or a mapping of dotted keys and values
-            as well. A mapping replaces what stood there, and `key+=value` appends to a list.
+        overrides: `dotted.key=value`, the value in YAML, or a mapping from dotted keys to values;
+            a mapping as value replaces what stood there. A key that ends in `+` appends to a list.
         environment: Whether `${oc.env:NAME}` may stand for a value of the environment.
 
     Raises:
@@ -160,9 +162,7 @@ def load_config(
     return parse_config(read_yaml(path), overrides, str(path), environment)
 
 
-def read_experiment(
-    path: Path, overrides: Sequence[str | Override] | Mapping[str, Any] = ()
-) -> ExperimentConfig:
+def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
     """Read the experiment of a run directory, where every default is written out.
 
     Args:
@@ -190,7 +190,7 @@ def _written_experiment(path: Path) -> ExperimentConfig:
 
 def parse_config(
     values: Mapping[str, Any],
-    overrides: Sequence[str | Override] | Mapping[str, Any] = (),
+    overrides: Overrides = (),
     where: str = "experiment",
     environment: bool = False,
 ) -> ExperimentConfig:
@@ -205,11 +205,11 @@ def parse_config(
     Raises:
         ConfigError: as `load_config`.
     """
-    given = list(overrides.items()) if isinstance(overrides, Mapping) else overrides
-    pairs = [as_override(override) for override in given]
     plain: Any = values
     try:
-        plain = resolve(apply(ExperimentConfig, values, pairs), where, environment)
+        plain = resolve(
+            apply(ExperimentConfig, values, override_pairs(overrides)), where, environment
+        )
         return ExperimentConfig.model_validate(plain)
     except ValidationError as error:
         raise ConfigError(explain(ExperimentConfig, error, where, plain)) from error
@@ -217,41 +217,17 @@ def parse_config(
         raise ConfigError(f"{where}: it is nested too deeply") from error
 
 
-def variant(config: ExperimentConfig, overrides: Mapping[str, Any]) -> ExperimentConfig:
+def variant(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     """The experiment with some values set otherwise.
 
     Args:
         config: An experiment.
-        overrides: Values by dotted key.
+        overrides: As `load_config`.
 
     Raises:
         ConfigError: as `load_config`.
     """
     return parse_config(to_values(config), overrides, f"experiment {config.name}")
-
-
-def to_values(config: PartConfig) -> dict[str, Any]:
-    """A configuration as values for `parse_config`: every `kind`, what differs from its default.
-
-    An option at its default is not a choice: it must not get in the way of an override that
-    exchanges the part it belongs to. A dollar sign before a brace is escaped.
-    """
-    values = {}
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
-        if name == "kind" or field.is_required() or value != field.default:
-            values[name] = _plain(value)
-    return values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, PartConfig):
-        return to_values(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return escaped(value)
 
 
 def to_yaml(config: ExperimentConfig) -> str:
