@@ -12,6 +12,7 @@ from odenet.cli import (
     data,
     doctor,
     evaluate,
+    explain,
     listing,
     prune,
     refine,
@@ -21,6 +22,7 @@ from odenet.cli import (
     schema,
     weights,
 )
+from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
 
@@ -44,9 +46,11 @@ app.command("prune")(prune.command)
 app.command("refine")(refine.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
+app.command("explain")(explain.command)
 app.command("schema")(schema.command)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.command)
+give_examples(app)
 
 
 def main() -> None:
