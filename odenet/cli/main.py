@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
@@ -35,6 +36,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from odenet import __version__
+
+        print(f"odenet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Networks whose depth is time.
+
+    Train them, swap their solver, and see what depends on it.
+    """
+    del version
+
+
 app.command("run")(run.command)
 app.command("compare")(compare.command)
 app.command("resume")(resume.command)

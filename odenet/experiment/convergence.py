@@ -27,6 +27,7 @@ from odenet.analysis.precision import double_precision, doubled
 from odenet.arrays import Array
 from odenet.data import Split
 from odenet.errors import ConfigError
+from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, Subject, look_at
 from odenet.integrators import DiffraxConfig
 from odenet.integrators.equation import FIRST_ORDER
@@ -41,7 +42,7 @@ number of steps."""
 
 def analyse_convergence(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "test",
     moment: Moment = "last",
     num_examples: int = NUM_EXAMPLES,
@@ -56,7 +57,7 @@ def analyse_convergence(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         moment: The last checkpoint, the best, or the start.
         num_examples: Examples that errors, accuracies and times are measured on; the order, in

@@ -8,7 +8,7 @@ from typing import Any
 
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment
-from odenet.experiment.config import parse_override
+from odenet.experiment.config import Overrides, override_pairs
 from odenet.experiment.directory import is_comparison
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
@@ -17,7 +17,7 @@ from odenet.training.checkpoint import Checkpoint, Which
 
 def evaluate(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "test",
     which: Which = "last",
     step_factor: float = 1.0,
@@ -27,7 +27,7 @@ def evaluate(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         which: The last checkpoint or the best.
         step_factor: Number of steps, as a multiple of those in training.
@@ -42,6 +42,24 @@ def evaluate(
     """
     directory = Path(directory)
     experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
+    about = {"directory": str(directory), "split": split, "checkpoint": which}
+    return about | measured(experiment, checkpoint, split, step_factor)
+
+
+def measured(
+    experiment: Experiment, checkpoint: Checkpoint, split: str, step_factor: float = 1.0
+) -> dict[str, Any]:
+    """Metrics of a network in memory on a split, as `evaluate` gives them.
+
+    Args:
+        experiment: What the network was built from.
+        checkpoint: Its parameters and statistics.
+        split: `train`, `validation` or `test`.
+        step_factor: Number of steps, as a multiple of those in training.
+
+    Raises:
+        ConfigError: if `step_factor` is out of range, or would be ignored.
+    """
     way = None
     if not (math.isfinite(step_factor) and 0 < step_factor <= 4096):
         raise ConfigError(f"--step-factor must be above 0 and at most 4096; got {step_factor}")
@@ -52,9 +70,6 @@ def evaluate(
     state = checkpoint.state
     found = evaluator(state.params, state.statistics)
     return {
-        "directory": str(directory),
-        "split": split,
-        "checkpoint": which,
         "step": checkpoint.step,
         "num_parameters": experiment.num_parameters,
         **found.metrics,
@@ -64,13 +79,13 @@ def evaluate(
 
 
 def load_trained(
-    directory: Path, overrides: Sequence[str], which: Which, data_dir: Path | None
+    directory: Path, overrides: Overrides, which: Which, data_dir: Path | None
 ) -> tuple[Experiment, Checkpoint]:
     """A trained network, to look at it.
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         which: The last checkpoint or the best.
         data_dir: Folder of the published data sets, or None for the usual places.
 
@@ -84,7 +99,7 @@ def load_trained(
             f"{directory} is a comparison; evaluate one of its networks, such as "
             f"{directory / 'networks' / (names or ['NAME'])[0]}"
         )
-    parsed = [parse_override(text) for text in overrides]
+    parsed = override_pairs(overrides)
     _refuse_ignored_overrides([key for key, _ in parsed])
     return load(directory, parsed, which, data_dir)
 

@@ -2,20 +2,26 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from odenet.errors import CheckpointError
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
+    Overrides,
     parse_config,
     read_experiment,
     to_values,
     to_yaml,
+)
+from odenet.experiment.continuation import (
+    checkpoint_to_continue,
+    keep_given,
+    missing,
+    save_again,
+    with_best,
 )
 from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
@@ -43,6 +49,7 @@ def run(
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    report: Callable[[Path], Path] | None = None,
 ) -> Trained:
     """Train an experiment into a new run directory.
 
@@ -52,6 +59,8 @@ def run(
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
+        report: Called with the run directory after the training; `odenet.write_report` makes the
+            figures and the page that the command makes.
 
     Raises:
         OdenetError: as its children say.
@@ -71,7 +80,10 @@ def run(
             save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
-        return fit(experiment, place, None, console, callbacks)
+        trained = fit(experiment, place, None, console, callbacks)
+    if report is not None:
+        report(directory)
+    return trained
 
 
 def resume(
@@ -79,14 +91,22 @@ def resume(
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    which: Which = "last",
+    report: Callable[[Path], Path] | None = None,
 ) -> Trained:
     """Continue a run from its last whole checkpoint to exactly what it would have become.
+
+    A run that was stopped before its first checkpoint begins again. Where a checkpoint was and is
+    lost, or weights came from elsewhere, nothing is replaced: the error says how to go on.
 
     Args:
         directory: A run directory.
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
+        which: The last checkpoint; or the best, where the last is lost.
+        report: Called with the run directory after the training; `odenet.write_report` makes the
+            figures and the page that the command makes.
 
     Raises:
         OdenetError: as its children say.
@@ -95,13 +115,22 @@ def resume(
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
         config = read_experiment(place.file(CONFIG))
-        experiment, checkpoint = _read(directory, config, (), "last", data_dir)
-        return fit(experiment, place, checkpoint, console, callbacks)
+        found = checkpoint_to_continue(directory, which)
+        experiment, checkpoint = _restored(directory, config, (), which, data_dir, found)
+        if checkpoint is not None:
+            keep_given(directory, checkpoint)
+            if which == "best":
+                save_again(directory, "last", checkpoint)
+            checkpoint = with_best(directory, checkpoint)
+        trained = fit(experiment, place, checkpoint, console, callbacks)
+    if report is not None:
+        report(directory)
+    return trained
 
 
 def load(
     directory: Path | str,
-    overrides: Sequence[tuple[str, Any]] = (),
+    overrides: Overrides = (),
     which: Which = "last",
     data_dir: Path | None = None,
 ) -> tuple[Experiment, Checkpoint]:
@@ -109,7 +138,7 @@ def load(
 
     Args:
         directory: A run directory.
-        overrides: Pairs of dotted key and value; they must leave the parameters' shapes alone.
+        overrides: `dotted.key=value` or a mapping; they must leave the parameters' shapes alone.
         which: The last checkpoint or the best.
         data_dir: Folder of the published data sets, or None for the usual places.
 
@@ -122,25 +151,27 @@ def load(
     if overrides:
         _refuse_other_equations(config, read_experiment(directory / CONFIG, overrides))
     data_dir = recorded_data_dir(directory, data_dir)
-    experiment, checkpoint = _read(directory, config, overrides, which, data_dir)
-    if checkpoint is None:
-        raise CheckpointError(f"{directory} has no {which} checkpoint yet; run or resume it first")
-    return experiment, checkpoint
-
-
-def _read(
-    directory: Path,
-    config: ExperimentConfig,
-    overrides: Sequence[tuple[str, Any]],
-    which: Which,
-    data_dir: Path | None,
-) -> tuple[Experiment, Checkpoint | None]:
-    """A checkpoint, and the experiment with the network that it holds."""
     checkpointer = Checkpointer(directory / "checkpoints")
     try:
         found = checkpointer.read(which)
     finally:
         checkpointer.close()
+    if found is None:
+        raise missing(directory, which)
+    experiment, checkpoint = _restored(directory, config, overrides, which, data_dir, found)
+    assert checkpoint is not None
+    return experiment, checkpoint
+
+
+def _restored(
+    directory: Path,
+    config: ExperimentConfig,
+    overrides: Overrides,
+    which: Which,
+    data_dir: Path | None,
+    found: Checkpoint | None,
+) -> tuple[Experiment, Checkpoint | None]:
+    """The experiment with the network that a checkpoint holds, and the checkpoint fitted to it."""
     extras = {} if found is None else found.extras
     config = held_by(config, extras)
     if overrides:
