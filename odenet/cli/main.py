@@ -13,6 +13,7 @@ from odenet.cli import (
     data,
     doctor,
     evaluate,
+    explain,
     listing,
     prune,
     refine,
@@ -22,6 +23,7 @@ from odenet.cli import (
     schema,
     weights,
 )
+from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
 
@@ -71,9 +73,11 @@ app.command("prune")(prune.command)
 app.command("refine")(refine.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
+app.command("explain")(explain.command)
 app.command("schema")(schema.command)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.command)
+give_examples(app)
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from odenet.data.npz import NpzConfig
 from odenet.errors import ConfigError, DataError
@@ -219,7 +218,7 @@ def test_given_normalisation_is_used_as_it_is(built):
     ids=str,
 )
 def test_numbers_that_normalise_nothing_are_refused(normalize):
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigError):
         NpzConfig(path="own.npz", normalize=normalize)
 
 
