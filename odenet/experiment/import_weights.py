@@ -21,9 +21,9 @@ from odenet.experiment.config import (
     to_yaml,
 )
 from odenet.experiment.directory import CONFIG, RUN, STATUS, RunDirectory, full_disk_named
+from odenet.experiment.evaluate import load_trained
 from odenet.experiment.explain import nearest
 from odenet.experiment.provenance import provenance
-from odenet.experiment.run import load
 from odenet.experiment.weight_map_file import load_weight_map
 from odenet.models.pretrained import (
     ARCHITECTURES,
@@ -118,6 +118,7 @@ def export_weights(
     which: Which = "last",
     arch: str | None = None,
     data_dir: Path | None = None,
+    overrides: Overrides = (),
 ) -> int:
     """Write the weights and statistics of a run as safetensors.
 
@@ -128,6 +129,7 @@ def export_weights(
         arch: Name of a published network whose names and layouts the file gets; without it, names
             are our dotted paths, and layouts ours.
         data_dir: Folder of the published data sets, or None for the usual places.
+        overrides: As in `load_config`, for the data or the devices.
 
     Returns:
         The number of arrays.
@@ -137,7 +139,7 @@ def export_weights(
         OdenetError: as its other children say.
     """
     architecture = None if arch is None else _architecture(arch)
-    experiment, checkpoint = load(directory, which=which, data_dir=data_dir)
+    experiment, checkpoint = load_trained(Path(directory), overrides, which, data_dir)
     ours = {**flatten(checkpoint.state.params), **flatten(checkpoint.state.statistics)}
     if architecture is None:
         named = {path: np.asarray(array) for path, array in ours.items()}
