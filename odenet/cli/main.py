@@ -86,6 +86,8 @@ def main() -> None:
         stderr(f"error: {error}")
         if error.resume_from is not None:
             stderr(f"continue with: odenet resume {error.resume_from}")
+        if error.instead is not None:
+            stderr(error.instead)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr("interrupted")

@@ -1,8 +1,10 @@
 """Why a solve did not arrive, as a number that compiled code can carry."""
 
 import enum
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from odenet.arrays import Array, Count, Flag, Scalar, State, Time
@@ -94,6 +96,28 @@ def failure_of_state(*states: State) -> Count:
     broken = jnp.any(jnp.stack([jnp.any(~jnp.isfinite(h)) for h in states])).astype(jnp.float32)
     somewhere = mean_over_shards(broken, mapped_axis()) > 0
     return jnp.where(somewhere, int(Failure.NOT_FINITE), int(Failure.NONE)).astype(jnp.int32)
+
+
+def failure_of_precision(
+    h: State, rtol: float, atol: float, rounding: float, norm: Callable[[Any], Scalar]
+) -> Count:
+    """`PRECISION` if rounding a state alone makes an error above the tolerances.
+
+    Nothing is computed where `rtol` is an eighth of `rounding` or more: what the rounded values of
+    the field do to the error is then within an order of magnitude of what was asked for.
+
+    Args:
+        h: The state.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+        rounding: Largest relative error of a rounded state.
+        norm: Of scaled errors, over the whole batch.
+    """
+    if 8 * rtol >= rounding:
+        return jnp.zeros((), jnp.int32)
+    size = jnp.abs(jax.lax.stop_gradient(h))
+    above = norm(rounding * size / (atol + rtol * size)) > 1
+    return jnp.where(above, int(Failure.PRECISION), int(Failure.NONE)).astype(jnp.int32)
 
 
 def first_failure(*failures: Any) -> Any:
