@@ -204,6 +204,10 @@ def _compare(
         except OdenetError as error:
             # The comparison goes on as a whole, not only the network that it had come to.
             error.resume_from = error.resume_from and place.path
+            error.instead = error.instead and (
+                f"odenet resume would end there again; change network {name} in a copy of the "
+                f"experiment file, and compare again under another --out"
+            )
             raise
         ways = {TRAINED: Discretisation()}
         ways |= {key: way.build() for key, way in section.evaluate.items()}

@@ -279,7 +279,5 @@ def _described(metrics: Any, row: int) -> str:
     """The metrics of a step; where its solves failed, only if they did."""
     hidden = FAILURE_METRICS if metrics["solver_ok"][row] == 1 else ()
     return ", ".join(
-        f"{name}={float(values[row]):.4g}"
-        for name, values in metrics.items()
-        if name not in hidden
+        f"{name}={float(values[row]):.4g}" for name, values in metrics.items() if name not in hidden
     )
