@@ -11,10 +11,12 @@ class OdenetError(Exception):
     Attributes:
         exit_code: What the command line ends with: 2 for bad input, 1 for a run that broke.
         resume_from: The run directory that can be continued, if there is one.
+        instead: What to do where continuing would end in the same error, or None.
     """
 
     exit_code = 2
     resume_from: Path | None = None
+    instead: str | None = None
 
 
 class ConfigError(OdenetError, ValueError):

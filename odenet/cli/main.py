@@ -38,12 +38,13 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool) -> bool:
     if asked:
         from odenet import __version__
 
         print(f"odenet {__version__}")
         raise typer.Exit
+    return asked  # typer takes it for the value of the option
 
 
 @app.callback()
@@ -90,6 +91,8 @@ def main() -> None:
         stderr(f"error: {error}")
         if error.resume_from is not None:
             stderr(f"continue with: odenet resume {error.resume_from}")
+        if error.instead is not None:
+            stderr(error.instead)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr("interrupted")

@@ -47,8 +47,16 @@ class Info:
     state: TrainState | None = None
 
 
+class StopTraining(Exception):  # noqa: N818 - a callback asks for it
+    """Raised by a callback: the training stops after this dispatch, saved, and can be resumed."""
+
+
 class Callback(abc.ABC):
-    """Something that runs at the events in `when`, in the order of the list of callbacks."""
+    """Something that runs at the events in `when`, in the order of the list of callbacks.
+
+    It stops the training by raising `StopTraining("why")`. Any other exception ends the run at
+    once.
+    """
 
     when: frozenset[Event]
 

@@ -13,11 +13,11 @@ import numpy as np
 from odenet.data import TrainingBatches
 from odenet.errors import NonFiniteLoss, SolverFailure
 from odenet.integrators import Failure
-from odenet.training.callbacks import Callback, Event, Info, Record
+from odenet.training.callbacks import Callback, Event, Info, Record, StopTraining
 from odenet.training.checkpoint import Checkpointer
 from odenet.training.config import TrainingConfig
-from odenet.training.evaluate import Evaluation
-from odenet.training.interrupt import Interrupted, StopRequest
+from odenet.training.evaluate import FAILURE_METRICS, Evaluation
+from odenet.training.interrupt import Interrupted, Stopped, StopRequest
 from odenet.training.parallel import Compiled, Placement
 from odenet.training.state import TrainState
 from odenet.training.step import Resident
@@ -80,6 +80,7 @@ class Fit:
 
     def __post_init__(self):
         self._dispatch_steps = self.config.dispatch_steps  # worked out once, not per dispatch
+        self._asked: str | None = None  # why a callback wants to stop
 
     def run(self, state: TrainState) -> TrainState:
         """Train to the last step, or to where the network changes, and return the state after it.
@@ -93,7 +94,8 @@ class Fit:
             NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
             SolverFailure: if a solve did not arrive and `on_solver_failure` is `stop`, or if it is
                 `warn` and the update was not finite.
-            Interrupted: after SIGTERM or Ctrl-C, once everything is saved.
+            Interrupted: after SIGTERM or Ctrl-C, or as `Stopped` after a callback raised
+                `StopTraining`, once everything is saved.
         """
         step, last, leaving = int(state.step), self.config.num_steps, False
         self._tell("start", step, [self.program.record(step)] if step < last else [], state)
@@ -102,7 +104,7 @@ class Fit:
         self._clock = time.perf_counter()
         try:
             with StopRequest() as stop:
-                while step < last and not leaving and stop.signum is None:
+                while step < last and not (leaving or stop.signum or self._asked):
                     piece = self.placement.place_piece(next(self.batches))
                     state, metrics = self.program.run(state, self.resident, piece)
                     step += self._dispatch_steps
@@ -136,6 +138,13 @@ class Fit:
                     raise Interrupted(
                         f"stopped by a signal; saved at step {step} of {last}", stop.signum
                     )
+                if self._asked is not None and step < last:
+                    self._log(pending, 0)
+                    self._save("last", step, state)
+                    self.checkpointer.wait()
+                    raise Stopped(
+                        f"stopped by a callback ({self._asked}); saved at step {step} of {last}"
+                    )
             self.checkpointer.wait()
         finally:
             self._tell("end", step)
@@ -150,7 +159,10 @@ class Fit:
     ) -> None:
         for callback in self.callbacks:
             if event in callback.when:
-                callback(Info(event, step, self.config.num_steps, records, state))
+                try:
+                    callback(Info(event, step, self.config.num_steps, records, state))
+                except StopTraining as error:
+                    self._asked = self._asked or str(error) or type(callback).__name__
 
     def _log(self, pending: list[tuple[int, Any]], keep: int) -> None:
         """Fetch, check and log the metrics of all but the last `keep` dispatches."""
@@ -264,4 +276,8 @@ def _stage(metrics: Any, row: int) -> int:
 
 
 def _described(metrics: Any, row: int) -> str:
-    return ", ".join(f"{name}={float(values[row]):.4g}" for name, values in metrics.items())
+    """The metrics of a step; where its solves failed, only if they did."""
+    hidden = FAILURE_METRICS if metrics["solver_ok"][row] == 1 else ()
+    return ", ".join(
+        f"{name}={float(values[row]):.4g}" for name, values in metrics.items() if name not in hidden
+    )
