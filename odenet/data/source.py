@@ -24,6 +24,15 @@ class SourceConfig(PartConfig):
         """
         raise NotImplementedError
 
+    def beside(self, folder: Path) -> "SourceConfig":
+        """The same, as an experiment file in `folder` means it: for sources without paths, itself.
+
+        Args:
+            folder: Of the experiment file.
+        """
+        del folder
+        return self
+
     @property
     def augmentation(self) -> AugmentConfig | None:
         """How training images are varied; None for sources that cannot be or are not."""

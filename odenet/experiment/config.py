@@ -140,7 +140,8 @@ def load_config(path: Path | str, overrides: Overrides = ()) -> ExperimentConfig
             wrong type or out of range, or an option would be ignored by the part it is given to.
     """
     path = Path(path)
-    return parse_config(read_yaml(path), overrides, str(path))
+    config = parse_config(read_yaml(path), overrides, str(path))
+    return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
 def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
