@@ -19,6 +19,10 @@ class ConfigError(OdenetError, ValueError):
     """An experiment file, override or argument breaks a rule."""
 
 
+class StateTypeError(OdenetError, TypeError):
+    """A state, or the derivative that a field gives for it, has a type that no step can carry."""
+
+
 class DataError(OdenetError, ValueError):
     """Data files are missing, damaged, or do not fit what was asked of them."""
 

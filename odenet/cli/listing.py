@@ -25,7 +25,7 @@ def command(
     from odenet.cli.output import print_json
     from odenet.errors import ConfigError
     from odenet.experiment.catalogue import list_experiments, list_parts
-    from odenet.experiment.explain import nearest
+    from odenet.part.explain import nearest
 
     parts = list_parts()
     if part is not None and part not in parts:

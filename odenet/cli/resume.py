@@ -1,10 +1,21 @@
 """`odenet resume`: continue a run or a comparison."""
 
+from typing import Annotated
+
+import typer
+
+from odenet.cli.evaluate import CheckpointName
 from odenet.cli.options import DataDir, Json, Quiet, RunPath
 
 
 def command(
-    directory: RunPath, data_dir: DataDir = None, json: Json = False, quiet: Quiet = False
+    directory: RunPath,
+    checkpoint: Annotated[
+        CheckpointName, typer.Option(help="`best` goes on from it, where `last` is lost.")
+    ] = CheckpointName.last,
+    data_dir: DataDir = None,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Continue a run or comparison to exactly what it would have become."""
     from odenet.cli.finish import finish_comparison, finish_run
@@ -18,5 +29,5 @@ def command(
         resume_comparison(directory, data_dir, console)
         finish_comparison(directory, json)
     else:
-        trained = resume(directory, data_dir, console)
+        trained = resume(directory, data_dir, console, which=checkpoint.value)
         finish_run(directory, trained.results, json)

@@ -19,7 +19,7 @@ from odenet.analysis.compare import (
     make_row,
     not_asked,
 )
-from odenet.errors import ConfigError, OdenetError
+from odenet.errors import ConfigError, OdenetError, RunDirectoryError
 from odenet.experiment.config import (
     CompareConfig,
     ExperimentConfig,
@@ -109,7 +109,22 @@ def resume_comparison(
     """
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
-        return _compare(read_experiment(place.file(CONFIG)), place, data_dir, console)
+        config = read_experiment(place.file(CONFIG))
+        _refuse_lost_networks(config, place)
+        return _compare(config, place, data_dir, console)
+
+
+def _refuse_lost_networks(config: ExperimentConfig, place: RunDirectory) -> None:
+    """Refuse to train again what a finished comparison was made of."""
+    names = _section(config).networks
+    lost = [name for name in names if not (place.file("networks") / name / CONFIG).exists()]
+    if lost and place.file(COMPARISON).exists():
+        raise RunDirectoryError(
+            f"{place.path} is finished ({COMPARISON} is there), but its networks "
+            f"{', '.join(lost)} are gone, and to train them again would replace what it found; "
+            f"restore {place.file('networks')} from a copy, or compare again under another --out: "
+            f"odenet compare {place.file(CONFIG)}"
+        )
 
 
 def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:

@@ -16,6 +16,7 @@ from odenet.errors import RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment
 from odenet.experiment.depth_change import change_due, leaves
 from odenet.experiment.directory import (
+    CONFIG,
     GRADIENT_FLOW_LINES,
     METRICS,
     RESULTS,
@@ -29,7 +30,7 @@ from odenet.experiment.step_adaption import StepAdaption
 from odenet.models import Network
 from odenet.training import Callback, Checkpointer, Fit, TrainState
 from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
-from odenet.training.checkpoint import Checkpoint, named
+from odenet.training.checkpoint import Checkpoint, named, steps_on_disk
 from odenet.training.interrupt import Interrupted
 from odenet.training.loop import Progress
 
@@ -103,7 +104,18 @@ def fit(
     return Trained(after.experiment, state, results, place.path)
 
 
+def _stopped(place: RunDirectory, error: RunFailure | Interrupted) -> None:
+    saved = steps_on_disk(place.file("checkpoints") / "last")
+    status = {"state": "stopped", "reason": str(error)}
+    place.write_json(STATUS, status | ({"step": int(saved[0].name)} if saved else {}))
+
+
 def _refuse_complete(place: RunDirectory, step: int, num_steps: int) -> None:
+    if step > num_steps:
+        raise RunDirectoryError(
+            f"{place.path} is at step {step}, beyond the {num_steps} of training.num_steps in its "
+            f"{CONFIG}; set that to more, or evaluate it with: odenet eval {place.path}"
+        )
     if step == num_steps and place.file(RESULTS).exists():
         raise RunDirectoryError(
             f"{place.path} is complete at step {step}; evaluate it with: odenet eval {place.path}"
@@ -203,7 +215,7 @@ def _train(
         try:
             state = fit.run(level.state)
         except (RunFailure, Interrupted) as error:
-            place.write_json(STATUS, {"state": "stopped", "reason": str(error)})
+            _stopped(place, error)
             error.resume_from = place.path
             raise
         finally:

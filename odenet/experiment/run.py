@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from odenet.errors import CheckpointError
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
@@ -16,6 +15,13 @@ from odenet.experiment.config import (
     read_experiment,
     to_values,
     to_yaml,
+)
+from odenet.experiment.continuation import (
+    checkpoint_to_continue,
+    keep_given,
+    missing,
+    save_again,
+    with_best,
 )
 from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
@@ -85,15 +91,20 @@ def resume(
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    which: Which = "last",
     report: Callable[[Path], Path] | None = None,
 ) -> Trained:
     """Continue a run from its last whole checkpoint to exactly what it would have become.
+
+    A run that was stopped before its first checkpoint begins again. Where a checkpoint was and is
+    lost, or weights came from elsewhere, nothing is replaced: the error says how to go on.
 
     Args:
         directory: A run directory.
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
+        which: The last checkpoint; or the best, where the last is lost.
         report: Called with the run directory after the training; `odenet.write_report` makes the
             figures and the page that the command makes.
 
@@ -104,7 +115,13 @@ def resume(
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
         config = read_experiment(place.file(CONFIG))
-        experiment, checkpoint = _read(directory, config, (), "last", data_dir)
+        found = checkpoint_to_continue(directory, which)
+        experiment, checkpoint = _restored(directory, config, (), which, data_dir, found)
+        if checkpoint is not None:
+            keep_given(directory, checkpoint)
+            if which == "best":
+                save_again(directory, "last", checkpoint)
+            checkpoint = with_best(directory, checkpoint)
         trained = fit(experiment, place, checkpoint, console, callbacks)
     if report is not None:
         report(directory)
@@ -134,25 +151,27 @@ def load(
     if overrides:
         _refuse_other_equations(config, read_experiment(directory / CONFIG, overrides))
     data_dir = recorded_data_dir(directory, data_dir)
-    experiment, checkpoint = _read(directory, config, overrides, which, data_dir)
-    if checkpoint is None:
-        raise CheckpointError(f"{directory} has no {which} checkpoint yet; run or resume it first")
-    return experiment, checkpoint
-
-
-def _read(
-    directory: Path,
-    config: ExperimentConfig,
-    overrides: Overrides,
-    which: Which,
-    data_dir: Path | None,
-) -> tuple[Experiment, Checkpoint | None]:
-    """A checkpoint, and the experiment with the network that it holds."""
     checkpointer = Checkpointer(directory / "checkpoints")
     try:
         found = checkpointer.read(which)
     finally:
         checkpointer.close()
+    if found is None:
+        raise missing(directory, which)
+    experiment, checkpoint = _restored(directory, config, overrides, which, data_dir, found)
+    assert checkpoint is not None
+    return experiment, checkpoint
+
+
+def _restored(
+    directory: Path,
+    config: ExperimentConfig,
+    overrides: Overrides,
+    which: Which,
+    data_dir: Path | None,
+    found: Checkpoint | None,
+) -> tuple[Experiment, Checkpoint | None]:
+    """The experiment with the network that a checkpoint holds, and the checkpoint fitted to it."""
     extras = {} if found is None else found.extras
     config = held_by(config, extras)
     if overrides:

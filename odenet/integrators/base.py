@@ -8,12 +8,19 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Count, Flag, Float, State, Time
+from odenet.arrays import Array, Count, Flag, Float, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.failure import failure_of_state, first_failure
 from odenet.integrators.remat import Remat, scan_depth
+from odenet.integrators.state_types import (
+    carried_type,
+    checked_fields,
+    checked_state,
+    grid_for,
+    refuse_other_layers,
+)
 
 Field = Callable[[Time, State], State]
 
@@ -31,6 +38,8 @@ class SolverStats:
             0 if all arrived.
         layer: Layer of that solve in its block, from 0.
         stage: Its stage in a network, from 0.
+        reached: Depth-time in its block that this solve reached; where all arrived, the end of the
+            last one.
     """
 
     nfe: Count
@@ -39,9 +48,12 @@ class SolverStats:
     failure: Count
     layer: Count
     stage: Count
+    reached: Scalar
 
     @staticmethod
-    def of(nfe: Any, accepted: Any, rejected: Any = 0, failure: Any = 0) -> "SolverStats":
+    def of(
+        nfe: Any, accepted: Any, rejected: Any = 0, failure: Any = 0, reached: Any = 0.0
+    ) -> "SolverStats":
         """Statistics from numbers or arrays."""
         code = jnp.asarray(failure, jnp.int32)
         return SolverStats(
@@ -51,6 +63,7 @@ class SolverStats:
             code,
             jnp.zeros_like(code),
             jnp.zeros_like(code),
+            jnp.broadcast_to(jnp.asarray(reached).astype(float), code.shape),
         )
 
     @property
@@ -68,12 +81,15 @@ class SolverStats:
             jnp.where(known, self.failure, other.failure),
             jnp.where(known, self.layer, other.layer),
             jnp.where(known, self.stage, other.stage),
+            jnp.where(known, self.reached, other.reached),
         )
 
     def total(self) -> "SolverStats":
         """Statistics of all layers along axis 0, and of all steps in them along the others."""
         failures = self.failure.reshape(-1)
-        first = jnp.argmax(failures > 0)
+        failed = failures > 0
+        first = jnp.argmax(failed)
+        last = failures.size - 1
         layer = first // (failures.size // len(self.failure))
         return SolverStats(
             jnp.sum(self.nfe, dtype=jnp.int32),
@@ -82,7 +98,13 @@ class SolverStats:
             failures[first],
             layer.astype(jnp.int32),
             jnp.zeros((), jnp.int32),
+            self.reached.reshape(-1)[jnp.where(jnp.any(failed), first, last)],
         )
+
+    def arriving_at(self, horizon: Any) -> "SolverStats":
+        """The same; where all solves arrived, they reached the horizon."""
+        end = jnp.asarray(horizon).astype(float)
+        return dataclasses.replace(self, reached=jnp.where(self.success, end, self.reached))
 
     def at_stage(self, stage: int, h1: State) -> "SolverStats":
         """The same as those of a stage of a network that ended at `h1`, which must be finite."""
@@ -150,16 +172,56 @@ class Integrator(abc.ABC):
         del count
         return self
 
-    @abc.abstractmethod
     def integrate(
-        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+        self, fields: LayerFields, grid: DepthGrid, h0: Any, *, save_path: bool = False
     ) -> Integration:
         """Carry `h0` over the whole grid.
+
+        Times and step sizes are float32, or float64 beside a state in double precision. A state in
+        half precision is carried in float32 between evaluations of its field, and comes back in
+        its own type.
 
         Args:
             fields: The vector fields of all layers.
             grid: Step sizes and layers; `grid.num_layers` must equal `fields.num_layers`.
-            h0: State at depth-time 0, shape `(batch, *state)`.
+            h0: State at depth-time 0, shape `(batch, *state)`, a JAX or NumPy array of
+                floating-point or complex numbers.
+            save_path: Whether to return the states at all points of the grid too.
+
+        Raises:
+            StateTypeError: if the state is made of integers, or a field gives a derivative of
+                another shape, or of a type that the state cannot hold.
+            ConfigError: if fields and grid have different numbers of layers.
+        """
+        h0 = checked_state(h0)
+        refuse_other_layers(fields, grid)
+        self.check_state(h0)
+        start = h0.astype(carried_type(h0.dtype))
+        fields, grid = checked_fields(fields, h0.dtype), grid_for(grid, h0.dtype)
+        found = self.over_grid(fields, grid, start, save_path=save_path)
+        if start.dtype == h0.dtype:
+            return found
+        path = None if found.path is None else found.path.astype(h0.dtype)
+        return dataclasses.replace(found, h1=found.h1.astype(h0.dtype), path=path)
+
+    def check_state(self, h0: State) -> None:
+        """Refuse a first state, of the type that the user gave, that the method cannot carry.
+
+        Raises:
+            OdenetError: saying why.
+        """
+        del h0
+
+    @abc.abstractmethod
+    def over_grid(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """What `integrate` does once the types of state, times and fields are checked.
+
+        Args:
+            fields: The vector fields of all layers, whose derivatives have the type of `h0`.
+            grid: Steps of the type that `state_types.time_type` gives for `h0`.
+            h0: State at depth-time 0, shape `(batch, *state)`, in float32 or a wider type.
             save_path: Whether to return the states at all points of the grid too.
         """
 
@@ -191,14 +253,11 @@ class OneStepIntegrator(Integrator):
         """The intervals that `advance` is called on: the steps of the grid."""
         return grid
 
-    def integrate(
+    def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
         """Scan `advance` over the layers, and over the steps inside each layer."""
-        assert grid.num_layers == fields.num_layers
         grid = self.intervals(grid)
-        grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
-
         assert not fields.observes or self.carries_statistics
 
         def step(field, h, t0, tau):

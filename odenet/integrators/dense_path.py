@@ -24,9 +24,8 @@ def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: St
     The step sizes of a layer must have one sign: where they are mixed, grid points may lie outside
     the stretch that is solved. `stats.success` is false then, and those states are not to be used.
     """
-    assert grid.num_layers == fields.num_layers
     fields = fields.prepared(h0)
-    taus = grid.taus.astype(h0.dtype).reshape(grid.num_layers, grid.steps_per_layer)
+    taus = grid.taus.reshape(grid.num_layers, grid.steps_per_layer)
     starts = DepthGrid(jnp.sum(taus, axis=1)).times[:-1]
 
     def layer(h, inputs):

@@ -91,13 +91,11 @@ class Fractional(Integrator):
         """What is solved, with this order of the derivative."""
         return fractional(self.gamma)
 
-    def integrate(
+    def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
         """Carry `h0` over the whole grid, whose step sizes must be positive."""
-        assert grid.num_layers == fields.num_layers
         assert not fields.observes
-        grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
         weights = memory_coefficients(grid.taus, self.gamma)
         if not self.memory_gradient:
             weights = jax.lax.stop_gradient(weights)

@@ -101,13 +101,11 @@ class StagedIntegrator(Integrator):
         """Number of evaluations of the field in that many steps."""
         return num_steps * len(self.stages)
 
-    def integrate(
+    def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
         """Carry `h0` over the whole grid; `path` holds the states without what stands beside."""
-        assert grid.num_layers == fields.num_layers
         assert not fields.observes
-        grid = DepthGrid(grid.taus.astype(h0.dtype), grid.num_layers)
         fields = fields.prepared(h0)
         stages, start, extra = self.stages, self.start(fields, h0), self.extra(grid)
 

@@ -27,6 +27,7 @@ from odenet.integrators import (
     LayerByLayer,
     TableauConfig,
 )
+from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
 from odenet.integrators.separable import refuse_field_without_halves
 from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
@@ -122,6 +123,16 @@ class DepthBlockConfig(PartConfig):
                 f"shared weights, and {chosen.parametrisation} keeps that fixed, so nothing would "
                 f"be learned; use weights.kind=per_layer, or step_sizes.kind=fixed"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _break_points_are_met(self):
+        if isinstance(self.step_sizes, FixedStepSizesConfig):
+            try:
+                values = self.step_sizes.build(self.num_steps).values
+            except ValueError:  # said where the block is built
+                return self
+            refuse_break_points_outside(self.integrator, values)
         return self
 
     @model_validator(mode="after")

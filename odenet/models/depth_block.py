@@ -4,7 +4,7 @@ from typing import Any
 
 from flax import nnx
 
-from odenet.arrays import Scalar, State
+from odenet.arrays import Scalar
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
@@ -13,6 +13,7 @@ from odenet.integrators import Integration, Integrator, LayerByLayer
 from odenet.integrators.equation import refuse_other_equation
 from odenet.integrators.quadrature import integrate_along
 from odenet.integrators.separable import refuse_field_without_halves
+from odenet.integrators.state_types import checked_state
 from odenet.models.along import Along
 from odenet.models.discretisation import Discretisation
 
@@ -79,7 +80,7 @@ class DepthBlock(nnx.Module):
 
     def __call__(
         self,
-        h0: State,
+        h0: Any,
         discretisation: Discretisation = AS_TRAINED,
         *,
         save_path: bool = False,
@@ -89,7 +90,7 @@ class DepthBlock(nnx.Module):
         """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
 
         Args:
-            h0: The first states.
+            h0: The first states, a JAX or NumPy array of floating-point numbers.
             discretisation: By what and in how many steps.
             save_path: Whether to return the states at all points of the grid too.
             live: Whether batch norms use the statistics of the batch, and move their running ones
@@ -98,11 +99,14 @@ class DepthBlock(nnx.Module):
             along: What is integrated along with the state, and where the solve ends.
 
         Raises:
+            StateTypeError: if the states are integers, or wider weights than they could hold act
+                on them.
             ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
                 solves another equation than the block's own, moves halves of the state that the
                 field does not have, or cannot carry the statistics; or if a layer is no step of a
                 method, and another way to integrate is asked for.
         """
+        h0 = checked_state(h0)
         if not self.is_euler_step and discretisation != AS_TRAINED:
             raise ConfigError(f"a layer of this block {NO_STEP}; run it as it was trained")
         if not self.is_euler_step and along is not None:

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import PositiveInt, model_validator
 
-from odenet.arrays import Scalar, State
+from odenet.arrays import Scalar
 from odenet.depth.weights import FieldStack
 from odenet.fields import FieldConfig, MLPFieldConfig
 from odenet.fields.base import BranchConfig
 from odenet.integrators import Integration, SolverStats
+from odenet.integrators.state_types import checked_state
 from odenet.part import PartConfig
 
 
@@ -33,8 +34,13 @@ class FeedForwardBlock(nnx.Module):
         """Zero: there are no step sizes."""
         return jnp.zeros((), dtype=float)
 
-    def __call__(self, h0: State, *, save_path: bool = False) -> Integration:
-        """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number."""
+    def __call__(self, h0: Any, *, save_path: bool = False) -> Integration:
+        """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number.
+
+        Raises:
+            StateTypeError: if the states are integers.
+        """
+        h0 = checked_state(h0)
         fields = self.weights.fields().prepared(h0)
         time = jnp.zeros((), h0.dtype)
 

@@ -40,6 +40,11 @@ def mean_over_shards(mean: Array, axis: str | None) -> Array:
     return mean if axis is None else jax.lax.pmean(mean, axis)
 
 
+def max_over_shards(largest: Array, axis: str | None) -> Array:
+    """The largest of the whole batch, from that of one of its shards along `axis`."""
+    return largest if axis is None else jax.lax.pmax(largest, axis)
+
+
 def num_shards() -> int:
     """Number of shards of the batch; 1 where what is traced sees the whole of it."""
     axis = mapped_axis()

@@ -3,7 +3,6 @@
 import abc
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -13,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tensorboardX import SummaryWriter
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
+from odenet.durable import flush, replace
 from odenet.errors import RunDirectoryError
 from odenet.training.state import TrainState
 
@@ -78,7 +78,7 @@ class MetricsFile(Callback):
             keep = [r for r in read_metrics(self.path) if r["step"] <= self.first_step]
             partial = self.path.with_suffix(".partial")
             partial.write_text("".join(json.dumps(record) + "\n" for record in keep))
-            os.replace(partial, self.path)
+            replace(partial, self.path)
             self._file = self.path.open("a")
         if self._file is not None:
             lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in info.records)
@@ -86,7 +86,7 @@ class MetricsFile(Callback):
             self._file.flush()
             if info.event == "checkpoint":
                 # Lines up to a checkpoint must outlive what the checkpoint outlives.
-                os.fsync(self._file.fileno())
+                flush(self._file.fileno(), self.path)
             if info.event == "end":
                 self._file.close()
 

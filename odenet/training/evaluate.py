@@ -24,8 +24,8 @@ class Evaluation:
     Attributes:
         metrics: Means over the examples (`loss`, `accuracy`), means over the batches (`nfe`,
             `accepted_steps`, `rejected_steps`), and `solver_ok`, 1 if every solve arrived, with
-            `solver_failure`, `failed_stage` and `failed_layer` of the first batch where one did
-            not.
+            `solver_failure`, `failed_stage`, `failed_layer` and `failed_time` of the first batch
+            where one did not.
         outputs: Outputs for every example, shape `(num_examples, num_outputs)`.
         step_seconds: Median time of one batch.
         compile_seconds: Time of tracing and compiling.

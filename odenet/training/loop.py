@@ -98,6 +98,7 @@ class Fit:
         step, last, leaving = int(state.step), self.config.num_steps, False
         self._tell("start", step, [self.program.record(step)] if step < last else [], state)
         pending: list[tuple[int, Any]] = []
+        can_resume = self.checkpointer.has("last")
         self._clock = time.perf_counter()
         try:
             with StopRequest() as stop:
@@ -116,13 +117,18 @@ class Fit:
                     self._log(pending, keep)
                     if step == last and self.finish is not None:
                         state = self.finish(state)
-                    if evaluation_due:
-                        self._evaluate(step, state)
+                    better = evaluation_due and self._evaluate(step, state)
+                    if better and can_resume:
+                        self._save("best", step, state)
                     if look_due:
                         self._tell("inspect", step, state=state)
                         self._clock = time.perf_counter()
-                    if save_due:
+                    if save_due or (better and not can_resume):
                         self._save("last", step, state)
+                    if better and not can_resume:
+                        # A `best` without a `last` would be a run that cannot go on.
+                        self._save("best", step, state)
+                    can_resume = can_resume or save_due or better
                 if stop.signum is not None:
                     self._log(pending, 0)
                     self._save("last", step, state)
@@ -204,7 +210,8 @@ class Fit:
             f"adjoint.kind=checkpointed"
         )
 
-    def _evaluate(self, step: int, state: TrainState) -> None:
+    def _evaluate(self, step: int, state: TrainState) -> bool:
+        """Evaluate, and say whether the state is the best so far."""
         found = self.evaluate(state.params, state.statistics)
         if not math.isfinite(found.metrics["loss"]):
             raise NonFiniteLoss(f"the validation loss is not finite at step {step}")
@@ -214,10 +221,11 @@ class Fit:
             records.append(_record(step, "test", watched))
         self._tell("evaluate", step, records)
         score = found.metrics.get("accuracy", -found.metrics["loss"])
-        if self.progress.best_score is None or score > self.progress.best_score:
+        best = self.progress.best_score is None or score > self.progress.best_score
+        if best:
             self.progress.best_score, self.progress.best_step = score, step
-            self._save("best", step, state)
         self._clock = time.perf_counter()
+        return best
 
     def _save(self, which: Any, step: int, state: TrainState) -> None:
         extras = {"progress": dataclasses.asdict(self.progress), "data": self.batches.state()}
@@ -246,8 +254,8 @@ def failure_message(first: int, metrics: Any, row: int, count: int) -> str:
         return f"the solves took {metrics['nfe'][row]:g} evaluations at {steps}: {failure.reason}"
     return (
         f"a solve did not reach the end of its interval at {steps}, in model.stages."
-        f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0): "
-        f"{failure.reason}"
+        f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0), at "
+        f"depth-time {metrics['failed_time'][row]:.4g}: {failure.reason}"
     )
 
 

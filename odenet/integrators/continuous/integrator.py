@@ -13,10 +13,10 @@ from odenet.depth.weights import LayerFields
 from odenet.integrators.backward_count import open_counter
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.continuous.controllers import StepControl
+from odenet.integrators.continuous.first_stage import FirstStageAtStart
 from odenet.integrators.continuous.halves import joined, separated
 from odenet.integrators.continuous.solvers import (
     Coefficients,
-    FirstStageAtStart,
     coefficients,
     evaluations,
     refuse_large_equation,
@@ -82,12 +82,12 @@ class Diffrax(OneStepIntegrator):
         """The steps of the grid if steps are fixed, its layers if they are adaptive."""
         return grid if self.controller is None else grid.per_layer()
 
-    def integrate(
+    def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
         """One solve for every interval; states at grid points inside it by dense output."""
         if self.controller is None or not save_path or grid.steps_per_layer == 1:
-            return super().integrate(fields, grid, h0, save_path=save_path)
+            return super().over_grid(fields, grid, h0, save_path=save_path)
         return integrate_densely(self._solve, fields, grid, h0)
 
     @property
