@@ -252,6 +252,7 @@ def _train(
             test,
             _leaves(experiment, adaption),
             level.extras,
+            lambda state: experiment.network(state.params, state.statistics),
         )
         place.write_json(STATUS, {"state": "running", "step": step})
         try:

@@ -13,6 +13,7 @@ import numpy as np
 from odenet.data import TrainingBatches
 from odenet.errors import NonFiniteLoss, SolverFailure
 from odenet.integrators import Failure
+from odenet.models import Network
 from odenet.training.callbacks import Callback, Event, Info, Record, StopTraining
 from odenet.training.checkpoint import Checkpointer
 from odenet.training.config import TrainingConfig
@@ -60,6 +61,7 @@ class Fit:
         watch_test: Evaluates parameters on the test split, for its curve; or None.
         leaves: Whether the network changes after a step, so that its part of the training ends
             there; or None, where it never does.
+        network: Makes the network of a state, for callbacks; or None.
         extras: What is saved with every checkpoint beside progress and data.
     """
 
@@ -76,6 +78,7 @@ class Fit:
     watch_test: Callable[[Any, Any], Evaluation] | None = None
     leaves: Callable[[int, TrainState], bool] | None = None
     extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    network: Callable[[TrainState], Network] | None = None
     step_seconds: list[float] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
@@ -159,8 +162,9 @@ class Fit:
     ) -> None:
         for callback in self.callbacks:
             if event in callback.when:
+                info = Info(event, step, self.config.num_steps, records, state, self.network)
                 try:
-                    callback(Info(event, step, self.config.num_steps, records, state))
+                    callback(info)
                 except StopTraining as error:
                     self._asked = self._asked or str(error) or type(callback).__name__
 
@@ -231,7 +235,7 @@ class Fit:
         if self.watch_test is not None:
             watched = self.watch_test(state.params, state.statistics)
             records.append(_record(step, "test", watched))
-        self._tell("evaluate", step, records)
+        self._tell("evaluate", step, records, state)
         score = found.metrics.get("accuracy", -found.metrics["loss"])
         best = self.progress.best_score is None or score > self.progress.best_score
         if best:
