@@ -60,6 +60,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     """
 
     carries_integrals: ClassVar[bool] = True
+    may_fail: ClassVar[bool] = True
 
     method: EmbeddedTableau
     rtol: float
@@ -80,6 +81,10 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     def leaving_out(self, count: int) -> "AdaptiveRungeKutta":
         """The same for states that are vectors, whose last `count` components choose no step."""
         return dataclasses.replace(self, norm=RMSWithoutLast(count))
+
+    def for_states_of(self, dtype: Any) -> "AdaptiveRungeKutta":
+        """The same, which knows what states are rounded to."""
+        return dataclasses.replace(self, rounding=float(jnp.finfo(dtype).eps) / 2)
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
         """The layers: steps are chosen inside the stretch on which the weights stay the same."""

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Count, Flag, Float, Scalar, State, Time
+from odenet.arrays import Array, Count, Flag, Float, Inexact, Int, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.equation import FIRST_ORDER, Equation
-from odenet.integrators.failure import failure_of_state, first_failure
-from odenet.integrators.forward_mode import explaining
+from odenet.integrators.failure import Failure, failure_of_state, first_failure
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.state_types import (
     carried_type,
@@ -22,6 +21,7 @@ from odenet.integrators.state_types import (
     grid_for,
     refuse_other_layers,
 )
+from odenet.ops.derivative_modes import without_forward_mode
 
 Field = Callable[[Time, State], State]
 
@@ -128,9 +128,11 @@ class Integration:
     """Result of an integration over a whole grid.
 
     Attributes:
-        h1: State at the horizon, shape `(batch, *state)`.
+        h1: State at the horizon, shape `(batch, *state)`; where a solve has failed, what follows
+            from the state that it had reached.
         path: States at all points of the grid, shape `(num_steps + 1, batch, *state)`, or None if
-            it was not asked for.
+            it was not asked for; not a number at the points that a failed solve did not reach, and
+            after them.
         stats: Totals over all intervals.
         statistics: Running batch statistics after it, with a leading axis `num_layers`, or None
             where the fields were not asked to observe any.
@@ -139,7 +141,7 @@ class Integration:
     """
 
     h1: State
-    path: Float[Array, "points batch *state"] | None
+    path: Inexact[Array, "points batch *state"] | None
     stats: SolverStats
     statistics: Any = None
     integrals: Float[Array, "batch integrands"] | None = None
@@ -152,11 +154,13 @@ class Integrator(abc.ABC):
         carries_statistics: Whether fields may observe batch statistics while it runs.
         carries_integrals: Whether integrals may be carried along with the state.
         moves_halves: Whether it moves two halves of the state in turn, which the field must have.
+        may_fail: Whether a solve may end before its interval does.
     """
 
     carries_statistics: ClassVar[bool] = False
     carries_integrals: ClassVar[bool] = False
     moves_halves: ClassVar[bool] = False
+    may_fail: ClassVar[bool] = False
 
     @property
     def counts_backward(self) -> bool:
@@ -209,12 +213,35 @@ class Integrator(abc.ABC):
         self.check_state(h0)
         start = h0.astype(carried_type(h0.dtype))
         fields, grid = checked_fields(fields, h0.dtype), grid_for(grid, h0.dtype)
-        with explaining(self.forward_mode_instead):
-            found = self.over_grid(fields, grid, start, save_path=save_path)
+        method = self.for_states_of(h0.dtype)
+        fields, grid, start = method.backwards_alone(fields, grid, start)
+        found = method.over_grid(fields, grid, start, save_path=save_path)
+        found = dataclasses.replace(found, stats=found.stats.arriving_at(grid.horizon))
         if start.dtype == h0.dtype:
             return found
         path = None if found.path is None else found.path.astype(h0.dtype)
         return dataclasses.replace(found, h1=found.h1.astype(h0.dtype), path=path)
+
+    def for_states_of(self, dtype: Any) -> "Integrator":
+        """The same for states that the user gave in a type, whatever they are carried in."""
+        del dtype
+        return self
+
+    def backwards_alone(
+        self, fields: LayerFields, grid: DepthGrid, h0: State
+    ) -> tuple[LayerFields, DepthGrid, State]:
+        """The same, through which no forward-mode derivative passes where the method has none."""
+        if self.forward_mode_instead is None:
+            return fields, grid, h0
+        known = (fields.params, fields.given, grid.taus, h0)
+        params, given, taus, h0 = without_forward_mode(
+            known,
+            f"this integrator has a gradient of its own, and no forward mode (jax.jvp, jax.jacfwd, "
+            f"jax.linearize); use {self.forward_mode_instead}, which has one, or reverse mode "
+            f"(jax.grad, jax.jacrev)",
+        )
+        fields = dataclasses.replace(fields, params=params, given=given)
+        return fields, DepthGrid(taus, grid.num_layers), h0
 
     def check_state(self, h0: State) -> None:
         """Refuse a first state, of the type that the user gave, that the method cannot carry.
@@ -279,6 +306,8 @@ class OneStepIntegrator(Integrator):
             return out.h1, (out.stats, out.h1 if save_path else None, statistics)
 
         h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat)
+        if save_path and self.may_fail:
+            states = without_unreached(states, stats.failure)
         path = path_through(h0, states) if save_path else None
         statistics = fields.collect(each) if fields.observes else None
         return Integration(h1, path, stats.total(), statistics)
@@ -301,8 +330,25 @@ def _mean(observed: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]) / len(leaves), *observed)
 
 
+def without_unreached(
+    states: Inexact[Array, "layers steps batch *state"], failure: Int[Array, "layers *steps"]
+) -> Inexact[Array, "layers steps batch *state"]:
+    """The states at the ends of all steps, but not a number at and after one that was not reached.
+
+    Args:
+        states: As integrated, every layer from what the one before had reached.
+        failure: Of every step, or of every layer, whose last state is then the first to be missing.
+    """
+    broken = ((failure > 0) & (failure != int(Failure.OUTSIDE))).reshape(len(failure), -1)
+    count, each = len(failure), states.shape[1]
+    missing = jnp.zeros((count, each), bool).at[:, each - broken.shape[1] :].set(broken)
+    missing = jax.lax.cummax(missing.reshape(-1).astype(jnp.int32)) > 0
+    missing = missing.reshape(count, each, *(1,) * (states.ndim - 2))
+    return jnp.where(missing, jnp.nan, states)
+
+
 def path_through(
-    h0: State, states: Float[Array, "layers steps batch *state"]
-) -> Float[Array, "points batch *state"]:
+    h0: State, states: Inexact[Array, "layers steps batch *state"]
+) -> Inexact[Array, "points batch *state"]:
     """The path from `h0` through the states at the ends of all steps."""
     return jnp.concatenate([h0[None], states.reshape(-1, *h0.shape)])

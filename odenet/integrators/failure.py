@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from odenet.arrays import Array, Count, Flag, Scalar, State, Time
-from odenet.ops.batch_axis import mapped_axis, mean_over_shards
+from odenet.ops.batch_axis import mapped_axis, mean_over_shards, without_padding
 
 
 class Failure(enum.IntEnum):
@@ -99,7 +99,8 @@ def failure_of_state(*states: State) -> Count:
     A solve whose first state or first slope is such has failed before its first step: no shorter
     step helps.
     """
-    broken = jnp.any(jnp.stack([jnp.any(~jnp.isfinite(h)) for h in states])).astype(jnp.float32)
+    real = [without_padding(h)[0] for h in states]
+    broken = jnp.any(jnp.stack([jnp.any(~jnp.isfinite(h)) for h in real])).astype(jnp.float32)
     somewhere = mean_over_shards(broken, mapped_axis()) > 0
     return jnp.where(somewhere, int(Failure.NOT_FINITE), int(Failure.NONE)).astype(jnp.int32)
 

@@ -17,7 +17,8 @@ def store_sizes(max_steps: int) -> tuple[int, int]:
     """Numbers of states: those kept for a solve, and those of the longest recomputed segment.
 
     Their product is at least `max_steps` and their sum near `2 sqrt(max_steps)`; the second is a
-    power of 2, the first even.
+    power of 2, the first even. The first is the smaller one: its memory is written in every solve,
+    that of segments where one is recomputed alone.
     """
     if max_steps <= FEW:
         return max_steps, 1
@@ -26,7 +27,7 @@ def store_sizes(max_steps: int) -> tuple[int, int]:
         return max(FEW, 2 * math.ceil(max_steps / segment / 2))
 
     segments = [2**k for k in range(1, max_steps.bit_length())]
-    segment = min(segments, key=lambda length: kept(length) + length)
+    segment = min(segments, key=lambda length: 4 * kept(length) + length)
     return kept(segment), segment
 
 
@@ -99,8 +100,18 @@ class StepStore:
             back: `back(s, ds, h, carry) -> carry` of one step, `h` the state before it.
             carry: Its first argument.
         """
-        if len(self.states) == len(self.s):
+
+        def kept():
             return self._through(jnp.zeros_like(count), count, self.states, back, carry)
+
+        def recomputed():
+            return self._by_segments(count, step, back, carry)
+
+        if len(self.states) == len(self.s):
+            return kept()
+        return jax.lax.cond(self.stride == 1, kept, recomputed)
+
+    def _by_segments(self, count: Count, step: Callable, back: Callable, carry: tuple) -> tuple:
         _, longest = store_sizes(len(self.s))
         between = jnp.zeros((longest, *self.states.shape[1:]), self.states.dtype)
 

@@ -18,6 +18,7 @@ from flax import nnx
 from odenet.arrays import State
 from odenet.integrators.backward_count import open_counter
 from odenet.integrators.reconstruction import open_probe
+from odenet.ops.batch_axis import padding_is_known
 
 
 def call_compiled(
@@ -34,7 +35,7 @@ def call_compiled(
     Returns:
         A tree of arrays.
     """
-    if _is_traced() or open_counter() or open_probe():
+    if _is_traced() or open_counter() or open_probe() or padding_is_known():
         return method(module, h0, *options)
     graphdef, state = nnx.split(module)
     try:

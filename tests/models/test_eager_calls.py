@@ -67,6 +67,7 @@ def test_second_gradients_paths_and_other_integrators_compile_nothing(compiled):
         lambda: nnx.grad(lambda block: jnp.sum(block(x).h1))(block),
         lambda: block(x, save_path=True).path,
         lambda: euler(x, by_rk4).h1,
+        lambda: euler.inverse(x).h1,
         lambda: jax.vmap(lambda x: euler(x).h1)(jnp.ones((3, 2, 4))),
     )
     first = [call() for call in calls]

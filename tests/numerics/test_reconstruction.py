@@ -112,8 +112,9 @@ def test_forward_mode_that_there_is_none_of_says_what_has_one(options, instead):
     def end(h0):
         return integrator.integrate(fields, grid, h0).h1
 
-    with pytest.raises(DerivativeError, match=instead):
-        jax.jvp(end, (h0,), (h0,))
+    for call in (end, jax.jit(end)):
+        with pytest.raises(DerivativeError, match=instead):
+            jax.jvp(call, (h0,), (h0,))
     with as_a_user():
         block = DepthBlockConfig(num_steps=2, integrator=options).build((2,), rngs=nnx.Rngs(0))
         with pytest.raises(DerivativeError, match=instead):
