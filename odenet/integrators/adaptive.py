@@ -73,6 +73,11 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     norm: Callable[[Any], Scalar] = batch_rms
     rounding: float = 0.0
 
+    @property
+    def forward_mode_instead(self) -> str | None:
+        """What has forward-mode derivatives: the same method of diffrax."""
+        return "kind=diffrax with adjoint.kind=direct"
+
     def leaving_out(self, count: int) -> "AdaptiveRungeKutta":
         """The same for states that are vectors, whose last `count` components choose no step."""
         return dataclasses.replace(self, norm=RMSWithoutLast(count))

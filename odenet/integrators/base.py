@@ -13,6 +13,7 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.failure import Failure
+from odenet.integrators.forward_mode import explaining
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.solver_stats import SolverStats as SolverStats
 from odenet.integrators.state_types import (
@@ -81,6 +82,16 @@ class Integrator(abc.ABC):
         return False
 
     @property
+    def reconstructs(self) -> bool:
+        """Whether its backward pass computes the states from the last (see `reconstruction`)."""
+        return False
+
+    @property
+    def forward_mode_instead(self) -> str | None:
+        """What has forward-mode derivatives where this has none, as messages name it, or None."""
+        return None
+
+    @property
     def equation(self) -> Equation:
         """What is solved."""
         return FIRST_ORDER
@@ -117,7 +128,8 @@ class Integrator(abc.ABC):
         start = h0.astype(carried_type(h0.dtype))
         fields, grid = checked_fields(fields, h0.dtype), grid_for(grid, h0.dtype)
         method = self.for_states_of(h0.dtype)
-        found = method.over_grid(fields, grid, start, save_path=save_path)
+        with explaining(self.forward_mode_instead):
+            found = method.over_grid(fields, grid, start, save_path=save_path)
         found = dataclasses.replace(found, stats=found.stats.arriving_at(grid.horizon))
         if start.dtype == h0.dtype:
             return found

@@ -22,6 +22,7 @@ class Failure(enum.IntEnum):
     OUTSIDE = 5
     OVER_BUDGET = 6
     PRECISION = 7
+    RECONSTRUCTION = 8
 
     @property
     def reason(self) -> str:
@@ -62,6 +63,11 @@ _REASONS = {
     Failure.PRECISION: (
         "its tolerances or its steps are below what the precision of the state resolves; use "
         "states in float32 or float64, or loosen rtol and atol"
+    ),
+    Failure.RECONSTRUCTION: (
+        "gradients at wrong states are wrong: rounding grows where steps cannot be inverted "
+        "stably; store the states (integrator.remat=step or sqrt, the same network), take fewer or "
+        "shorter steps, or choose gamma or coupling nearer to 1"
     ),
 }
 

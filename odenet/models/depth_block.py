@@ -4,18 +4,20 @@ from typing import Any
 
 from flax import nnx
 
-from odenet.arrays import Scalar
+from odenet.arrays import Scalar, State
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
 from odenet.integrators.equation import refuse_other_equation
+from odenet.integrators.forward_mode import explaining
 from odenet.integrators.quadrature import integrate_along
 from odenet.integrators.separable import refuse_field_without_halves
 from odenet.integrators.state_types import checked_state
 from odenet.models.along import Along
 from odenet.models.discretisation import Discretisation
+from odenet.models.eager import call_compiled
 
 
 def no_live_statistics(integrator: str) -> str:
@@ -117,14 +119,40 @@ class DepthBlock(nnx.Module):
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(no_live_statistics(type(integrator).__name__))
+        if along is not None:
+            return self._integrate_along(h0, discretisation, along, save_path, live)
+        with explaining(integrator.forward_mode_instead):
+            return call_compiled(DepthBlock._integrate, self, h0, discretisation, save_path, live)
+
+    def _integrate(
+        self, h0: State, discretisation: Discretisation, save_path: bool, live: bool
+    ) -> Integration:
+        """Integrate over the steps of the grid."""
         grid = discretisation.steps_of(self.grid())
-        grid = grid if along is None else along.ending(grid)
+        return self._over(grid, h0, discretisation, save_path, live)
+
+    def _integrate_along(
+        self, h0: State, discretisation: Discretisation, along: Along, save_path: bool, live: bool
+    ) -> Integration:
+        """Integrate up to a random end, and integrals with the state."""
+        grid = along.ending(discretisation.steps_of(self.grid()))
+        if not along.integrands:
+            return self._over(grid, h0, discretisation, save_path, live)
+        integrator = discretisation.integrator or self.integrator
         fields = self.weights.over(grid, live=live).from_start(h0)
-        if along is not None and along.integrands:
-            probe, integrands = along.probe(h0), along.integrands
-            return integrate_along(
-                integrator, fields, grid, h0, integrands, probe, save_path=save_path
-            )
+        probe, integrands = along.probe(h0), along.integrands
+        return integrate_along(integrator, fields, grid, h0, integrands, probe, save_path=save_path)
+
+    def _over(
+        self,
+        grid: DepthGrid,
+        h0: State,
+        discretisation: Discretisation,
+        save_path: bool,
+        live: bool,
+    ) -> Integration:
+        integrator = discretisation.integrator or self.integrator
+        fields = self.weights.over(grid, live=live).from_start(h0)
         integration = integrator.integrate(fields, grid, h0, save_path=save_path)
         if integration.statistics is not None:
             nnx.update(self.weights.stacked, integration.statistics)

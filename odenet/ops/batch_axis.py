@@ -64,6 +64,11 @@ def padded_batch(weights: Array) -> Iterator[None]:
         _padding.reset(token)
 
 
+def padding_is_told() -> bool:
+    """Whether a `padded_batch` is open."""
+    return _padding.get() is not None
+
+
 def without_padding(x: Array) -> tuple[Array, Array | int]:
     """An array with zeros in place of padding, and the number of its elements that are none.
 

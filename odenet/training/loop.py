@@ -13,6 +13,7 @@ import numpy as np
 from odenet.data import TrainingBatches
 from odenet.errors import NonFiniteLoss, SolverFailure
 from odenet.integrators import Failure
+from odenet.integrators.reconstruction import LARGEST_ERROR
 from odenet.training.callbacks import Callback, Event, Info, Record
 from odenet.training.checkpoint import Checkpointer
 from odenet.training.config import TrainingConfig
@@ -252,6 +253,12 @@ def failure_message(first: int, metrics: Any, row: int, count: int) -> str:
     steps = f"step {first + row}" + (f" and in {count - 1} of those after it" if count > 1 else "")
     if failure == Failure.OVER_BUDGET:
         return f"the solves took {metrics['nfe'][row]:g} evaluations at {steps}: {failure.reason}"
+    if failure == Failure.RECONSTRUCTION:
+        error = metrics["reconstruction_error"][row]
+        return (
+            f"the states that the backward pass reconstructed have a relative error of {error:.3g} "
+            f"at {steps}, above {LARGEST_ERROR:g}: {failure.reason}"
+        )
     return (
         f"a solve did not reach the end of its interval at {steps}, in model.stages."
         f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0), at "
