@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from odenet.experiment.config import Overrides
+from odenet.experiment.evaluate import load_trained
 from odenet.experiment.published import names_of, published_network
-from odenet.experiment.run import load
 from odenet.models.pretrained import export, flatten, write_safetensors
 from odenet.training.checkpoint import Which
 
@@ -16,6 +17,7 @@ def export_weights(
     which: Which = "last",
     arch: str | None = None,
     data_dir: Path | None = None,
+    overrides: Overrides = (),
 ) -> int:
     """Write the weights and statistics of a run as safetensors.
 
@@ -26,6 +28,7 @@ def export_weights(
         arch: Name of a published network whose names and layouts the file gets; without it, names
             are our dotted paths, and layouts ours.
         data_dir: Folder of the published data sets, or None for the usual places.
+        overrides: As in `load_config`, for the data or the devices.
 
     Returns:
         The number of arrays.
@@ -35,7 +38,7 @@ def export_weights(
         OdenetError: as its other children say.
     """
     architecture = None if arch is None else published_network(arch)
-    experiment, checkpoint = load(directory, which=which, data_dir=data_dir)
+    experiment, checkpoint = load_trained(Path(directory), overrides, which, data_dir)
     ours = {**flatten(checkpoint.state.params), **flatten(checkpoint.state.statistics)}
     if architecture is None:
         named = {path: np.asarray(array) for path, array in ours.items()}

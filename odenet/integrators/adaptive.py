@@ -69,7 +69,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     max_steps: int
     min_step: float | None = None
     max_step: float | None = None
-    break_points: tuple[float, ...] = ()
+    break_points: tuple[float, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
     norm: Callable[[Any], Scalar] = batch_rms
     rounding: float = 0.0
 

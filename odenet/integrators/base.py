@@ -69,12 +69,14 @@ class Integrator(abc.ABC):
         carries_integrals: Whether integrals may be carried along with the state.
         moves_halves: Whether it moves two halves of the state in turn, which the field must have.
         may_fail: Whether a solve may end before its interval does.
+        break_points: Depth-times at which a step ends and the next starts anew.
     """
 
     carries_statistics: ClassVar[bool] = False
     carries_integrals: ClassVar[bool] = False
     moves_halves: ClassVar[bool] = False
     may_fail: ClassVar[bool] = False
+    break_points: ClassVar[tuple[float, ...]] = ()
 
     @property
     def counts_backward(self) -> bool:

@@ -8,9 +8,10 @@ from odenet.arrays import Scalar, State
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.time_reversal import reversed_in_time
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
-from odenet.integrators.equation import refuse_other_equation
+from odenet.integrators.equation import FIRST_ORDER, refuse_other_equation
 from odenet.integrators.forward_mode import explaining
 from odenet.integrators.quadrature import integrate_along
 from odenet.integrators.separable import refuse_field_without_halves
@@ -157,3 +158,55 @@ class DepthBlock(nnx.Module):
         if integration.statistics is not None:
             nnx.update(self.weights.stacked, integration.statistics)
         return integration
+
+    def inverse(
+        self, h1: Any, discretisation: Discretisation = AS_TRAINED, *, save_path: bool = False
+    ) -> Integration:
+        r"""Integrate the block's equation backwards: from `h(horizon)` to `h(0)`.
+
+        It solves $dh/ds = -f(T - s, h)$ from $h(T)$. That is the inverse of the flow, and the
+        inverse of a method up to its error alone: take more steps, or a diffrax solver with small
+        tolerances, on both ways. An equation that contracts states forwards expands their errors
+        backwards.
+
+        Args:
+            h1: The last states, shape `(batch, *state)`.
+            discretisation: By what and in how many steps; break points of its integrator are
+                counted from the horizon.
+            save_path: Whether to return the states at all points of the grid too, from the
+                horizon to 0.
+
+        Returns:
+            `h1` of it is the state at depth-time 0.
+
+        Raises:
+            ConfigError: if a layer is no step of a method, the equation is not of first order or
+                depends on the state at 0, the block's own integrator has break points, or as
+                `__call__`.
+        """
+        h1 = checked_state(h1)
+        if not self.is_euler_step:
+            raise ConfigError(f"a layer of this block {NO_STEP}, and so none to integrate back")
+        integrator = discretisation.integrator or self.integrator
+        refuse_other_equation(self.integrator.equation, integrator.equation)
+        refuse_field_without_halves(integrator, self.weights.stacked)
+        if integrator.equation != FIRST_ORDER:
+            raise ConfigError(
+                f"only {FIRST_ORDER.formula} is integrated backwards from its last state alone; "
+                f"this block solves {integrator.equation.formula}, which needs more than that"
+            )
+        if discretisation.integrator is None and integrator.break_points:
+            raise ConfigError(
+                f"break_points={list(integrator.break_points)} are depth-times from the start of "
+                f"the block, and here its end comes first; give a discretisation whose integrator "
+                f"counts them from the end, as horizon - t"
+            )
+        grid = discretisation.steps_of(self.grid())
+        fields = self.weights.over(grid)
+        if fields.takes_start:
+            raise ConfigError(
+                "the field depends on the state at depth-time 0, which is what is looked for; it "
+                "has no inverse by integration"
+            )
+        backward, grid = reversed_in_time(fields, grid)
+        return integrator.integrate(backward, grid, h1, save_path=save_path)

@@ -17,6 +17,9 @@ from odenet.ops.batch_axis import padded_batch
 AVERAGED = ("nfe", "accepted_steps", "rejected_steps")
 """Statistics of the solves that are averaged over the batches."""
 
+FAILURE_METRICS = ("solver_failure", "failed_stage", "failed_layer", "failed_time")
+"""Metrics that say why and where a solve failed; they are 0, and say nothing, where none did."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
