@@ -127,6 +127,8 @@ def show_evaluation(found: dict[str, Any], json: bool) -> None:
         return
     table = Table(show_header=False, title=f"{found['directory']} on {found['split']}")
     for name, value in found.items():
-        if name not in ("directory", "split"):
+        # Why and where a solve failed is None where none did.
+        hidden = name in ("directory", "split") or value is None
+        if not hidden and not (name == "solver_failure" and value == 0):
             table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
     Console().print(table)

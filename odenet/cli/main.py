@@ -13,6 +13,7 @@ from odenet.cli import (
     data,
     doctor,
     evaluate,
+    explain,
     listing,
     prune,
     refine,
@@ -22,6 +23,7 @@ from odenet.cli import (
     schema,
     weights,
 )
+from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
 
@@ -36,12 +38,13 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool) -> bool:
     if asked:
         from odenet import __version__
 
         print(f"odenet {__version__}")
         raise typer.Exit
+    return asked  # typer takes it for the value of the option
 
 
 @app.callback()
@@ -71,9 +74,11 @@ app.command("prune")(prune.command)
 app.command("refine")(refine.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
+app.command("explain")(explain.command)
 app.command("schema")(schema.command)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.command)
+give_examples(app)
 
 
 def main() -> None:
@@ -86,6 +91,8 @@ def main() -> None:
         stderr(f"error: {error}")
         if error.resume_from is not None:
             stderr(f"continue with: odenet resume {error.resume_from}")
+        if error.instead is not None:
+            stderr(error.instead)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr("interrupted")

@@ -23,6 +23,7 @@ from odenet.errors import ConfigError, OdenetError, RunDirectoryError
 from odenet.experiment.config import (
     CompareConfig,
     ExperimentConfig,
+    Overrides,
     read_experiment,
     to_yaml,
     variant,
@@ -38,6 +39,7 @@ from odenet.experiment.directory import (
     full_disk_named,
     read_json,
 )
+from odenet.experiment.machine_options import resumed_config
 from odenet.experiment.provenance import provenance, versions
 from odenet.experiment.run import (
     Experiment,
@@ -95,7 +97,10 @@ def compare(
 
 
 def resume_comparison(
-    directory: Path, data_dir: Path | None = None, console: Console | None = None
+    directory: Path,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+    overrides: Overrides = (),
 ) -> Comparison:
     """Continue a comparison: finished networks are kept, the others trained to their end.
 
@@ -103,15 +108,19 @@ def resume_comparison(
         directory: The run directory of a comparison.
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
+        overrides: As in `load_config`, for every network: devices, and how often something is
+            written.
 
     Raises:
         OdenetError: as its children say.
     """
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
-        config = read_experiment(place.file(CONFIG))
+        config = resumed_config(read_experiment(place.file(CONFIG)), overrides)
         _refuse_lost_networks(config, place)
-        return _compare(config, place, data_dir, console)
+        if overrides:
+            place.write_text(CONFIG, to_yaml(config))
+        return _compare(config, place, data_dir, console, overrides)
 
 
 def _refuse_lost_networks(config: ExperimentConfig, place: RunDirectory) -> None:
@@ -178,7 +187,11 @@ def _section(config: ExperimentConfig) -> CompareConfig:
 
 
 def _compare(
-    config: ExperimentConfig, place: RunDirectory, data_dir: Path | None, console: Console | None
+    config: ExperimentConfig,
+    place: RunDirectory,
+    data_dir: Path | None,
+    console: Console | None,
+    overrides: Overrides = (),
 ) -> Comparison:
     section = _section(config)
     rows: list[Row] = []
@@ -187,10 +200,14 @@ def _compare(
     for name, network in networks_of(config).items():
         directory = place.file("networks") / name
         try:
-            experiment, state = _trained(network, directory, data_dir, console)
+            experiment, state = _trained(network, directory, data_dir, console, overrides)
         except OdenetError as error:
             # The comparison goes on as a whole, not only the network that it had come to.
             error.resume_from = error.resume_from and place.path
+            error.instead = error.instead and (
+                f"odenet resume would end there again; change network {name} in a copy of the "
+                f"experiment file, and compare again under another --out"
+            )
             raise
         ways = {TRAINED: Discretisation()}
         ways |= {key: way.build() for key, way in section.evaluate.items()}
@@ -208,7 +225,11 @@ def _compare(
 
 
 def _trained(
-    config: ExperimentConfig, directory: Path, data_dir: Path | None, console: Console | None
+    config: ExperimentConfig,
+    directory: Path,
+    data_dir: Path | None,
+    console: Console | None,
+    overrides: Overrides,
 ) -> tuple[Experiment, Any]:
     """The trained network: from disk, resumed, or from the start."""
     if (directory / RESULTS).exists():
@@ -217,9 +238,9 @@ def _trained(
         if checkpoint.step == config.training.num_steps:
             return experiment, checkpoint.state
     if (directory / CONFIG).exists():
-        trained = resume(directory, data_dir, console)
+        trained = resume(directory, data_dir, console, overrides=overrides)
     else:
-        trained = run(config, directory, data_dir, console)
+        trained = run(resumed_config(config, overrides), directory, data_dir, console)
     return trained.experiment, trained.state
 
 

@@ -1,7 +1,7 @@
 """Evaluate a trained network from its run directory, maybe under another integrator."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from odenet.experiment.directory import is_comparison
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
 from odenet.training.checkpoint import Checkpoint, Which
+from odenet.training.evaluate import FAILURE_METRICS
 
 
 def evaluate(
@@ -72,10 +73,16 @@ def measured(
     return {
         "step": checkpoint.step,
         "num_parameters": experiment.num_parameters,
-        **found.metrics,
+        **_without_failures(found.metrics),
         "batch_seconds": found.step_seconds,
         "compile_seconds": found.compile_seconds,
     }
+
+
+def _without_failures(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """The metrics, with None for why and where a solve failed if none did."""
+    none = FAILURE_METRICS if metrics["solver_ok"] == 1 else ()
+    return {name: None if name in none else value for name, value in metrics.items()}
 
 
 def load_trained(

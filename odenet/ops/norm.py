@@ -4,8 +4,10 @@ With the deviation $d = x - \mu$ and the factor $f = \gamma / \sqrt{\sigma^2 + \
 output is $y = d f + \beta$. In a direction $\dot x$ it changes by $\dot x f + d a + b$, where $a$
 and $b$ belong to a channel alone: they are made from the averages of $\dot x$ and of $d \dot x$,
 since those of $d$ are zero. Transposed, that is one pass for two sums, shared by scale and bias,
-and one for the image. What is stored is the deviation; and since the mean is subtracted before
-squares are taken, a mean much larger than the deviation costs no digits.
+and one for the image. What is stored is the deviation. One value of a channel is subtracted before
+the mean is taken, and the mean before squares are: a mean much larger than the deviation costs no
+digits, and a constant channel comes out as exactly the bias. Statistics are in single precision at
+least, whatever the images are.
 """
 
 import functools
@@ -60,7 +62,8 @@ def batch_norm(
         epsilon: $\epsilon$, positive.
 
     Returns:
-        The normalised images, $\mu$, and $\sigma^2$ (the mean square, not the unbiased estimate).
+        The normalised images, in the precision of the operands, $\mu$, and $\sigma^2$ (the mean
+        square, not the unbiased estimate), in single precision or better.
     """
     scale, bias, axis = _last(scale, x.ndim), _last(bias, x.ndim), mapped_axis()
     y, mean, variance = _normalise(x, scale, bias, None, epsilon, axis)
@@ -85,8 +88,12 @@ def frozen_norm(
         variance: $\sigma^2$.
         epsilon: $\epsilon$, positive.
     """
+    dtype = jnp.result_type(x, scale, bias, mean, variance)
+    x, scale, bias, mean, variance = _widened(x, scale, bias, mean, variance)
     factor = scale * lax.rsqrt(variance + jnp.asarray(epsilon, variance.dtype))
-    return x * _last(factor, x.ndim) + _last(bias - mean * factor, x.ndim)
+    # The mean first: in `x f - mean f` the digits of a large mean would cover those of the rest.
+    y = (x - _last(mean, x.ndim)) * _last(factor, x.ndim) + _last(bias, x.ndim)
+    return y.astype(dtype)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3, 4, 5))
@@ -99,33 +106,69 @@ def _normalise(
     axis: str | None,
 ) -> tuple[Array, Array, Array]:
     """The output, mean and variance, all with the axes of `x`, as scale and bias have them."""
-    deviation, mean, variance = _deviation(x, num_groups, axis)
+    dtype = jnp.result_type(x, scale, bias)
+    x, scale, bias = _widened(x, scale, bias)
+    deviation, rest, mean, variance = _deviation(x, num_groups, axis)
     inverse = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
-    return deviation * (inverse * scale) + bias, mean, variance
+    factor = inverse * scale
+    return (deviation * factor + (bias - rest * factor)).astype(dtype), mean, variance
 
 
 @_normalise.defjvp
 def _normalise_jvp(num_groups, epsilon, axis, primals, tangents):
-    x, scale, bias = primals
-    dx, dscale, dbias = tangents
-    deviation, mean, variance = _deviation(x, num_groups, axis)
+    dtype = jnp.result_type(*primals)
+    x, scale, bias = _widened(*primals)
+    dx, dscale, dbias = _widened(*tangents)
+    deviation, rest, mean, variance = _deviation(x, num_groups, axis)
     inverse = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
     factor = inverse * scale
     dmean = _average(dx, num_groups, axis)
-    half_dvariance = _average(
-        deviation * dx, num_groups, axis
-    )  # the average of the deviation is zero
+    # The average of the deviation without its rest is zero.
+    half_dvariance = _average(deviation * dx, num_groups, axis) - rest * dmean
     slope = inverse * dscale - factor * (inverse * inverse) * half_dvariance
-    shift = dbias - factor * dmean
-    y, dy = deviation * factor + bias, dx * factor + deviation * slope + shift
-    return (y, mean, variance), (dy, dmean, 2 * half_dvariance)
+    y = deviation * factor + (bias - rest * factor)
+    dy = dx * factor + deviation * slope + (dbias - factor * dmean - rest * slope)
+    return (y.astype(dtype), mean, variance), (dy.astype(dtype), dmean, 2 * half_dvariance)
 
 
-def _deviation(x: Array, num_groups: int | None, axis: str | None) -> tuple[Array, Array, Array]:
-    mean = _average(x, num_groups, axis)
+def _widened(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays in single precision where theirs is less: statistics need its digits and range."""
+    return tuple(
+        array if array.dtype.itemsize >= 4 else array.astype(jnp.float32) for array in arrays
+    )
+
+
+def _deviation(
+    x: Array, num_groups: int | None, axis: str | None
+) -> tuple[Array, Array, Array, Array]:
+    """The deviation, what is left in its average by rounding, the mean, and the variance.
+
+    The mean of a channel that hardly varies is known to its last digit only, which is all that
+    there is of the deviation. Differences to a value of the channel are exact, and their mean is as
+    small as they are: it says by how much the rounded mean is off.
+    """
+    origin = _origin(x, num_groups, axis)
+    offset = _average(x - origin, num_groups, axis)
+    mean = origin + offset
+    rest = offset - (mean - origin)
     deviation = x - mean
     # A product, since `jnp.square` would store twice the deviation beside it.
-    return deviation, mean, _average(deviation * deviation, num_groups, axis)
+    variance = _average(deviation * deviation, num_groups, axis) - rest * rest
+    return deviation, rest, mean, variance
+
+
+def _origin(x: Array, num_groups: int | None, axis: str | None) -> Array:
+    """A value of every channel, or of every example's groups, the same on all shards.
+
+    No result depends on it but by rounding, so nothing is differentiated by it.
+    """
+    first = lax.stop_gradient(x[:, *(slice(1),) * (x.ndim - 2)])
+    if num_groups is None:
+        first = first[:1]
+        return first if axis is None else lax.pmax(first, axis)
+    size = x.shape[-1] // num_groups
+    of_groups = first.reshape(*first.shape[:-1], num_groups, size)[..., :1]
+    return jnp.broadcast_to(of_groups, (*of_groups.shape[:-1], size)).reshape(first.shape)
 
 
 def _average(x: Array, num_groups: int | None, axis: str | None) -> Array:

@@ -8,7 +8,7 @@ $B$, $m$ being the numbers that a batch gives a channel.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from odenet.arrays import Array
 from odenet.data import Normalization, Split, normalize
 from odenet.data.permutation import EpochOrder
 from odenet.fields.layers import BatchNorm
@@ -51,11 +52,10 @@ class AverageStatistics:
     def __call__(self, state: TrainState) -> TrainState:
         """The state with averages in place of its batch statistics; nothing else differs."""
         observe = jax.jit(self._observe)
-        total = None
-        for inputs in self._batches():
+        average = None
+        for count, inputs in enumerate(self._batches(), start=1):
             seen = observe(state.params, state.statistics, inputs)
-            total = seen if total is None else jax.tree.map(jnp.add, total, seen)
-        average = jax.tree.map(lambda leaf: leaf / self.num_batches, total)
+            average = seen if average is None else jax.tree.map(_towards(count), average, seen)
         return dataclasses.replace(state, statistics=self._replaced(state, average))
 
     def _batches(self) -> Iterable[np.ndarray]:
@@ -82,6 +82,14 @@ class AverageStatistics:
         for norm, (mean, variance) in zip(_norms(network), average, strict=True):
             norm.mean[...], norm.variance[...] = mean, variance
         return split_network(network)[2]
+
+
+def _towards(count: int) -> Callable[[Array, Array], Array]:
+    """The average of `count` numbers from that of all but the last, and the last.
+
+    A sum would lose the digits that a statistic keeps, such as those of a constant channel.
+    """
+    return lambda average, seen: average + (seen - average) / count
 
 
 def _norms(network: Network) -> list[BatchNorm]:

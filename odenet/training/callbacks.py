@@ -3,8 +3,7 @@
 import abc
 import dataclasses
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -13,7 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tensorboardX import SummaryWriter
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
+from odenet.durable import flush, replace
 from odenet.errors import RunDirectoryError
+from odenet.models import Network
 from odenet.training.state import TrainState
 
 Event = Literal["start", "log", "evaluate", "inspect", "checkpoint", "end"]
@@ -36,8 +37,9 @@ class Info:
         step: Number of optimiser steps taken.
         num_steps: Number of steps of the whole training.
         records: The metrics that came with the event, oldest first.
-        state: With `start` and `inspect`, the state of the training. It is read at once and not
-            kept: the next step takes its memory.
+        state: With `start`, `evaluate` and `inspect`, the state of the training. It is read at once
+            and not kept: the next step takes its memory.
+        build: Makes the network of a state, or None.
     """
 
     event: Event
@@ -45,10 +47,25 @@ class Info:
     num_steps: int
     records: Sequence[Record] = ()
     state: TrainState | None = None
+    build: Callable[[TrainState], Network] | None = None
+
+    @property
+    def network(self) -> Network | None:
+        """The network as it is now, for normalised inputs, or None; it is not kept either."""
+        known = self.state is not None and self.build is not None
+        return self.build(self.state) if known else None  # pyright: ignore
+
+
+class StopTraining(Exception):  # noqa: N818 - a callback asks for it
+    """Raised by a callback: the training stops after this dispatch, saved, and can be resumed."""
 
 
 class Callback(abc.ABC):
-    """Something that runs at the events in `when`, in the order of the list of callbacks."""
+    """Something that runs at the events in `when`, in the order of the list of callbacks.
+
+    It stops the training by raising `StopTraining("why")`. Any other exception ends the run at
+    once.
+    """
 
     when: frozenset[Event]
 
@@ -78,7 +95,7 @@ class MetricsFile(Callback):
             keep = [r for r in read_metrics(self.path) if r["step"] <= self.first_step]
             partial = self.path.with_suffix(".partial")
             partial.write_text("".join(json.dumps(record) + "\n" for record in keep))
-            os.replace(partial, self.path)
+            replace(partial, self.path)
             self._file = self.path.open("a")
         if self._file is not None:
             lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in info.records)
@@ -86,7 +103,7 @@ class MetricsFile(Callback):
             self._file.flush()
             if info.event == "checkpoint":
                 # Lines up to a checkpoint must outlive what the checkpoint outlives.
-                os.fsync(self._file.fileno())
+                flush(self._file.fileno(), self.path)
             if info.event == "end":
                 self._file.close()
 

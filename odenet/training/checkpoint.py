@@ -27,6 +27,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from odenet.durable import flush_tree, replace
 from odenet.errors import CheckpointError
 
 Which = Literal["last", "best"]
@@ -204,7 +205,7 @@ def _write(
         checkpointer.close()
         (partial / "extras.json").write_text(json.dumps(extras, indent=1))
         (partial / "manifest.json").write_text(json.dumps(_digests(partial), indent=1))
-        _flush_to_disk(partial)
+        flush_tree(partial)
     except ValueError as error:
         # What tensorstore raises where a file cannot be written.
         _remove(partial)
@@ -214,7 +215,7 @@ def _write(
         _remove(partial)
         raise
     shutil.rmtree(final, ignore_errors=True)
-    os.replace(partial, final)
+    replace(partial, final)
     for old in steps_on_disk(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -224,15 +225,6 @@ def _require_space(folder: Path, nbytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < 2 * nbytes + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _flush_to_disk(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -125,8 +125,11 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("name", ["finished", "stopped", "imported", "refined", "pruned"])
+NAMES = "finished", "stopped", "imported", "refined", "pruned"
+CASES = [(name, "missing") for name in NAMES] + [("imported", loss) for loss in LOSSES]
+
+
+@pytest.mark.parametrize(("name", "loss"), CASES)
 def test_lost_last_is_refused_and_everything_stays(copy, name, loss):
     path = copy(name)
     LOSSES[loss](path / "checkpoints" / "last")
@@ -166,9 +169,9 @@ def commands_in(message):
     return {name: shlex.split(words) for name, words in found}
 
 
-@pytest.mark.parametrize("name", ["stopped", "imported"])
-def test_commands_that_the_refusal_names_go_on_from_the_weights_there(copy, name, tmp_path):
-    path = copy(name)
+def test_commands_that_the_refusal_names_go_on_from_the_weights_there(copy, tmp_path, monkeypatch):
+    monkeypatch.setattr("odenet.cli.finish.write_report", lambda path: path)
+    path = copy("imported")
     shutil.rmtree(path / "checkpoints" / "last")
     given = load(path, which="best")[1]
     with pytest.raises(CheckpointError) as caught:

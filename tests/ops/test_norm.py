@@ -1,11 +1,14 @@
 """Group and batch norm against their formulas, and against finite differences."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from odenet.ops.norm import batch_norm, group_norm
+from odenet.ops.batch_axis import batch_axis
+from odenet.ops.norm import batch_norm, frozen_norm, group_norm
 
 EPSILON = 1e-3  # large enough for a wrong place of it to be seen
 
@@ -51,7 +54,9 @@ def test_batch_norm_equals_its_formula(shape):
 NORMS = {
     "group": (lambda *a: group_norm(*a, 2, EPSILON), lambda *a: group_formula(*a, 2)),
     "batch": (
-        lambda *a: jnp.concatenate([part.ravel() for part in batch_norm(*a, EPSILON)]),
+        lambda *a: jnp.concatenate(
+            [part.ravel().astype(a[0].dtype) for part in batch_norm(*a, EPSILON)]
+        ),
         lambda *a: np.concatenate([part.ravel() for part in batch_formula(*a)]),
     ),
 }
@@ -140,3 +145,102 @@ def test_vmap_equals_a_loop(name):
     mapped = jax.vmap(norm, (0, None, None))(x, scale, bias)
     looped = jnp.stack([norm(one, scale, bias) for one in x])
     np.testing.assert_allclose(mapped, looped, rtol=1e-12, atol=1e-12)
+
+
+def by_batch(x, scale, bias):
+    return batch_norm(x, scale, bias, 1e-5)[0]
+
+
+def by_group(x, scale, bias):
+    return group_norm(x, scale, bias, 2, 1e-5)
+
+
+def by_formula(x, scale, bias, groups):
+    """In double precision, with the derivatives of jax."""
+    parts = x.reshape(x.shape[0], -1, groups, 4 // groups)
+    axes = (1, 3) if groups == 2 else (0, 1, 3)
+    deviation = parts - jnp.mean(parts, axes, keepdims=True)
+    variance = jnp.mean(deviation * deviation, axes, keepdims=True)
+    with jax.numpy_rank_promotion("allow"):
+        return (deviation / jnp.sqrt(variance + 1e-5)).reshape(x.shape) * scale + bias
+
+
+EXACT = {
+    "batch": (by_batch, functools.partial(by_formula, groups=4)),
+    "group": (by_group, functools.partial(by_formula, groups=2)),
+}
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+@pytest.mark.parametrize("name", EXACT)
+def test_constant_channels_give_the_bias(name, dtype):
+    norm, _ = EXACT[name]
+    for value in (12345.678, 0.1, -3e4):
+        x = jnp.full((1, 3, 3, 4), value, dtype)
+        scale, bias = jnp.ones(4, dtype), jnp.asarray([0.5, -1.0, 0.0, 2.0], dtype)
+        y = jax.jit(norm)(x, scale, bias)
+        np.testing.assert_array_equal(y, jnp.broadcast_to(bias[None, None, None], y.shape))
+    _, mean, variance = batch_norm(x, scale, bias, 1e-5)
+    np.testing.assert_array_equal(variance, np.zeros(4))
+    np.testing.assert_array_equal(mean, x[0, 0, 0])
+    statistics = mean.astype(dtype), variance.astype(dtype)
+    np.testing.assert_array_equal(frozen_norm(x, scale, bias, *statistics, 1e-5)[0, 0, 0], bias)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_channels_that_differ_in_their_last_digits_are_normalised_as_in_double_precision(name):
+    rng = np.random.default_rng(0)
+    last_digit = np.spacing(np.float32(12345.678))
+    # Two thirds of the numbers are one value, so that the rounded mean is that value.
+    steps = rng.choice([0, 0, 1], size=(2, 5, 5, 4)) + np.array([0, 0, 0, 2])
+    x = (np.float32(12345.678) + steps * last_digit).astype(np.float32)
+    scale, bias, g = (rng.normal(size=s).astype(np.float32) for s in ((4,), (4,), x.shape))
+    norm, formula = EXACT[name]
+
+    def with_gradients(norm, *operands):
+        *operands, g = (jnp.asarray(operand) for operand in operands)
+        value, pull = jax.vjp(norm, *operands)
+        return value, *pull(g)
+
+    found = jax.jit(functools.partial(with_gradients, norm))(x, scale, bias, g)
+    expected = with_gradients(formula, *(np.asarray(a, np.float64) for a in (x, scale, bias, g)))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_squares_beyond_half_precision_are_summed_in_single(name):
+    x = (1e4 * np.random.default_rng(0).normal(size=(4, 3, 3, 4))).astype(np.float16)
+    norm, formula = EXACT[name]
+    one, zero = jnp.ones(4, jnp.float16), jnp.zeros(4, jnp.float16)
+    expected = formula(jnp.asarray(x, float), jnp.ones(4), jnp.zeros(4))
+    found = norm(jnp.asarray(x), one, zero)
+    assert found.dtype == jnp.float16
+    np.testing.assert_allclose(np.asarray(found, float), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_frozen_statistics_keep_the_digits_beside_a_large_mean():
+    x = (12345.678 + 1e-2 * np.random.default_rng(0).normal(size=(8, 4, 4, 3))).astype(np.float32)
+    exact = x.astype(np.float64)
+    mean, variance = exact.mean(axis=(0, 1, 2)).astype(np.float32), exact.var(axis=(0, 1, 2))
+    one, zero = jnp.ones(3, jnp.float32), jnp.zeros(3, jnp.float32)
+    statistics = jnp.asarray(mean), jnp.asarray(variance, jnp.float32)
+    found = frozen_norm(jnp.asarray(x), one, zero, *statistics, 1e-5)
+    expected = (exact - mean) / np.sqrt(variance + 1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_shards_of_a_batch_give_what_the_whole_batch_gives():
+    constant = np.full((3, 1, 3, 3, 4), 12345.678, np.float32)
+    near = (12345.678 + np.random.default_rng(0).normal(size=(3, 2, 3, 3, 4))).astype(np.float32)
+    scale, bias = np.ones(4, np.float32), np.asarray([0.5, -1.0, 0.0, 2.0], np.float32)
+
+    def sharded(x):
+        with batch_axis("shards"):
+            return by_batch(x, jnp.asarray(scale), jnp.asarray(bias))
+
+    mapped = jax.pmap(sharded, axis_name="shards")
+    np.testing.assert_array_equal(mapped(constant), np.broadcast_to(bias, constant.shape))
+    exact = (jnp.asarray(part, float) for part in (near.reshape(6, 3, 3, 4), scale, bias))
+    whole = by_formula(*exact, groups=4)
+    np.testing.assert_allclose(mapped(near).reshape(whole.shape), whole, rtol=1e-4, atol=1e-4)

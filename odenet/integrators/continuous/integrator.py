@@ -88,6 +88,12 @@ class Diffrax(OneStepIntegrator):
         """Whether a gradient is another solve, whose evaluations are counted: with backsolve."""
         return isinstance(self.adjoint, diffrax.BacksolveAdjoint)
 
+    @property
+    def forward_mode_instead(self) -> str | None:
+        """What has forward-mode derivatives: states that are stored."""
+        has_one = isinstance(self.adjoint, diffrax.DirectAdjoint)
+        return None if has_one else "adjoint.kind=direct"
+
     def leaving_out(self, count: int) -> "Diffrax":
         """The same for states that are vectors, whose last `count` components choose no step."""
         if self.controller is None:
