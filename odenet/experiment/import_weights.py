@@ -15,9 +15,8 @@ from odenet.errors import CheckpointError, ConfigError
 from odenet.experiment.config import (
     ExperimentConfig,
     Overrides,
+    load_config,
     override_pairs,
-    parse_config,
-    read_yaml,
     to_yaml,
     variant,
 )
@@ -113,7 +112,7 @@ def import_weights(
     arrays = content.choose(which)
     parsed = override_pairs(overrides)
     if architecture is None:
-        config = parse_config(read_yaml(Path(str(experiment_file))), parsed, str(experiment_file))
+        config = load_config(str(experiment_file), parsed)
     else:
         config = experiment_of(str(arch), architecture, parsed)
     outline = config.data.outline(data_dir)
