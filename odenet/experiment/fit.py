@@ -25,6 +25,7 @@ from odenet.experiment.directory import (
     RunDirectory,
 )
 from odenet.experiment.held_network import changed_at
+from odenet.experiment.ignored_settings import warn_of_ignored_precision
 from odenet.experiment.level import Level, levels_of, next_level
 from odenet.experiment.step_adaption import StepAdaption
 from odenet.models import Network
@@ -79,6 +80,7 @@ def fit(
     Raises:
         OdenetError: as its children say.
     """
+    warn_of_ignored_precision()
     num_steps, adaption = experiment.config.training.num_steps, StepAdaption()
     level = Level(experiment, experiment.start, 0, None, Progress(), {})
     if checkpoint is not None:

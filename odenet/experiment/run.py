@@ -11,6 +11,7 @@ from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
     Overrides,
+    override_pairs,
     parse_config,
     read_experiment,
     to_values,
@@ -36,6 +37,7 @@ from odenet.experiment.fit import Trained as Trained
 from odenet.experiment.fit import fit
 from odenet.experiment.held_network import changed_at, held_by
 from odenet.experiment.provenance import provenance
+from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
@@ -173,10 +175,12 @@ def _restored(
 ) -> tuple[Experiment, Checkpoint | None]:
     """The experiment with the network that a checkpoint holds, and the checkpoint fitted to it."""
     extras = {} if found is None else found.extras
-    config = held_by(config, extras)
+    trained = config = held_by(config, extras)
     if overrides:
         config = parse_config(to_values(config), overrides, str(directory / CONFIG))
     experiment = build(config, data_dir, recorded(directory, config))
+    if overrides and found is not None:
+        refuse_other_parameters(found, experiment, trained, override_pairs(overrides), directory)
     if changed_at(extras) is None:  # what it began with was another network otherwise
         experiment = restore_start(experiment, directory / "checkpoints")
     if found is None:
