@@ -116,7 +116,7 @@ def read_metrics(path: Path) -> list[Record]:
     for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], start=1):
         try:
             records.append(json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunDirectoryError(
                 f"{path}, line {number} is damaged; remove the lines from there on that belong to "
                 f"steps after the last checkpoint, then go on"
