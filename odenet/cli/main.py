@@ -14,6 +14,7 @@ from odenet.cli import (
     doctor,
     evaluate,
     listing,
+    names,
     prune,
     refine,
     report,
@@ -66,6 +67,7 @@ app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
 app.command("import")(weights.import_command)
 app.command("export")(weights.export_command)
+app.command("names")(names.command)
 app.add_typer(analyse.app, name="analyse")
 app.command("prune")(prune.command)
 app.command("refine")(refine.command)
