@@ -15,6 +15,7 @@ from odenet.cli import (
     evaluate,
     explain,
     listing,
+    names,
     prune,
     refine,
     report,
@@ -69,6 +70,7 @@ app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
 app.command("import")(weights.import_command)
 app.command("export")(weights.export_command)
+app.command("names")(names.command)
 app.add_typer(analyse.app, name="analyse")
 app.command("prune")(prune.command)
 app.command("refine")(refine.command)
