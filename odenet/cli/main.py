@@ -5,6 +5,7 @@ import warnings
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from odenet.allocator import share_heap
 from odenet.cli import (
@@ -24,6 +25,7 @@ from odenet.cli import (
 )
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
+from odenet.narration import shown_on
 
 app = typer.Typer(
     name="odenet",
@@ -47,6 +49,7 @@ def _show_version(asked: bool) -> bool:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -59,6 +62,7 @@ def options(
     Train them, swap their solver, and see what depends on it.
     """
     del version
+    context.with_resource(shown_on(Console(stderr=True)))
 
 
 app.command("run")(run.command)

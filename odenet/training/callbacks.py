@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -155,46 +153,3 @@ def _scalars(record: Record) -> Summary:
         if isinstance(value, (int, float)) and name != "step"
     ]
     return Summary(value=values)
-
-
-class ProgressBar(Callback):
-    """A progress bar with the last loss and accuracy of each split; silent without a terminal.
-
-    Args:
-        console: Where to draw.
-        label: What is being trained.
-    """
-
-    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
-
-    def __init__(self, console: Console, label: str):
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._label = label
-        self._shown: dict[str, str] = {}
-
-    def __call__(self, info: Info) -> None:
-        """Draw, move on, or finish."""
-        if info.event == "start":
-            self._progress.start()
-            self._task = self._progress.add_task(
-                self._label, total=info.num_steps, completed=info.step, metrics=""
-            )
-            return
-        for record in info.records[-1:]:
-            text = f"{record['split']} {record['loss']:.4f}"
-            if "accuracy" in record:
-                text += f" {record['accuracy']:.1%}"
-            self._shown[record["split"]] = text
-        self._progress.update(
-            self._task, completed=info.step, metrics="  ".join(self._shown.values())
-        )
-        if info.event == "end":
-            self._progress.stop()

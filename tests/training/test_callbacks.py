@@ -8,8 +8,9 @@ import numpy as np
 from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event
 
-from odenet.training.callbacks import EventFile, Info, MetricsFile, ProgressBar
+from odenet.training.callbacks import EventFile, Info, MetricsFile
 from odenet.training.parallel import Compiled
+from odenet.training.progress_bar import ProgressBar
 
 COST = {"step": 4, "split": "program", "compile_seconds": 1.5, "peak_bytes": 1 << 20}
 TRAIN = {"step": 6, "split": "train", "loss": 0.25, "step_seconds": 0.1}
@@ -68,5 +69,5 @@ def test_progress_bar_shows_the_loss_and_is_not_upset_by_a_start():
     callback = ProgressBar(Console(file=screen, force_terminal=True, width=100), "tiny")
     for info in TOLD:
         callback(info)
-    assert "train 0.2500" in screen.getvalue()
+    assert "train loss 0.2500" in screen.getvalue()
     assert "program" not in screen.getvalue()
