@@ -33,8 +33,9 @@ from odenet.experiment.step_adaption import StepAdaption
 from odenet.models import Network
 from odenet.narration import doing
 from odenet.training import Callback, Checkpointer, Fit, TrainState
-from odenet.training.callbacks import EventFile, MetricsFile
+from odenet.training.callbacks import MetricsFile
 from odenet.training.checkpoint import Checkpoint, named, steps_on_disk
+from odenet.training.event_file import EventFile
 from odenet.training.interrupt import Interrupted
 from odenet.training.loop import Progress
 from odenet.training.progress_bar import ProgressBar

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from tensorboardX import SummaryWriter
-from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
-
 from odenet.durable import flush, replace
 from odenet.errors import RunDirectoryError
 from odenet.training.state import TrainState
@@ -111,45 +108,3 @@ def read_metrics(path: Path) -> list[Record]:
                 f"steps after the last checkpoint, then go on"
             ) from error
     return records
-
-
-class EventFile(Callback):
-    """Writes the numbers of every record as TensorBoard scalars, named `split/metric`.
-
-    A record is one event with many values: an event for every value takes longer to hand to the
-    writer's thread than a small network takes for its steps.
-
-    Args:
-        directory: Where the event files go.
-        first_step: The step that the run starts from; later points of an earlier start are hidden.
-    """
-
-    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
-
-    def __init__(self, directory: Path, first_step: int):
-        self.directory = directory
-        self.first_step = first_step
-        self._writer: SummaryWriter | None = None
-
-    def __call__(self, info: Info) -> None:
-        """Open, write, close."""
-        if info.event == "start":
-            purge = self.first_step + 1 if self.first_step else None
-            self._writer = SummaryWriter(str(self.directory), purge_step=purge)
-        if self._writer is not None:
-            file = self._writer.file_writer
-            assert file is not None  # it is None after close alone
-            for record in info.records:
-                file.add_summary(_scalars(record), record["step"])
-            if info.event == "end":
-                self._writer.close()
-
-
-def _scalars(record: Record) -> Summary:
-    """The numbers of a record under their names."""
-    values = [
-        Summary.Value(tag=f"{record['split']}/{name}", simple_value=value)
-        for name, value in record.items()
-        if isinstance(value, (int, float)) and name != "step"
-    ]
-    return Summary(value=values)
