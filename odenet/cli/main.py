@@ -5,6 +5,7 @@ import warnings
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from odenet.allocator import share_heap
 from odenet.cli import (
@@ -27,6 +28,7 @@ from odenet.cli import (
 from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
+from odenet.narration import shown_on
 
 app = typer.Typer(
     name="odenet",
@@ -50,6 +52,7 @@ def _show_version(asked: bool) -> bool:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -62,6 +65,7 @@ def options(
     Train them, swap their solver, and see what depends on it.
     """
     del version
+    context.with_resource(shown_on(Console(stderr=True)))
 
 
 app.command("run")(run.command)

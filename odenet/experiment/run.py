@@ -42,6 +42,7 @@ from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
+from odenet.narration import shown_on
 from odenet.training import Callback, Checkpointer
 from odenet.training.checkpoint import Checkpoint, Which, fitted
 
@@ -70,7 +71,9 @@ def run(
     """
     config.model.check_trainable(live=config.training.live_statistics)
     check_schedule(config)
-    experiment, directory = build(config, data_dir, beginning(config)), Path(directory)
+    directory = Path(directory)
+    with shown_on(console):
+        experiment = build(config, data_dir, beginning(config))
     experiment.check_statistics()
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
@@ -84,7 +87,8 @@ def run(
             save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
-        trained = fit(experiment, place, None, console, callbacks)
+        with shown_on(console):
+            trained = fit(experiment, place, None, console, callbacks)
     if report is not None:
         report(directory)
     return trained
@@ -124,7 +128,8 @@ def resume(
         config = resumed_config(read_experiment(place.file(CONFIG)), overrides)
         found = checkpoint_to_continue(directory, which)
         now = in_step(config, 0 if found is None else found.step)
-        experiment, checkpoint = _restored(directory, now, (), which, data_dir, found)
+        with shown_on(console):
+            experiment, checkpoint = _restored(directory, now, (), which, data_dir, found)
         if overrides:
             place.write_text(CONFIG, to_yaml(config))
         if checkpoint is not None:
@@ -132,7 +137,8 @@ def resume(
             if which == "best":
                 save_again(directory, "last", checkpoint)
             checkpoint = with_best(directory, checkpoint)
-        trained = fit(experiment, place, checkpoint, console, callbacks)
+        with shown_on(console):
+            trained = fit(experiment, place, checkpoint, console, callbacks)
     if report is not None:
         report(directory)
     return trained
