@@ -4,21 +4,32 @@ The names below are imported when they are first used, so that `odenet --help` d
 jax.
 """
 
-import importlib
-from typing import Any
+import importlib as _importlib
+from typing import Any as _Any
 
 _HOMES = {
     "odenet.arrays": ("State", "StepSizes", "Time"),
+    "odenet.data": ("AugmentConfig", "DataConfig", "Dataset", "Split"),
+    "odenet.data.digits": ("DigitsConfig",),
+    "odenet.data.images": ("CIFAR10Config", "FashionMNISTConfig", "MNISTConfig"),
+    "odenet.data.npz": ("NpzConfig",),
+    "odenet.data.peaks": ("PeaksConfig",),
+    "odenet.data.reflection": ("ReflectionConfig",),
+    "odenet.data.swiss_roll": ("SwissRollConfig",),
+    "odenet.data.toys": ("AnnuliConfig", "CirclesConfig", "SpiralsConfig", "TwoMoonsConfig"),
     "odenet.depth.grid": ("DepthGrid",),
     "odenet.depth.weights": ("LayerFields",),
     "odenet.errors": ("OdenetError",),
     "odenet.experiment.compare": ("compare",),
     "odenet.experiment.config": ("ExperimentConfig", "load_config", "parse_config"),
     "odenet.experiment.evaluate": ("evaluate",),
+    "odenet.experiment.loaded_run": ("Run", "load"),
     "odenet.experiment.prune": ("prune",),
-    "odenet.experiment.run": ("load", "resume", "run"),
+    "odenet.experiment.refine": ("refine",),
+    "odenet.experiment.run": ("resume", "run"),
     "odenet.fields": ("ConvFieldConfig", "MLPFieldConfig", "VectorField"),
     "odenet.integrators": (
+        "AdaptiveConfig",
         "AsynchronousLeapfrogConfig",
         "DiffraxConfig",
         "ExplicitConfig",
@@ -41,18 +52,28 @@ _HOMES = {
         "count_parameters",
         "init_network",
     ),
+    "odenet.models.along": ("Along",),
     "odenet.reports": ("write_report",),
+    "odenet.training": ("Callback",),
+    "odenet.training.callbacks": ("Info", "StopTraining"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted([*_HOME, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
+    if name == "__version__":
+        metadata = _importlib.import_module("importlib.metadata")
+        try:
+            return metadata.version("odenet")
+        except metadata.PackageNotFoundError:  # a folder of source text that was not installed
+            return "0+unknown"
     if name not in _HOME:
         raise AttributeError(f"module 'odenet' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return getattr(_importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, *globals()]
+    private = [name for name in globals() if name.startswith("_") and name[:2] != "__"]
+    return sorted({*__all__, *globals()} - {*private})

@@ -1,10 +1,14 @@
-"""Shape aliases, shared by every room."""
+"""Shape aliases and types of numbers, shared by every room."""
 
-from jaxtyping import Array, Bool, Float, Int, Key
+from typing import Any
 
-State = Float[Array, "batch *state"]
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Inexact, Int, Key
+
+State = Inexact[Array, "batch *state"]
 """Hidden state `h`: one row per example, then a vector `(width,)` or an image
-`(height, width, channels)`."""
+`(height, width, channels)`, of floating-point or complex numbers."""
 
 Before = Float[Array, "batch *before"]
 After = Float[Array, "batch *after"]
@@ -20,6 +24,13 @@ Scalar = Float[Array, ""]
 Count = Int[Array, ""]
 Flag = Bool[Array, ""]
 
+
+def common_type(first: Any, second: Any) -> jnp.dtype:
+    """The type that holds numbers of both types, by the usual rules of JAX whatever is set."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(first, second)
+
+
 __all__ = [
     "After",
     "Array",
@@ -28,10 +39,12 @@ __all__ = [
     "Count",
     "Flag",
     "Float",
+    "Inexact",
     "Int",
     "Key",
     "Scalar",
     "State",
     "StepSizes",
     "Time",
+    "common_type",
 ]

@@ -11,14 +11,24 @@ class OdenetError(Exception):
     Attributes:
         exit_code: What the command line ends with: 2 for bad input, 1 for a run that broke.
         resume_from: The run directory that can be continued, if there is one.
+        instead: What to do where continuing would end in the same error, or None.
     """
 
     exit_code = 2
     resume_from: Path | None = None
+    instead: str | None = None
 
 
 class ConfigError(OdenetError, ValueError):
     """An experiment file, override or argument breaks a rule."""
+
+
+class StateTypeError(OdenetError, TypeError):
+    """A state, or the derivative that a field gives for it, has a type that no step can carry."""
+
+
+class DerivativeError(OdenetError, TypeError):
+    """A derivative is asked for that an integrator does not have, such as forward mode."""
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ def check_command(names: Names = None, data_dir: DataDir = None, json: Json = Fa
 def _require(name: str) -> None:
     from odenet.data import PUBLISHED
     from odenet.errors import DataError
-    from odenet.experiment.explain import nearest
+    from odenet.part.explain import nearest
 
     if name not in PUBLISHED:
         raise DataError(f"there is no published data set {name!r}; {nearest(name, PUBLISHED)}")

@@ -2,8 +2,10 @@
 
 import sys
 import warnings
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from odenet.allocator import share_heap
 from odenet.cli import (
@@ -12,7 +14,9 @@ from odenet.cli import (
     data,
     doctor,
     evaluate,
+    explain,
     listing,
+    names,
     prune,
     refine,
     report,
@@ -21,8 +25,10 @@ from odenet.cli import (
     schema,
     weights,
 )
+from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
+from odenet.narration import shown_on
 
 app = typer.Typer(
     name="odenet",
@@ -33,20 +39,52 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> bool:
+    if asked:
+        from odenet import __version__
+
+        print(f"odenet {__version__}")
+        raise typer.Exit
+    return asked  # typer takes it for the value of the option
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Networks whose depth is time.
+
+    Train them, swap their solver, and see what depends on it.
+    """
+    del version
+    context.with_resource(shown_on(Console(stderr=True)))
+
+
 app.command("run")(run.command)
 app.command("compare")(compare.command)
 app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
 app.command("import")(weights.import_command)
 app.command("export")(weights.export_command)
+app.command("names")(names.command)
 app.add_typer(analyse.app, name="analyse")
 app.command("prune")(prune.command)
 app.command("refine")(refine.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
+app.command("explain")(explain.command)
 app.command("schema")(schema.command)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.command)
+give_examples(app)
 
 
 def main() -> None:
@@ -59,6 +97,8 @@ def main() -> None:
         stderr(f"error: {error}")
         if error.resume_from is not None:
             stderr(f"continue with: odenet resume {error.resume_from}")
+        if error.instead is not None:
+            stderr(error.instead)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr("interrupted")

@@ -15,7 +15,10 @@ Arch = Annotated[
 
 
 def import_command(
-    file: Annotated[Path, typer.Argument(help="PyTorch or safetensors file.", metavar="WEIGHTS")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="File of PyTorch, safetensors or Flax (msgpack).", metavar="WEIGHTS"),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Run directory to make.")],
     overrides: Overrides = None,
     arch: Arch = None,
@@ -26,16 +29,33 @@ def import_command(
     map_file: Annotated[
         Path | None, typer.Option("--map", help="YAML file with the names that WEIGHTS uses.")
     ] = None,
+    which: Annotated[
+        str | None,
+        typer.Option(
+            "--set", help="Set of weights in WEIGHTS, such as ema_state_dict, or a prefix of names."
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="List everything that does not fit.")
+    ] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Make a run directory of weights from elsewhere, to evaluate and to train on."""
-    from odenet.cli.output import print_json
+    from odenet.cli.output import print_json, stderr
     from odenet.experiment.import_weights import import_weights
 
-    made = import_weights(file, out, arch, experiment, map_file, overrides or [], data_dir)
+    made = import_weights(
+        file, out, arch, experiment, map_file, overrides or [], data_dir, which, verbose
+    )
     if json:
-        print_json({"directory": str(out), "num_parameters": made.num_parameters})
+        about = {"directory": str(out), "num_parameters": made.num_parameters}
+        print_json(about | {"notes": list(made.notes)})
+        return
+    for note in made.notes:
+        stderr(f"note: {note}")
+    if made.config.data.kind == "absent":
+        typer.echo(f"{made.num_parameters} parameters: {out}")
         return
     typer.echo(f"{made.num_parameters} parameters; evaluate them with: odenet eval {out}")
 
@@ -43,6 +63,7 @@ def import_command(
 def export_command(
     directory: RunPath,
     file: Annotated[Path, typer.Argument(help="Safetensors file to write.", metavar="WEIGHTS")],
+    overrides: Overrides = None,
     checkpoint: Annotated[
         CheckpointName, typer.Option(help="The last weights, or the best on validation.")
     ] = CheckpointName.last,
@@ -52,9 +73,9 @@ def export_command(
 ) -> None:
     """Write the weights of a run as safetensors, by our names or those of a published network."""
     from odenet.cli.output import print_json
-    from odenet.experiment.import_weights import export_weights
+    from odenet.experiment.export_weights import export_weights
 
-    count = export_weights(directory, file, checkpoint.value, arch, data_dir)
+    count = export_weights(directory, file, checkpoint.value, arch, data_dir, overrides or [])
     if json:
         print_json({"file": str(file), "num_arrays": count})
         return

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from odenet.data.absent import AbsentConfig
 from odenet.data.digits import DigitsConfig
 from odenet.data.images import CIFAR10Config, FashionMNISTConfig, MNISTConfig
 from odenet.data.npz import NpzConfig
@@ -24,7 +25,8 @@ DataConfig = Annotated[
     | MNISTConfig
     | FashionMNISTConfig
     | CIFAR10Config
-    | NpzConfig,
+    | NpzConfig
+    | AbsentConfig,
     Field(discriminator="kind"),
 ]
 """Configuration of one source of data; build it with `config.build(data_dir)`."""

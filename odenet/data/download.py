@@ -2,7 +2,6 @@
 
 import errno
 import http.client
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from odenet.data.files import PublishedFile, file_status
+from odenet.durable import replace
 from odenet.errors import DataError
 
 CHUNK = 1 << 16
@@ -52,7 +52,7 @@ def download(file: PublishedFile, path: Path, progress: Progress) -> None:
             except _MirrorError as failure:
                 reasons.append(f"{url}: {failure.reason}")
             else:
-                os.replace(part, path)
+                replace(part, path)
                 return
     except OSError as error:
         raise unwritable(path, error) from error

@@ -1,6 +1,5 @@
 """Fetch a published data set: every file that is missing or damaged, and no other."""
 
-import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from odenet.data.files import (
     find_data_dir,
     find_published,
 )
+from odenet.durable import replace
 from odenet.errors import DataError
 
 
@@ -108,7 +108,7 @@ def _write_checked(content: bytes, file: PublishedFile, folder: Path) -> None:
                 f"the archive must hold {file.path} with md5 {file.md5}, and its md5 is "
                 f"{status.found_md5}; delete the archive and fetch it again"
             )
-        os.replace(part, path)
+        replace(part, path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:

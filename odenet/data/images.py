@@ -13,7 +13,7 @@ from odenet.data.dataset import Dataset, Split
 from odenet.data.files import Examples, Part, PublishedSet, find_data_dir, find_published
 from odenet.data.given_normalization import GivenNormalizationConfig, chosen_normalization
 from odenet.data.idx import read_idx_pair
-from odenet.data.source import SourceConfig
+from odenet.data.source import Outline, SourceConfig
 from odenet.data.stratified import stratified_order
 
 NUM_CLASSES = 10
@@ -24,6 +24,8 @@ class ImagesConfig(SourceConfig):
 
     num_published: ClassVar[int]
     """Number of published training images; there are 10,000 for testing."""
+    shape: ClassVar[tuple[int, int, int]]
+    """Shape of one image."""
 
     validation: int = Field(default=5000, ge=1)
     """Number of validation images, taken from the training images with the classes in proportion
@@ -68,6 +70,13 @@ class ImagesConfig(SourceConfig):
         """Read one published part, up to its limit, from the files that hold it."""
         raise NotImplementedError
 
+    def outline(self, data_dir: Path | None = None) -> Outline:
+        """What is published: nothing is read."""
+        del data_dir
+        number = self.limit_train or self.num_published
+        source = find_published(self._name).source
+        return Outline(self.shape, NUM_CLASSES, True, source, number - self.validation)
+
     def build(self, data_dir: Path | None = None) -> Dataset:
         """Read, check and split the images."""
         published = find_published(self._name)
@@ -91,6 +100,7 @@ class IdxImagesConfig(ImagesConfig):
     """Base of the sets that come as idx files."""
 
     num_published: ClassVar[int] = 60_000
+    shape: ClassVar[tuple[int, int, int]] = (28, 28, 1)
 
     def read(self, folder: Path, published: PublishedSet, part: Part) -> Examples:
         """Read one pair of idx files."""
@@ -114,6 +124,7 @@ class CIFAR10Config(ImagesConfig):
     """50,000 + 10,000 colour photographs of shape (32, 32, 3)."""
 
     num_published: ClassVar[int] = 50_000
+    shape: ClassVar[tuple[int, int, int]] = (32, 32, 3)
     kind: Literal["cifar10"] = "cifar10"
 
     def read(self, folder: Path, published: PublishedSet, part: Part) -> Examples:

@@ -1,11 +1,31 @@
 """The contract of a source of data: a configuration that builds a `Dataset`."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 
 from odenet.data.augment import AugmentConfig
 from odenet.data.dataset import Dataset
 from odenet.part import PartConfig
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a network needs to know of data, and what a run notes of them.
+
+    Args:
+        input_shape: Shape of one example.
+        num_outputs: Number of classes, or of values.
+        has_classes: Whether targets are classes.
+        source: Where the data come from.
+        num_train: Number of training examples, or None where there are no data.
+    """
+
+    input_shape: tuple[int, ...]
+    num_outputs: int
+    has_classes: bool
+    source: str
+    num_train: int | None
 
 
 class SourceConfig(PartConfig):
@@ -23,6 +43,33 @@ class SourceConfig(PartConfig):
             DataError: If files are missing, damaged, or hold something else.
         """
         raise NotImplementedError
+
+    def beside(self, folder: Path) -> "SourceConfig":
+        """The same, as an experiment file in `folder` means it: for sources without paths, itself.
+
+        Args:
+            folder: Of the experiment file.
+        """
+        del folder
+        return self
+
+    def outline(self, data_dir: Path | None = None) -> Outline:
+        """What a network needs to know of the data; published sets are not read for it.
+
+        Args:
+            data_dir: As in `build`.
+
+        Raises:
+            DataError: As `build`, where the data have to be read.
+        """
+        dataset = self.build(data_dir)
+        return Outline(
+            dataset.input_shape,
+            dataset.num_outputs,
+            dataset.num_classes is not None,
+            dataset.source,
+            len(dataset.train),
+        )
 
     @property
     def augmentation(self) -> AugmentConfig | None:

@@ -50,6 +50,11 @@ class FieldExpansion(nnx.Module):
             nnx.update(self.stacked, jax.tree.map(lambda leaf: leaf.at[1:].set(0), params))
 
     @property
+    def needs_positive_steps(self) -> bool:
+        """Whether every step size must be above 0: yes, weights are functions of 0 to 1."""
+        return True
+
+    @property
     def has_statistics(self) -> bool:
         """Whether the field has batch statistics."""
         return hasattr(self.stacked, "observe")
@@ -112,6 +117,10 @@ class FieldExpansion(nnx.Module):
         """Zero: how smooth the weights are follows from the functions that they are made of."""
         del grid
         return jnp.zeros((), dtype=float)
+
+    def of_layers(self, grid: DepthGrid) -> Any:
+        """Weights and running statistics at the starts of all steps, leading axis `num_steps`."""
+        return self.at_steps(grid).params
 
     def at_steps(self, grid: DepthGrid) -> LayerFields:
         """The fields at the starts of all steps of `grid`, as one set of weights for each.

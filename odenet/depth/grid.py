@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Float, Scalar, StepSizes
+from odenet.arrays import Array, Float, Scalar, StepSizes, common_type
 from odenet.errors import ConfigError
 
 
@@ -41,14 +41,29 @@ class DepthGrid:
         return self.num_steps // self.num_layers
 
     @property
+    def precise_taus(self) -> StepSizes:
+        """The step sizes as real numbers of float32 or a wider type, whatever they were given in.
+
+        Raises:
+            ConfigError: if they are complex.
+        """
+        taus = jnp.asarray(self.taus)
+        if jnp.issubdtype(taus.dtype, jnp.complexfloating):
+            raise ConfigError(
+                f"step sizes are real numbers; got taus of type {taus.dtype}; use taus.real"
+            )
+        return taus.astype(common_type(taus.dtype, jnp.float32))
+
+    @property
     def times(self) -> Float[Array, " num_steps_plus_1"]:
-        """Times of the grid points, from 0 to the horizon."""
-        return jnp.concatenate([jnp.zeros_like(self.taus[:1]), jnp.cumsum(self.taus)])
+        """Times of the grid points, from 0 to the horizon, in float32 or a wider type."""
+        taus = self.precise_taus
+        return jnp.concatenate([jnp.zeros_like(taus[:1]), jnp.cumsum(taus)])
 
     @property
     def horizon(self) -> Scalar:
         """Length of the depth axis, the sum of the step sizes."""
-        return jnp.sum(self.taus)
+        return jnp.sum(self.precise_taus)
 
     def with_num_steps(self, num_steps: int) -> "DepthGrid":
         """The same depth axis in another number of steps.
@@ -73,8 +88,8 @@ class DepthGrid:
             )
         if num_steps >= old:
             factor = num_steps // old
-            return DepthGrid(jnp.repeat(self.taus, factor) / factor, self.num_layers)
-        taus = jnp.sum(self.taus.reshape(num_steps, old // num_steps), axis=1)
+            return DepthGrid(jnp.repeat(self.precise_taus, factor) / factor, self.num_layers)
+        taus = jnp.sum(self.precise_taus.reshape(num_steps, old // num_steps), axis=1)
         layers = min(self.num_layers, num_steps)
         if self.num_layers % layers or num_steps % layers:
             raise ConfigError(

@@ -165,6 +165,11 @@ class FieldStack(nnx.Module):
             self.stacked.number_layers(num_layers)  # a layer may do something of its own
 
     @property
+    def needs_positive_steps(self) -> bool:
+        """Whether every step size must be above 0: no, steps have weights by their index."""
+        return False
+
+    @property
     def has_statistics(self) -> bool:
         """Whether the field has batch statistics."""
         return hasattr(self.stacked, "observe")
@@ -221,6 +226,11 @@ class FieldStack(nnx.Module):
             for leaf in jax.tree.leaves(nnx.state(self.stacked, nnx.Param))
         )
         return self.smoothness / 2 * jnp.sum(sum(changes) / h)
+
+    def of_layers(self, grid: DepthGrid | None = None) -> Any:
+        """Weights and running statistics of all layers, a tree with leading axis `num_layers`."""
+        del grid
+        return nnx.state(self.stacked, (nnx.Param, nnx.BatchStat))
 
     def over(self, grid: DepthGrid, *, live: bool = False) -> LayerFields:
         """The fields of the layers of `grid`: all, or the first of every few (see `restrict`).

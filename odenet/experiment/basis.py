@@ -8,6 +8,7 @@ from typing import Any
 from odenet.depth.basis import BasisName
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment, build
+from odenet.experiment.config import Overrides
 from odenet.experiment.derived import with_blocks
 from odenet.experiment.directory import RunDirectory, full_disk_named
 from odenet.experiment.evaluate import load_trained
@@ -23,7 +24,7 @@ DEFAULT_BASES: tuple[BasisName, ...] = ("piecewise_constant", "piecewise_linear"
 
 def analyse_basis(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "test",
     which: Which = "last",
     bases: Sequence[BasisName] = (),
@@ -37,7 +38,7 @@ def analyse_basis(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         which: The last checkpoint or the best.
         bases: Families of functions; none for cells, hats and Legendre polynomials.

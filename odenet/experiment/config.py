@@ -1,28 +1,35 @@
-"""The experiment: one choice for every part, read from YAML, overridden, and validated once.
-
-The only file that imports OmegaConf.
-"""
+"""The experiment: one choice for every part, read from YAML, overridden, and validated once."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
 from odenet.analysis.compare import REFERENCE_NAME, EvaluationConfig
 from odenet.data import DataConfig
 from odenet.errors import ConfigError
-from odenet.experiment.explain import explain, nearest
+from odenet.experiment.interpolation import escaped, resolve
+from odenet.experiment.json_schema import SchemaWithBareKinds
+from odenet.experiment.overrides import Overrides, apply, override_pairs, parse_override
 from odenet.experiment.start import StartConfig
+from odenet.experiment.values import to_values
+from odenet.experiment.yaml_file import read_yaml
+from odenet.experiment.yaml_text import write
 from odenet.models import ModelConfig
 from odenet.objectives import CrossEntropyConfig, LossConfig, MeanSquaredErrorConfig
 from odenet.objectives.regularisers import refuse_unfit_blocks
 from odenet.part import PartConfig
+from odenet.part.explain import explain
 from odenet.training import TrainingConfig
+
+__all__ = [
+    "CompareConfig", "ExperimentConfig", "Overrides", "json_schema", "load_config",
+    "override_pairs", "parse_config", "parse_override", "read_experiment", "read_yaml", "resolved",
+    "to_values", "to_yaml", "variant",
+]  # fmt: skip
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A name that is part of a path: letters, digits, dot, dash, underscore."""
@@ -69,6 +76,18 @@ class ExperimentConfig(PartConfig):
     """A run that the first weights come from; without it, all are drawn."""
     compare: CompareConfig | None = None
     """Read by `odenet compare` alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective_of_the_model(cls, data: Any) -> Any:
+        """Options of an objective without `kind` are those of the model's objective."""
+        objective = data.get("objective") if isinstance(data, dict) else None
+        if not isinstance(objective, dict) or "kind" in objective:
+            return data
+        model = data.get("model")
+        kind = model.get("kind") if isinstance(model, dict) else getattr(model, "kind", model)
+        loss = "mean_squared_error" if kind == "regressor" else "cross_entropy"
+        return data | {"objective": {"kind": loss} | objective}
 
     @model_validator(mode="after")
     def _objective_fits(self):
@@ -122,139 +141,99 @@ class ExperimentConfig(PartConfig):
         return self.objective if isinstance(self.objective, type(default)) else default
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
+def load_config(
+    path: Path | str,
+    overrides: Overrides = (),
+    environment: bool = False,
+) -> ExperimentConfig:
     """Read an experiment file and set `dotted.key=value` overrides.
 
     Args:
         path: YAML file.
-        overrides: Each sets one value; the value is YAML, and a mapping replaces what stood there.
+        overrides: `dotted.key=value`, the value in YAML, or a mapping from dotted keys to values;
+            a mapping as value replaces what stood there. A key that ends in `+` appends to a list.
+        environment: Whether `${oc.env:NAME}` may stand for a value of the environment.
 
     Raises:
         ConfigError: if the file is missing or does not parse, a key is unknown, a value is of the
             wrong type or out of range, or an option would be ignored by the part it is given to.
     """
     path = Path(path)
-    return parse_config(read_yaml(path), [parse_override(text) for text in overrides], str(path))
+    config = parse_config(read_yaml(path), overrides, str(path), environment)
+    return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
-def read_experiment(path: Path, overrides: Sequence[tuple[str, Any]] = ()) -> ExperimentConfig:
+def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
     """Read the experiment of a run directory, where every default is written out.
 
     Args:
         path: The `config.yaml` of a run directory.
-        overrides: Pairs of dotted key and value. They meet the choices that were made, not the
-            defaults, so that an override may exchange a part.
+        overrides: As `load_config`. They meet the choices that were made, not the defaults, so
+            that an override may exchange a part.
 
     Raises:
         ConfigError: as `load_config`.
     """
-    config = parse_config(read_yaml(path), where=str(path))
+    config = _written_experiment(path)
     return parse_config(to_values(config), overrides, str(path)) if overrides else config
 
 
+def _written_experiment(path: Path) -> ExperimentConfig:
+    try:
+        return parse_config(read_yaml(path), where=str(path))
+    except ConfigError as error:
+        # Before texts such as 1e5 and ${5} were quoted, files held them as PyYAML writes them.
+        try:
+            return parse_config(escaped(yaml.safe_load(path.read_text())), where=str(path))
+        except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
+            raise error from None
+
+
 def parse_config(
-    values: Mapping[str, Any], overrides: Sequence[tuple[str, Any]] = (), where: str = "experiment"
+    values: Mapping[str, Any],
+    overrides: Overrides = (),
+    where: str = "experiment",
+    environment: bool = False,
 ) -> ExperimentConfig:
     """Validate an experiment given as nested mappings, after setting overrides.
 
     Args:
         values: The experiment.
-        overrides: Pairs of dotted key and value.
+        overrides: As `load_config`.
         where: What the values came from, for error messages.
+        environment: Whether `${oc.env:NAME}` may stand for a value of the environment.
 
     Raises:
         ConfigError: as `load_config`.
     """
-    tree = OmegaConf.create(dict(values))
-    assert isinstance(tree, DictConfig)
-    for key, value in overrides:
-        try:
-            OmegaConf.update(tree, key, value, merge=False, force_add=True)
-        except (OmegaConfBaseException, ValueError, TypeError) as error:
-            raise ConfigError(
-                f"override {key}={value}: {_first_line(error)}; a key is a path of names and list "
-                f"positions, such as model.stages.0.width"
-            ) from error
+    plain: Any = values
     try:
-        plain = OmegaConf.to_container(tree, resolve=True)
+        plain = resolve(
+            apply(ExperimentConfig, values, override_pairs(overrides)), where, environment
+        )
         return ExperimentConfig.model_validate(plain)
     except ValidationError as error:
-        raise ConfigError(explain(ExperimentConfig, error, where)) from error
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{where}: {_first_line(error)}") from error
+        raise ConfigError(explain(ExperimentConfig, error, where, plain)) from error
+    except RecursionError as error:
+        raise ConfigError(f"{where}: it is nested too deeply") from error
 
 
-def variant(config: ExperimentConfig, overrides: Mapping[str, Any]) -> ExperimentConfig:
+def variant(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     """The experiment with some values set otherwise.
 
     Args:
         config: An experiment.
-        overrides: Values by dotted key.
+        overrides: As `load_config`.
 
     Raises:
         ConfigError: as `load_config`.
     """
-    return parse_config(to_values(config), list(overrides.items()), f"experiment {config.name}")
-
-
-def read_yaml(
-    path: Path, what: str = "experiment file", keys: str = "name, data and model"
-) -> dict[str, Any]:
-    """The mapping in a YAML file, interpolations not yet resolved.
-
-    Args:
-        path: The file.
-        what: What the file is, for errors.
-        keys: The keys that it must have, for errors.
-
-    Raises:
-        ConfigError: if the file is missing, does not parse, or is not a mapping.
-    """
-    if not path.is_file():
-        there = sorted(str(found) for found in path.parent.glob("*.yaml")) if path.parent else []
-        raise ConfigError(f"no {what} {path}; {nearest(str(path), there)}")
-    try:
-        tree = OmegaConf.load(path)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
-        raise ConfigError(f"{path}{place} is not YAML: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{path} cannot be read: {_first_line(error)}") from error
-    if not isinstance(tree, DictConfig):
-        raise ConfigError(f"{path} must hold a mapping with the keys {keys}")
-    values = OmegaConf.to_container(tree, resolve=False)
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
-
-
-def to_values(config: PartConfig) -> dict[str, Any]:
-    """A configuration as plain values: every `kind`, and what differs from its default.
-
-    An option at its default is not a choice: it must not get in the way of an override that
-    exchanges the part it belongs to.
-    """
-    values = {}
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
-        if name == "kind" or field.is_required() or value != field.default:
-            values[name] = _plain(value)
-    return values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, PartConfig):
-        return to_values(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+    return parse_config(to_values(config), overrides, f"experiment {config.name}")
 
 
 def to_yaml(config: ExperimentConfig) -> str:
-    """An experiment as YAML, with every default resolved."""
-    return yaml.safe_dump(resolved(config), sort_keys=False, width=100)
+    """An experiment as YAML, with every default resolved; `load_config` gives it back equal."""
+    return write(escaped(resolved(config)))
 
 
 def resolved(config: ExperimentConfig) -> dict[str, Any]:
@@ -264,28 +243,6 @@ def resolved(config: ExperimentConfig) -> dict[str, Any]:
 
 def json_schema() -> str:
     """JSON schema of experiment files, for editors."""
-    schema = ExperimentConfig.model_json_schema()
+    schema = ExperimentConfig.model_json_schema(schema_generator=SchemaWithBareKinds)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=1) + "\n"
-
-
-def parse_override(text: str) -> tuple[str, Any]:
-    """Key and value of `dotted.key=value`, the value read as YAML.
-
-    Raises:
-        ConfigError: if there is no `=`, or the value is not YAML.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ConfigError(
-            f"an override is dotted.key=value, such as training.num_steps=100; got {text!r}"
-        )
-    try:
-        parsed: Any = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))
-        return key, parsed["value"]
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"override {text!r}: the value is not YAML") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -27,10 +27,12 @@ from odenet.analysis.precision import double_precision, doubled
 from odenet.arrays import Array
 from odenet.data import Split
 from odenet.errors import ConfigError
+from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, Subject, look_at
 from odenet.integrators import DiffraxConfig
 from odenet.integrators.equation import FIRST_ORDER
 from odenet.models import DepthBlock, DepthBlockConfig, Discretisation
+from odenet.narration import doing
 
 NUM_EXAMPLES, ORDER_EXAMPLES = 1000, 64
 _EXACT = {"solver": "dopri8", "controller": {"rtol": 1e-10, "atol": 1e-10}, "max_steps": 65536}
@@ -41,7 +43,7 @@ number of steps."""
 
 def analyse_convergence(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "test",
     moment: Moment = "last",
     num_examples: int = NUM_EXAMPLES,
@@ -56,7 +58,7 @@ def analyse_convergence(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         moment: The last checkpoint, the best, or the start.
         num_examples: Examples that errors, accuracies and times are measured on; the order, in
@@ -150,7 +152,8 @@ def _reference(
         times = int(_BEYOND * finest)
         way = Discretisation(step_factor=Fraction(times))
         name = f"the network's own integrator with {times} times its steps, in double precision"
-    outputs, arrived = _outputs(subject, examples, way)
+    with doing("reference solve"):
+        outputs, arrived = _outputs(subject, examples, way)
     scores = subject.experiment.objective.loss(
         jnp.asarray(outputs, jnp.float32), jnp.asarray(examples.targets)
     )
@@ -159,8 +162,9 @@ def _reference(
 
 def _cost(subject: Subject, way: Way, examples: Split, exact: np.ndarray) -> Cost:
     evaluator = subject.experiment.evaluator(examples, way.discretisation)
-    evaluator(subject.state.params, subject.state.statistics)  # so that a warm one is timed
-    found = evaluator(subject.state.params, subject.state.statistics)
+    with doing(f"evaluating under {way.solver}"):
+        evaluator(subject.state.params, subject.state.statistics)  # so that a warm one is timed
+        found = evaluator(subject.state.params, subject.state.statistics)
     return Cost(
         way.solver,
         way.factor,

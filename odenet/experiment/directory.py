@@ -2,16 +2,16 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import math
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from odenet.durable import replace
 from odenet.errors import RunDirectoryError
+from odenet.experiment.lock import lock
 
 CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES, STABILITY_LINES, LEVELS = (
     "config.yaml",
@@ -24,6 +24,9 @@ CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES, STABILIT
     "stability.jsonl",
     "levels.json",
 )
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
+"""Errors of a disk that is full, broken, or gone."""
 
 
 class RunDirectory:
@@ -63,21 +66,7 @@ class RunDirectory:
         return RunDirectory(path)._locked()
 
     def _locked(self) -> "RunDirectory":
-        # The kernel gives the lock back when the process ends, however it ends.
-        self._lock = (self.path / ".lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            raise RunDirectoryError(
-                f"{self.path} is in use by another process (pid {owner}); wait for it, or choose "
-                f"another directory with --out"
-            ) from error
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        self._lock = lock(self.path)
         return self
 
     def close(self) -> None:
@@ -104,7 +93,7 @@ class RunDirectory:
         """Write a text file, whole or not at all."""
         partial = self.file(name + ".partial")
         partial.write_text(text)
-        os.replace(partial, self.file(name))
+        replace(partial, self.file(name))
 
 
 def _holds_a_run(path: Path) -> bool:
@@ -152,7 +141,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from error
 
 
@@ -186,7 +175,7 @@ def full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        if error.errno not in _UNWRITABLE:
             raise
         failure = RunDirectoryError(
             f"{path} cannot be written: {error.strerror}; what was saved before is intact; make "

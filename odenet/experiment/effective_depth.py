@@ -1,6 +1,6 @@
 """Effective depth of a network from its run directory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import numpy as np
 from odenet.analysis.effective_depth import BlockDepth, check_lesions, depth_of_block
 from odenet.arrays import Array
 from odenet.errors import ConfigError
+from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, look_at
 
 
 def analyse_effective_depth(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "test",
     moment: Moment = "last",
     num_examples: int = 1000,
@@ -28,7 +29,7 @@ def analyse_effective_depth(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         moment: The last checkpoint, the best, or the start.
         num_examples: Examples that scores are averaged over, in one batch.

@@ -1,23 +1,25 @@
 """Evaluate a trained network from its run directory, maybe under another integrator."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment
-from odenet.experiment.config import parse_override
+from odenet.experiment.config import Overrides, override_pairs
 from odenet.experiment.directory import is_comparison
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
+from odenet.narration import doing
 from odenet.training.checkpoint import Checkpoint, Which
+from odenet.training.evaluate import FAILURE_METRICS
 
 
 def evaluate(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "test",
     which: Which = "last",
     step_factor: float = 1.0,
@@ -27,7 +29,7 @@ def evaluate(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         which: The last checkpoint or the best.
         step_factor: Number of steps, as a multiple of those in training.
@@ -42,6 +44,24 @@ def evaluate(
     """
     directory = Path(directory)
     experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
+    about = {"directory": str(directory), "split": split, "checkpoint": which}
+    return about | measured(experiment, checkpoint, split, step_factor)
+
+
+def measured(
+    experiment: Experiment, checkpoint: Checkpoint, split: str, step_factor: float = 1.0
+) -> dict[str, Any]:
+    """Metrics of a network in memory on a split, as `evaluate` gives them.
+
+    Args:
+        experiment: What the network was built from.
+        checkpoint: Its parameters and statistics.
+        split: `train`, `validation` or `test`.
+        step_factor: Number of steps, as a multiple of those in training.
+
+    Raises:
+        ConfigError: if `step_factor` is out of range, or would be ignored.
+    """
     way = None
     if not (math.isfinite(step_factor) and 0 < step_factor <= 4096):
         raise ConfigError(f"--step-factor must be above 0 and at most 4096; got {step_factor}")
@@ -50,27 +70,31 @@ def evaluate(
         way = Discretisation(step_factor=Fraction(step_factor).limit_denominator(4096))
     evaluator = experiment.evaluator(experiment.split(split), way)
     state = checkpoint.state
-    found = evaluator(state.params, state.statistics)
+    with doing(f"evaluating on {split}"):
+        found = evaluator(state.params, state.statistics)
     return {
-        "directory": str(directory),
-        "split": split,
-        "checkpoint": which,
         "step": checkpoint.step,
         "num_parameters": experiment.num_parameters,
-        **found.metrics,
+        **_without_failures(found.metrics),
         "batch_seconds": found.step_seconds,
         "compile_seconds": found.compile_seconds,
     }
 
 
+def _without_failures(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """The metrics, with None for why and where a solve failed if none did."""
+    none = FAILURE_METRICS if metrics["solver_ok"] == 1 else ()
+    return {name: None if name in none else value for name, value in metrics.items()}
+
+
 def load_trained(
-    directory: Path, overrides: Sequence[str], which: Which, data_dir: Path | None
+    directory: Path, overrides: Overrides, which: Which, data_dir: Path | None
 ) -> tuple[Experiment, Checkpoint]:
     """A trained network, to look at it.
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         which: The last checkpoint or the best.
         data_dir: Folder of the published data sets, or None for the usual places.
 
@@ -84,7 +108,7 @@ def load_trained(
             f"{directory} is a comparison; evaluate one of its networks, such as "
             f"{directory / 'networks' / (names or ['NAME'])[0]}"
         )
-    parsed = [parse_override(text) for text in overrides]
+    parsed = override_pairs(overrides)
     _refuse_ignored_overrides([key for key, _ in parsed])
     return load(directory, parsed, which, data_dir)
 

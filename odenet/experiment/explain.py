@@ -1,140 +1,126 @@
-"""Validation errors in the user's own words: where, what was given, what is valid."""
+"""What is known of a dotted key or of a kind: values, range, default, and where it belongs."""
 
+import dataclasses
 import difflib
-from collections.abc import Iterable
-from typing import Any, Literal, get_args, get_origin
+import re
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-_SHOWN = 4
-
-
-def nearest(given: str, valid: Iterable[str]) -> str:
-    """The valid names, nearest first: `nearest: a, b`."""
-    names = sorted(set(valid))
-    if not names:
-        return "there is none"
-    close = difflib.get_close_matches(given, names, n=2, cutoff=0.5)
-    if close:
-        return f"nearest: {', '.join(close)}"
-    return f"valid: {', '.join(names)}"
+from odenet.errors import ConfigError
+from odenet.experiment.catalogue import described, option_of, options_of, part_classes
+from odenet.experiment.config import ExperimentConfig
+from odenet.part.kinds import all_parts, kinds_of
+from odenet.part.places import option_names, places
 
 
-def explain(model: type[BaseModel], error: ValidationError, where: str) -> str:
-    """A few lines that say which key of `where` breaks which rule.
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """One meaning of a key.
+
+    Attributes:
+        key: The dotted key in an experiment.
+        about: What it does.
+        option: Values, range and default, as `option_of` gives them; empty for a kind.
+        of: Kinds of the part that has the option; empty where it is no choice.
+        choices: For an option that is a part, or for a kind, what there is inside: names and
+            descriptions.
+    """
+
+    key: str
+    about: str
+    option: dict[str, str]
+    of: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+def explain_key(key: str) -> list[Explained]:
+    """What an option, a part or a kind of an experiment is.
 
     Args:
-        model: The model that was validated.
-        error: What pydantic found.
-        where: File or object that was validated.
+        key: A dotted key, such as `training.optimizer.warmup_steps`; the end of one, such as
+            `warmup_steps`; or a kind, such as `diffrax` or `model.block.integrator.diffrax`. List
+            positions may be left out.
+
+    Returns:
+        Its meanings, one for each part that has it in a way of its own.
+
+    Raises:
+        ConfigError: if there is no such key; it names the nearest.
     """
-    found = error.errors()
-    inner = [details["loc"] for details in found]
-    # A container whose element is wrong is reported too; the element says it better.
-    found = [
-        details
-        for details in found
-        if not any(
-            len(loc) > len(details["loc"]) and loc[: len(details["loc"])] == details["loc"]
-            for loc in inner
-        )
-    ]
-    lines = [_line(model, details) for details in found]
-    more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    if len(lines) == 1:
-        return f"{where}: {lines[0]}"
-    return "\n".join([f"{where}:", *lines[:_SHOWN], *more])
+    words = [word for word in re.split(r"[.=\[\]]+", key) if word and not word.isdigit()]
+    names = [word for word in words if word != "kind"]
+    for prefix in ([], *(_prefixes(names[0]) if names else ())):
+        if found := _follow([*prefix, *names]):
+            return found
+    raise ConfigError(f"there is no option, part or kind {key!r}; {_alike(names)}")
 
 
-def _line(model: type[BaseModel], details: Any) -> str:
-    owner, siblings, path = _walk(model, details["loc"])
-    key, given = ".".join(path), details["input"]
-    match details["type"]:
-        case "extra_forbidden":
-            return _unknown_key(owner, siblings, path)
-        case "union_tag_invalid":
-            expected = [tag.strip(" '") for tag in details["ctx"]["expected_tags"].split(",")]
-            tag = str(details["ctx"]["tag"])
-            return f"{key}.kind={tag} does not exist; {nearest(tag, expected)}"
-        case "union_tag_not_found":
-            return f"{key} needs a `kind`"
-        case "missing":
-            return f"{key} is required"
-        case "value_error":
-            rule = str(details["ctx"]["error"])
-            return f"{key}: {rule}" if key else rule
-        case "literal_error":
-            expected = details["ctx"]["expected"].replace(" or ", ", ").split(", ")
-            valid = [name.strip("'") for name in expected]
-            return f"{key}={given!r} is not one of its values; {nearest(str(given), valid)}"
-        case _:
-            return f"{key}: {details['msg'][0].lower()}{details['msg'][1:]}; got {given!r}"
+def _prefixes(name: str) -> list[list[str]]:
+    """Keys of the parts that have an option or a kind of that name; nearest first."""
+    paths = [place.path.rpartition(".")[0] for place in places(ExperimentConfig, name)]
+    for part, kinds in part_classes().items():
+        if any(name in kind.split(" | ") for kind in kinds):
+            paths += [place.path for place in places(ExperimentConfig, part)]
+    return [[step for step in path.split(".") if not step.isdigit()] for path in paths]
 
 
-def _unknown_key(
-    owner: type[BaseModel] | None, siblings: list[type[BaseModel]], path: list[str]
-) -> str:
-    name, parent = path[-1], ".".join(path[:-1])
-    line = f"unknown key {'.'.join(path)}"
-    if owner is None:
-        return line
-    if "kind" in owner.model_fields:
-        line += f": {parent}.kind={'|'.join(map(str, _kinds(owner)))} has no {name}"
-    places = _places(owner, name)
-    if places:
-        return f"{line}; it belongs to {'.'.join(part for part in (parent, places[0]) if part)}"
-    for sibling in siblings:
-        if sibling is not owner and (places := _places(sibling, name)):
-            kind = "|".join(map(str, _kinds(sibling)))
-            return f"{line}; it belongs to {parent}.kind={kind}, as {parent}.{places[0]}"
-    return f"{line}; {nearest(name, owner.model_fields)}"
+def _follow(names: list[str]) -> list[Explained]:
+    """The meanings of a whole key; none, if it leads nowhere."""
+    owners: list[type[BaseModel]] = [ExperimentConfig]
+    path: list[str] = []
+    last: list[tuple[type[BaseModel], FieldInfo]] = []
+    kind: str | None = None
+    for name in names:
+        having = [owner for owner in owners if name in owner.model_fields]
+        of_kind = [owner for owner in owners if name in kinds_of(owner)]
+        if having:
+            last, kind = [(owner, owner.model_fields[name]) for owner in having], None
+            owners = [part for _, field in last for part in all_parts(field.annotation)]
+            path.append(name)
+        elif of_kind:
+            owners, kind = list(dict.fromkeys(of_kind)), name
+        else:
+            return []
+    if kind is not None:
+        return [_kind(".".join(path), kind, owner) for owner in owners]
+    return _options(".".join(path), last)
 
 
-def _places(part: type[BaseModel], name: str) -> list[str]:
-    """Where a part has an option of that name: itself, or one level below."""
-    inside = [
-        f"{field}.{name}"
-        for field, info in part.model_fields.items()
-        for choice in _models(info.annotation)
-        if name in choice.model_fields and name != "kind"
-    ]
-    return [name, *inside] if name in part.model_fields else inside
+def _kind(key: str, kind: str, owner: type[BaseModel]) -> Explained:
+    inside = tuple((option["name"], option["description"]) for option in options_of(owner))
+    return Explained(f"{key}.kind={kind}", described(owner), {}, choices=inside)
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """All models in an annotation, through unions, `Annotated` and containers."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) is Literal:
-        return []
-    return [model for inner in get_args(annotation) for model in _models(inner)]
+def _options(key: str, fields: list[tuple[type[BaseModel], FieldInfo]]) -> list[Explained]:
+    """One meaning for each way that the owners define the option."""
+    meanings: dict[str, list[type[BaseModel]]] = {}
+    by_text = {}
+    for owner, field in fields:
+        option = option_of(key.rpartition(".")[2], field)
+        text = repr(option)
+        meanings.setdefault(text, []).append(owner)
+        by_text[text] = option, field
+    found = []
+    for text, owners in meanings.items():
+        option, field = by_text[text]
+        parts = dict.fromkeys(all_parts(field.annotation))
+        choices = [(" | ".join(map(str, kinds_of(part))), described(part)) for part in parts]
+        if len(parts) == 1 and not choices[0][0]:
+            only = next(iter(parts))
+            choices = [(inner["name"], inner["description"]) for inner in options_of(only)]
+        kinds = tuple(str(kind) for owner in dict.fromkeys(owners) for kind in kinds_of(owner))
+        found.append(Explained(key, option["description"], option, kinds, tuple(choices)))
+    return found
 
 
-def _walk(
-    model: type[BaseModel], location: tuple[int | str, ...]
-) -> tuple[type[BaseModel] | None, list[type[BaseModel]], list[str]]:
-    """The model that owns the last key of a location, its siblings, and the path as written.
-
-    Pydantic names the chosen kind of a union as a step of its own; a user does not write it.
-    """
-    owner: type[BaseModel] | None = None
-    candidates, siblings, path = [model], [model], []
-    for entry in location:
-        tagged = [part for part in candidates if entry in _kinds(part)]
-        if len(candidates) > 1 and tagged:
-            siblings, candidates = candidates, tagged
-            continue
-        if isinstance(entry, str) and entry in {part.__name__ for part in candidates}:
-            candidates = [part for part in candidates if part.__name__ == entry]
-            continue
-        owner = candidates[0] if len(candidates) == 1 else None
-        path.append(str(entry))
-        fields = owner.model_fields if owner else {}
-        if entry in fields:
-            siblings = candidates = _models(fields[str(entry)].annotation)
-    return owner, siblings, path
-
-
-def _kinds(part: type[BaseModel]) -> tuple[Any, ...]:
-    kind = part.model_fields.get("kind")
-    return () if kind is None else get_args(kind.annotation)
+def _alike(names: list[str]) -> str:
+    known = option_names(ExperimentConfig)
+    for kinds in part_classes().values():
+        known |= {kind for joined in kinds for kind in joined.split(" | ") if kind}
+    wrong = next((name for name in names if name not in known), names[-1] if names else "")
+    close = difflib.get_close_matches(wrong, sorted(known), n=3, cutoff=0.6)
+    if not close:
+        return "`odenet list` names the parts"
+    keys = [explained.key for name in close for explained in explain_key(name)[:1]]
+    return f"nearest: {', '.join(keys)}"

@@ -18,6 +18,7 @@ from odenet.analysis.gradient_audit import (
 )
 from odenet.analysis.ways_back import EXACT, names_of, ways_back
 from odenet.errors import ConfigError
+from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, Subject, look_at
 from odenet.integrators import Integrator, LayerByLayer
 from odenet.models import DepthBlockConfig
@@ -25,7 +26,7 @@ from odenet.models import DepthBlockConfig
 
 def analyse_gradient_audit(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "train",
     moment: Moment = "last",
     num_examples: int = 32,
@@ -38,7 +39,7 @@ def analyse_gradient_audit(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         moment: The last checkpoint, the best, or the start.
         num_examples: Examples that the loss is averaged over, in one batch.

@@ -1,17 +1,17 @@
 """Gradient flow of a network from its run directory: measured, judged, written beside the run."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
+from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, look_at
 
 
 def analyse_gradient_flow(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "train",
     moment: Moment = "last",
     num_examples: int = NUM_EXAMPLES,
@@ -26,7 +26,7 @@ def analyse_gradient_flow(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         moment: The last checkpoint, the best, or the start.
         num_examples: Examples that the loss is averaged over, in one batch.

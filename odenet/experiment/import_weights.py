@@ -1,47 +1,67 @@
-"""Weights from elsewhere as a run directory, and those of a run as a file."""
+"""Weights from elsewhere as a run directory."""
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Shaped
+from flax import nnx
 
+from odenet.data.source import Outline
 from odenet.errors import CheckpointError, ConfigError
-from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
-    parse_config,
-    parse_override,
-    read_yaml,
+    Overrides,
+    load_config,
+    override_pairs,
     to_yaml,
+    variant,
 )
 from odenet.experiment.directory import CONFIG, RUN, STATUS, RunDirectory, full_disk_named
-from odenet.experiment.explain import nearest
+from odenet.experiment.export_weights import export_weights as export_weights
 from odenet.experiment.provenance import provenance
-from odenet.experiment.run import load
+from odenet.experiment.published import experiment_of, names_of, published_network
+from odenet.experiment.shaped_network import ShapedNetwork, shaped_network
 from odenet.experiment.weight_map_file import load_weight_map
+from odenet.models import Network
 from odenet.models.pretrained import (
-    ARCHITECTURES,
-    Architecture,
     WeightEntry,
     WeightMap,
     convert,
-    export,
-    flatten,
-    read_weights,
-    shapes_of,
-    write_safetensors,
+    match_names,
+    read_weight_file,
 )
+from odenet.models.pretrained.diagnosis import Diagnosis
+from odenet.models.transfer import LAST, stem_of
 from odenet.training import Checkpointer
-from odenet.training.checkpoint import Which
 from odenet.training.loop import Progress
+from odenet.training.state import TrainState, init_state
 
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_PARALLEL = "module."
+
+@dataclasses.dataclass(frozen=True)
+class ImportedWeights:
+    """What an import made.
+
+    Attributes:
+        config: The experiment, as its run directory holds it.
+        graphdef: Structure of the network.
+        start: The state before the first step, with the weights of the file.
+        num_parameters: Trainable numbers of the network.
+        notes: What a user should hear: what was stripped, assumed, or is not as it was asked.
+    """
+
+    config: ExperimentConfig
+    graphdef: nnx.GraphDef
+    start: TrainState
+    num_parameters: int
+    notes: tuple[str, ...]
+
+    def network(self, params: Any, statistics: Any) -> Network:
+        """The network with given parameters, for use in Python."""
+        return nnx.merge(self.graphdef, params, statistics)
 
 
 def import_weights(
@@ -50,26 +70,33 @@ def import_weights(
     arch: str | None = None,
     experiment_file: Path | str | None = None,
     map_file: Path | str | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     data_dir: Path | None = None,
-) -> Experiment:
+    which: str | None = None,
+    verbose: bool = True,
+) -> ImportedWeights:
     """Make a run directory of weights from elsewhere, as if they had been trained here.
 
     It can be evaluated, trained on from step 0, and started from. Nothing is written unless every
-    array of the file has its place in the network, and every array of the network its own.
+    array of the file has its place in the network, and every array of the network its own. A
+    prefix that all names have is removed where the names are known without it. Where the file has
+    other classes or channels than the data, the network gets the file's, and the run has
+    `data.kind=absent`.
 
     Args:
-        file: A file of PyTorch or of safetensors.
+        file: A file of PyTorch, of safetensors, or of Flax (msgpack).
         directory: Run directory to make.
         arch: Name of a published network, a key of `ARCHITECTURES`; or else
         experiment_file: The experiment whose network the weights are for.
         map_file: What the file calls its arrays, if neither as the published files of `arch` nor,
             with `experiment_file`, by our own dotted paths.
-        overrides: `dotted.key=value`, for the data say.
+        overrides: `dotted.key=value` or a mapping, for the data say.
         data_dir: Folder of the published data sets, or None for the usual places.
+        which: The set of weights, where the file holds several, or a prefix of names.
+        verbose: Whether a refusal lists everything that does not fit, or the first of each kind.
 
     Returns:
-        What the directory holds, with the imported weights as its start.
+        What the directory holds.
 
     Raises:
         ConfigError: if not one of `arch` and `experiment_file` is given, or a value is wrong.
@@ -77,123 +104,117 @@ def import_weights(
             missing, extra or misshapen.
         OdenetError: as its other children say.
     """
-    file = Path(file)
-    architecture = None if arch is None else _architecture(arch)
+    file, directory = Path(file), Path(directory)
+    architecture = None if arch is None else published_network(arch)
     if (architecture is None) == (experiment_file is None):
         raise ConfigError("weights belong to one network: give one of --arch and --experiment")
-    content = _without_wrapper(read_weights(file))
-    parsed = [parse_override(text) for text in overrides]
+    content = read_weight_file(file)
+    arrays = content.choose(which)
+    parsed = override_pairs(overrides)
     if architecture is None:
-        config = parse_config(read_yaml(Path(str(experiment_file))), parsed, str(experiment_file))
+        config = load_config(str(experiment_file), parsed)
     else:
-        config = _experiment_of(str(arch), architecture, parsed)
-    experiment = build(config, data_dir)
-    state = experiment.start
-    ours = {**shapes_of(state.params), **shapes_of(state.statistics)}
-    known = _own_names(ours) if architecture is None else _names(architecture, experiment)
-    weight_map = known if map_file is None else load_weight_map(Path(map_file)).build(known)
-    arrays = convert(content, weight_map, ours)
-    state = dataclasses.replace(
-        state,
-        params=_filled(state.params, arrays),
-        statistics=_filled(state.statistics, arrays),
-    )
-    directory = Path(directory)
+        config = experiment_of(str(arch), architecture, parsed)
+    outline = config.data.outline(data_dir)
+    _check_kind(config, outline)
+    if outline.num_train is not None:
+        config.training.check_data(outline.num_train)
+
+    def names(outline: Outline, ours: Mapping[str, tuple[int, ...]]) -> WeightMap:
+        if architecture is None:
+            known = WeightMap(tuple(WeightEntry(path, path) for path in ours))
+        else:
+            channels = outline.input_shape[-1]
+            known = names_of(architecture, config.model, outline.num_outputs, channels)
+        chosen = known if map_file is None else load_weight_map(Path(map_file)).build(known)
+        return chosen.for_flax() if content.origin == "flax" else chosen
+
+    shaped = shaped_network(config, outline)
+    weight_map = names(outline, shaped.shapes)
+    matched = match_names(arrays, weight_map)
+    notes = [f"names were read without {matched.stripped}"] if matched.stripped else []
+    found = _outline_of_file(matched.arrays, weight_map, shaped, outline)
+    if found != outline:
+        notes.append(_other_data(outline, found, directory))
+        outline, config = found, variant(config, {"data": _absent(found)})
+        shaped = shaped_network(config, outline)
+        weight_map = names(outline, shaped.shapes)
+    hints = Diagnosis(arrays, matched, weight_map)
+    filled = convert(matched.arrays, weight_map, shaped.shapes, hints=hints, verbose=verbose)
+    state = _state(config, shaped, filled)
     with full_disk_named(directory), RunDirectory.create(directory) as place:
-        about = {"num_parameters": experiment.num_parameters, "kind": "run"}
-        about |= {"data_source": experiment.dataset.source}
+        about = {"num_parameters": shaped.num_parameters, "kind": "run"}
+        about |= {"data_source": outline.source}
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        about |= {"weights": {"file": str(file), "sha256": digest, "arch": arch}}
-        place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
-        _save(place.file("checkpoints"), experiment, state)
+        record = {"file": str(file), "sha256": digest, "arch": arch, "set": which, "notes": notes}
+        about |= {"weights": record}
+        place.write_json(RUN, about | provenance(data_dir, jax.devices()[:1]))
+        _save(place.file("checkpoints"), config, outline, state)
         place.write_json(STATUS, {"state": "imported", "step": 0})
         place.write_text(CONFIG, to_yaml(config))
-    return dataclasses.replace(experiment, start=experiment.placement.place(state))
+    return ImportedWeights(config, shaped.graphdef, state, shaped.num_parameters, tuple(notes))
 
 
-def export_weights(
-    directory: Path | str,
-    file: Path | str,
-    which: Which = "last",
-    arch: str | None = None,
-    data_dir: Path | None = None,
-) -> int:
-    """Write the weights and statistics of a run as safetensors.
-
-    Args:
-        directory: A run directory.
-        file: The file to write; one of that name is replaced.
-        which: The last checkpoint or the best.
-        arch: Name of a published network whose names and layouts the file gets; without it, names
-            are our dotted paths, and layouts ours.
-        data_dir: Folder of the published data sets, or None for the usual places.
-
-    Returns:
-        The number of arrays.
-
-    Raises:
-        CheckpointError: if the network has other arrays than the published one.
-        OdenetError: as its other children say.
-    """
-    architecture = None if arch is None else _architecture(arch)
-    experiment, checkpoint = load(directory, which=which, data_dir=data_dir)
-    ours = {**flatten(checkpoint.state.params), **flatten(checkpoint.state.statistics)}
-    if architecture is None:
-        named = {path: np.asarray(array) for path, array in ours.items()}
-    else:
-        named = export(ours, _names(architecture, experiment))
-    write_safetensors(Path(file), named, {"format": "pt", "arch": arch or "odenet"})
-    return len(named)
-
-
-def _architecture(arch: str) -> Architecture:
-    if arch not in ARCHITECTURES:
+def _check_kind(config: ExperimentConfig, outline: Outline) -> None:
+    if config.model.is_classifier != outline.has_classes:
+        targets = "classes" if outline.has_classes else "values"
+        kind = "classifier" if outline.has_classes else "regressor"
         raise ConfigError(
-            f"--arch is the name of a published network, {', '.join(ARCHITECTURES)}; got {arch!r}; "
-            f"{nearest(arch, ARCHITECTURES)}"
+            f"model.kind={config.model.kind} does not fit data.kind={config.data.kind}, whose "
+            f"targets are {targets}; use model.kind={kind}"
         )
-    return ARCHITECTURES[arch]
 
 
-def _experiment_of(
-    name: str, architecture: Architecture, overrides: Sequence[tuple[str, Any]]
-) -> ExperimentConfig:
-    """The experiment of a published network, on CIFAR-10 unless other data are given."""
-    values: dict[str, Any] = {
-        "name": name,
-        "description": "Weights from elsewhere.",
-        "model": architecture.model.model_dump(mode="json", exclude_none=True),
-    }
-    given = [key for key, _ in overrides if key == "data" or key.startswith("data.")]
-    if architecture.image_size == 32:
-        normalize = {"mean": _IMAGENET_MEAN, "std": _IMAGENET_STD}
-        values["data"] = {"kind": "cifar10", "normalize": normalize}
-    elif not given:
-        raise ConfigError(
-            f"{name} is a network for images of side {architecture.image_size}, of which no set "
-            f"comes with this package; give your own, such as data.kind=npz data.path=FILE"
-        )
-    else:
-        values["data"] = {}
-    return parse_config(values, overrides, name)
+def _outline_of_file(
+    arrays: Mapping[str, np.ndarray], weight_map: WeightMap, shaped: ShapedNetwork, outline: Outline
+) -> Outline:
+    """What the file says of the data that its network is for: outputs and channels."""
+    foreign = {name: tuple(array.shape) for name, array in arrays.items()}
+    head = weight_map.our_shape(LAST.replace("/", ".") + ".kernel", foreign)
+    num_outputs = head[-1] if head else outline.num_outputs
+    stem = stem_of(f"params/{path.replace('.', '/')}" for path in shaped.shapes).replace("/", ".")
+    kernels = [path for path in shaped.shapes if path.startswith(stem) and "kernel" in path]
+    first = weight_map.our_shape(kernels[0], foreign) if len(kernels) == 1 else None
+    channels = outline.input_shape[-1]
+    if first is not None and len(first) == len(shaped.shapes[kernels[0]]):
+        channels = first[-2]
+    if (num_outputs, channels) == (outline.num_outputs, outline.input_shape[-1]):
+        return outline
+    shape = (*outline.input_shape[:-1], channels)
+    source = "data elsewhere, which the weights of a file were trained on"
+    return Outline(shape, num_outputs, outline.has_classes, source, None)
 
 
-def _names(architecture: Architecture, experiment: Experiment) -> WeightMap:
-    dataset = experiment.dataset
-    return architecture.weight_map(dataset.num_outputs, dataset.input_shape[-1])
+def _absent(outline: Outline) -> dict[str, Any]:
+    outputs = {"num_classes" if outline.has_classes else "num_values": outline.num_outputs}
+    return {"kind": "absent", "shape": list(outline.input_shape), **outputs}
 
 
-def _own_names(ours: Mapping[str, tuple[int, ...]]) -> WeightMap:
-    return WeightMap(tuple(WeightEntry(path, path) for path in ours))
+def _other_data(asked: Outline, found: Outline, directory: Path) -> str:
+    """What to do with a network for other data than those that were named."""
+    what = "classes" if found.has_classes else "values"
+    options, differs = [], []
+    if found.num_outputs != asked.num_outputs:
+        differs.append(f"{found.num_outputs} {what}, the data {asked.num_outputs}")
+        options.append("last: renew")
+    if found.input_shape != asked.input_shape:
+        channels = found.input_shape[-1], asked.input_shape[-1]
+        differs.append(f"{channels[0]} channels, the data {channels[1]}")
+        options.append("first: sum_channels" if 1 in channels else "first: renew")
+    return (
+        f"the file has {' and '.join(differs)}: the network is the file's, and the run has "
+        f"data.kind=absent; train it on for yours by: odenet run {directory}/config.yaml "
+        f"'data={{kind: ...}}' 'start={{run: {directory}, {', '.join(options)}}}'"
+    )
 
 
-def _without_wrapper(
-    arrays: Mapping[str, Shaped[np.ndarray, "..."]],
-) -> Mapping[str, Shaped[np.ndarray, "..."]]:
-    """The arrays without the prefix that PyTorch's wrapper for several devices gives all names."""
-    if not all(name.startswith(_PARALLEL) for name in arrays):
-        return arrays
-    return {name.removeprefix(_PARALLEL): array for name, array in arrays.items()}
+def _state(config: ExperimentConfig, shaped: ShapedNetwork, arrays: Any) -> TrainState:
+    """The state before the first step."""
+    params, statistics = _filled(shaped.params, arrays), _filled(shaped.statistics, arrays)
+    training = config.training
+    optimizer = training.optimizer.build(training.num_steps, params, ())
+    _, train_key = jax.random.split(jax.random.key(config.seed))
+    return init_state(params, statistics, optimizer, train_key)
 
 
 def _filled(tree: Any, arrays: Any) -> Any:
@@ -203,13 +224,14 @@ def _filled(tree: Any, arrays: Any) -> Any:
     return {key: _filled(value, arrays[key]) for key, value in tree.items()}
 
 
-def _save(folder: Path, experiment: Experiment, state: Any) -> None:
-    checkpointer = Checkpointer(folder, experiment.config.training.keep_checkpoints)
+def _save(folder: Path, config: ExperimentConfig, outline: Outline, state: TrainState) -> None:
+    checkpointer = Checkpointer(folder, config.training.keep_checkpoints)
+    extras: dict[str, Any] = {"progress": dataclasses.asdict(Progress())}
+    if outline.num_train is not None:
+        position = {"step": 0, "seed": config.seed, "batch_size": config.training.batch_size}
+        extras["data"] = position | {"num_examples": outline.num_train}
     try:
-        with experiment.batches() as batches:
-            data = batches.state() | {"step": 0}
-        extras = {"progress": dataclasses.asdict(Progress()), "data": data}
-        for which in ("last", "best"):
+        for which in ("start", "last", "best"):
             checkpointer.save(which, 0, state, extras)
         checkpointer.wait()
     except OSError as error:

@@ -2,20 +2,27 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from odenet.errors import CheckpointError
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
+    Overrides,
+    override_pairs,
     parse_config,
     read_experiment,
     to_values,
     to_yaml,
+)
+from odenet.experiment.continuation import (
+    checkpoint_to_continue,
+    keep_given,
+    missing,
+    save_again,
+    with_best,
 )
 from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
@@ -29,10 +36,13 @@ from odenet.experiment.directory import (
 from odenet.experiment.fit import Trained as Trained
 from odenet.experiment.fit import fit
 from odenet.experiment.held_network import changed_at, held_by
+from odenet.experiment.machine_options import in_step, on_these_devices, resumed_config
 from odenet.experiment.provenance import provenance
+from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
+from odenet.narration import shown_on
 from odenet.training import Callback, Checkpointer
 from odenet.training.checkpoint import Checkpoint, Which, fitted
 
@@ -43,6 +53,7 @@ def run(
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    report: Callable[[Path], Path] | None = None,
 ) -> Trained:
     """Train an experiment into a new run directory.
 
@@ -52,13 +63,17 @@ def run(
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
+        report: Called with the run directory after the training; `odenet.write_report` makes the
+            figures and the page that the command makes.
 
     Raises:
         OdenetError: as its children say.
     """
     config.model.check_trainable(live=config.training.live_statistics)
     check_schedule(config)
-    experiment, directory = build(config, data_dir, beginning(config)), Path(directory)
+    directory = Path(directory)
+    with shown_on(console):
+        experiment = build(config, data_dir, beginning(config))
     experiment.check_statistics()
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
@@ -72,7 +87,11 @@ def run(
             save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
-        return fit(experiment, place, None, console, callbacks)
+        with shown_on(console):
+            trained = fit(experiment, place, None, console, callbacks)
+    if report is not None:
+        report(directory)
+    return trained
 
 
 def resume(
@@ -80,14 +99,25 @@ def resume(
     data_dir: Path | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    which: Which = "last",
+    report: Callable[[Path], Path] | None = None,
+    overrides: Overrides = (),
 ) -> Trained:
     """Continue a run from its last whole checkpoint to exactly what it would have become.
+
+    A run that was stopped before its first checkpoint begins again. Where a checkpoint was and is
+    lost, or weights came from elsewhere, nothing is replaced: the error says how to go on.
 
     Args:
         directory: A run directory.
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
+        which: The last checkpoint; or the best, where the last is lost.
+        report: Called with the run directory after the training; `odenet.write_report` makes the
+            figures and the page that the command makes.
+        overrides: As in `load_config`: devices, and how often something is written. They are kept
+            in `config.yaml`. With other devices, numbers are the same to round-off.
 
     Raises:
         OdenetError: as its children say.
@@ -95,14 +125,28 @@ def resume(
     directory = Path(directory)
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
-        config = read_experiment(place.file(CONFIG))
-        experiment, checkpoint = _read(directory, config, (), "last", data_dir)
-        return fit(experiment, place, checkpoint, console, callbacks)
+        config = resumed_config(read_experiment(place.file(CONFIG)), overrides)
+        found = checkpoint_to_continue(directory, which)
+        now = in_step(config, 0 if found is None else found.step)
+        with shown_on(console):
+            experiment, checkpoint = _restored(directory, now, (), which, data_dir, found)
+        if overrides:
+            place.write_text(CONFIG, to_yaml(config))
+        if checkpoint is not None:
+            keep_given(directory, checkpoint)
+            if which == "best":
+                save_again(directory, "last", checkpoint)
+            checkpoint = with_best(directory, checkpoint)
+        with shown_on(console):
+            trained = fit(experiment, place, checkpoint, console, callbacks)
+    if report is not None:
+        report(directory)
+    return trained
 
 
 def load(
     directory: Path | str,
-    overrides: Sequence[tuple[str, Any]] = (),
+    overrides: Overrides = (),
     which: Which = "last",
     data_dir: Path | None = None,
 ) -> tuple[Experiment, Checkpoint]:
@@ -110,7 +154,7 @@ def load(
 
     Args:
         directory: A run directory.
-        overrides: Pairs of dotted key and value; they must leave the parameters' shapes alone.
+        overrides: `dotted.key=value` or a mapping; they must leave the parameters' shapes alone.
         which: The last checkpoint or the best.
         data_dir: Folder of the published data sets, or None for the usual places.
 
@@ -123,30 +167,40 @@ def load(
     if overrides:
         _refuse_other_equations(config, read_experiment(directory / CONFIG, overrides))
     data_dir = recorded_data_dir(directory, data_dir)
-    experiment, checkpoint = _read(directory, config, overrides, which, data_dir)
-    if checkpoint is None:
-        raise CheckpointError(f"{directory} has no {which} checkpoint yet; run or resume it first")
-    return experiment, checkpoint
-
-
-def _read(
-    directory: Path,
-    config: ExperimentConfig,
-    overrides: Sequence[tuple[str, Any]],
-    which: Which,
-    data_dir: Path | None,
-) -> tuple[Experiment, Checkpoint | None]:
-    """A checkpoint, and the experiment with the network that it holds."""
     checkpointer = Checkpointer(directory / "checkpoints")
     try:
         found = checkpointer.read(which)
     finally:
         checkpointer.close()
+    if found is None:
+        raise missing(directory, which)
+    experiment, checkpoint = _restored(
+        directory, config, overrides, which, data_dir, found, to_look_at=True
+    )
+    assert checkpoint is not None
+    return experiment, checkpoint
+
+
+def _restored(
+    directory: Path,
+    config: ExperimentConfig,
+    overrides: Overrides,
+    which: Which,
+    data_dir: Path | None,
+    found: Checkpoint | None,
+    *,
+    to_look_at: bool = False,
+) -> tuple[Experiment, Checkpoint | None]:
+    """The experiment with the network that a checkpoint holds, and the checkpoint fitted to it."""
     extras = {} if found is None else found.extras
-    config = held_by(config, extras)
+    trained = config = held_by(config, extras)
     if overrides:
         config = parse_config(to_values(config), overrides, str(directory / CONFIG))
+    if to_look_at:
+        config = on_these_devices(config, overrides)
     experiment = build(config, data_dir, recorded(directory, config))
+    if overrides and found is not None:
+        refuse_other_parameters(found, experiment, trained, override_pairs(overrides), directory)
     if changed_at(extras) is None:  # what it began with was another network otherwise
         experiment = restore_start(experiment, directory / "checkpoints")
     if found is None:

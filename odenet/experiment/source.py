@@ -10,6 +10,7 @@ from odenet.depth.step_sizes import LearnedStepSizesConfig
 from odenet.errors import CheckpointError, ConfigError, RunDirectoryError
 from odenet.experiment.build import Experiment
 from odenet.experiment.config import ExperimentConfig, read_experiment
+from odenet.experiment.continuation import missing
 from odenet.experiment.directory import CONFIG, RUN, is_comparison, read_json
 from odenet.experiment.held_network import held_by
 from odenet.experiment.start import Begin, Origin
@@ -17,7 +18,7 @@ from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
 from odenet.models.blocks import BlockConfig
 from odenet.models.transfer import transfer
-from odenet.training.checkpoint import Checkpoint, Checkpointer, Which, named
+from odenet.training.checkpoint import Checkpoint, Checkpointer, Which, named, steps_on_disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +67,7 @@ def read_source(directory: Path, which: Which, key: str = "") -> Source:
     finally:
         checkpointer.close()
     if checkpoint is None:
-        raise CheckpointError(
-            f"{given} has no {which} checkpoint yet; run or resume that run first"
-        )
+        raise missing(directory, which, given)
     config = held_by(read_experiment(directory / CONFIG), checkpoint.extras)
     return Source(directory, config, checkpoint)
 
@@ -150,7 +149,7 @@ def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
     Raises:
         CheckpointError: if that state was not saved, is damaged, or does not fit.
     """
-    if experiment.origin is None:
+    if experiment.origin is None and not steps_on_disk(checkpoints / "start"):
         return experiment
     checkpointer = Checkpointer(checkpoints)
     try:
@@ -158,6 +157,7 @@ def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
     finally:
         checkpointer.close()
     if found is None:
+        assert experiment.origin is not None
         raise CheckpointError(
             f"{checkpoints} has no start checkpoint, which holds the weights from "
             f"{experiment.origin.run}; begin the run again"

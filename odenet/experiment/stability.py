@@ -1,17 +1,17 @@
 """Stability of a network from its run directory: measured, and written beside the run."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from odenet.analysis.stability import plain, stability
 from odenet.analysis.stability_meter import STABILITY_EXAMPLES
+from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, look_at
 
 
 def analyse_stability(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "train",
     moment: Moment = "last",
     num_examples: int = STABILITY_EXAMPLES,
@@ -23,7 +23,7 @@ def analyse_stability(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         moment: The last checkpoint, the best, or the start.
         num_examples: Examples along whose paths it is measured.

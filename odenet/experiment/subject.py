@@ -1,7 +1,7 @@
 """What an instrument looks at: a network from its run directory, at a moment of its training."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from odenet.arrays import Array
 from odenet.data import Split, normalize
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment
+from odenet.experiment.config import Overrides
 from odenet.experiment.directory import RUN, RunDirectory, full_disk_named, read_json
 from odenet.experiment.evaluate import load_trained
 from odenet.experiment.held_network import changed_at
@@ -90,7 +91,7 @@ def instrument_file(instrument: str) -> str:
 
 def look_at(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "train",
     moment: Moment = "last",
     data_dir: Path | None = None,
@@ -99,7 +100,7 @@ def look_at(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         moment: The last checkpoint, the best, or the start.
         data_dir: Folder of the published data sets, or None for the usual places.

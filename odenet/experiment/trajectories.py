@@ -1,6 +1,5 @@
 """Trajectories through a network from its run directory: followed, and written beside the run."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,13 @@ import numpy as np
 from odenet.analysis.trajectories import plain, trajectories
 from odenet.data import normalize
 from odenet.errors import ConfigError
+from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, look_at
 
 
 def analyse_trajectories(
     directory: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     split: str = "train",
     moment: Moment = "last",
     num_examples: int = 64,
@@ -26,7 +26,7 @@ def analyse_trajectories(
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value`, for the integrator or the data; parameters must still fit.
+        overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
         moment: The last checkpoint, the best, or the start.
         num_examples: Examples that are followed, two or more.

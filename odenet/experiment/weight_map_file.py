@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 from odenet.errors import ConfigError
 from odenet.experiment.config import read_yaml
-from odenet.experiment.explain import explain
 from odenet.models.pretrained import WeightMapConfig
+from odenet.part.explain import explain
 
 
 def load_weight_map(path: Path) -> WeightMapConfig:

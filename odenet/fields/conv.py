@@ -87,7 +87,8 @@ class ConvField(nnx.Module):
                 x = self.norms[index](x)
             if self.time:  # one shift for time and bias, so that their gradients share one sum
                 assert convolve.bias is not None
-                shift = _as_map(convolve.bias[...]) + t * of_ones[index]
+                of_time = (t * of_ones[index]).astype(of_ones[index].dtype)
+                shift = _as_map(convolve.bias[...]) + of_time
                 x = _convolve(sigma(x), convolve.kernel[...]) + shift
             else:
                 x = convolve(sigma(x))

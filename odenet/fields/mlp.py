@@ -75,7 +75,7 @@ class MLPField(nnx.Module):
                 x = sigma(x)
             x = affine(x)
             if self.time:
-                x = x + (t * self.time[index].kernel[...])[None, :]
+                x = x + (t * self.time[index].kernel[...]).astype(x.dtype)[None, :]
             if self.form == "inside" or (self.form == "between" and index < last):
                 x = sigma(x)
         return x

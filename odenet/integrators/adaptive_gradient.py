@@ -7,6 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from odenet.integrators.cotangents import add_cotangents
+from odenet.ops.derivative_modes import without_forward_mode, without_reverse_mode
+
+ELSEWHERE = "use integrator.kind=diffrax with adjoint.kind=direct"
+NO_FORWARD_MODE = (
+    "dopri5 and bosh3 have gradients, and no forward mode (jax.jvp, jax.jacfwd); use "
+    f"jax.grad, jax.vjp or jax.jacrev, or {ELSEWHERE}"
+)
+NO_SECOND_REVERSE = (
+    "a gradient by dopri5 or bosh3 cannot be differentiated in reverse mode again; take second "
+    f"derivatives by forward over reverse mode, jax.jacfwd(jax.grad(f)), or {ELSEWHERE}"
+)
 
 
 def differentiable(method: Any, slope: Callable) -> Callable:
@@ -14,53 +25,51 @@ def differentiable(method: Any, slope: Callable) -> Callable:
 
     Args:
         method: Its `search` finds the steps, its `step` takes one, its `stats` counts them.
-        slope: `slope(arguments, s, h)`.
+        slope: `slope(arguments, piece, s, h)`; the last of the arguments are the pieces of the
+            interval.
     """
 
     def search(arguments, parts, h0, keep):
-        def at(s, h):
-            return slope(arguments, s, h)
+        def at(piece, s, h):
+            return slope(arguments, piece, s, h)
 
-        start = (h0, at(jnp.zeros((), h0.dtype), h0))
-        found = method.search(at, start, parts, keep)
-        return (found.start[0], found.between, method.stats(found)), found
+        pieces = arguments[-1]
+        found = method.search(at, pieces, h0, parts, keep)
+        return (found.h, found.between, method.stats(found, pieces)), found
 
     @jax.custom_vjp
     def solve(arguments, parts, h0):
         return search(arguments, parts, h0, keep=False)[0]
 
     def forward(arguments, parts, h0):
-        result, found = search(arguments, parts, h0, keep=True)
-        return result, (arguments, parts, h0, found.steps, found.accepted)
+        (*states, stats), found = search(arguments, parts, h0, keep=True)
+        result = (*without_reverse_mode(states, NO_SECOND_REVERSE), stats)
+        return result, (arguments, parts, found.steps, found.accepted)
 
     def backward(kept, cotangents):
-        arguments, parts, h0, steps, accepted = kept
+        arguments, parts, steps, accepted = kept
         a_h1, a_between, _ = cotangents
 
-        def back(carry):
-            index, a_given, a_end = carry
-            start, s, ds = jax.tree.map(lambda x: x[index], steps)
+        def step(arguments, parts, s, ds, h):
+            piece = arguments[-1].index(s)
 
-            def step(arguments, parts, start):
-                def at(s, h):
-                    return slope(arguments, s, h)
+            def at(s, h):
+                return slope(arguments, piece, s, h)
 
-                end, _, dense = method.step(at, start, s, ds, parts)
-                return end, dense
+            return method.step(at, s, ds, h, parts)
 
-            *more, a_start = jax.vjp(step, arguments, parts, start)[1]((a_end, a_between))
-            return index - 1, add_cotangents(a_given, tuple(more)), a_start
+        def forwards(s, ds, h):
+            return step(arguments, None, s, ds, h)[0]
+
+        def back(s, ds, h, carry):
+            a_given, a_end = carry
+            pull = jax.vjp(lambda *given: step(*given[:2], s, ds, given[2]), arguments, parts, h)[1]
+            *more, a_start = pull((a_end, a_between))
+            return add_cotangents(a_given, tuple(more)), a_start
 
         nothing = jax.tree.map(jnp.zeros_like, (arguments, parts))
-        _, (a_arguments, a_parts), (a_h0, a_slope) = jax.lax.while_loop(
-            lambda carry: carry[0] >= 0,
-            back,
-            (accepted - 1, nothing, (a_h1, jnp.zeros_like(a_h1))),
-        )
-        zero = jnp.zeros((), h0.dtype)
-        _, pull = jax.vjp(lambda arguments, h: slope(arguments, zero, h), arguments, h0)
-        more, through_slope = pull(a_slope)
-        return add_cotangents(a_arguments, more), a_parts, a_h0 + through_slope
+        (a_arguments, a_parts), a_h0 = steps.backwards(accepted, forwards, back, (nothing, a_h1))
+        return without_reverse_mode((a_arguments, a_parts, a_h0), NO_SECOND_REVERSE)
 
     solve.defvjp(forward, backward)
-    return solve
+    return lambda *given: solve(*without_forward_mode(given, NO_FORWARD_MODE))

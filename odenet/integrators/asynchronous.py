@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from odenet.arrays import State
 from odenet.depth.weights import LayerFields
 from odenet.integrators.stages import Carry, Stage, StagedConfig, StagedIntegrator
+from odenet.integrators.state_types import time_type
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class AsynchronousLeapfrog(StagedIntegrator):
     def start(self, fields: LayerFields, h0: State) -> Carry:
         """The state, and the field there."""
         first = jax.tree.map(lambda leaf: leaf[0], fields.params)
-        return h0, fields.field(first)(jnp.zeros((), h0.dtype), h0)
+        return h0, fields.field(first)(jnp.zeros((), time_type(h0.dtype)), h0)
 
     def nfe(self, num_steps: int) -> int:
         """One evaluation for every step, and one for the first slope."""
@@ -40,13 +41,13 @@ class AsynchronousLeapfrog(StagedIntegrator):
 def _move(carry, slope, tau):
     h, v = carry
     v1 = 2 * slope - v
-    return h + tau / 2 * v + tau / 2 * v1, v1
+    return h + tau / 2 * (v + v1), v1
 
 
 def _undo(end, slope, tau):
     h1, v1 = end
     v = 2 * slope - v1
-    return h1 - tau / 2 * v1 - tau / 2 * v, v
+    return h1 - tau / 2 * (v1 + v), v
 
 
 _STAGE = Stage(

@@ -1,12 +1,14 @@
 """Why a solve did not arrive, as a number that compiled code can carry."""
 
 import enum
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from odenet.arrays import Array, Count, Flag, Scalar, State, Time
-from odenet.ops.batch_axis import mapped_axis, mean_over_shards
+from odenet.ops.batch_axis import mapped_axis, mean_over_shards, without_padding
 
 
 class Failure(enum.IntEnum):
@@ -19,6 +21,8 @@ class Failure(enum.IntEnum):
     EQUATION = 4
     OUTSIDE = 5
     OVER_BUDGET = 6
+    PRECISION = 7
+    RECONSTRUCTION = 8
 
     @property
     def reason(self) -> str:
@@ -29,13 +33,14 @@ class Failure(enum.IntEnum):
 _REASONS = {
     Failure.NONE: "it arrived",
     Failure.MAX_STEPS: (
-        "it needed more than integrator.max_steps; raise max_steps, or loosen controller.rtol and "
-        "controller.atol"
+        "it needed more than integrator.max_steps; raise max_steps, or loosen the tolerances "
+        "(integrator.rtol and atol of dopri5 and bosh3, integrator.controller.rtol and atol of "
+        "diffrax)"
     ),
     Failure.STEP_TOO_SMALL: (
         "its steps became smaller than min_step allows, or than rounding lets time move; the field "
-        "is stiff or jumps: loosen rtol and atol, use an implicit solver (integrator.solver="
-        "kvaerno3), or lower min_step"
+        "is stiff or jumps: loosen rtol and atol, name the jumps in break_points, use an implicit "
+        "solver (integrator.kind=diffrax with solver=kvaerno3), or lower min_step"
     ),
     Failure.NOT_FINITE: (
         "its state or its error is not finite, however short the step; lower training.optimizer."
@@ -55,13 +60,25 @@ _REASONS = {
         "it took more evaluations of the field than training.nfe_budget; raise it, loosen rtol and "
         "atol, or keep the field simple by a penalty or a lower learning rate"
     ),
+    Failure.PRECISION: (
+        "its tolerances or its steps are below what the precision of the state resolves; use "
+        "states in float32 or float64, or loosen rtol and atol"
+    ),
+    Failure.RECONSTRUCTION: (
+        "gradients at wrong states are wrong: rounding grows where steps cannot be inverted "
+        "stably; store the states (integrator.remat=step or sqrt, the same network), take fewer or "
+        "shorter steps, or choose gamma or coupling nearer to 1"
+    ),
 }
 
 
 def verdict_of_step(
     next_step: Time, accepted: Flag, error: Scalar, min_step: float | None
 ) -> Scalar | Array:
-    """The failure of a step that was tried: none, unless it was rejected and cannot be shortened.
+    """The failure of a step that was tried, where the next one may not be as short as it must be.
+
+    A rejected step has failed if what rounding lets time move does not do, and any step if the next
+    is shorter than `min_step`.
 
     Args:
         next_step: Length of the next step to be tried, as a part of the interval.
@@ -70,16 +87,44 @@ def verdict_of_step(
         min_step: Smallest length, or None for what rounding lets time move.
     """
     smallest = jnp.finfo(next_step.dtype).eps if min_step is None else min_step
-    stuck = ~accepted & (jnp.abs(next_step) < smallest)
+    checked = ~accepted if min_step is None else jnp.ones_like(accepted)
+    stuck = checked & (jnp.abs(next_step) < smallest)
     why = jnp.where(jnp.isfinite(error), int(Failure.STEP_TOO_SMALL), int(Failure.NOT_FINITE))
     return jnp.where(stuck, why, int(Failure.NONE)).astype(jnp.int32)
 
 
-def failure_of_state(h: State) -> Count:
-    """`NOT_FINITE` if anything in the state of the whole batch is not a finite number."""
-    broken = jnp.any(~jnp.isfinite(h)).astype(jnp.float32)
+def failure_of_state(*states: State) -> Count:
+    """`NOT_FINITE` if anything in states of the whole batch is not a finite number.
+
+    A solve whose first state or first slope is such has failed before its first step: no shorter
+    step helps.
+    """
+    real = [without_padding(h)[0] for h in states]
+    broken = jnp.any(jnp.stack([jnp.any(~jnp.isfinite(h)) for h in real])).astype(jnp.float32)
     somewhere = mean_over_shards(broken, mapped_axis()) > 0
     return jnp.where(somewhere, int(Failure.NOT_FINITE), int(Failure.NONE)).astype(jnp.int32)
+
+
+def failure_of_precision(
+    h: State, rtol: float, atol: float, rounding: float, norm: Callable[[Any], Scalar]
+) -> Count:
+    """`PRECISION` if rounding a state alone makes an error above the tolerances.
+
+    Nothing is computed where `rtol` is an eighth of `rounding` or more: what the rounded values of
+    the field do to the error is then within an order of magnitude of what was asked for.
+
+    Args:
+        h: The state.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+        rounding: Largest relative error of a rounded state.
+        norm: Of scaled errors, over the whole batch.
+    """
+    if 8 * rtol >= rounding:
+        return jnp.zeros((), jnp.int32)
+    size = jnp.abs(jax.lax.stop_gradient(h))
+    above = norm(rounding * size / (atol + rtol * size)) > 1
+    return jnp.where(above, int(Failure.PRECISION), int(Failure.NONE)).astype(jnp.int32)
 
 
 def first_failure(*failures: Any) -> Any:

@@ -25,6 +25,8 @@ def first_step(
     the step is $\min(100 s_0, (0.01 / \max(\|f_0\|, d_2))^{1/q}, 1)$. Steps are lengths of the
     time that `field` is written in, in which the whole interval has length 1. No gradient passes
     through the choice: an accepted step's result depends on it by no more than the tolerance.
+    Where the Euler step ends at a state at which the field is not a number, a tenth of it bounds
+    the step in place of $d_2$.
 
     Args:
         field: `field(t, h)`, evaluated once.
@@ -40,15 +42,21 @@ def first_step(
         The step, positive and at most 1.
     """
     h0, f0 = jax.lax.stop_gradient((h0, f0))
-    scale = atol + rtol * jnp.abs(h0)
-    size, speed = norm(h0 / scale), norm(f0 / scale)
+    sizes = jnp.abs(h0)
+    scale = atol + rtol * sizes
+    size, speed = norm(sizes / scale), norm(jnp.abs(f0) / scale)
     tiny = (size < 1e-5) | (speed < 1e-5)
     guess = jnp.where(tiny, 1e-6, 0.01 * size / jnp.where(tiny, 1, speed))
-    guess = jnp.minimum(guess, 1).astype(h0.dtype)
-    f1 = jax.lax.stop_gradient(field(t0 + guess, h0 + guess * f0))
-    bend = norm((f1 - f0) / scale) / guess
-    largest = jnp.maximum(speed, bend)
+    smallest = jnp.finfo(t0.dtype).eps
+    guess = jnp.clip(guess, smallest, 1).astype(t0.dtype)
+    f1 = jax.lax.stop_gradient(field(t0 + guess, h0 + guess.astype(h0.dtype) * f0))
+    bend = norm(jnp.abs(f1 - f0) / scale) / guess
+    is_number = jnp.isfinite(bend)
+    largest = jnp.where(is_number, jnp.maximum(speed, bend), speed)
     flat = largest <= 1e-15
     step = (0.01 / jnp.where(flat, 1, largest)) ** (1 / order)
     step = jnp.where(flat, jnp.maximum(1e-6, guess * 1e-3), step)
-    return jax.lax.stop_gradient(jnp.minimum(jnp.minimum(100 * guess, step), 1).astype(h0.dtype))
+    # Where the Euler step leaves what the field is defined on, its length is too long.
+    step = jnp.minimum(step, jnp.where(is_number, 100 * guess, 0.1 * guess))
+    step = jnp.where(jnp.isfinite(step), step, smallest)
+    return jax.lax.stop_gradient(jnp.clip(step, smallest, 1).astype(t0.dtype))

@@ -27,6 +27,7 @@ from odenet.integrators import (
     LayerByLayer,
     TableauConfig,
 )
+from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
 from odenet.integrators.separable import refuse_field_without_halves
 from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
@@ -125,6 +126,16 @@ class DepthBlockConfig(PartConfig):
         return self
 
     @model_validator(mode="after")
+    def _break_points_are_met(self):
+        if isinstance(self.step_sizes, FixedStepSizesConfig):
+            try:
+                values = self.step_sizes.build(self.num_steps).values
+            except ValueError:  # said where the block is built
+                return self
+            refuse_break_points_outside(self.integrator, values)
+        return self
+
+    @model_validator(mode="after")
     def _dense_layers_are_their_own(self):
         if isinstance(self.field, DenseFieldConfig) and (
             not isinstance(self.weights, PerLayerWeightsConfig) or self.num_layers != self.num_steps
@@ -181,6 +192,14 @@ class DepthBlockConfig(PartConfig):
         if isinstance(self.weights, BasisWeightsConfig) and not self.weights.is_smooth:
             return self.weights.num_basis
         return 1
+
+    @property
+    def summary(self) -> str:
+        """What the block is, in a line."""
+        return (
+            f"{self.num_steps} steps by {self.integrator.kind}, {self.num_layers} sets of weights, "
+            f"field {self.field.kind}"
+        )
 
     @property
     def _weights_are_functions(self) -> bool:

@@ -1,6 +1,6 @@
 """The plain network of the same field and width, without skip connections: a control."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,8 @@ from odenet.depth.weights import FieldStack
 from odenet.fields import FieldConfig, MLPFieldConfig
 from odenet.fields.base import BranchConfig
 from odenet.integrators import Integration, SolverStats
+from odenet.integrators.state_types import checked_state
+from odenet.models.eager import call_compiled
 from odenet.part import PartConfig
 
 
@@ -25,12 +27,23 @@ class FeedForwardBlock(nnx.Module):
     def __init__(self, weights: FieldStack):
         self.weights = weights
 
+    def layer_weights(self) -> Any:
+        """Weights of every layer, a tree with a leading axis `num_layers`."""
+        return self.weights.of_layers()
+
     def penalty(self) -> Scalar:
         """Zero: there are no step sizes."""
         return jnp.zeros((), dtype=float)
 
-    def __call__(self, h0: State, *, save_path: bool = False) -> Integration:
-        """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number."""
+    def __call__(self, h0: Any, *, save_path: bool = False) -> Integration:
+        """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number.
+
+        Raises:
+            StateTypeError: if the states are integers.
+        """
+        return call_compiled(FeedForwardBlock._apply, self, checked_state(h0), save_path)
+
+    def _apply(self, h0: State, save_path: bool) -> Integration:
         fields = self.weights.fields().prepared(h0)
         time = jnp.zeros((), h0.dtype)
 
@@ -50,6 +63,11 @@ class FeedForwardBlockConfig(PartConfig):
     field: FieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_layers: PositiveInt = 8
+
+    @property
+    def summary(self) -> str:
+        """What the block is, in a line."""
+        return f"{self.num_layers} feed-forward layers, {self.field.kind}"
 
     @property
     def is_euler_step(self) -> bool:

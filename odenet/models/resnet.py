@@ -215,11 +215,26 @@ class ResNetConfig(PartConfig):
         return ((self.depth - 2) // (6 if self._unit == "basic" else 9),) * 3
 
     @property
-    def _shortcut(self) -> str:
+    def _shortcut(self) -> Literal["zero_pad", "projection", "projection_everywhere"]:
         if self.shortcut is not None:
             return self.shortcut
         is_free = self.layout != "imagenet" and self._unit == "basic"
         return "zero_pad" if is_free else "projection"
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Units in each stage."""
+        return self._units
+
+    @property
+    def has_bottlenecks(self) -> bool:
+        """Whether units have three weights, the inner ones narrow."""
+        return self._unit == "bottleneck"
+
+    @property
+    def option(self) -> Literal["zero_pad", "projection", "projection_everywhere"]:
+        """The shortcuts, chosen or as published."""
+        return self._shortcut
 
     def expanded(self) -> ClassifierConfig:
         """The same network written out: stem, stages and head."""

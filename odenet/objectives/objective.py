@@ -17,7 +17,8 @@ def solver_metrics(stats: SolverStats) -> Metrics:
     """Statistics of the solves as metrics.
 
     `solver_ok` is 1 if every solve arrived. `solver_failure` is the `Failure` of the first that did
-    not, `failed_stage` and `failed_layer` where it happened, from 0; all three are 0 without one.
+    not, `failed_stage` and `failed_layer` where it happened, from 0, and `failed_time` the
+    depth-time in its stage that it reached; all four are 0 without one.
     """
     return {
         "nfe": stats.nfe.astype(jnp.float32),
@@ -27,6 +28,7 @@ def solver_metrics(stats: SolverStats) -> Metrics:
         "solver_failure": stats.failure.astype(jnp.float32),
         "failed_stage": jnp.where(stats.success, 0, stats.stage).astype(jnp.float32),
         "failed_layer": jnp.where(stats.success, 0, stats.layer).astype(jnp.float32),
+        "failed_time": jnp.where(stats.success, 0, stats.reached).astype(jnp.float32),
     }
 
 

@@ -1,9 +1,9 @@
 """run directory -> figures and page, written beside what they are made from."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from odenet.durable import replace
 from odenet.errors import RunDirectoryError
 from odenet.reports.contents import ComparisonContents, RunContents, read_contents
 from odenet.reports.figures import (
@@ -154,4 +154,4 @@ def _pictures(figures: Mapping[str, Figure | None]) -> dict[str, Picture]:
 def _replace(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
-    os.replace(partial, path)
+    replace(partial, path)

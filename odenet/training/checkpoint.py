@@ -27,6 +27,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from odenet.durable import flush_tree, replace
 from odenet.errors import CheckpointError
 
 Which = Literal["last", "best"]
@@ -94,6 +95,10 @@ class Checkpointer:
         while len(self._pending) > 2:
             self._pending.pop(0).result()
 
+    def has(self, which: Folder) -> bool:
+        """Whether there is a complete checkpoint of that sort on disk, damaged or not."""
+        return bool(steps_on_disk(self.directory / which))
+
     def wait(self) -> None:
         """Wait until everything is on disk.
 
@@ -142,10 +147,9 @@ class Checkpointer:
             try:
                 damage = _damage(folder)
                 found = read(folder) if damage is None else None
-            except (OSError, ValueError):
-                if folder.is_dir():
-                    raise
-                damage, found = "it is gone", None
+            except (OSError, ValueError) as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                damage, found = f"it cannot be read ({reason})", None
             if not folder.is_dir():
                 # Another process is training here and has replaced it by a newer one.
                 return self._newest_whole(which, read)
@@ -155,9 +159,7 @@ class Checkpointer:
                 return found
             complaints.append(f"checkpoint {folder} is damaged: {damage}")
         if complaints:
-            raise CheckpointError(
-                "; ".join(complaints) + "; none is left to use: start the run again under --out"
-            )
+            raise CheckpointError("; ".join(complaints) + f"; no other `{which}` is left to use")
         return None
 
 
@@ -174,7 +176,8 @@ def steps_on_disk(folder: Path) -> list[Path]:
     """The complete checkpoints in `folder`, newest first."""
     if not folder.is_dir():
         return []
-    return sorted((path for path in folder.iterdir() if path.name.isdigit()), reverse=True)
+    found = (path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+    return sorted(found, key=lambda path: int(path.name), reverse=True)
 
 
 def _warn(complaints: list[str], consequence: str) -> None:
@@ -202,7 +205,7 @@ def _write(
         checkpointer.close()
         (partial / "extras.json").write_text(json.dumps(extras, indent=1))
         (partial / "manifest.json").write_text(json.dumps(_digests(partial), indent=1))
-        _flush_to_disk(partial)
+        flush_tree(partial)
     except ValueError as error:
         # What tensorstore raises where a file cannot be written.
         _remove(partial)
@@ -212,7 +215,7 @@ def _write(
         _remove(partial)
         raise
     shutil.rmtree(final, ignore_errors=True)
-    os.replace(partial, final)
+    replace(partial, final)
     for old in steps_on_disk(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -222,15 +225,6 @@ def _require_space(folder: Path, nbytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < 2 * nbytes + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _flush_to_disk(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -246,8 +240,12 @@ def _damage(folder: Path) -> str | None:
     try:
         expected = json.loads((folder / "manifest.json").read_text())
         found = _digests(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"manifest.json cannot be read ({error})"
+    if not isinstance(expected, dict) or "extras.json" not in expected:
+        return "manifest.json does not list the files of a checkpoint"
+    if not any(name.startswith("arrays/") for name in expected):
+        return "manifest.json lists no arrays"
     for name, digest in expected.items():
         if name not in found:
             return f"{name} is missing"

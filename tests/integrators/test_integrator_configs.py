@@ -59,6 +59,10 @@ def test_tableau_is_explicit_and_consistent(name):
         ),
         ({"kind": "diffrax", "controller": {"kind": "constant", "rtol": 1e-3}}, "rtol"),
         ({"kind": "diffrax", "controller": {"rtol": 0.0}}, "greater than 0"),
+        ({"kind": "dopri5", "min_step": 0.1, "first_step": 0.01}, "no step is shorter.*lower"),
+        ({"kind": "dopri5", "min_step": 0.1, "max_step": 0.01}, "no step is shorter.*max_step"),
+        ({"kind": "bosh3", "max_step": 0.1, "first_step": 0.2}, "no step is longer.*lower"),
+        ({"kind": "bosh3", "break_points": [0.5, 0.5]}, r"increasing order.*\[0.5, 0.5\]"),
         ({"kind": "diffrax", "adjoint": {"kind": "direct", "checkpoints": 4}}, "checkpoints"),
         ({"kind": "diffrax", "remat": "step"}, "remat"),
         ({"kind": "tableau", "a": [[], [0.5]], "b": [0.5, 0.4]}, "must sum to 1"),
@@ -100,7 +104,7 @@ def test_integrators_are_hashable_and_equal_by_value(mapping):
 
 
 def test_statistics_add_up_and_the_first_failure_is_kept():
-    late = SolverStats.of(5, 2, 2, Failure.NOT_FINITE)
+    late = SolverStats.of(5, 2, 2, Failure.NOT_FINITE, 1.5)
     late = dataclasses.replace(late, layer=jnp.asarray(4), stage=jnp.asarray(1))
     stats = SolverStats.of(7, 3, 1) + late + SolverStats.of(1, 1, 0, Failure.MAX_STEPS)
     assert [int(number) for number in jax.tree.leaves(stats)] == [
@@ -110,9 +114,13 @@ def test_statistics_add_up_and_the_first_failure_is_kept():
         Failure.NOT_FINITE,
         4,
         1,
+        1,
     ]
     assert not bool(stats.success)
     assert bool(SolverStats.of(7, 3).success)
+    arrived = SolverStats.of(7, 3, reached=2.0) + SolverStats.of(1, 1).arriving_at(3.0)
+    assert float(arrived.reached) == 3.0
+    assert float((late + arrived).arriving_at(3.0).reached) == 1.5
 
 
 @pytest.mark.parametrize("steps", [(), (2,)])
@@ -120,10 +128,13 @@ def test_total_tells_the_layer_of_the_first_failure(steps):
     shape = (4, *steps)
     failures = np.zeros(shape, int)
     failures[2:] = np.arange(8).reshape(4, 2)[2:, 0].reshape(2, *[1] * len(steps))
-    total = SolverStats.of(np.full(shape, 3), np.full(shape, 2), np.ones(shape), failures).total()
+    reached = np.where(np.arange(4) == 2, 2.5, 0.0).reshape(4, *[1] * len(steps)) + np.zeros(shape)
+    total = SolverStats.of(
+        np.full(shape, 3), np.full(shape, 2), np.ones(shape), failures, reached
+    ).total()
     size = failures.size
-    expected = [3 * size, 2 * size, size, 4, 2, 0]
-    assert [int(number) for number in jax.tree.leaves(total)] == expected
+    expected = [3 * size, 2 * size, size, 4, 2, 0, 2.5]
+    assert [float(number) for number in jax.tree.leaves(total)] == expected
     assert total.nfe.dtype == total.failure.dtype == total.layer.dtype == jnp.int32
 
 

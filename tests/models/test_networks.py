@@ -78,7 +78,7 @@ def test_head_without_an_affine_map_gives_the_first_components(getkey):
     np.testing.assert_allclose(head(h), np.tanh(np.asarray(h))[:, :2], rtol=1e-12)
     with pytest.raises(ConfigError, match="first 2 components of a state of width 1"):
         HeadConfig(affine=False).build(1, 2, rngs=nnx.Rngs(0))
-    with pytest.raises(ValidationError, match="affine=false would ignore init=zero"):
+    with pytest.raises(ConfigError, match="affine=false would ignore init=zero"):
         HeadConfig(affine=False, init="zero")
 
 

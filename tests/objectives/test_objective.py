@@ -98,7 +98,7 @@ def test_penalty_on_the_step_sizes_enters_the_objective_and_its_gradient():
 
 
 def test_solver_metrics_name_every_statistic():
-    stats = SolverStats.of(12, 5, 3, Failure.STEP_TOO_SMALL)
+    stats = SolverStats.of(12, 5, 3, Failure.STEP_TOO_SMALL, 0.75)
     stats = dataclasses.replace(stats, layer=jnp.asarray(6), stage=jnp.asarray(1))
     metrics = solver_metrics(stats)
     assert {name: float(value) for name, value in metrics.items()} == {
@@ -109,5 +109,6 @@ def test_solver_metrics_name_every_statistic():
         "solver_failure": 2.0,
         "failed_stage": 1.0,
         "failed_layer": 6.0,
+        "failed_time": 0.75,
     }
     assert len(metrics) == len(dataclasses.fields(SolverStats)) + 1

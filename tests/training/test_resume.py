@@ -126,7 +126,7 @@ def test_solver_that_does_not_arrive_stops_the_run_or_warns(configure, tmp_path)
     changes = {"model__block__integrator": {"kind": "diffrax", "max_steps": 1}}
     with pytest.raises(
         SolverFailure,
-        match=r"at step 1, in model.stages.0, layer 0 .*more than integrator.max_steps",
+        match=r"step 1, in model.stages.0, layer 0 .*at depth-time [0-9.]+: .*more than integ",
     ):
         run(configure(**changes), tmp_path / "stop")
     with pytest.warns(SolverWarning, match="did not reach the end"):

@@ -1,14 +1,15 @@
 """The solvers of diffrax by name."""
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import diffrax
-import jax.numpy as jnp
-import optimistix
+import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
 from odenet.errors import ConfigError
-from odenet.integrators.shared_control import batch_rms
+from odenet.integrators.continuous.chord import ChordMethod
+from odenet.integrators.continuous.first_stage import FirstStageAtStart
+from odenet.integrators.continuous.implicit import ImplicitSteps
 from odenet.part import PartConfig
 
 ExplicitName = Literal[
@@ -31,18 +32,6 @@ LARGEST_EQUATION = 4096
 square of them."""
 
 
-class FirstStageAtStart:
-    """A method whose last stage is the first of the next step, with its very first stage done once.
-
-    diffrax alone would evaluate that stage again at every step rejected before one is accepted.
-    """
-
-    def init(self, terms, t0, t1, y0, args):
-        """The state of the solver before the first step: no jump yet, and the first stage."""
-        del t1
-        return jnp.zeros((), bool), self.func(terms, t0, y0, args)  # pyright: ignore
-
-
 class _Bosh3(FirstStageAtStart, diffrax.Bosh3): ...
 
 
@@ -55,13 +44,27 @@ class _Dopri5(FirstStageAtStart, diffrax.Dopri5): ...
 class _Dopri8(FirstStageAtStart, diffrax.Dopri8): ...
 
 
-class _Kvaerno3(FirstStageAtStart, diffrax.Kvaerno3): ...
+class _Kvaerno3(ImplicitSteps, diffrax.Kvaerno3): ...
 
 
-class _Kvaerno4(FirstStageAtStart, diffrax.Kvaerno4): ...
+class _Kvaerno4(ImplicitSteps, diffrax.Kvaerno4): ...
 
 
-class _Kvaerno5(FirstStageAtStart, diffrax.Kvaerno5): ...
+class _Kvaerno5(ImplicitSteps, diffrax.Kvaerno5): ...
+
+
+class _ImplicitEuler(ImplicitSteps, diffrax.ImplicitEuler):
+    """Its error is estimated by the trapezoidal rule."""
+
+    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
+        a_lower=(np.zeros(1),),
+        a_diagonal=np.array([0.0, 1.0]),
+        a_predictor=(np.ones(1),),
+        b_sol=np.array([0.0, 1.0]),
+        b_error=np.array([-0.5, 0.5]),
+        c=np.ones(1),
+    )
+    dense_output_of_stages = False
 
 
 _WITHOUT_EQUATIONS: dict[str, type[diffrax.AbstractSolver]] = {
@@ -77,7 +80,7 @@ _WITHOUT_EQUATIONS: dict[str, type[diffrax.AbstractSolver]] = {
     "semi_implicit_euler": diffrax.SemiImplicitEuler,
 }
 _IMPLICIT: dict[str, type[diffrax.AbstractImplicitSolver]] = {
-    "implicit_euler": diffrax.ImplicitEuler,
+    "implicit_euler": _ImplicitEuler,
     "kvaerno3": _Kvaerno3,
     "kvaerno4": _Kvaerno4,
     "kvaerno5": _Kvaerno5,
@@ -91,9 +94,11 @@ class RootFinderConfig(PartConfig):
     """
 
     rtol: PositiveFloat | None = None
-    """Relative tolerance of a solution; without it, the controller's, or 1e-6 with fixed steps."""
+    """Relative tolerance of a solution, in units of the state; without it, the controller's, or
+    1e-6 with fixed steps. Below what its precision resolves, the precision decides."""
     atol: PositiveFloat | None = None
-    """Absolute tolerance of a solution; without it, the controller's, or 1e-6 with fixed steps."""
+    """Absolute tolerance of a solution, in units of the state; without it, the controller's, or
+    1e-6 with fixed steps."""
     max_iterations: PositiveInt = 10
     """Largest number of iterations for one equation. Adaptive steps are shortened where it does not
     do; with fixed steps the solve has failed."""
@@ -115,9 +120,9 @@ def build_solver(
         return _WITHOUT_EQUATIONS[name]()
     chosen = root_finder or RootFinderConfig()
     tolerances = (chosen.rtol or rtol or 1e-6, chosen.atol or atol or 1e-6)
-    # With one matrix for all stages of a step, diffrax.VeryChord, ordinary fixed steps diverge.
-    finder = optimistix.Chord(*tolerances, norm=batch_rms)
-    return _IMPLICIT[name](root_finder=finder, root_find_max_steps=chosen.max_iterations)  # pyright: ignore[reportCallIssue]
+    # With one matrix for all stages of a step ordinary fixed steps diverge: each has its own.
+    finder = ChordMethod(*tolerances, chosen.max_iterations)
+    return _IMPLICIT[name](root_finder=finder)  # pyright: ignore[reportCallIssue]
 
 
 def evaluations(solver: diffrax.AbstractSolver) -> tuple[int, int]:
@@ -129,8 +134,6 @@ def evaluations(solver: diffrax.AbstractSolver) -> tuple[int, int]:
     """
     if isinstance(solver, diffrax.ReversibleHeun):
         return 1, 1
-    if isinstance(solver, diffrax.ImplicitEuler):
-        return 2, 0
     tableau = getattr(solver, "tableau", None)
     stages, fsal = (1, 0) if tableau is None else (tableau.num_stages, int(tableau.fsal))
     return stages - fsal, fsal

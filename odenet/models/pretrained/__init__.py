@@ -1,10 +1,11 @@
-"""Weights of other frameworks: PyTorch's files, safetensors, and which array is which.
+"""Weights of other frameworks: files of PyTorch, safetensors and Flax, and which array is which.
 
-`read_weights` and `write_safetensors` know files; `convert` and `export` know names, layouts and
-shapes, and refuse whatever does not fit entirely; the arrays of published networks are in
-`torchvision_arrays` and `cifar_arrays`.
+`read_weights`, `read_weight_file` and `write_safetensors` know files; `convert` and `export` know
+names, layouts and shapes, and refuse whatever does not fit entirely; the arrays of published
+networks are in `torchvision_arrays` and `cifar_arrays`.
 """
 
+from odenet.models.pretrained.foreign_names import match_names as match_names
 from odenet.models.pretrained.resnet_names import ForeignArray as ForeignArray
 from odenet.models.pretrained.resnet_names import cifar_arrays as cifar_arrays
 from odenet.models.pretrained.resnet_names import num_parameters as num_parameters
@@ -13,8 +14,10 @@ from odenet.models.pretrained.resnet_names import preactivation_arrays as preact
 from odenet.models.pretrained.resnet_names import torchvision_arrays as torchvision_arrays
 from odenet.models.pretrained.resnet_places import ARCHITECTURES as ARCHITECTURES
 from odenet.models.pretrained.resnet_places import Architecture as Architecture
-from odenet.models.pretrained.safetensors_file import read_weights as read_weights
 from odenet.models.pretrained.safetensors_file import write_safetensors as write_safetensors
+from odenet.models.pretrained.weight_file import WeightFile as WeightFile
+from odenet.models.pretrained.weight_file import read_weight_file as read_weight_file
+from odenet.models.pretrained.weight_file import read_weights as read_weights
 from odenet.models.pretrained.weight_map import WeightEntry as WeightEntry
 from odenet.models.pretrained.weight_map import WeightMap as WeightMap
 from odenet.models.pretrained.weight_map import convert as convert

@@ -1,7 +1,8 @@
 """Pickles of plain values, read by a machine of our own that cannot call what they name.
 
 Python's unpickler runs what a pickle says and trusts the sizes in it. This one knows the opcodes
-that PyTorch's state dicts are made of, and calls nothing but functions that its caller hands over.
+that PyTorch's checkpoints are made of, and calls nothing but functions that its caller hands over.
+What a checkpoint holds beside them becomes a `Placeholder`: it is not made, so nothing runs.
 """
 
 import io
@@ -10,15 +11,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from odenet.errors import CheckpointError
+from odenet.models.pretrained.inert import INERT, Placeholder
 
 _PUSHED_AS_READ = {
+    "BINBYTES",
+    "BINBYTES8",
     "BINFLOAT",
     "BININT",
     "BININT1",
     "BININT2",
     "BINSTRING",
     "BINUNICODE",
+    "BYTEARRAY8",
     "LONG1",
+    "LONG4",
+    "SHORT_BINBYTES",
     "SHORT_BINSTRING",
     "SHORT_BINUNICODE",
 }
@@ -26,6 +33,7 @@ _IGNORED = {"PROTO", "FRAME"}
 _CONSTANTS: Mapping[str, Callable[[], Any]] = {
     "EMPTY_DICT": dict,
     "EMPTY_LIST": list,
+    "EMPTY_SET": lambda: Placeholder("set"),
     "EMPTY_TUPLE": tuple,
     "NEWFALSE": lambda: False,
     "NEWTRUE": lambda: True,
@@ -42,10 +50,11 @@ class _Function:
 
 
 class PickleMachine:
-    """A stack machine for pickles of dicts, lists, tuples, numbers and strings.
+    """A stack machine for pickles of dicts, lists, tuples, numbers, strings and bytes.
 
-    Keys are strings or integers: the hash of deeply nested tuples overflows the stack of C. Time
-    and memory are linear in the length of the pickle.
+    Sets, and what is made by a name of `INERT`, are placeholders. Keys are plain values or
+    placeholders: the hash of deeply nested tuples overflows the stack of C. Time and memory are
+    linear in the length of the pickle.
 
     Args:
         functions: What may be called, by `module.name` as pickles write it.
@@ -61,24 +70,32 @@ class PickleMachine:
         values: Mapping[str, Any] | None = None,
         persistent: Callable[[Any], Any] | None = None,
     ):
-        self._functions = {"collections.OrderedDict": _ordered_dict, **(functions or {})}
+        self._functions = {
+            "collections.OrderedDict": _ordered_dict,
+            "collections.defaultdict": _default_dict,
+            **(functions or {}),
+        }
         self._values = values or {}
         self._persistent = persistent
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
         self._actions: Mapping[str, Callable[[Any], None]] = {
+            "ADDITEMS": self._additems,
             "APPEND": self._append,
             "APPENDS": self._appends,
             "BINGET": self._binget,
             "BINPERSID": self._binpersid,
             "BINPUT": self._binput,
             "BUILD": self._build,
+            "FROZENSET": self._frozenset,
             "GLOBAL": self._global,
             "LONG_BINGET": self._binget,
             "LONG_BINPUT": self._binput,
             "MARK": self._mark,
             "MEMOIZE": self._memoize,
+            "NEWOBJ": self._newobj,
+            "NEWOBJ_EX": self._newobj_ex,
             "REDUCE": self._reduce,
             "SETITEM": self._setitem,
             "SETITEMS": self._setitems,
@@ -149,9 +166,20 @@ class PickleMachine:
 
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
+        if isinstance(target, Placeholder):
+            return
         if not isinstance(target, list):
             raise TypeError(f"append to a {type(target).__name__}")
         target.extend(items)
+
+    def _additems(self, _: None) -> None:
+        self._since_mark()
+        if not isinstance(self._stack[-1], Placeholder):
+            raise TypeError(f"add to a {type(self._stack[-1]).__name__}")
+
+    def _frozenset(self, _: None) -> None:
+        self._since_mark()
+        self._stack.append(Placeholder("frozenset"))
 
     def _setitem(self, _: None) -> None:
         self._update(self._take(2))
@@ -161,6 +189,8 @@ class PickleMachine:
 
     def _update(self, items: list[Any]) -> None:
         target = self._stack[-1]
+        if isinstance(target, Placeholder):
+            return
         if not isinstance(target, dict):
             raise TypeError(f"set an item of a {type(target).__name__}")
         target.update(_pairs(zip(items[::2], items[1::2], strict=True)))
@@ -187,21 +217,51 @@ class PickleMachine:
             return _Function(name)
         if name in self._values:
             return self._values[name]
+        if name in INERT:
+            return Placeholder(name)
         raise CheckpointError(
-            f"a state dict holds tensors and plain values only; got a pickle that names {name!r}, "
-            f"which was not run; save the state dict alone, or do not use this file"
+            f"a checkpoint holds tensors and plain values only; got a pickle that names {name!r}, "
+            f"which was not run; where you trust the file, save the state dict alone: "
+            f"torch.save(model.state_dict(), FILE); else do not use it"
         )
 
     def _reduce(self, _: None) -> None:
         function, arguments = self._take(2)
-        if not isinstance(function, _Function) or not isinstance(arguments, tuple):
+        self._stack.append(self.call(function, arguments))
+
+    def call(self, function: Any, arguments: Any) -> Any:
+        """The value of a call that a pickle asks for, if its function is one that is handed over.
+
+        Args:
+            function: What the pickle's name for it became.
+            arguments: A tuple.
+
+        Raises:
+            TypeError: if it is not.
+        """
+        if not isinstance(arguments, tuple):
+            raise TypeError("call without a tuple of arguments")
+        if isinstance(function, Placeholder):
+            return Placeholder(function.name)
+        if not isinstance(function, _Function):
             raise TypeError("call of what is no function")
-        self._stack.append(self._functions[function.name](*arguments))
+        return self._functions[function.name](*arguments)
+
+    def _newobj(self, _: None) -> None:
+        self._new(*self._take(2))
+
+    def _newobj_ex(self, _: None) -> None:
+        self._new(*self._take(3)[:2])
+
+    def _new(self, kind: Any, arguments: Any) -> None:
+        if not isinstance(kind, Placeholder):
+            raise TypeError("an object of what is no class")
+        self._stack.append(self.call(kind, arguments))
 
     def _build(self, _: None) -> None:
-        """Attributes of a dict, such as the versions of modules in a state dict: left out."""
+        """Attributes, such as the versions of modules in a state dict: left out."""
         target, _ = self._take(2)
-        if not isinstance(target, dict):
+        if not isinstance(target, (dict, Placeholder)):
             raise TypeError(f"attributes of a {type(target).__name__}")
         self._stack.append(target)
 
@@ -211,7 +271,7 @@ class PickleMachine:
         self._stack.append(self._persistent(self._take(1)[0]))
 
 
-def _ordered_dict(pairs: list[Any] | None = None) -> dict[str | int, Any]:
+def _ordered_dict(pairs: list[Any] | None = None) -> dict[Any, Any]:
     """A dict; of a list of pairs in pickles that Python 2 wrote."""
     if pairs is None:
         return {}
@@ -220,10 +280,18 @@ def _ordered_dict(pairs: list[Any] | None = None) -> dict[str | int, Any]:
     return made
 
 
-def _pairs(pairs: Iterable[Any]) -> dict[str | int, Any]:
-    made: dict[str | int, Any] = {}
+def _default_dict(*_: Any) -> dict[Any, Any]:
+    """A dict; what makes its missing values is left out."""
+    return {}
+
+
+_KEYS = (str, int, float, bytes, type(None), Placeholder)
+
+
+def _pairs(pairs: Iterable[Any]) -> dict[Any, Any]:
+    made: dict[Any, Any] = {}
     for key, value in pairs:
-        if not isinstance(key, (str, int)):
+        if not isinstance(key, _KEYS):
             raise TypeError(f"a key that is a {type(key).__name__}")
         made[key] = value
     return made

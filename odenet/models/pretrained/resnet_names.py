@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from odenet.errors import ConfigError
 from odenet.models.pretrained.weight_map import Layout, Shape, WeightEntry, WeightMap
-from odenet.models.resnet import BOTTLENECK_FROM, IMAGENET_UNITS
+from odenet.models.resnet import BOTTLENECK_FROM, IMAGENET_UNITS, ResNetConfig
 
 _EXPANSION = 4
 
@@ -115,6 +115,47 @@ def preactivation_arrays(
     return tuple(naming.arrays(3, in_channels, (16, 32, 64), units, num_classes))
 
 
+def arrays_of(
+    model: ResNetConfig, last: str, num_classes: int, in_channels: int
+) -> tuple[ForeignArray, ...]:
+    """The arrays of a residual network that differs from the published ones.
+
+    Projecting shortcuts have the names that the published code gives them: `downsample` in
+    torchvision, `shortcut` in `pytorch_resnet_cifar10`.
+
+    Args:
+        model: Its configuration.
+        last: What the family calls the last affine map, `fc` or `linear`.
+        num_classes: Outputs of the last affine map.
+        in_channels: Channels of the images.
+
+    Raises:
+        ConfigError: if no published code has such a network.
+    """
+    for option, given, named in (
+        ("layout", model.layout, ("cifar", "imagenet")),
+        ("arrangement", model.arrangement, ("original", "full_preactivation")),
+        ("shortcut", model.option, ("zero_pad", "projection")),
+    ):
+        if given not in named:
+            raise ConfigError(
+                f"published names are those of model.{option}={' or '.join(named)}; got {given}; "
+                f"name the arrays by --experiment and a map with entries"
+            )
+    is_imagenet = model.layout == "imagenet"
+    width = model.width or (64 if is_imagenet else 16)
+    naming = _Naming(
+        last,
+        model.has_bottlenecks,
+        model.option == "projection",
+        acts_first=model.arrangement == "full_preactivation",
+        projection="downsample" if last == "fc" else "shortcut",
+    )
+    widths = [width * 2**stage for stage in range(len(model.units))]
+    size = 7 if is_imagenet else 3
+    return tuple(naming.arrays(size, in_channels, widths, model.units, num_classes))
+
+
 def _units_of(depth: int, weights: int, examples: str) -> tuple[int, int, int]:
     """Units in each of three stages, with so many weights for one unit in every stage."""
     units, rest = divmod(depth - 2, weights)
@@ -154,6 +195,7 @@ class _Naming:
     is_bottleneck: bool
     projects: bool
     acts_first: bool = False
+    projection: str = "downsample"
 
     def arrays(
         self,
@@ -165,15 +207,15 @@ class _Naming:
     ) -> Iterator[ForeignArray]:
         """All arrays, in the order of the layers."""
         width = widths[0]
-        yield from _convolution("", None, None, "conv1", kernel_size, in_channels, width)
-        yield from _norm("", None, None, "bn1", width)
+        yield from _convolution("conv1", None, None, "conv1", kernel_size, in_channels, width)
+        yield from _norm("bn1", None, None, "bn1", width)
         for stage, (inner, count) in enumerate(zip(widths, units, strict=True)):
             for unit in range(count):
                 outer = inner * (_EXPANSION if self.is_bottleneck else 1)
                 yield from self._unit(stage, unit, width, inner, outer)
                 width = outer
         if self.acts_first:
-            yield from _norm("", None, None, "bn", width, "last_bn")
+            yield from _norm("bn", None, None, "last_bn", width)
         for tensor, shape in (("weight", (num_classes, width)), ("bias", (num_classes,))):
             layout = "linear" if tensor == "weight" else "same"
             yield ForeignArray(f"{self.last}.{tensor}", shape, layout, None, None, "fc", tensor)
@@ -187,32 +229,31 @@ class _Naming:
         else:
             convolutions = [(3, width, inner), (3, inner, outer)]
         for i, (kernel_size, before, after) in enumerate(convolutions, start=1):
-            yield from _convolution(prefix, stage, unit, f"conv{i}", kernel_size, before, after)
+            conv, bn = f"conv{i}", f"bn{i}"
+            yield from _convolution(
+                f"{prefix}{conv}", stage, unit, conv, kernel_size, before, after
+            )
             if not self.acts_first:
-                yield from _norm(prefix, stage, unit, f"bn{i}", after)
+                yield from _norm(f"{prefix}{bn}", stage, unit, bn, after)
             elif (stage, unit, i) != (0, 0, 1):
-                yield from _norm(prefix, stage, unit, f"bn{i}", before)
+                yield from _norm(f"{prefix}{bn}", stage, unit, bn, before)
         if self.projects and width != outer:
-            yield from _convolution(prefix, stage, unit, "downsample.0", 1, width, outer)
+            within = f"{prefix}{self.projection}"
+            part = "downsample.0"
+            yield from _convolution(f"{within}.0", stage, unit, part, 1, width, outer)
             if not self.acts_first:
-                yield from _norm(prefix, stage, unit, "downsample.1", outer)
+                yield from _norm(f"{within}.1", stage, unit, "downsample.1", outer)
 
 
 def _convolution(
-    prefix: str, stage: int | None, unit: int | None, part: str, size: int, before: int, after: int
+    name: str, stage: int | None, unit: int | None, part: str, size: int, before: int, after: int
 ) -> Iterator[ForeignArray]:
     shape = (after, before, size, size)
-    yield ForeignArray(f"{prefix}{part}.weight", shape, "conv", stage, unit, part, "weight")
+    yield ForeignArray(f"{name}.weight", shape, "conv", stage, unit, part, "weight")
 
 
 def _norm(
-    prefix: str,
-    stage: int | None,
-    unit: int | None,
-    name: str,
-    width: int,
-    part: str | None = None,
+    name: str, stage: int | None, unit: int | None, part: str, width: int
 ) -> Iterator[ForeignArray]:
     for tensor in ("weight", "bias", "running_mean", "running_var"):
-        whole = f"{prefix}{name}.{tensor}"
-        yield ForeignArray(whole, (width,), "same", stage, unit, part or name, tensor)
+        yield ForeignArray(f"{name}.{tensor}", (width,), "same", stage, unit, part, tensor)

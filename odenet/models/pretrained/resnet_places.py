@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from odenet.models.pretrained.resnet_names import (
     ForeignArray,
+    arrays_of,
     cifar_arrays,
     place,
     preactivation_arrays,
@@ -28,20 +29,29 @@ class Architecture:
         model: Its configuration.
         arrays: `arrays(num_classes, in_channels)`, what its files hold.
         image_size: Side of the square images that it was made for.
+        last: What its files call the last affine map.
     """
 
     model: ResNetConfig
     arrays: Arrays
     image_size: int
+    last: str
 
-    def weight_map(self, num_classes: int, in_channels: int) -> WeightMap:
+    def weight_map(
+        self, num_classes: int, in_channels: int, model: ResNetConfig | None = None
+    ) -> WeightMap:
         """From the names of its files to our network.
 
         Args:
             num_classes: Outputs of the last affine map.
             in_channels: Channels of the images.
+            model: The network, if it is not quite the published one.
+
+        Raises:
+            ConfigError: if no published code has such a network.
         """
-        return place(self.arrays(num_classes, in_channels), _Places(self.model))
+        model = model or self.model
+        return place(arrays_of(model, self.last, num_classes, in_channels), _Places(model))
 
 
 def _architectures() -> dict[str, Architecture]:
@@ -51,17 +61,18 @@ def _architectures() -> dict[str, Architecture]:
             ResNetConfig(depth=depth, zeros="around"),
             lambda n, c, d=depth: cifar_arrays(d, n, c),
             32,
+            "linear",
         )
     for depth in _CIFAR_PREACTIVATION:
         model = ResNetConfig(depth=depth, unit="bottleneck", arrangement="full_preactivation")
         found[f"resnet{depth}"] = Architecture(
-            model, lambda n, c, d=depth: preactivation_arrays(d, n, c), 32
+            model, lambda n, c, d=depth: preactivation_arrays(d, n, c), 32, "fc"
         )
     for depth in IMAGENET_UNITS:
         strided = 2 if depth >= 50 else 1
         model = ResNetConfig(layout="imagenet", depth=depth, strided_weight=strided)
         found[f"resnet{depth}"] = Architecture(
-            model, lambda n, c, d=depth: torchvision_arrays(d, n, c), 224
+            model, lambda n, c, d=depth: torchvision_arrays(d, n, c), 224, "fc"
         )
     return found
 

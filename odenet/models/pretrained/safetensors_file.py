@@ -1,4 +1,4 @@
-"""Safetensors files, and reading files of weights of any known format.
+"""Safetensors files.
 
 The only file that imports safetensors.
 
@@ -15,7 +15,7 @@ import safetensors.numpy
 from jaxtyping import Shaped
 
 from odenet.errors import CheckpointError
-from odenet.models.pretrained.torch_file import PICKLE_MAGIC, ZIP_MAGIC, Arrays, parse_torch
+from odenet.models.pretrained.torch_file import Arrays
 
 _DTYPES: Mapping[str, np.dtype] = {
     "BF16": np.dtype(jnp.bfloat16),
@@ -34,24 +34,6 @@ _DTYPES: Mapping[str, np.dtype] = {
 }
 
 
-def read_weights(path: Path) -> Arrays:
-    """The arrays by name in a file of weights, its format told from its first bytes.
-
-    Args:
-        path: A file of PyTorch (`.pt`, `.pth`, `.th`) or of safetensors, whatever it is called.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged, or holds anything but arrays by name.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"weights must be readable; {path}: {error.strerror}") from error
-    if content.startswith((ZIP_MAGIC, PICKLE_MAGIC)) and content[8:9] != b"{":
-        return parse_torch(content, path)
-    return parse_safetensors(content, path)
-
-
 def parse_safetensors(content: bytes, where: Path) -> Arrays:
     """The arrays in a safetensors file.
 
@@ -66,8 +48,8 @@ def parse_safetensors(content: bytes, where: Path) -> Arrays:
         found = safetensors.deserialize(content)
     except safetensors.SafetensorError as error:
         raise CheckpointError(
-            f"{where} must be a PyTorch or a safetensors file, and intact; read as the latter: "
-            f"{error}"
+            f"{where} must be a PyTorch, a Flax (msgpack) or a safetensors file, and intact; read "
+            f"as the last: {error}"
         ) from error
     arrays = {}
     for name, entry in found:

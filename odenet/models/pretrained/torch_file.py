@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 
 from odenet.errors import CheckpointError
 from odenet.models.pretrained.pickle_machine import PickleMachine
+from odenet.models.pretrained.weight_sets import PARALLEL, chosen, find_sets
 
 Arrays = dict[str, Shaped[np.ndarray, "..."]]
 """Arrays by name."""
@@ -24,13 +25,15 @@ PICKLE_MAGIC = b"\x80"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MAX_RANK = 32
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-_PARALLEL = "module."
+_MAX_EXPANDED = 2**28
+"""Numbers of a tensor that repeats those of its storage: the file's size does not bound them."""
 _STORAGE_TYPES = {
     "torch.BFloat16Storage": np.dtype(jnp.bfloat16),
     "torch.BoolStorage": np.dtype(np.bool_),
     "torch.ByteStorage": np.dtype(np.uint8),
     "torch.CharStorage": np.dtype(np.int8),
+    "torch.ComplexDoubleStorage": np.dtype(np.complex128),
+    "torch.ComplexFloatStorage": np.dtype(np.complex64),
     "torch.DoubleStorage": np.dtype(np.float64),
     "torch.FloatStorage": np.dtype(np.float32),
     "torch.HalfStorage": np.dtype(np.float16),
@@ -57,38 +60,72 @@ class _Tensor:
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
+    is_negative: bool = False
+    """Whether the numbers are those of the storage with the other sign."""
+    is_conjugate: bool = False
+
+
+class _Kind:
+    """A class of tensors, which a pickle may name and nothing looks at."""
 
 
 def parse_torch(content: bytes, where: Path) -> Arrays:
-    """The state dict in a file that `torch.save` wrote, in the zip format or the one before 1.6.
+    """The one state dict in a file that `torch.save` wrote; see `parse_torch_sets`.
 
-    The state dict may stand alone or under `state_dict`, `model_state_dict`, `model` or `net`; the
-    prefix `module.` of data-parallel models is removed where all names have it.
+    The prefix `module.` of data-parallel models is removed where all names have it.
+
+    Raises:
+        CheckpointError: if there are several, and as `parse_torch_sets` says.
+    """
+    try:
+        arrays = chosen(parse_torch_sets(content, where), None)
+    except CheckpointError as error:
+        message = str(error)
+        raise error if str(where) in message else _unreadable(where, error) from error
+    if all(name.startswith(PARALLEL) for name in arrays):
+        return {name.removeprefix(PARALLEL): array for name, array in arrays.items()}
+    return arrays
+
+
+def parse_torch_sets(content: bytes, where: Path) -> dict[str, Arrays]:
+    """The state dicts in a file that `torch.save` wrote, in the zip format or the one before 1.6.
 
     Args:
         content: The file.
         where: Where it came from, for errors.
 
     Returns:
-        Read-only views of the content, in the order of the file.
+        By the keys that lead to them, as `find_sets` says; read-only views of the content, in the
+        order and by the names of the file.
 
     Raises:
-        CheckpointError: if the file is damaged, contradicts itself, names anything but tensors
-            and plain values, or holds no state dict.
+        CheckpointError: if the file is damaged, contradicts itself, names anything but tensors,
+            plain values and what is known to be harmless, or holds no state dict.
 
     References: `torch/serialization.py` of PyTorch writes both formats.
     """
     parse = _parse_zip if content.startswith(ZIP_MAGIC) else _parse_legacy
     try:
         tree, storages = parse(content)
-        return {name: _view(name, t, storages) for name, t in _state_dict(tree).items()}
+        sets = find_sets(tree, lambda value: isinstance(value, _Tensor))
+        negatives: dict[str, Shaped[np.ndarray, " n"]] = {}
+        return {
+            key: {
+                name: _view(name, tensor, storages, negatives) for name, tensor in tensors.items()
+            }
+            for key, tensors in sets.items()
+        }
     except CheckpointError as error:
-        raise CheckpointError(f"{where} cannot be read as a PyTorch file: {error}") from error
+        raise _unreadable(where, error) from error
     # A damaged archive may raise nearly anything.
     except Exception as error:
         raise CheckpointError(
             f"{where} must be an intact PyTorch file; got {type(error).__name__}: {error}"
         ) from error
+
+
+def _unreadable(where: Path, error: CheckpointError) -> CheckpointError:
+    return CheckpointError(f"{where} cannot be read as a PyTorch file: {error}")
 
 
 def _parse_legacy(content: bytes) -> tuple[Any, Mapping[str, Shaped[np.ndarray, " n"]]]:
@@ -166,20 +203,43 @@ def _machine(declared: dict[str, _Storage]) -> PickleMachine:
             raise CheckpointError(f"storage {key!r} is declared in two ways")
         return storage
 
+    def rebuild_from_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
+        """A tensor with attributes of Python, such as a buffer; the attributes are left out."""
+        del kind, state
+        return machine.call(function, arguments)
+
     functions: Mapping[str, Callable[..., Any]] = {
         "torch._utils._rebuild_tensor": _rebuild_tensor,
         "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
         "torch._utils._rebuild_parameter": _rebuild_parameter,
+        "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+        "torch._tensor._rebuild_from_type_v2": rebuild_from_type,
     }
-    return PickleMachine(functions, _STORAGE_TYPES, persistent)
+    kinds = ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer")
+    values = {**_STORAGE_TYPES, **dict.fromkeys(kinds, _Kind())}
+    machine = PickleMachine(functions, values, persistent)
+    return machine
 
 
-def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> _Tensor:
-    del rest  # whether it requires a gradient, and hooks
+def _rebuild_tensor(
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
+    marks: Any = None,
+) -> _Tensor:
+    del requires_grad, hooks
+    marks = marks or {}
+    if not isinstance(marks, dict) or not marks.keys() <= {"neg", "conj"}:
+        raise TypeError("a tensor with marks other than neg and conj")
     if not isinstance(storage, _Storage) or len(size) != len(stride) or len(size) > _MAX_RANK:
         raise TypeError("a tensor without storage, or of differing or too many dimensions")
     whole = tuple(_whole(n) for n in size), tuple(_whole(n) for n in stride)
-    return _Tensor(storage, _whole(offset), *whole)
+    return _Tensor(
+        storage, _whole(offset), *whole, marks.get("neg") is True, marks.get("conj") is True
+    )
 
 
 def _rebuild_parameter(tensor: Any, *rest: Any) -> _Tensor:
@@ -195,27 +255,21 @@ def _whole(number: Any) -> int:
     return number
 
 
-def _state_dict(tree: Any) -> dict[str, _Tensor]:
-    """The tensors by name, out of their wrapping."""
-    if not isinstance(tree, dict):
-        raise CheckpointError(f"it must hold a state dict; got a {type(tree).__name__}")
-    wrapped = [name for name in _WRAPPERS if isinstance(tree.get(name), dict)]
-    if len(wrapped) > 1:
-        raise CheckpointError(f"it must hold one state dict; got {', '.join(wrapped)}")
-    tensors = tree[wrapped[0]] if wrapped else tree
-    for name, value in tensors.items():
-        if not isinstance(name, str) or not name.isprintable() or not isinstance(value, _Tensor):
-            raise CheckpointError(
-                f"a state dict holds tensors by name; got {name!r}, a {type(value).__name__}; a "
-                f"state dict in a checkpoint is looked for under {', '.join(_WRAPPERS)}"
-            )
-    if tensors and all(name.startswith(_PARALLEL) for name in tensors):
-        return {name.removeprefix(_PARALLEL): tensor for name, tensor in tensors.items()}
-    return tensors
+def _negative(
+    key: str,
+    storage: Shaped[np.ndarray, " n"],
+    negatives: dict[str, Shaped[np.ndarray, " n"]],
+) -> Shaped[np.ndarray, " n"]:
+    if key not in negatives:
+        negatives[key] = -storage
+    return negatives[key]
 
 
 def _view(
-    name: str, tensor: _Tensor, storages: Mapping[str, Shaped[np.ndarray, " n"]]
+    name: str,
+    tensor: _Tensor,
+    storages: Mapping[str, Shaped[np.ndarray, " n"]],
+    negatives: dict[str, Shaped[np.ndarray, " n"]],
 ) -> Shaped[np.ndarray, "..."]:
     """The tensor as a view of its storage, if it lies inside."""
     storage = storages.get(tensor.storage.key)
@@ -227,11 +281,21 @@ def _view(
     last = tensor.offset + sum(
         (n - 1) * s for n, s in zip(tensor.size, strides, strict=True) if count
     )
-    if count > storage.size or (count and last >= storage.size):
+    if count and last >= storage.size:
         raise CheckpointError(
             f"{name} must lie within its storage of {storage.size} numbers; got shape "
             f"{tensor.size}, strides {tensor.stride} and offset {tensor.offset}"
         )
+    if count > max(storage.size, _MAX_EXPANDED):
+        raise CheckpointError(
+            f"{name} must not repeat the {storage.size} numbers of its storage to more than "
+            f"{_MAX_EXPANDED}; got shape {tensor.size}"
+        )
+    if tensor.is_conjugate:
+        raise CheckpointError(f"weights must be real numbers; got {name}, a complex conjugate")
+    if tensor.is_negative:
+        # Once for each storage: a short file may name one in many tensors.
+        storage = _negative(tensor.storage.key, storage, negatives)
     return np.lib.stride_tricks.as_strided(
         storage[tensor.offset :] if count else storage[:0],
         tensor.size,

@@ -2,22 +2,24 @@
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Shaped
 
-from odenet.errors import CheckpointError
+from odenet.models.pretrained.misfits import Hints, Misfits
 
 Shape = tuple[int, ...]
 Layout = Literal["same", "conv", "linear"]
 """`conv`: kernels OIHW there, HWIO here. `linear`: (out, in) there, (in, out) here."""
 
+_NOTHING_LOADED = "weights must fit the model entirely; nothing was loaded"
 _TO_OURS: Mapping[str, Shape] = {"conv": (2, 3, 1, 0), "linear": (1, 0)}
 _TO_FOREIGN: Mapping[str, Shape] = {"conv": (3, 2, 0, 1), "linear": (1, 0)}
-_UNUSED_BY_US = ("num_batches_tracked", "*.num_batches_tracked")
+UNUSED_BY_US = ("num_batches_tracked", "*.num_batches_tracked", "n_averaged", "*.n_averaged")
+"""Counters of PyTorch's batch norms and averaged models."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,31 @@ class WeightMap:
     """
 
     entries: tuple[WeightEntry, ...]
-    ignored: tuple[str, ...] = _UNUSED_BY_US
+    ignored: tuple[str, ...] = UNUSED_BY_US
 
     def ignores(self, name: str) -> bool:
         """Whether an array of that name is left out."""
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.ignored)
+
+    def for_flax(self) -> "WeightMap":
+        """The map for a file whose arrays have our layout, as those of Flax have."""
+        entries = (WeightEntry(e.foreign, e.ours, "same", e.layer) for e in self.entries)
+        return WeightMap(tuple(entries), self.ignored)
+
+    def our_shape(self, ours: str, foreign: Mapping[str, Shape]) -> Shape | None:
+        """The shape that an array of ours has by the arrays of a file, or None if it lacks it.
+
+        Args:
+            ours: Dotted path of our array, one that is mapped as a whole.
+            foreign: Shapes of the file by name.
+        """
+        for entry in self.entries:
+            shape = foreign.get(entry.foreign)
+            if entry.ours == ours and shape is not None:
+                axes = _TO_OURS.get(entry.layout, tuple(range(len(shape))))
+                if len(axes) == len(shape):
+                    return tuple(shape[axis] for axis in axes)
+        return None
 
 
 def flatten(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
@@ -74,6 +96,8 @@ def convert(
     weight_map: WeightMap,
     expected: Mapping[str, Shape],
     dtype: Any = np.float32,
+    hints: Hints | None = None,
+    verbose: bool = True,
 ) -> dict[str | int, Any]:
     """Our arrays from those of a file: all of them, or an error that lists what is wrong.
 
@@ -82,6 +106,8 @@ def convert(
         weight_map: Which array is which.
         expected: Shape of every array that is to be filled, by dotted path: `shapes_of`.
         dtype: Type of the arrays returned.
+        hints: What to say of misfits, before they are listed.
+        verbose: Whether an error lists all misfits, or the first of each kind.
 
     Returns:
         Nested dict of new arrays, lists as dicts by position, like `nnx.to_pure_dict(state)`.
@@ -91,19 +117,22 @@ def convert(
             expected and what was given; and where the map itself does not fit the model.
     """
     plan = _Plan(weight_map, expected)
+    misfits = plan.misfits
     known = {entry.foreign for entry, _ in plan.pairs}
     for name, array in foreign.items():
         if name not in known and not weight_map.ignores(name):
-            plan.extra.append(f"{name} {array.shape}")
+            misfits.extra.append(f"{name} {array.shape}")
+            misfits.extra_names.append(name)
     for entry, shape in plan.pairs:
         array = foreign.get(entry.foreign)
         if array is None:
-            plan.missing.append(f"{entry.foreign} {shape}, for {entry.ours}")
+            misfits.missing.append(f"{entry.foreign} {shape}, for {entry.ours}")
+            misfits.missing_names.append(entry.foreign)
         elif array.shape != shape:
-            plan.misshapen.append(f"{entry.foreign}: expected {shape}, got {array.shape}")
+            misfits.misshapen.append(f"{entry.foreign}: expected {shape}, got {array.shape}")
         elif not _is_real(array.dtype):
-            plan.misshapen.append(f"{entry.foreign}: expected real numbers, got {array.dtype}")
-    plan.refuse_misfits()
+            misfits.misshapen.append(f"{entry.foreign}: expected real numbers, got {array.dtype}")
+    misfits.refuse(_NOTHING_LOADED, hints, verbose=verbose)
     filled = {path: np.empty(shape, dtype) for path, shape in expected.items()}
     for entry, _ in plan.pairs:
         array = foreign[entry.foreign]
@@ -130,7 +159,7 @@ def export(ours: Mapping[Any, Any], weight_map: WeightMap) -> dict[str, Shaped[n
     """
     arrays = {path: np.asarray(array) for path, array in flatten(ours).items()}
     plan = _Plan(weight_map, {path: array.shape for path, array in arrays.items()})
-    plan.refuse_misfits()
+    plan.misfits.refuse("the names must be those of the network; nothing was exported")
     named = {}
     for entry, _ in plan.pairs:
         array = arrays[entry.ours]
@@ -147,20 +176,18 @@ class _Plan:
     weight_map: WeightMap
     expected: Mapping[str, Shape]
     pairs: list[tuple[WeightEntry, Shape]] = field(default_factory=list)
-    unmapped: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    misshapen: list[str] = field(default_factory=list)
+    misfits: Misfits = field(default_factory=Misfits)
 
     def __post_init__(self):
+        unmapped = self.misfits.unmapped
         layers: dict[str, list[int | None]] = {}
         for entry in self.weight_map.entries:
             layers.setdefault(entry.ours, []).append(entry.layer)
             shape = self.expected.get(entry.ours)
             if shape is None:
-                self.unmapped.append(f"{entry.foreign} is mapped to {entry.ours}, not in the model")
+                unmapped.append(f"{entry.foreign} is mapped to {entry.ours}, not in the model")
             elif (foreign := _foreign_shape(entry, shape)) is None:
-                self.unmapped.append(
+                unmapped.append(
                     f"{entry.foreign} is mapped with layout {entry.layout} and layer {entry.layer} "
                     f"to {entry.ours} of shape {shape}"
                 )
@@ -173,28 +200,9 @@ class _Plan:
                 whole = f"{path} of shape {shape} must be mapped once, as a whole"
                 stacked = f", or once for each of the layers 0 to {len(every) - 1}" if every else ""
                 got = f"layers {', '.join(map(str, given))}" if given else "nothing"
-                self.unmapped.append(f"{whole}{stacked}; got {got}")
+                unmapped.append(f"{whole}{stacked}; got {got}")
         counts = Counter(entry.foreign for entry in self.weight_map.entries)
-        self.unmapped += [f"{name} is mapped {n} times" for name, n in counts.items() if n > 1]
-
-    def refuse_misfits(self) -> None:
-        """Raise one error with everything that was found, if anything was."""
-        sections: Iterable[tuple[str, list[str]]] = (
-            ("the map of names does not fit the model", self.unmapped),
-            ("missing in the file", self.missing),
-            ("extra in the file", self.extra),
-            ("misshapen in the file", self.misshapen),
-        )
-        lines = [
-            line
-            for title, found in sections
-            if found
-            for line in (f"{title} ({len(found)}):", *(f"  {item}" for item in found))
-        ]
-        if lines:
-            raise CheckpointError(
-                "\n".join(["weights must fit the model entirely; nothing was loaded", *lines])
-            )
+        unmapped += [f"{name} is mapped {n} times" for name, n in counts.items() if n > 1]
 
 
 def _number(layer: int | None) -> int:

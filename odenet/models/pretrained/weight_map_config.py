@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from odenet.errors import ConfigError
-from odenet.models.pretrained.weight_map import Layout, WeightEntry, WeightMap
+from odenet.models.pretrained.weight_map import UNUSED_BY_US, Layout, WeightEntry, WeightMap
 from odenet.part import PartConfig
 
 _LAYER = "{layer}"
@@ -33,28 +33,36 @@ class WeightEntryConfig(PartConfig):
     """Number of layers along the leading axis of our array; without it, the array is whole."""
     first: NonNegativeInt | None = None
     """What the file calls our layer 0; without it, 0."""
+    every: PositiveInt | None = None
+    """From one number in the file to the next: 2 for layers 0, 2, 4; without it, 1."""
+    layer: NonNegativeInt | None = None
+    """Our layer that an array without a number is, such as 0 for the only one of a stage."""
 
     @model_validator(mode="after")
     def _layers_are_named(self):
         if (self.num_layers is not None) != (_LAYER in self.foreign):
             raise ValueError(
                 f"num_layers and {_LAYER} in foreign go together; got foreign {self.foreign!r} and "
-                f"num_layers {self.num_layers}"
+                f"num_layers {self.num_layers}; an array without a number is one layer by layer: 0"
             )
-        if self.first is not None and self.num_layers is None:
-            raise ValueError("first would be ignored without num_layers; remove it")
+        for name in ("first", "every"):
+            if getattr(self, name) is not None and self.num_layers is None:
+                raise ValueError(f"{name} would be ignored without num_layers; remove it")
+        if self.layer is not None and self.num_layers is not None:
+            raise ValueError("layer is for an array of one layer; give it or num_layers")
         return self
 
     def build(self) -> list[WeightEntry]:
         """The entry of each layer, or the only one."""
         if self.num_layers is None:
-            return [WeightEntry(self.foreign, self.ours, self.layout)]
-        first = self.first or 0
-        return [
-            WeightEntry(
-                self.foreign.replace(_LAYER, str(first + layer)), self.ours, self.layout, layer
-            )
+            return [WeightEntry(self.foreign, self.ours, self.layout, self.layer)]
+        first, every = self.first or 0, self.every or 1
+        names = [
+            self.foreign.replace(_LAYER, str(first + every * layer))
             for layer in range(self.num_layers)
+        ]
+        return [
+            WeightEntry(name, self.ours, self.layout, layer) for layer, name in enumerate(names)
         ]
 
 
@@ -74,10 +82,7 @@ class WeightMapConfig(PartConfig):
     """Applied in order to every name of the known naming of the architecture."""
     entries: tuple[WeightEntryConfig, ...] = ()
     """All arrays; no known naming is used then."""
-    ignored: tuple[Annotated[str, Field(min_length=1)], ...] = (
-        "num_batches_tracked",
-        "*.num_batches_tracked",
-    )
+    ignored: tuple[Annotated[str, Field(min_length=1)], ...] = UNUSED_BY_US
     """What may stand in the file and is left out; `*` stands for anything."""
 
     @model_validator(mode="after")
@@ -96,18 +101,26 @@ class WeightMapConfig(PartConfig):
             known: The map of the architecture's known naming; `entries` replace it.
 
         Raises:
-            ConfigError: if a replacement refers to a group that its expression lacks.
+            ConfigError: if a replacement refers to a group that its expression lacks, or a rule
+                changes no name.
         """
         if self.entries:
             entries = [entry for config in self.entries for entry in config.build()]
             return WeightMap(tuple(entries), self.ignored)
-        return WeightMap(tuple(map(self._renamed, known.entries)), self.ignored)
-
-    def _renamed(self, entry: WeightEntry) -> WeightEntry:
-        name = entry.foreign
+        names = [entry.foreign for entry in known.entries]
         for rule in self.rename:
             try:
-                name = re.sub(rule.known, rule.file, name)
+                counted = [re.subn(rule.known, rule.file, name) for name in names]
             except (re.error, IndexError) as error:
                 raise ConfigError(f"rename to {rule.file!r} cannot be done: {error}") from error
-        return WeightEntry(name, entry.ours, entry.layout, entry.layer)
+            if not any(count for _, count in counted):
+                raise ConfigError(
+                    f"rename finds its expression in known names, {', '.join(names[:3])}, ...; "
+                    f"{rule.known!r} is in none of the {len(names)}; correct or remove the rule"
+                )
+            names = [name for name, _ in counted]
+        renamed = (
+            WeightEntry(name, entry.ours, entry.layout, entry.layer)
+            for name, entry in zip(names, known.entries, strict=True)
+        )
+        return WeightMap(tuple(renamed), self.ignored)

@@ -59,6 +59,11 @@ def test_stride_of_a_single_number_may_be_anything():
     assert read["a"].tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
+def test_expanded_tensor_is_read():
+    read = parse_torch(legacy_file(tensor(offset=4, size=(7, 2), stride=(0, 1))), HERE)
+    assert read["a"].tolist() == [[4, 5]] * 7
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -71,7 +76,6 @@ def test_stride_of_a_single_number_may_be_anything():
         {"size": (2**40, 2**40)},
         {"size": (2**40,), "stride": (0,)},
         {"size": (-1, 6)},
-        {"size": (7,), "stride": (0,)},
         {"size": (2, 3.0)},
         {"size": (2,)},
         {"size": "ab"},

@@ -1,0 +1,32 @@
+"""An experiment in a few lines, for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from odenet.experiment.build import Experiment
+
+
+def described(experiment: Experiment, results: Mapping[str, Any] | None) -> list[str]:
+    """Lines that say what an experiment is made of, and what it gave.
+
+    Args:
+        experiment: The experiment.
+        results: What `results.json` holds, or None while the training is not complete.
+    """
+    data, model = experiment.dataset, experiment.config.model
+    written_out = model.expanded()
+    stages = zip(written_out.stages, written_out.blocks, strict=True)
+    lines = [
+        f"  data      {data.name}: {len(data.train)} training, {len(data.validation)} validation, "
+        f"{len(data.test)} test examples of shape {data.input_shape}",
+        f"  model     {model.kind}, {experiment.num_parameters} parameters",
+        *(
+            f"            stage {index}: width {stage.width}, {block.summary}"
+            for index, (stage, block) in enumerate(stages)
+        ),
+    ]
+    test = {} if results is None else results["test"]
+    shown = [f"{name} {test[name]:.4g}" for name in ("accuracy", "loss") if name in test]
+    if shown:
+        lines.append(f"  test      {', '.join(shown)} at the end of the training")
+    return lines

@@ -1,0 +1,122 @@
+"""The equations of an implicit step, solved by the chord method, and their derivative."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from odenet.arrays import Array, Count, Flag, Float, Scalar
+from odenet.integrators.failure import Failure
+from odenet.integrators.shared_control import batch_rms
+
+Vector = Float[Array, " size"]
+
+ENOUGH = 1e-2
+"""Part of the tolerance up to which an equation is solved (Hairer and Wanner 1996, sec. IV.8)."""
+SLOW = 0.5
+"""Ratio of successive corrections from which they count as no longer shrinking."""
+ROUNDING = 10.0
+"""Rounding errors, in units in the last place of the state, that corrections are left with."""
+
+
+class _Iterate(NamedTuple):
+    """A root as it is found, the size of its last correction, and their last ratio."""
+
+    root: Vector
+    size: Scalar
+    ratio: Scalar
+    count: Count
+    solved: Flag
+    finite: Flag
+
+
+@dataclasses.dataclass(frozen=True)
+class ChordMethod:
+    r"""Newton's method with one matrix for all iterations of an equation.
+
+    Corrections are measured where their size means something: in units of the state, by the scale
+    `atol + rtol * max(|h_0|, |h_1|)` of the tolerances. With $e_k$ the norm of correction $k$ and
+    $\theta = e_k / e_{k-1}$, the equation is solved when $e_k \theta / (1 - \theta)$ or $e_k$ is
+    below 0.01 (Hairer and Wanner 1996, eq. IV.8.10), or when corrections are down to rounding
+    errors of the state and shrink no more: no tolerance asks for more than the precision resolves.
+    After the last iteration, 1 is enough.
+
+    Args:
+        rtol: Relative tolerance, in units of the state.
+        atol: Absolute tolerance.
+        max_iterations: Largest number of iterations.
+        norm: Of scaled corrections, over the whole batch.
+    """
+
+    rtol: float
+    atol: float
+    max_iterations: int
+    norm: Callable[[Any], Scalar] = batch_rms
+
+    def solve(
+        self, equation: Callable[[Vector], Vector], guess: Vector, state: Vector, step: Scalar
+    ) -> tuple[Vector, Count]:
+        """Find a root. No gradient passes through the search; see `implicitly_differentiated`.
+
+        Args:
+            equation: Its value is zero at the root.
+            guess: Where the search starts, and where the matrix is computed.
+            state: The state that the root, times `step`, is added to.
+            step: Length of the step.
+
+        Returns:
+            The root, and 0 if it is one, `Failure.NOT_FINITE` if the equation gave no finite
+            number, or `Failure.EQUATION`.
+        """
+        matrix = jax.scipy.linalg.lu_factor(matrix_of(equation, guess))
+
+        def correct(now: _Iterate) -> _Iterate:
+            residual = equation(now.root)
+            correction = jax.scipy.linalg.lu_solve(matrix, residual)
+            root = now.root - correction
+            largest = jnp.maximum(jnp.abs(state), jnp.abs(state + step * root))
+            size = self.norm(step * correction / (self.atol + self.rtol * largest))
+            ratio = jnp.where(now.count > 0, size / now.size, jnp.inf)
+            left = jnp.where(ratio < 1, size * ratio / (1 - ratio), jnp.inf)
+            resolved = ROUNDING * jnp.finfo(root.dtype).eps
+            resolved = resolved * batch_rms(largest)
+            at_rest = (ratio > SLOW) & (batch_rms(step * correction) <= resolved)
+            solved = (size <= ENOUGH) | (left <= ENOUGH) | ((now.count > 0) & at_rest)
+            finite = jnp.isfinite(batch_rms(residual))
+            return _Iterate(root, size, ratio, now.count + 1, solved & jnp.isfinite(size), finite)
+
+        def unsolved(now: _Iterate) -> Flag:
+            count = now.count
+            going = ~now.solved & now.finite & (jnp.isfinite(now.size) | (count == 0))
+            return going & (count < self.max_iterations)
+
+        no, count = jnp.zeros((), bool), jnp.zeros((), jnp.int32)
+        unknown = jnp.asarray(jnp.inf, guess.dtype)
+        first = _Iterate(guess, unknown, unknown, count, no, ~no)
+        found = jax.lax.while_loop(unsolved, correct, first)
+        why = jnp.where(found.finite, int(Failure.EQUATION), int(Failure.NOT_FINITE))
+        solved = found.solved | ((found.size <= 1) & (found.ratio < 1))
+        return found.root, jnp.where(solved, int(Failure.NONE), why).astype(jnp.int32)
+
+
+def matrix_of(function: Callable[[Vector], Vector], at: Vector) -> Float[Array, "size size"]:
+    """The derivative of a function at a point, a column at a time."""
+    _, derivative = jax.linearize(function, at)
+    return jax.vmap(derivative, out_axes=-1)(jnp.eye(len(at), dtype=at.dtype))
+
+
+def implicitly_differentiated(equation: Callable[[Vector], Vector], root: Vector) -> Vector:
+    """A known root, with the derivative by all that its equation depends on.
+
+    By the implicit function theorem, to all orders, forward and backward. A matrix that is singular
+    or not finite gives a derivative that is no number; nothing raises.
+    """
+
+    def tangent_solve(linear, right):
+        return jnp.linalg.solve(matrix_of(linear, jnp.zeros_like(right)), right)
+
+    return jax.lax.custom_root(
+        equation, jax.lax.stop_gradient(root), lambda _, known: known, tangent_solve
+    )

@@ -1,0 +1,91 @@
+"""The contract of a part's configuration: frozen, strict about its keys, chosen by `kind`."""
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from odenet.errors import ConfigError
+from odenet.part.explain import NotANumber, explain
+from odenet.part.kinds import (
+    default_of,
+    direct_parts,
+    element,
+    item,
+    kinds_of,
+    members,
+    takes_numbers_alone,
+    takes_text,
+)
+
+
+class _PartMeta(type(BaseModel)):
+    """Gives a configuration that is made in Python the errors that one in a file has."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except ValidationError as error:
+            # Without pydantic's own text, which names its documentation and no remedy.
+            raise ConfigError(explain(cls, error, cls.__name__, kwargs)) from None  # pyright: ignore[reportArgumentType]
+
+
+class PartConfig(BaseModel, metaclass=_PartMeta):
+    """Base of every configuration: one frozen model beside each part that it builds.
+
+    A part that can be exchanged has a literal `kind`; a union of such parts is discriminated by
+    it. A mapping without `kind` is of the default's kind, and a bare kind, `rk4`, is short for
+    `{kind: rk4}`. Unknown keys are errors, so an option that the chosen part would ignore is
+    refused; a boolean is no number. There is no registry beside these unions: to add a part, write
+    its config and add it to the union.
+
+    Raises:
+        ConfigError: if an option is unknown, or of the wrong type, or out of range.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        fields = cls.model_fields
+        return {
+            name: _spelt_out(fields[name].annotation, value, default_of(fields[name]))
+            if name in fields
+            else value
+            for name, value in data.items()
+        }
+
+
+def _spelt_out(annotation: Any, value: Any, default: Any = None) -> Any:
+    """A value with the kinds of its parts written out, and what is no number marked as such."""
+    if isinstance(value, str):
+        return _part_or_text(annotation, value)
+    if isinstance(value, bool) and takes_numbers_alone(annotation):
+        return NotANumber(value)
+    if isinstance(value, (list, tuple)) and (inner := element(annotation)) is not None:
+        return [_spelt_out(inner, one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if (inner := item(annotation)) is not None:
+        return {name: _spelt_out(inner, one) for name, one in value.items()}
+    if "kind" not in value and isinstance(default, PartConfig) and kinds_of(type(default)):
+        return {"kind": getattr(default, "kind"), **value}  # noqa: B009 - not every part has one
+    return value
+
+
+def _part_or_text(annotation: Any, text: str) -> Any:
+    kinds = [kind for part in direct_parts(annotation) for kind in kinds_of(part)]
+    if kinds and not takes_text(annotation) and not _is_choice(annotation, text):
+        return {"kind": text}
+    if takes_numbers_alone(annotation) and re.match(r"[-+]?0[0-9]", text):
+        return NotANumber(text)
+    return text
+
+
+def _is_choice(annotation: Any, text: str) -> bool:
+    return any(text in getattr(member, "__args__", ()) for member in members(annotation))

@@ -1,0 +1,103 @@
+"""What an annotation of a configuration allows: parts, their kinds, numbers, text."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+def kinds_of(part: type[BaseModel]) -> tuple[Any, ...]:
+    """The values of `kind` that choose a part; none, if it is not chosen by `kind`."""
+    kind = part.model_fields.get("kind")
+    return () if kind is None else get_args(kind.annotation)
+
+
+def members(annotation: Any) -> list[Any]:
+    """What a value may be one of: the members of a union, without `Annotated`."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return members(inner[0])
+    if origin in (Union, UnionType):
+        return [member for part in inner for member in members(part)]
+    return [annotation]
+
+
+def is_part(annotation: Any) -> bool:
+    """Whether an annotation is that of one part."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def direct_parts(annotation: Any) -> list[type[BaseModel]]:
+    """The parts that a value may be, without those in a list or mapping."""
+    return [member for member in members(annotation) if is_part(member)]
+
+
+def element(annotation: Any) -> Any:
+    """What the elements of a list may be, or None where no list is allowed."""
+    for member in members(annotation):
+        if get_origin(member) in (tuple, list):
+            return get_args(member)[0]
+    return None
+
+
+def item(annotation: Any) -> Any:
+    """What the values of a mapping by free names may be, or None where none is allowed."""
+    for member in members(annotation):
+        if get_origin(member) is dict:
+            return get_args(member)[1]
+    return None
+
+
+@cache
+def all_parts(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """All parts in an annotation, through unions, lists and mappings."""
+
+    def found(annotation: Any) -> Iterator[type[BaseModel]]:
+        if is_part(annotation):
+            yield annotation
+        elif get_origin(annotation) is not Literal:
+            for inner in get_args(annotation):
+                yield from found(inner)
+
+    return tuple(found(annotation))
+
+
+def chosen(annotation: Any, value: Any, default: Any = None) -> list[type[BaseModel]]:
+    """The parts that a value is of, by its `kind` or else the default's; all, if neither says.
+
+    Args:
+        annotation: What is allowed there.
+        value: What is there: a mapping, a bare kind, a part, or None.
+        default: What stands there otherwise.
+    """
+    parts = direct_parts(annotation)
+    if isinstance(value, BaseModel):
+        return [type(value)]
+    kind = value.get("kind") if isinstance(value, dict) else value
+    if isinstance(kind, str):
+        return [part for part in parts if kind in kinds_of(part)]
+    if isinstance(default, BaseModel):
+        return [type(default)]
+    return parts
+
+
+def takes_text(annotation: Any) -> bool:
+    """Whether text is a value by itself, not only the name of a kind or of a choice."""
+    return any(member in (str, Path, Any) for member in members(annotation))
+
+
+def takes_numbers_alone(annotation: Any) -> bool:
+    """Whether numbers are allowed, and neither booleans nor any text."""
+    allowed = members(annotation)
+    return any(number in allowed for number in (int, float)) and not any(
+        other in allowed for other in (bool, str, Any)
+    )
+
+
+def default_of(field: FieldInfo) -> Any:
+    """The default of an option, or None if it is required."""
+    return None if field.is_required() else field.default
