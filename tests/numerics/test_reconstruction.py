@@ -119,3 +119,20 @@ def test_forward_mode_that_there_is_none_of_says_what_has_one(options, instead):
         block = DepthBlockConfig(num_steps=2, integrator=options).build((2,), rngs=nnx.Rngs(0))
         with pytest.raises(DerivativeError, match=instead):
             jax.jacfwd(lambda h0: block(h0).h1)(jnp.ones((1, 2), jnp.float32))
+
+
+def test_forward_mode_of_a_gradient_passes_whatever_each_differentiates_by():
+    grid, h0 = DepthGrid(jnp.full(3, 0.3)), jnp.full((2, 8), 0.4)
+    params = layers(1, jnp.float64).params
+
+    def mixed(integrator, h0):
+        def loss(h0, params):
+            fields = LayerFields(lambda w, t, h: jnp.tanh(h @ w), params, 1)
+            return jnp.sum(jnp.sin(integrator.integrate(fields, grid, h0).h1))
+
+        return jax.jit(jax.jacfwd(jax.grad(loss), argnums=1))(h0, params)
+
+    made = ({"kind": "leapfrog"}, {"kind": "leapfrog", "remat": "none"})
+    found, expected = (mixed(CONFIG.validate_python(options).build(), h0) for options in made)
+    assert np.max(np.abs(expected)) > 1e-2
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
