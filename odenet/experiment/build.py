@@ -20,6 +20,7 @@ from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.start import Begin, Origin
 from odenet.models import Discretisation, Network, count_parameters, init_network
+from odenet.narration import doing
 from odenet.objectives import Objective
 from odenet.objectives.regularisers import build_regularisers
 from odenet.training import Evaluator, TrainState, TrainStep
@@ -213,7 +214,9 @@ def build(
             "the first weights of an experiment with `start` come from another run: begin it by "
             "run(), or read what it trained by load()"
         )
-    dataset = dataset or config.data.build(data_dir)
+    if dataset is None:
+        with doing(f"reading data ({config.data.kind})"):
+            dataset = config.data.build(data_dir)
     classes = config.model.is_classifier
     if classes != (dataset.num_classes is not None):
         targets = "values" if dataset.num_classes is None else "classes"
@@ -224,7 +227,8 @@ def build(
     config.training.check_data(len(dataset.train))
     placement = config.training.parallel.build(config.training.batch_size)
     init_key, train_key = jax.random.split(jax.random.key(config.seed))
-    network = init_network(config.model, dataset.input_shape, dataset.num_outputs, init_key)
+    with doing("building the network"):
+        network = init_network(config.model, dataset.input_shape, dataset.num_outputs, init_key)
     graphdef, params, statistics = split_network(network)
     origin = None
     if begin is not None:

@@ -51,6 +51,7 @@ from odenet.experiment.run import (
 from odenet.experiment.source import beginning
 from odenet.integrators.equation import FIRST_ORDER
 from odenet.models import DepthBlockConfig, Discretisation
+from odenet.narration import doing, part, shown_on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,10 +198,13 @@ def _compare(
     rows: list[Row] = []
     verdicts: list[Verdict] = []
     networks: dict[str, dict[str, Any]] = {}
-    for name, network in networks_of(config).items():
+    chosen = networks_of(config)
+    for number, (name, network) in enumerate(chosen.items(), start=1):
         directory = place.file("networks") / name
+        of = f"network {number} of {len(chosen)} ({name})"
         try:
-            experiment, state = _trained(network, directory, data_dir, console, overrides)
+            with shown_on(console), part(of):
+                experiment, state = _trained(network, directory, data_dir, console, overrides)
         except OdenetError as error:
             # The comparison goes on as a whole, not only the network that it had come to.
             error.resume_from = error.resume_from and place.path
@@ -211,7 +215,8 @@ def _compare(
             raise
         ways = {TRAINED: Discretisation()}
         ways |= {key: way.build() for key, way in section.evaluate.items()}
-        found = _evaluate(name, experiment, state, ways)
+        with shown_on(console), part(of):
+            found = _evaluate(name, experiment, state, ways)
         rows += found.values()
         could = _is_made_of_steps(network) and not section.evaluate
         verdicts.append(
@@ -249,16 +254,19 @@ def _evaluate(
 ) -> dict[str, Row]:
     test = experiment.dataset.test
 
-    def evaluate(way: Discretisation | None):
-        return experiment.evaluator(test, way)(state.params, state.statistics)
+    def evaluate(way: Discretisation | None, what: str):
+        with doing(what):
+            return experiment.evaluator(test, way)(state.params, state.statistics)
 
     def row(way_name: str, found, reference):
         return make_row(name, way_name, found, reference, experiment.num_parameters)
 
     if not _is_made_of_steps(experiment.config) or list(ways) == [TRAINED]:
-        return {TRAINED: row(TRAINED, evaluate(None), None)}
-    reference = evaluate(REFERENCE)
-    rows = {key: row(key, evaluate(way), reference) for key, way in ways.items()}
+        return {TRAINED: row(TRAINED, evaluate(None, "evaluating"), None)}
+    reference = evaluate(REFERENCE, "reference solve")
+    rows = {
+        key: row(key, evaluate(way, f"evaluating {key}"), reference) for key, way in ways.items()
+    }
     return rows | {REFERENCE_NAME: row(REFERENCE_NAME, reference, reference)}
 
 

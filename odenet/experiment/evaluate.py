@@ -12,6 +12,7 @@ from odenet.experiment.config import Overrides, override_pairs
 from odenet.experiment.directory import is_comparison
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
+from odenet.narration import doing
 from odenet.training.checkpoint import Checkpoint, Which
 from odenet.training.evaluate import FAILURE_METRICS
 
@@ -69,7 +70,8 @@ def measured(
         way = Discretisation(step_factor=Fraction(step_factor).limit_denominator(4096))
     evaluator = experiment.evaluator(experiment.split(split), way)
     state = checkpoint.state
-    found = evaluator(state.params, state.statistics)
+    with doing(f"evaluating on {split}"):
+        found = evaluator(state.params, state.statistics)
     return {
         "step": checkpoint.step,
         "num_parameters": experiment.num_parameters,

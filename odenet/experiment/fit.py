@@ -28,14 +28,18 @@ from odenet.experiment.directory import (
     RunDirectory,
 )
 from odenet.experiment.held_network import changed_at
+from odenet.experiment.ignored_settings import warn_of_ignored_precision
 from odenet.experiment.level import Level, levels_of, next_level
 from odenet.experiment.step_adaption import StepAdaption
 from odenet.models import Network
+from odenet.narration import doing
 from odenet.training import Callback, Checkpointer, Fit, TrainState
-from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
+from odenet.training.callbacks import MetricsFile
 from odenet.training.checkpoint import Checkpoint, named, steps_on_disk
+from odenet.training.event_file import EventFile
 from odenet.training.interrupt import Interrupted
 from odenet.training.loop import Progress
+from odenet.training.progress_bar import ProgressBar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +86,7 @@ def fit(
     Raises:
         OdenetError: as its children say.
     """
+    warn_of_ignored_precision()
     if checkpoint is not None:
         _refuse_complete(place, checkpoint.step, experiment.config.training.num_steps)
     try:
@@ -234,7 +239,8 @@ def _train(
     validation = experiment.evaluator(experiment.dataset.validation)
     test = experiment.evaluator(experiment.dataset.test) if training.watch_test else None
     with experiment.batches() as batches:
-        program = experiment.compile(resident, next(batches))
+        with doing("compiling the training step"):
+            program = experiment.compile(resident, next(batches))
         if program.peak_bytes is not None and experiment.placement.devices[0].platform == "cpu":
             keep_freed_memory(program.peak_bytes)
         batches.restore(level.data or batches.state() | {"step": 0})
@@ -265,7 +271,8 @@ def _train(
 def _results(level: Level, fit: Fit, place: RunDirectory) -> dict[str, Any]:
     experiment, state = level.experiment, level.state
     evaluator = fit.watch_test or experiment.evaluator(experiment.dataset.test)
-    test = evaluator(state.params, state.statistics)
+    with doing("evaluating on test"):
+        test = evaluator(state.params, state.statistics)
     trained = experiment.network(state.params, state.statistics)
     results = {
         "step": level.step,

@@ -11,6 +11,7 @@ from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
     Overrides,
+    override_pairs,
     parse_config,
     read_experiment,
     to_values,
@@ -37,9 +38,11 @@ from odenet.experiment.fit import fit
 from odenet.experiment.held_network import changed_at, held_by
 from odenet.experiment.machine_options import in_step, on_these_devices, resumed_config
 from odenet.experiment.provenance import provenance
+from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
+from odenet.narration import shown_on
 from odenet.training import Callback, Checkpointer
 from odenet.training.checkpoint import Checkpoint, Which, fitted
 
@@ -68,7 +71,9 @@ def run(
     """
     config.model.check_trainable(live=config.training.live_statistics)
     check_schedule(config)
-    experiment, directory = build(config, data_dir, beginning(config)), Path(directory)
+    directory = Path(directory)
+    with shown_on(console):
+        experiment = build(config, data_dir, beginning(config))
     experiment.check_statistics()
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
@@ -82,7 +87,8 @@ def run(
             save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
-        trained = fit(experiment, place, None, console, callbacks)
+        with shown_on(console):
+            trained = fit(experiment, place, None, console, callbacks)
     if report is not None:
         report(directory)
     return trained
@@ -122,7 +128,8 @@ def resume(
         config = resumed_config(read_experiment(place.file(CONFIG)), overrides)
         found = checkpoint_to_continue(directory, which)
         now = in_step(config, 0 if found is None else found.step)
-        experiment, checkpoint = _restored(directory, now, (), which, data_dir, found)
+        with shown_on(console):
+            experiment, checkpoint = _restored(directory, now, (), which, data_dir, found)
         if overrides:
             place.write_text(CONFIG, to_yaml(config))
         if checkpoint is not None:
@@ -130,7 +137,8 @@ def resume(
             if which == "best":
                 save_again(directory, "last", checkpoint)
             checkpoint = with_best(directory, checkpoint)
-        trained = fit(experiment, place, checkpoint, console, callbacks)
+        with shown_on(console):
+            trained = fit(experiment, place, checkpoint, console, callbacks)
     if report is not None:
         report(directory)
     return trained
@@ -185,12 +193,14 @@ def _restored(
 ) -> tuple[Experiment, Checkpoint | None]:
     """The experiment with the network that a checkpoint holds, and the checkpoint fitted to it."""
     extras = {} if found is None else found.extras
-    config = held_by(config, extras)
+    trained = config = held_by(config, extras)
     if overrides:
         config = parse_config(to_values(config), overrides, str(directory / CONFIG))
     if to_look_at:
         config = on_these_devices(config, overrides)
     experiment = build(config, data_dir, recorded(directory, config))
+    if overrides and found is not None:
+        refuse_other_parameters(found, experiment, trained, override_pairs(overrides), directory)
     if changed_at(extras) is None:  # what it began with was another network otherwise
         experiment = restore_start(experiment, directory / "checkpoints")
     if found is None:

@@ -39,9 +39,9 @@ class AdaptiveRungeKutta(OneStepIntegrator):
 
     The gradient is that of the steps as they were taken (discretise-then-optimise), with their
     sizes held fixed; where break points are, those of the pieces between them. The state before
-    every step is kept up to 64 steps; of longer solves about `2 sqrt(max_steps)` states are, and
-    the backward pass recomputes those between (see `StepStore`). There is no forward mode;
-    diffrax's direct adjoint has one.
+    every step is kept up to 64 steps, or a mebibyte; of longer solves about `2 sqrt(max_steps)`
+    states are, and the backward pass recomputes those between (see `StepStore`). There is no
+    forward mode; diffrax's direct adjoint has one.
 
     Args:
         method: The tableau and its error estimate.
@@ -69,7 +69,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     max_steps: int
     min_step: float | None = None
     max_step: float | None = None
-    break_points: tuple[float, ...] = ()
+    break_points: tuple[float, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
     norm: Callable[[Any], Scalar] = batch_rms
     rounding: float = 0.0
 
@@ -171,7 +171,8 @@ class AdaptiveConfig(PartConfig):
 
     kind: Literal["dopri5", "bosh3"] = "dopri5"
     rtol: PositiveFloat = 1e-3
-    """Relative tolerance of one step, in the root mean square over the batch."""
+    """Relative tolerance of one step, in the root mean square over the batch: an example that is
+    harder than the others is solved less accurately than alone."""
     atol: PositiveFloat = 1e-3
     """Absolute tolerance of one step."""
     first_step: Annotated[float, Option(gt=0, le=1)] | Literal["auto"] = "auto"
@@ -179,7 +180,8 @@ class AdaptiveConfig(PartConfig):
     field by one more evaluation (Hairer, Nørsett and Wanner 1993, p. 169)."""
     max_steps: PositiveInt = 64
     """Largest number of steps in one interval, rejected ones included; a solve that needs more has
-    failed. Training keeps a state for each up to 64, and about `2 sqrt(max_steps)` of more."""
+    failed. Training keeps a state for each up to 64, or of a mebibyte of small ones, and about
+    `2 sqrt(max_steps)` of more."""
     min_step: Annotated[float, Option(gt=0, lt=1)] | None = None
     """Smallest step, as a part of the interval: a solve whose step must be shortened below it has
     failed. Without it, what rounding lets time move."""

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Count, Flag, Float, Inexact, Int, Scalar, State, Time
+from odenet.arrays import Array, Float, Inexact, Int, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.equation import FIRST_ORDER, Equation
-from odenet.integrators.failure import Failure, failure_of_state, first_failure
+from odenet.integrators.failure import Failure
 from odenet.integrators.remat import Remat, scan_depth
+from odenet.integrators.solver_stats import SolverStats as SolverStats
 from odenet.integrators.state_types import (
     carried_type,
     checked_fields,
@@ -24,93 +25,6 @@ from odenet.integrators.state_types import (
 from odenet.ops.derivative_modes import without_forward_mode
 
 Field = Callable[[Time, State], State]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class SolverStats:
-    """What an integration cost, and whether it arrived.
-
-    Attributes:
-        nfe: Number of evaluations of the vector field on the way forward.
-        accepted: Number of steps that were taken.
-        rejected: Number of steps that were tried and thrown away.
-        failure: Why the first solve that failed did not reach the end of its interval, a `Failure`;
-            0 if all arrived.
-        layer: Layer of that solve in its block, from 0.
-        stage: Its stage in a network, from 0.
-        reached: Depth-time in its block that this solve reached; where all arrived, the end of the
-            last one.
-    """
-
-    nfe: Count
-    accepted: Count
-    rejected: Count
-    failure: Count
-    layer: Count
-    stage: Count
-    reached: Scalar
-
-    @staticmethod
-    def of(
-        nfe: Any, accepted: Any, rejected: Any = 0, failure: Any = 0, reached: Any = 0.0
-    ) -> "SolverStats":
-        """Statistics from numbers or arrays."""
-        code = jnp.asarray(failure, jnp.int32)
-        return SolverStats(
-            jnp.asarray(nfe, jnp.int32),
-            jnp.asarray(accepted, jnp.int32),
-            jnp.asarray(rejected, jnp.int32),
-            code,
-            jnp.zeros_like(code),
-            jnp.zeros_like(code),
-            jnp.broadcast_to(jnp.asarray(reached).astype(float), code.shape),
-        )
-
-    @property
-    def success(self) -> Flag:
-        """Whether every solve reached the end of its interval."""
-        return self.failure == 0
-
-    def __add__(self, other: "SolverStats") -> "SolverStats":
-        """Statistics of two integrations, one after the other."""
-        known = self.failure > 0
-        return SolverStats(
-            self.nfe + other.nfe,
-            self.accepted + other.accepted,
-            self.rejected + other.rejected,
-            jnp.where(known, self.failure, other.failure),
-            jnp.where(known, self.layer, other.layer),
-            jnp.where(known, self.stage, other.stage),
-            jnp.where(known, self.reached, other.reached),
-        )
-
-    def total(self) -> "SolverStats":
-        """Statistics of all layers along axis 0, and of all steps in them along the others."""
-        failures = self.failure.reshape(-1)
-        failed = failures > 0
-        first = jnp.argmax(failed)
-        last = failures.size - 1
-        layer = first // (failures.size // len(self.failure))
-        return SolverStats(
-            jnp.sum(self.nfe, dtype=jnp.int32),
-            jnp.sum(self.accepted, dtype=jnp.int32),
-            jnp.sum(self.rejected, dtype=jnp.int32),
-            failures[first],
-            layer.astype(jnp.int32),
-            jnp.zeros((), jnp.int32),
-            self.reached.reshape(-1)[jnp.where(jnp.any(failed), first, last)],
-        )
-
-    def arriving_at(self, horizon: Any) -> "SolverStats":
-        """The same; where all solves arrived, they reached the horizon."""
-        end = jnp.asarray(horizon).astype(float)
-        return dataclasses.replace(self, reached=jnp.where(self.success, end, self.reached))
-
-    def at_stage(self, stage: int, h1: State) -> "SolverStats":
-        """The same as those of a stage of a network that ended at `h1`, which must be finite."""
-        failure = first_failure(self.failure, failure_of_state(h1))
-        return dataclasses.replace(self, failure=failure, stage=jnp.asarray(stage, jnp.int32))
 
 
 @jax.tree_util.register_dataclass
@@ -155,12 +69,14 @@ class Integrator(abc.ABC):
         carries_integrals: Whether integrals may be carried along with the state.
         moves_halves: Whether it moves two halves of the state in turn, which the field must have.
         may_fail: Whether a solve may end before its interval does.
+        break_points: Depth-times at which a step ends and the next starts anew.
     """
 
     carries_statistics: ClassVar[bool] = False
     carries_integrals: ClassVar[bool] = False
     moves_halves: ClassVar[bool] = False
     may_fail: ClassVar[bool] = False
+    break_points: ClassVar[tuple[float, ...]] = ()
 
     @property
     def counts_backward(self) -> bool:

@@ -177,7 +177,8 @@ class DepthBlock(nnx.Module):
 
         Args:
             h1: The last states, shape `(batch, *state)`.
-            discretisation: By what and in how many steps.
+            discretisation: By what and in how many steps; break points of its integrator are
+                counted from the horizon.
             save_path: Whether to return the states at all points of the grid too, from the
                 horizon to 0.
 
@@ -186,7 +187,8 @@ class DepthBlock(nnx.Module):
 
         Raises:
             ConfigError: if a layer is no step of a method, the equation is not of first order or
-                depends on the state at 0, or as `__call__`.
+                depends on the state at 0, the block's own integrator has break points, or as
+                `__call__`.
         """
         h1 = checked_state(h1)
         if not self.is_euler_step:
@@ -198,6 +200,12 @@ class DepthBlock(nnx.Module):
             raise ConfigError(
                 f"only {FIRST_ORDER.formula} is integrated backwards from its last state alone; "
                 f"this block solves {integrator.equation.formula}, which needs more than that"
+            )
+        if discretisation.integrator is None and integrator.break_points:
+            raise ConfigError(
+                f"break_points={list(integrator.break_points)} are depth-times from the start of "
+                f"the block, and here its end comes first; give a discretisation whose integrator "
+                f"counts them from the end, as horizon - t"
             )
         if self.weights.over(self.grid()).takes_start:
             raise ConfigError(

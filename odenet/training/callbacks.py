@@ -7,11 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
-from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
-
 from odenet.durable import flush, replace
 from odenet.errors import RunDirectoryError
 from odenet.models import Network
@@ -116,94 +111,9 @@ def read_metrics(path: Path) -> list[Record]:
     for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], start=1):
         try:
             records.append(json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunDirectoryError(
                 f"{path}, line {number} is damaged; remove the lines from there on that belong to "
                 f"steps after the last checkpoint, then go on"
             ) from error
     return records
-
-
-class EventFile(Callback):
-    """Writes the numbers of every record as TensorBoard scalars, named `split/metric`.
-
-    A record is one event with many values: an event for every value takes longer to hand to the
-    writer's thread than a small network takes for its steps.
-
-    Args:
-        directory: Where the event files go.
-        first_step: The step that the run starts from; later points of an earlier start are hidden.
-    """
-
-    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
-
-    def __init__(self, directory: Path, first_step: int):
-        self.directory = directory
-        self.first_step = first_step
-        self._writer: SummaryWriter | None = None
-
-    def __call__(self, info: Info) -> None:
-        """Open, write, close."""
-        if info.event == "start":
-            purge = self.first_step + 1 if self.first_step else None
-            self._writer = SummaryWriter(str(self.directory), purge_step=purge)
-        if self._writer is not None:
-            file = self._writer.file_writer
-            assert file is not None  # it is None after close alone
-            for record in info.records:
-                file.add_summary(_scalars(record), record["step"])
-            if info.event == "end":
-                self._writer.close()
-
-
-def _scalars(record: Record) -> Summary:
-    """The numbers of a record under their names."""
-    values = [
-        Summary.Value(tag=f"{record['split']}/{name}", simple_value=value)
-        for name, value in record.items()
-        if isinstance(value, (int, float)) and name != "step"
-    ]
-    return Summary(value=values)
-
-
-class ProgressBar(Callback):
-    """A progress bar with the last loss and accuracy of each split; silent without a terminal.
-
-    Args:
-        console: Where to draw.
-        label: What is being trained.
-    """
-
-    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
-
-    def __init__(self, console: Console, label: str):
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._label = label
-        self._shown: dict[str, str] = {}
-
-    def __call__(self, info: Info) -> None:
-        """Draw, move on, or finish."""
-        if info.event == "start":
-            self._progress.start()
-            self._task = self._progress.add_task(
-                self._label, total=info.num_steps, completed=info.step, metrics=""
-            )
-            return
-        for record in info.records[-1:]:
-            text = f"{record['split']} {record['loss']:.4f}"
-            if "accuracy" in record:
-                text += f" {record['accuracy']:.1%}"
-            self._shown[record["split"]] = text
-        self._progress.update(
-            self._task, completed=info.step, metrics="  ".join(self._shown.values())
-        )
-        if info.event == "end":
-            self._progress.stop()

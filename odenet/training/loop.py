@@ -15,6 +15,7 @@ from odenet.errors import NonFiniteLoss, SolverFailure
 from odenet.integrators import Failure
 from odenet.integrators.reconstruction import LARGEST_ERROR
 from odenet.models import Network
+from odenet.narration import doing
 from odenet.training.callbacks import Callback, Event, Info, Record, StopTraining
 from odenet.training.checkpoint import Checkpointer
 from odenet.training.config import TrainingConfig
@@ -122,12 +123,14 @@ class Fit:
                     keep = 0 if due else 1
                     self._log(pending, keep)
                     if step == last and self.finish is not None:
-                        state = self.finish(state)
+                        with doing("averaging the statistics of batch norms"):
+                            state = self.finish(state)
                     better = evaluation_due and self._evaluate(step, state)
                     if better and can_resume:
                         self._save("best", step, state)
                     if look_due:
-                        self._tell("inspect", step, state=state)
+                        with doing("measuring"):
+                            self._tell("inspect", step, state=state)
                         self._clock = time.perf_counter()
                     if save_due or (better and not can_resume):
                         self._save("last", step, state)
@@ -229,12 +232,14 @@ class Fit:
 
     def _evaluate(self, step: int, state: TrainState) -> bool:
         """Evaluate, and say whether the state is the best so far."""
-        found = self.evaluate(state.params, state.statistics)
+        with doing("evaluating on validation"):
+            found = self.evaluate(state.params, state.statistics)
         if not math.isfinite(found.metrics["loss"]):
             raise NonFiniteLoss(f"the validation loss is not finite at step {step}")
         records = [_record(step, "validation", found)]
         if self.watch_test is not None:
-            watched = self.watch_test(state.params, state.statistics)
+            with doing("evaluating on test"):
+                watched = self.watch_test(state.params, state.statistics)
             records.append(_record(step, "test", watched))
         self._tell("evaluate", step, records, state)
         score = found.metrics.get("accuracy", -found.metrics["loss"])

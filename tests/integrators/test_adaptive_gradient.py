@@ -21,15 +21,17 @@ def end(config, h0, tau, field=lambda t, h: -h * h, **options):
 
 @pytest.mark.parametrize("max_steps", [1, 63, FEW, FEW + 1, 1000, 8192, 100_000, 10**6])
 def test_store_has_room_for_all_steps_and_follows_their_square_root(max_steps):
-    kept, segment = store_sizes(max_steps)
+    kept, segment = store_sizes(max_steps, 2**17)
     assert kept * segment >= max_steps
     assert kept + segment <= max(2 * FEW, 4 * max_steps**0.5) + 1
+    assert store_sizes(max_steps, 8)[0] >= min(max_steps, 2**17)
     assert segment == 1 or kept % 2 == 0
 
 
 @pytest.mark.parametrize("count", [1, 5, 64, 65, 129, 500])
-def test_stored_steps_come_back_in_reverse_with_their_states(count):
-    """Steps double the index of their state, so that recomputed states tell whether they fit."""
+def test_stored_steps_come_back_in_reverse_with_their_states(count, monkeypatch):
+    """A step adds 1 to the state, which begins at 0, so that the state tells its step."""
+    monkeypatch.setattr(step_store, "SMALL", 0)
 
     @jax.jit
     def back_and_forth(count):
@@ -45,15 +47,14 @@ def test_stored_steps_come_back_in_reverse_with_their_states(count):
         store = jax.lax.fori_loop(jnp.int32(0), count, put, store)
 
         def back(s, ds, h, carry):
-            index, seen, recomputed = carry
+            index, seen = carry
             good = (h[0, 0] == s) & (ds == 2 * s)
-            return index + 1, seen.at[index].set(jnp.where(good, s, -1.0)), recomputed
+            return index + 1, seen.at[index].set(jnp.where(good, s, -1.0))
 
-        seen = jnp.full((500,), -1.0)
-        start = (jnp.int32(0), seen, jnp.int32(0))
+        start = (jnp.int32(0), jnp.full((500,), -1.0))
         return store.backwards(count, lambda s, ds, h: h + 1, back, start)
 
-    index, seen, _ = back_and_forth(jnp.int32(count))
+    index, seen = back_and_forth(jnp.int32(count))
     assert int(index) == count
     np.testing.assert_array_equal(seen[:count], np.arange(count)[::-1])
 
@@ -71,6 +72,7 @@ def test_gradients_of_long_solves_are_those_of_all_states_kept(kind, save_path, 
         both = jax.grad(loss, argnums=(0, 1), has_aux=True)
         return jax.jit(both)(jnp.full((2, 1), 0.4), jnp.asarray(0.3))
 
+    monkeypatch.setattr(step_store, "SMALL", 0)
     (d_h0, d_tau), stats = gradients()
     assert int(stats.accepted) > 2 * FEW
     monkeypatch.setattr(step_store, "FEW", 1000)

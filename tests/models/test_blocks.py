@@ -171,6 +171,15 @@ def test_break_points_outside_a_block_of_fixed_length_are_refused():
     assert DepthBlockConfig.model_validate(learned)
 
 
+def test_inverse_of_a_block_with_break_points_asks_for_those_from_its_end():
+    config = DepthBlockConfig.model_validate(
+        {"num_steps": 2, "integrator": {"kind": "dopri5", "break_points": [0.5]}}
+    )
+    block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(2))
+    with pytest.raises(ConfigError, match=r"break_points=\[0.5\].*horizon - t"):
+        block.inverse(jnp.asarray(H0))
+
+
 def test_learned_steps_that_an_adaptive_solver_cannot_see_are_refused():
     values = {
         "step_sizes": {"kind": "learned", "parametrisation": "simplex"},

@@ -40,14 +40,15 @@ class Problem:
 
     Attributes:
         slope: `slope(s, h, args) -> dh/ds`.
-        args: What it depends on: adjoint equations differentiate by nothing else.
+        args: Leaves of what it depends on, the field, what that has captured, and the pieces:
+            adjoint equations differentiate by nothing else.
         y0: The first state; that of a complex one has its real and imaginary parts along axis 1.
         pieces: The interval.
         is_complex: Whether states are such pairs.
     """
 
     slope: Callable[[Time, State, Any], State]
-    args: tuple[Any, Any, Pieces]
+    args: tuple[list[Any], ...]
     y0: State
     pieces: Pieces
     is_complex: bool
@@ -68,13 +69,18 @@ def normalised_problem(field: Field, pieces: Pieces, h0: State) -> Problem:
     given = (field, pieces.t0, h0)
     apply, captured = jax.closure_convert(lambda field, t, h: field(t, h), *given)
 
+    # An empty tuple among the arguments breaks the adjoint equation: lists of leaves do not.
+    parts = [jax.tree.flatten(part) for part in (field, captured, pieces)]
+
     def slope(s, h, args):
-        field, captured, pieces, *_ = args
+        known = zip(parts, args, strict=False)
+        field, captured, pieces = (jax.tree.unflatten(form, leaves) for (_, form), leaves in known)
         t, rate = pieces.at(pieces.index(s), s)
         h = jax.lax.complex(h[:, 0], h[:, 1]) if is_complex else h
         return as_reals(rate.astype(h.dtype) * apply(field, t, h, *captured))
 
-    return Problem(slope, (field, captured, pieces), as_reals(h0), pieces, is_complex)
+    args = tuple(leaves for leaves, _ in parts)
+    return Problem(slope, args, as_reals(h0), pieces, is_complex)
 
 
 def as_reals(h: State) -> State:
