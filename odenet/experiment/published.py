@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from odenet.errors import ConfigError
+from odenet.errors import CheckpointError, ConfigError
 from odenet.experiment.config import ExperimentConfig, parse_config
 from odenet.models import ModelConfig
 from odenet.models.pretrained import ARCHITECTURES, Architecture, WeightMap
@@ -79,9 +79,48 @@ def names_of(
     Raises:
         ConfigError: if the network is of another family.
     """
+    return architecture.weight_map(num_outputs, in_channels, resnet_of(model))
+
+
+def resnet_of(model: ModelConfig) -> ResNetConfig:
+    """The model, if it is of the family that published names are of.
+
+    Raises:
+        ConfigError: if it is not.
+    """
     if not isinstance(model, ResNetConfig):
         raise ConfigError(
             f"the names of a published network are those of model.kind=resnet; got {model.kind}; "
             f"name its arrays by a map with entries"
         )
-    return architecture.weight_map(num_outputs, in_channels, model)
+    return model
+
+
+def refuse_other_function(name: str, architecture: Architecture, model: ResNetConfig) -> None:
+    """Refuse to give a network the names of one that computes something else from its arrays.
+
+    Args:
+        name: Of the published network.
+        architecture: The published network.
+        model: The network.
+
+    Raises:
+        CheckpointError: naming the option.
+    """
+    published = architecture.model
+    options = ["layout", "depth", "width", "arrangement", "strided_weight"]
+    options += ["zeros"] if model.option == published.option == "zero_pad" else []
+    values = [(option, getattr(model, option), getattr(published, option)) for option in options]
+    values.append(("unit", model.has_bottlenecks, published.has_bottlenecks))
+    for option, own, other in values:
+        if own != other:
+            raise CheckpointError(
+                f"a file with the names of {name} is read by the published code, which has "
+                f"model.{option}={other}; the run has {own}, another function of the same arrays; "
+                f"export by our names, without --arch"
+            )
+    if model.integrator.kind != "euler":
+        raise CheckpointError(
+            f"the units of {name} add their branches, which is model.integrator.kind=euler; the "
+            f"run has {model.integrator.kind}; export by our names, without --arch"
+        )
