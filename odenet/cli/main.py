@@ -5,6 +5,7 @@ import warnings
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from odenet.allocator import share_heap
 from odenet.cli import (
@@ -13,6 +14,7 @@ from odenet.cli import (
     data,
     doctor,
     evaluate,
+    explain,
     listing,
     names,
     prune,
@@ -23,8 +25,10 @@ from odenet.cli import (
     schema,
     weights,
 )
+from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
+from odenet.narration import shown_on
 
 app = typer.Typer(
     name="odenet",
@@ -37,16 +41,18 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool) -> bool:
     if asked:
         from odenet import __version__
 
         print(f"odenet {__version__}")
         raise typer.Exit
+    return asked  # typer takes it for the value of the option
 
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -59,6 +65,7 @@ def options(
     Train them, swap their solver, and see what depends on it.
     """
     del version
+    context.with_resource(shown_on(Console(stderr=True)))
 
 
 app.command("run")(run.command)
@@ -73,9 +80,11 @@ app.command("prune")(prune.command)
 app.command("refine")(refine.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
+app.command("explain")(explain.command)
 app.command("schema")(schema.command)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.command)
+give_examples(app)
 
 
 def main() -> None:
@@ -88,6 +97,8 @@ def main() -> None:
         stderr(f"error: {error}")
         if error.resume_from is not None:
             stderr(f"continue with: odenet resume {error.resume_from}")
+        if error.instead is not None:
+            stderr(error.instead)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr("interrupted")

@@ -5,15 +5,21 @@ from typing import Annotated
 
 import typer
 
+from odenet.narration import silence
+
 ExperimentFile = Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="FILE")]
 RunPath = Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Values to set, such as model.block.integrator.kind=diffrax.",
+        help="Values to set, such as training.num_steps=300 or model.block.integrator=diffrax; "
+        "KEY+=VALUE appends to a list.",
         metavar="[KEY=VALUE]...",
         show_default=False,
     ),
+]
+Environment = Annotated[
+    bool, typer.Option("--env", help="Let ${oc.env:NAME} in the file read the environment.")
 ]
 Out = Annotated[
     Path | None,
@@ -27,5 +33,15 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def _quiet(asked: bool) -> bool:
+    if asked:
+        silence()
+    return asked
+
+
+Json = Annotated[
+    bool, typer.Option("--json", callback=_quiet, help="Print one JSON object on stdout.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_quiet, help="Show no progress.")]

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from odenet.experiment.build import Experiment
+from odenet.experiment.config import Overrides
+from odenet.experiment.evaluate import load_trained
 from odenet.experiment.published import published_network, refuse_other_function, resnet_of
-from odenet.experiment.run import load
 from odenet.models.pretrained import export, flatten, fold_step_sizes, write_safetensors
 from odenet.training.checkpoint import Which
 
@@ -22,6 +23,7 @@ def export_weights(
     which: Which = "last",
     arch: str | None = None,
     data_dir: Path | None = None,
+    overrides: Overrides = (),
 ) -> int:
     """Write the weights and statistics of a run as safetensors.
 
@@ -35,6 +37,7 @@ def export_weights(
         arch: Name of a published network whose names and layouts the file gets; without it, names
             are our dotted paths, and layouts ours.
         data_dir: Folder of the published data sets, or None for the usual places.
+        overrides: As in `load_config`, for the data or the devices.
 
     Returns:
         The number of arrays.
@@ -45,7 +48,7 @@ def export_weights(
         OdenetError: as its other children say.
     """
     architecture = None if arch is None else published_network(arch)
-    experiment, checkpoint = load(directory, which=which, data_dir=data_dir)
+    experiment, checkpoint = load_trained(Path(directory), overrides, which, data_dir)
     ours = {**flatten(checkpoint.state.params), **flatten(checkpoint.state.statistics)}
     if architecture is None:
         named = {path: np.asarray(array) for path, array in ours.items()}

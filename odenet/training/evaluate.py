@@ -12,9 +12,13 @@ from flax import nnx
 from odenet.data import Batch, Normalization, normalize
 from odenet.models import Discretisation
 from odenet.objectives import Objective, solver_metrics
+from odenet.ops.batch_axis import padded_batch
 
 AVERAGED = ("nfe", "accepted_steps", "rejected_steps")
 """Statistics of the solves that are averaged over the batches."""
+
+FAILURE_METRICS = ("solver_failure", "failed_stage", "failed_layer", "failed_time")
+"""Metrics that say why and where a solve failed; they are 0, and say nothing, where none did."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +64,8 @@ class Evaluator:
 
         def one(params: Any, statistics: Any, batch: Batch):
             model = nnx.merge(graphdef, params, statistics)
-            outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
+            with padded_batch(batch.weights):
+                outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
             scores = objective.loss(outputs, batch.targets)
             sums = {name: jnp.sum(score * batch.weights) for name, score in scores.items()}
             return sums, solver_metrics(stats), outputs

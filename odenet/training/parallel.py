@@ -159,19 +159,30 @@ class ParallelConfig(PartConfig):
         Raises:
             ConfigError: if there are fewer devices, or the batch does not divide.
         """
+        complaint = self.complaint(batch_size)
+        if complaint is not None:
+            raise ConfigError(complaint)
+        available = jax.devices()
+        count = self.devices or len(available)
+        placement = JitPlacement if self.kind == "jit" else PmapPlacement
+        return placement(available[:count])
+
+    def complaint(self, batch_size: int) -> str | None:
+        """Why batches of `batch_size` cannot be spread over the devices here, or None."""
         available = jax.devices()
         count = self.devices or len(available)
         if count > len(available):
-            raise ConfigError(
+            return (
                 f"training.parallel.devices={count}, but there are {len(available)} "
-                f"({available[0].platform}); use at most that many"
+                f"({available[0].platform}); use at most that many: "
+                f"training.parallel.devices={len(available)}"
             )
         if batch_size % count:
             below = batch_size - batch_size % count
             near = [size for size in (below, below + count) if size]
-            raise ConfigError(
+            fitting = max(n for n in range(1, len(available) + 1) if batch_size % n == 0)
+            return (
                 f"training.batch_size must be a multiple of the {count} devices; got {batch_size}; "
-                f"nearest: {near}"
+                f"nearest: {near}; or use training.parallel.devices={fitting}"
             )
-        placement = JitPlacement if self.kind == "jit" else PmapPlacement
-        return placement(available[:count])
+        return None

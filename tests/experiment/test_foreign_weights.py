@@ -243,6 +243,6 @@ def test_overrides_without_published_names_are_refused(tmp_path, data):
     options = (*data, "model.shortcut=projection_everywhere")
     with pytest.raises(ConfigError, match="shortcut=zero_pad or projection; got projection_every"):
         imported(tmp_path, small_arrays(), options)
+    model = "model={kind: classifier, stages: [{width: 4}]}"
     with pytest.raises(ConfigError, match=r"those of model\.kind=resnet; got classifier"):
-        model = "model={kind: classifier, stages: [{width: 4}]}"
         imported(tmp_path, small_arrays(), (*data[:3], model))

@@ -5,6 +5,7 @@ names, layouts and shapes, and refuse whatever does not fit entirely; the arrays
 networks are in `torchvision_arrays` and `cifar_arrays`.
 """
 
+from odenet.models.pretrained.flax_names import in_flax_names as in_flax_names
 from odenet.models.pretrained.foreign_names import match_names as match_names
 from odenet.models.pretrained.resnet_names import ForeignArray as ForeignArray
 from odenet.models.pretrained.resnet_names import cifar_arrays as cifar_arrays
