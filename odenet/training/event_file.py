@@ -1,8 +1,8 @@
 """Event files for TensorBoard, written without the libraries that would import PyTorch.
 
 A file is a row of records: the length of an event (8 bytes), its checksum (4), the event, its
-checksum (4). An event is a protocol buffer `tensorflow.Event`; the few fields of it that scalars need
-are encoded here.
+checksum (4). An event is a protocol buffer `tensorflow.Event`; the few fields of it that scalars
+need are encoded here.
 """
 
 import socket
