@@ -1,12 +1,13 @@
 """`odenet compare`: train several networks and run each by every solver."""
 
-from odenet.cli.options import DataDir, ExperimentFile, Json, Out, Overrides, Quiet
+from odenet.cli.options import DataDir, Environment, ExperimentFile, Json, Out, Overrides, Quiet
 
 
 def command(
     file: ExperimentFile,
     overrides: Overrides = None,
     out: Out = None,
+    environment: Environment = False,
     data_dir: DataDir = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -18,7 +19,7 @@ def command(
     from odenet.experiment.config import load_config
     from odenet.experiment.directory import default_directory
 
-    config = load_config(file, overrides or [])
+    config = load_config(file, overrides or [], environment)
     directory = out or default_directory(config.name)
     compare(config, directory, data_dir, progress_console(quiet or json))
     finish_comparison(directory, json)

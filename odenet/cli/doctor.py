@@ -4,7 +4,7 @@ from odenet.cli.options import DataDir, Json
 
 
 def command(data_dir: DataDir = None, json: Json = False) -> None:
-    """Show versions, devices, threads, memory, and which data sets are there."""
+    """Show versions, devices, threads, memory, and which data sets are there or missing."""
     import os
 
     import jax
@@ -14,10 +14,11 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     from odenet.allocator import keep_freed_memory
     from odenet.cli.output import print_json
     from odenet.data import PUBLISHED, check, find_data_dir
+    from odenet.data.files import ENVIRONMENT_VARIABLE
     from odenet.experiment.provenance import versions
 
     folder = find_data_dir(data_dir)
-    data = {}
+    data, remedies = {}, {}
     for name in PUBLISHED:
         states = [status.state for status in check(name, data_dir)]
         counts = [
@@ -26,6 +27,8 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
             if state in states
         ]
         data[name] = ", ".join(counts)
+        if "missing" in states or "damaged" in states:
+            remedies[name] = f"odenet data fetch {name}"
     facts = {
         "versions": versions(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
@@ -35,6 +38,7 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
         "keeps_freed_memory": keep_freed_memory(),  # as every command began; again, for its answer
         "data_dir": str(folder),
         "data": data,
+        "to_fetch": remedies,
     }
     if json:
         print_json(facts)
@@ -51,4 +55,14 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     table.add_row("data in", str(folder))
     for name, state in data.items():
         table.add_row(f"  {name}", state)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if remedies:
+        console.print("to get what is missing or damaged:", highlight=False)
+        for remedy in remedies.values():
+            where = f" --data-dir {data_dir}" if data_dir is not None else ""
+            console.print(f"  {remedy}{where}", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"or name the folder that holds them: --data-dir, or {ENVIRONMENT_VARIABLE}",
+            highlight=False,
+        )

@@ -14,7 +14,9 @@ from odenet.cli import (
     data,
     doctor,
     evaluate,
+    explain,
     listing,
+    names,
     prune,
     refine,
     report,
@@ -23,6 +25,7 @@ from odenet.cli import (
     schema,
     weights,
 )
+from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
 from odenet.narration import shown_on
@@ -71,14 +74,17 @@ app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
 app.command("import")(weights.import_command)
 app.command("export")(weights.export_command)
+app.command("names")(names.command)
 app.add_typer(analyse.app, name="analyse")
 app.command("prune")(prune.command)
 app.command("refine")(refine.command)
 app.command("report")(report.command)
 app.command("list")(listing.command)
+app.command("explain")(explain.command)
 app.command("schema")(schema.command)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.command)
+give_examples(app)
 
 
 def main() -> None:

@@ -12,10 +12,14 @@ RunPath = Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Values to set, such as model.block.integrator.kind=diffrax.",
+        help="Values to set, such as training.num_steps=300 or model.block.integrator=diffrax; "
+        "KEY+=VALUE appends to a list.",
         metavar="[KEY=VALUE]...",
         show_default=False,
     ),
+]
+Environment = Annotated[
+    bool, typer.Option("--env", help="Let ${oc.env:NAME} in the file read the environment.")
 ]
 Out = Annotated[
     Path | None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from odenet.data.files import Examples, Part, PublishedSet, read_checked
+from odenet.data.files import Examples, Part, PublishedFile, PublishedSet, read_checked
 from odenet.errors import DataError
 
 BATCH_SIZE = 10_000
@@ -63,6 +63,7 @@ def read_batches(
     files = [file for file in published.files if Path(file.path).name.startswith(prefix)]
     if limit is not None:
         files = files[: -(-limit // BATCH_SIZE)]
+    _refuse_missing(name, folder, files, part)
     batches = [parse_batch(read_checked(name, folder, f), folder / f.path) for f in files]
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])
@@ -71,6 +72,20 @@ def read_batches(
             f"a limit is at most what {folder} holds, {len(images)} examples; got {limit}"
         )
     return images[:limit], labels[:limit]
+
+
+def _refuse_missing(name: str, folder: Path, files: list[PublishedFile], part: Part) -> None:
+    """Name every missing batch at once, and how to do without those that come last."""
+    there = [(folder / file.path).exists() for file in files]
+    first = there.index(False) if False in there else len(there)
+    if part != "train" or first in (0, len(there)):
+        return
+    missing = [file.path for file, exists in zip(files, there, strict=True) if not exists]
+    raise DataError(
+        f"{name} needs {', '.join(missing)} in {folder}, which {'are' if missing[1:] else 'is'} "
+        f"missing; run `odenet data fetch {name}`, or take the images of the batches before with "
+        f"data.limit_train={first * BATCH_SIZE}"
+    )
 
 
 def parse_batch(content: bytes, path: Path) -> Examples:

@@ -99,6 +99,20 @@ class Experiment:
             skip_failed=self.config.training.on_solver_failure == "skip",
         )
 
+    def check_statistics(self) -> None:
+        """Refuse a batch that gives a batch norm a single value of a channel.
+
+        Only a batch of one example can; other networks are not traced for it.
+
+        Raises:
+            ConfigError: naming the layer.
+        """
+        if self.config.training.batch_size > 1 or not self.config.training.live_statistics:
+            return
+        inputs = jax.ShapeDtypeStruct((1, *self.dataset.input_shape), np.float32)
+        states = self.start.params, self.start.statistics
+        jax.eval_shape(lambda x, *states: self.network(*states)(x, live=True), inputs, *states)
+
     def finish(self) -> Callable[[TrainState], TrainState] | None:
         """What is done to the state after the last step, or None for nothing."""
         training = self.config.training

@@ -1,18 +1,20 @@
-"""What there is to choose from: experiment files, and every exchangeable part with its options.
+"""What there is to choose from: experiment files, and every part with its options.
 
 Read off the configuration models themselves, so that it cannot fall behind them.
 """
 
+import inspect
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from odenet.errors import ConfigError
-from odenet.experiment.config import ExperimentConfig, read_yaml
+from odenet.experiment.config import ExperimentConfig
+from odenet.experiment.yaml_file import read_yaml
+from odenet.part.kinds import all_parts, kinds_of, members
 
 Options = list[dict[str, str]]
 
@@ -32,66 +34,124 @@ def list_experiments(folder: Path) -> dict[str, str]:
 
 
 def list_parts() -> dict[str, dict[str, Options]]:
-    """Every part that is chosen by `kind`: part, kind, and the kind's options.
+    """Every part of an experiment: part, kind, and the kind's options.
 
-    An option has a `name`, its `values` and its `default`, all as text.
+    A part that is not chosen by `kind` has the empty text for its kind. An option is as
+    `option_of` describes it.
     """
-    parts: dict[str, dict[str, Options]] = {}
+    return {
+        name: {kind: options_of(part) for kind, part in kinds.items()}
+        for name, kinds in part_classes().items()
+    }
+
+
+def part_classes() -> dict[str, dict[str, type[BaseModel]]]:
+    """Every part of an experiment: part, kind, and the configuration of the kind."""
+    parts: dict[str, dict[str, type[BaseModel]]] = {}
     _collect(ExperimentConfig, parts)
     return parts
 
 
-def _collect(model: type[BaseModel], parts: dict[str, dict[str, Options]]) -> None:
+def _collect(model: type[BaseModel], parts: dict[str, dict[str, type[BaseModel]]]) -> None:
     for name, field in model.model_fields.items():
-        for choice in _choices(field.annotation):
-            kind = choice.model_fields.get("kind")
-            if kind is None:
-                _collect(choice, parts)
-                continue
-            names = " | ".join(get_args(kind.annotation))
-            if names not in parts.setdefault(name, {}):
-                parts[name][names] = [
-                    _option(key, info) for key, info in choice.model_fields.items() if key != "kind"
-                ]
+        for choice in all_parts(field.annotation):
+            kinds = " | ".join(kinds_of(choice))
+            if kinds not in parts.setdefault(name, {}):
+                parts[name][kinds] = choice
                 _collect(choice, parts)
 
 
-def _choices(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [choice for inner in get_args(annotation) for choice in _choices(inner)]
+def options_of(part: type[BaseModel]) -> Options:
+    """Every option of a configuration but its `kind`."""
+    return [option_of(key, info) for key, info in part.model_fields.items() if key != "kind"]
 
 
-def _option(name: str, field: FieldInfo) -> dict[str, str]:
+def described(part: type[BaseModel]) -> str:
+    """What a part is, in one paragraph."""
+    return " ".join(inspect.cleandoc(part.__doc__ or "").split("\n\n")[0].split())
+
+
+def option_of(name: str, field: FieldInfo) -> dict[str, str]:
+    """What a user has to know of an option.
+
+    Returns:
+        Its `name`, `values`, `range`, `default` and `description`, all as text; the range is empty
+        where all values are allowed, the default where it is none.
+    """
     if field.is_required():
         default = "required"
     elif isinstance(field.default, BaseModel):
         default = getattr(field.default, "kind", "")
     elif field.default is None or field.default is PydanticUndefined:
         default = ""
+    elif isinstance(field.default, (bool, tuple, list, dict)):
+        default = _as_yaml(field.default)
     else:
         default = str(field.default)
-    return {"name": name, "values": _values(field.annotation), "default": default}
+    return {
+        "name": name,
+        "values": _values(field.annotation),
+        "range": _range(field),
+        "default": default,
+        "description": " ".join((field.description or "").split()),
+    }
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_as_yaml, value))}]"
+    return str(value)
 
 
 def _values(annotation: Any) -> str:
     """An annotation as a user would say it."""
+    words = [_member(member) for member in members(annotation)]
+    return " or ".join(dict.fromkeys(word for word in words if word))
+
+
+def _member(annotation: Any) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
+    if annotation is type(None):
+        return ""
     if origin is Literal:
         return " | ".join(map(str, inner))
-    if origin is Annotated:
-        return _values(inner[0])
-    if origin in (Union, UnionType):
-        words = [
-            "part" if _choices(part) else _values(part) for part in inner if part is not NoneType
-        ]
-        return " or ".join(dict.fromkeys(words))
-    if origin is tuple:
+    if origin in (tuple, list):
         return f"list of {_values(inner[0])}"
-    if origin is dict:
-        return "mapping"
+    if origin is dict or annotation is Any:
+        return "mapping" if origin is dict else "anything"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "part"
     return {int: "whole number", float: "number", str: "text", bool: "true | false"}.get(
         annotation, str(annotation)
     )
+
+
+_LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below",
+           "multiple_of": "a multiple of", "min_length": "length at least",
+           "max_length": "length at most"}  # fmt: skip
+
+
+def _range(field: FieldInfo) -> str:
+    """The limits of an option's numbers, or of its length, as text."""
+    said = []
+    for limit in [*field.metadata, *_limits_in(field.annotation)]:
+        for name, words in _LIMITS.items():
+            value = getattr(limit, name, None)
+            if value is not None:
+                said.append(f"{words} {value}")
+    return ", ".join(dict.fromkeys(said))
+
+
+def _limits_in(annotation: Any) -> list[Any]:
+    """Limits that stand in `Annotated`, in a union's members or a list's elements."""
+    found = []
+    for data in getattr(annotation, "__metadata__", ()):
+        found += data.metadata if isinstance(data, FieldInfo) else [data]
+    if get_origin(annotation) is Literal:
+        return found
+    for inner in get_args(annotation):
+        if (not isinstance(inner, type) and hasattr(inner, "__origin__")) or get_args(inner):
+            found += _limits_in(inner)
+    return found

@@ -1,7 +1,7 @@
 """The experiment: one choice for every part, read from YAML, overridden, and validated once."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +13,9 @@ from odenet.data import DataConfig
 from odenet.errors import ConfigError
 from odenet.experiment.interpolation import escaped, resolve
 from odenet.experiment.json_schema import SchemaWithBareKinds
-from odenet.experiment.overrides import Override, apply, parse_override
+from odenet.experiment.overrides import Overrides, apply, override_pairs, parse_override
 from odenet.experiment.start import StartConfig
+from odenet.experiment.values import to_values
 from odenet.experiment.yaml_file import read_yaml
 from odenet.experiment.yaml_text import write
 from odenet.models import ModelConfig
@@ -25,28 +26,13 @@ from odenet.part.explain import explain
 from odenet.training import TrainingConfig
 
 __all__ = [
-    "CompareConfig",
-    "ExperimentConfig",
-    "json_schema",
-    "load_config",
-    "override_pairs",
-    "parse_config",
-    "parse_override",
-    "read_experiment",
-    "read_yaml",
-    "resolved",
-    "to_values",
-    "to_yaml",
-    "variant",
+    "CompareConfig", "ExperimentConfig", "Overrides", "json_schema", "load_config",
+    "override_pairs", "parse_config", "parse_override", "read_experiment", "read_yaml", "resolved",
+    "to_values", "to_yaml", "variant",
 ]  # fmt: skip
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A name that is part of a path: letters, digits, dot, dash, underscore."""
-
-
-Overrides = str | Mapping[str, Any] | Sequence[str | tuple[str, Any]]
-"""What is set otherwise in an experiment: `dotted.key=value` as on the command line, one or a
-sequence, or a mapping from dotted keys to values. A mapping as value replaces what stands there."""
 
 
 class CompareConfig(PartConfig):
@@ -156,14 +142,16 @@ class ExperimentConfig(PartConfig):
 
 
 def load_config(
-    path: Path | str, overrides: Overrides = (), environment: bool = False
+    path: Path | str,
+    overrides: Overrides = (),
+    environment: bool = False,
 ) -> ExperimentConfig:
-    """Read an experiment file and set overrides.
+    """Read an experiment file and set `dotted.key=value` overrides.
 
     Args:
         path: YAML file.
-        overrides: `dotted.key=value`, the value in YAML, or a mapping from dotted keys to values. A
-            mapping as value replaces what stood there, and `key+=value` appends to a list.
+        overrides: `dotted.key=value`, the value in YAML, or a mapping from dotted keys to values;
+            a mapping as value replaces what stood there. A key that ends in `+` appends to a list.
         environment: Whether `${oc.env:NAME}` may stand for a value of the environment.
 
     Raises:
@@ -171,7 +159,8 @@ def load_config(
             wrong type or out of range, or an option would be ignored by the part it is given to.
     """
     path = Path(path)
-    return parse_config(read_yaml(path), overrides, str(path), environment)
+    config = parse_config(read_yaml(path), overrides, str(path), environment)
+    return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
 def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
@@ -179,7 +168,7 @@ def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
 
     Args:
         path: The `config.yaml` of a run directory.
-        overrides: As in `load_config`. They meet the choices that were made, not the defaults, so
+        overrides: As `load_config`. They meet the choices that were made, not the defaults, so
             that an override may exchange a part.
 
     Raises:
@@ -210,17 +199,18 @@ def parse_config(
 
     Args:
         values: The experiment.
-        overrides: As in `load_config`.
+        overrides: As `load_config`.
         where: What the values came from, for error messages.
         environment: Whether `${oc.env:NAME}` may stand for a value of the environment.
 
     Raises:
         ConfigError: as `load_config`.
     """
-    pairs = override_pairs(overrides)
     plain: Any = values
     try:
-        plain = resolve(apply(ExperimentConfig, values, pairs), where, environment)
+        plain = resolve(
+            apply(ExperimentConfig, values, override_pairs(overrides)), where, environment
+        )
         return ExperimentConfig.model_validate(plain)
     except ValidationError as error:
         raise ConfigError(explain(ExperimentConfig, error, where, plain)) from error
@@ -233,36 +223,12 @@ def variant(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
 
     Args:
         config: An experiment.
-        overrides: As in `load_config`.
+        overrides: As `load_config`.
 
     Raises:
         ConfigError: as `load_config`.
     """
     return parse_config(to_values(config), overrides, f"experiment {config.name}")
-
-
-def to_values(config: PartConfig) -> dict[str, Any]:
-    """A configuration as values for `parse_config`: every `kind`, what differs from its default.
-
-    An option at its default is not a choice: it must not get in the way of an override that
-    exchanges the part it belongs to. A dollar sign before a brace is escaped.
-    """
-    values = {}
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
-        if name == "kind" or field.is_required() or value != field.default:
-            values[name] = _plain(value)
-    return values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, PartConfig):
-        return to_values(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return escaped(value)
 
 
 def to_yaml(config: ExperimentConfig) -> str:
@@ -280,33 +246,3 @@ def json_schema() -> str:
     schema = ExperimentConfig.model_json_schema(schema_generator=SchemaWithBareKinds)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=1) + "\n"
-
-
-def override_pairs(overrides: Overrides) -> list[Override]:
-    """Dotted keys and values of overrides, however they are written.
-
-    Raises:
-        ConfigError: if one is neither `dotted.key=value` nor a pair of key and value.
-    """
-    if isinstance(overrides, str):
-        overrides = [overrides]
-    given = overrides.items() if isinstance(overrides, Mapping) else overrides
-    pairs = [parse_override(item) if isinstance(item, str) else item for item in given]
-    for pair in pairs:
-        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
-            raise ConfigError(
-                f"an override is dotted.key=value, or a mapping from dotted keys to values, such "
-                f"as {{'training.num_steps': 100}}; got {pair!r}"
-            )
-    return [(key, _parts_as_values(value)) for key, value in pairs]
-
-
-def _parts_as_values(value: Any) -> Any:
-    """The same with the values of parts in their place; texts may be interpolations."""
-    if isinstance(value, PartConfig):
-        return to_values(value)
-    if isinstance(value, Mapping):
-        return {key: _parts_as_values(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_parts_as_values(item) for item in value]
-    return value

@@ -28,6 +28,7 @@ from odenet.experiment.directory import (
     RunDirectory,
 )
 from odenet.experiment.held_network import changed_at
+from odenet.experiment.ignored_settings import warn_of_ignored_precision
 from odenet.experiment.level import Level, levels_of, next_level
 from odenet.experiment.step_adaption import StepAdaption
 from odenet.models import Network
@@ -85,6 +86,7 @@ def fit(
     Raises:
         OdenetError: as its children say.
     """
+    warn_of_ignored_precision()
     if checkpoint is not None:
         _refuse_complete(place, checkpoint.step, experiment.config.training.num_steps)
     try:
@@ -256,6 +258,7 @@ def _train(
             test,
             _leaves(experiment, adaption),
             level.extras,
+            lambda state: experiment.network(state.params, state.statistics),
         )
         place.write_json(STATUS, {"state": "running", "step": step})
         try:

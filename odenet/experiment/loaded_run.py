@@ -21,6 +21,7 @@ from odenet.experiment.logged import logged_arrays
 from odenet.experiment.predictions import Predictions, as_stored, predicted
 from odenet.models import Discretisation, Network
 from odenet.models.given_taus import with_taus
+from odenet.ops.batch_axis import padded_batch
 from odenet.training.checkpoint import Checkpoint, Which
 from odenet.training.state import split_network
 
@@ -152,10 +153,13 @@ class Run:
     def _forward(self) -> Any:
         state, experiment = self.checkpoint.state, self.experiment
 
-        @functools.partial(jax.jit, static_argnums=3)
-        def forward(params: Any, statistics: Any, inputs: Any, way: Discretisation | None):
+        @functools.partial(jax.jit, static_argnums=4)
+        def forward(
+            params: Any, statistics: Any, inputs: Any, weights: Any, way: Discretisation | None
+        ):
             x = normalize(inputs, experiment.dataset.normalization)
-            outputs, stats = experiment.network(params, statistics)(x, way)
+            with padded_batch(weights):
+                outputs, stats = experiment.network(params, statistics)(x, way)
             return outputs, stats.failure
 
         return functools.partial(forward, state.params, state.statistics)

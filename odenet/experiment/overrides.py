@@ -7,15 +7,37 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from odenet.errors import ConfigError
+from odenet.experiment.values import to_values
 from odenet.experiment.yaml_text import read
+from odenet.part import PartConfig
 from odenet.part.kinds import chosen, default_of, direct_parts, element, item, kinds_of
 
-Override = tuple[str, Any]
-"""Dotted key and value. A mapping replaces what stands at the key; a key that ends in `+` appends
-to the list there."""
+Overrides = str | Mapping[str, Any] | Sequence[str | tuple[str, Any]]
+"""What is set otherwise in an experiment: `dotted.key=value` as on the command line, one or a
+sequence, or a mapping from dotted keys to values. A mapping as value replaces what stands there; a
+key that ends in `+` appends to the list there."""
 
 
-def parse_override(text: str) -> Override:
+def override_pairs(overrides: Overrides) -> list[tuple[str, Any]]:
+    """Dotted keys and values of overrides, however they are written.
+
+    Raises:
+        ConfigError: if one is neither `dotted.key=value` nor a pair of key and value.
+    """
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    given = overrides.items() if isinstance(overrides, Mapping) else overrides
+    pairs = [parse_override(one) if isinstance(one, str) else one for one in given]
+    for pair in pairs:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+            raise ConfigError(
+                f"an override is dotted.key=value, or a mapping from dotted keys to values, such "
+                f"as {{'training.num_steps': 100}}; got {pair!r}"
+            )
+    return pairs
+
+
+def parse_override(text: str) -> tuple[str, Any]:
     """Key and value of `dotted.key=value`, or `dotted.key+=value`, the value read as YAML.
 
     Raises:
@@ -35,7 +57,7 @@ def parse_override(text: str) -> Override:
 
 
 def apply(
-    model: type[BaseModel], values: Mapping[str, Any], overrides: Sequence[Override]
+    model: type[BaseModel], values: Mapping[str, Any], overrides: Sequence[tuple[str, Any]]
 ) -> dict[str, Any]:
     """Nested values with overrides set, in order; what is given is left as it is.
 
@@ -115,7 +137,7 @@ def _leave_kind(
         if not field.is_required() and _equals(field.annotation, here[name], field.default):
             del here[name]
         elif name not in new[0].model_fields:
-            left.append(f"{name}: {here[name]}")
+            left.append(f"{name}: {_shown(str(here[name]), 40)}")
     if left:
         was = here.get("kind") or next(iter(kinds_of(old[0])), "")
         name = parent.rpartition(".")[2]
@@ -180,11 +202,13 @@ def _no_place(key: str, value: Any, rule: str) -> ConfigError:
     )
 
 
-def _shown(text: str) -> str:
-    return text if len(text) <= 120 else f"{text[:100]}... ({len(text)} characters)"
+def _shown(text: str, most: int = 120) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _copy(value: Any) -> Any:
+    if isinstance(value, PartConfig):
+        return to_values(value)
     if isinstance(value, Mapping):
         return {str(key): _copy(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -5,10 +5,10 @@ from typing import Any
 
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig, parse_config
-from odenet.experiment.explain import nearest
 from odenet.models import ModelConfig
 from odenet.models.pretrained import ARCHITECTURES, Architecture, WeightMap
 from odenet.models.resnet import ResNetConfig
+from odenet.part.explain import nearest
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -11,6 +11,7 @@ from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import (
     ExperimentConfig,
     Overrides,
+    override_pairs,
     parse_config,
     read_experiment,
     to_values,
@@ -37,6 +38,7 @@ from odenet.experiment.fit import fit
 from odenet.experiment.held_network import changed_at, held_by
 from odenet.experiment.machine_options import in_step, on_these_devices, resumed_config
 from odenet.experiment.provenance import provenance
+from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
@@ -72,6 +74,7 @@ def run(
     directory = Path(directory)
     with shown_on(console):
         experiment = build(config, data_dir, beginning(config))
+    experiment.check_statistics()
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
     if config.training.stability_every is not None:
@@ -190,12 +193,14 @@ def _restored(
 ) -> tuple[Experiment, Checkpoint | None]:
     """The experiment with the network that a checkpoint holds, and the checkpoint fitted to it."""
     extras = {} if found is None else found.extras
-    config = held_by(config, extras)
+    trained = config = held_by(config, extras)
     if overrides:
         config = parse_config(to_values(config), overrides, str(directory / CONFIG))
     if to_look_at:
         config = on_these_devices(config, overrides)
     experiment = build(config, data_dir, recorded(directory, config))
+    if overrides and found is not None:
+        refuse_other_parameters(found, experiment, trained, override_pairs(overrides), directory)
     if changed_at(extras) is None:  # what it began with was another network otherwise
         experiment = restore_start(experiment, directory / "checkpoints")
     if found is None:

@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_yaml_int(self, node: Any) -> int:
         text, value = node.value, super().construct_yaml_int(node)
-        if ":" in text or re.match(r"[-+]?0[0-9]", text):
+        if ":" in text or re.match(r"[-+]?0_*[0-9]", text):
             base = "base-60" if ":" in text else "octal"
             raise _refused(f"YAML reads {text} as the {base} number {value}", node.start_mark, text)
         return value

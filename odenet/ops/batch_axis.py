@@ -45,6 +45,44 @@ def max_over_shards(largest: Array, axis: str | None) -> Array:
     return largest if axis is None else jax.lax.pmax(largest, axis)
 
 
+_padding: contextvars.ContextVar[Array | None] = contextvars.ContextVar("padding", default=None)
+
+
+@contextlib.contextmanager
+def padded_batch(weights: Array) -> Iterator[None]:
+    """While this is open, examples of weight 0 take no part in what is decided for the whole batch.
+
+    The steps of an adaptive solve are such a thing.
+
+    Args:
+        weights: One for every example, 0 for padding.
+    """
+    token = _padding.set(weights)
+    try:
+        yield
+    finally:
+        _padding.reset(token)
+
+
+def padding_is_known() -> bool:
+    """Whether some examples are marked as padding."""
+    return _padding.get() is not None
+
+
+def without_padding(x: Array) -> tuple[Array, Array | int]:
+    """An array with zeros in place of padding, and the number of its elements that are none.
+
+    Args:
+        x: With the batch axis first; one without it is returned as it is.
+    """
+    weights = _padding.get()
+    if weights is None or not x.ndim or len(x) != len(weights):
+        return x, x.size
+    real = weights > 0
+    count = jnp.sum(real).astype(jnp.float32) * (x.size // len(x))
+    return jnp.where(real.reshape(-1, *(1,) * (x.ndim - 1)), x, jnp.zeros_like(x)), count
+
+
 def num_shards() -> int:
     """Number of shards of the batch; 1 where what is traced sees the whole of it."""
     axis = mapped_axis()

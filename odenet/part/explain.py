@@ -13,7 +13,7 @@ from odenet.part.places import Place, option_names, places
 _SHOWN = 4
 
 _UNION_STEP = re.compile(
-    r"(int|float|bool|str|path|constrained-(str|int|float)|(function-(before|after|wrap|plain)|"
+    r"(\[key\]|int|float|bool|str|path|constrained-(str|int|float)|(function-(before|after|wrap|plain)|"
     r"literal|tuple|list|dict|nullable|lax-or-strict|json-or-python|is-instance)\[.*)$"
 )
 """What pydantic puts into a location beside the keys: the member of a union that was tried."""
@@ -192,7 +192,7 @@ def _elsewhere(model: type[BaseModel], owner: type[BaseModel], name: str, values
     ):
         return f"it belongs to {_said(found[0], '')}"
     close = nearest(name, own)
-    alike = difflib.get_close_matches(name, option_names(model), n=1, cutoff=0.7)
+    alike = difflib.get_close_matches(name, option_names(model), n=1, cutoff=0.8)
     if close.startswith("nearest") or not alike:
         return close
     return f"nearest: {_said(places(model, alike[0], values)[0], '')}"
@@ -236,7 +236,8 @@ def _walk(
         if isinstance(entry, str) and entry in {part.__name__ for part in candidates}:
             candidates = [part for part in candidates if part.__name__ == entry]
             continue
-        if isinstance(entry, str) and (entry == "[key]" or (path and _UNION_STEP.match(entry))):
+        is_field = any(entry in part.model_fields for part in candidates)
+        if isinstance(entry, str) and not is_field and path and _UNION_STEP.match(entry):
             continue
         owner = candidates[0] if len(candidates) == 1 else None
         path.append(str(entry))

@@ -70,6 +70,8 @@ def _children(here: Place, there: Any, cost: int) -> list[tuple[Place, Any]]:
             annotation, default, path, extra = inner, None, f"{path}.0", extra + _IN_LIST
             value = value[0] if isinstance(value, (list, tuple)) and value else None
         common = chosen(annotation, value, default)
+        if len(common) == len(direct_parts(annotation)):
+            common = common[:1]  # nothing says which: the first that is offered
         for part in direct_parts(annotation):
             place = Place(path, part, here.kind_at, here.kind, cost + extra)
             if part not in common:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from odenet.errors import RunDirectoryError
+from odenet.errors import ConfigError, RunDirectoryError
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
@@ -18,6 +18,8 @@ from odenet.experiment.directory import (
     STATUS,
     read_json,
 )
+from odenet.experiment.interpolation import resolve
+from odenet.experiment.yaml_text import read
 from odenet.reports.instruments import INSTRUMENTS
 from odenet.training.callbacks import Record, read_metrics
 
@@ -148,10 +150,17 @@ def _text(path: Path) -> str:
 def _yaml(text: str, directory: Path) -> dict[str, Any]:
     # Not read as an ExperimentConfig: a run of an older version must still be reportable.
     try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RunDirectoryError(f"{directory / CONFIG} is not YAML: {error}") from error
+        config = resolve(read(text, str(directory / CONFIG)), str(directory / CONFIG))
+    except (ConfigError, AttributeError):
+        config = _as_it_stands(text, directory)
     return config if isinstance(config, dict) else {}
+
+
+def _as_it_stands(text: str, directory: Path) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RunDirectoryError(f"{directory / CONFIG} is not YAML: {error}") from error
 
 
 def _metrics(path: Path) -> list[Record]:

@@ -3,12 +3,13 @@
 import abc
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from odenet.durable import flush, replace
 from odenet.errors import RunDirectoryError
+from odenet.models import Network
 from odenet.training.state import TrainState
 
 Event = Literal["start", "log", "evaluate", "inspect", "checkpoint", "end"]
@@ -31,8 +32,9 @@ class Info:
         step: Number of optimiser steps taken.
         num_steps: Number of steps of the whole training.
         records: The metrics that came with the event, oldest first.
-        state: With `start` and `inspect`, the state of the training. It is read at once and not
-            kept: the next step takes its memory.
+        state: With `start`, `evaluate` and `inspect`, the state of the training. It is read at once
+            and not kept: the next step takes its memory.
+        build: Makes the network of a state, or None.
     """
 
     event: Event
@@ -40,6 +42,13 @@ class Info:
     num_steps: int
     records: Sequence[Record] = ()
     state: TrainState | None = None
+    build: Callable[[TrainState], Network] | None = None
+
+    @property
+    def network(self) -> Network | None:
+        """The network as it is now, for normalised inputs, or None; it is not kept either."""
+        known = self.state is not None and self.build is not None
+        return self.build(self.state) if known else None  # pyright: ignore
 
 
 class StopTraining(Exception):  # noqa: N818 - a callback asks for it
@@ -102,7 +111,7 @@ def read_metrics(path: Path) -> list[Record]:
     for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], start=1):
         try:
             records.append(json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunDirectoryError(
                 f"{path}, line {number} is damaged; remove the lines from there on that belong to "
                 f"steps after the last checkpoint, then go on"

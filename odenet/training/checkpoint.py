@@ -240,7 +240,7 @@ def _damage(folder: Path) -> str | None:
     try:
         expected = json.loads((folder / "manifest.json").read_text())
         found = _digests(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"manifest.json cannot be read ({error})"
     if not isinstance(expected, dict) or "extras.json" not in expected:
         return "manifest.json does not list the files of a checkpoint"

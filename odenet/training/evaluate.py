@@ -13,6 +13,7 @@ from flax import nnx
 from odenet.data import Batch, Normalization, normalize
 from odenet.models import Discretisation
 from odenet.objectives import Objective, solver_metrics
+from odenet.ops.batch_axis import padded_batch
 from odenet.training.constants import hoisted
 
 AVERAGED = ("nfe", "accepted_steps", "rejected_steps")
@@ -65,7 +66,8 @@ class Evaluator:
 
         def one(params: Any, statistics: Any, batch: Batch):
             model = nnx.merge(graphdef, params, statistics)
-            outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
+            with padded_batch(batch.weights):
+                outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
             scores = objective.loss(outputs, batch.targets)
             sums = {name: jnp.sum(score * batch.weights) for name, score in scores.items()}
             return sums, solver_metrics(stats), outputs

@@ -1,33 +1,19 @@
-"""Event files for TensorBoard, written without the libraries that would import PyTorch.
+"""Event files for TensorBoard."""
 
-A file is a row of records: the length of an event (8 bytes), its checksum (4), the event, its
-checksum (4). An event is a protocol buffer `tensorflow.Event`; the few fields of it that scalars
-need are encoded here.
-"""
-
-import socket
-import struct
-import time
-from collections.abc import Iterable, Mapping
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from odenet.training.callbacks import Callback, Event, Info, Record
-
-_WALL_TIME, _STEP, _FILE_VERSION, _SUMMARY, _SESSION_LOG = 1, 2, 3, 5, 7
-_SUMMARY_VALUE, _TAG, _SIMPLE_VALUE = 1, 1, 2
-_SESSION_STATUS, _SESSION_START = 1, 1
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-"""Wire types of protocol buffers."""
-
-_CASTAGNOLI = 0x82F63B78
-"""Polynomial of CRC-32C, its bits reversed (RFC 3720, B.4)."""
 
 
 class EventFile(Callback):
     """Writes the numbers of every record as TensorBoard scalars, named `split/metric`.
 
-    A record is one event with many values.
+    A record is one event with many values: an event for every value takes longer to hand to the
+    writer's thread than a small network takes for its steps.
 
     Args:
         directory: Where the event files go.
@@ -39,39 +25,23 @@ class EventFile(Callback):
     def __init__(self, directory: Path, first_step: int):
         self.directory = directory
         self.first_step = first_step
-        self._file: BinaryIO | None = None
+        self._writer: Any = None
 
     def __call__(self, info: Info) -> None:
         """Open, write, close."""
+        with _without_torch():
+            from tensorboardX import SummaryWriter
+            from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
         if info.event == "start":
-            self._open()
-        if self._file is None:
+            purge = self.first_step + 1 if self.first_step else None
+            self._writer = SummaryWriter(str(self.directory), purge_step=purge)
+        if self._writer is None:
             return
         for record in info.records:
-            self._write(record["step"], _SUMMARY, _summary(scalars(record)))
-        if info.event in ("start", "evaluate"):
-            self._file.flush()
+            values = [Summary.Value(tag=tag, simple_value=x) for tag, x in scalars(record).items()]
+            self._writer.file_writer.add_summary(Summary(value=values), record["step"])
         if info.event == "end":
-            self._file.close()
-            self._file = None
-
-    def _open(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        # Readers take files in the order of their names; a start at a later step comes later.
-        name = f"events.out.tfevents.{int(time.time()):010d}.{self.first_step:010d}"
-        path = self.directory / f"{name}.{socket.gethostname()}"
-        self._file = path.open("ab")
-        self._write(0, _FILE_VERSION, b"brain.Event:2")
-        if self.first_step:
-            start = _field(_SESSION_STATUS, _VARINT, _varint(_SESSION_START))
-            self._write(self.first_step + 1, _SESSION_LOG, start)
-
-    def _write(self, step: int, field: int, content: bytes) -> None:
-        assert self._file is not None
-        event = _field(_WALL_TIME, _FIXED64, struct.pack("<d", time.time()))
-        event += _field(_STEP, _VARINT, _varint(step)) + _field(field, _BYTES, content)
-        length = struct.pack("<Q", len(event))
-        self._file.write(length + _checksum(length) + event + _checksum(event))
+            self._writer.close()
 
 
 def scalars(record: Record) -> dict[str, float]:
@@ -83,44 +53,14 @@ def scalars(record: Record) -> dict[str, float]:
     }
 
 
-def _summary(values: Mapping[str, float]) -> bytes:
-    encoded = b""
-    for name, value in values.items():
-        one = _field(_TAG, _BYTES, name.encode())
-        one += _field(_SIMPLE_VALUE, _FIXED32, struct.pack("<f", value))
-        encoded += _field(_SUMMARY_VALUE, _BYTES, one)
-    return encoded
-
-
-def _field(number: int, wire_type: int, content: bytes) -> bytes:
-    length = _varint(len(content)) if wire_type == _BYTES else b""
-    return _varint(number << 3 | wire_type) + length + content
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _checksum(data: bytes) -> bytes:
-    """CRC-32C, rotated and shifted as TensorFlow's records want it."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def _table() -> Iterable[int]:
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (_CASTAGNOLI if crc & 1 else 0)
-        yield crc
-
-
-_TABLE = tuple(_table())
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+    """Hide PyTorch from an import: tensorboardX takes it where it is installed, for two seconds."""
+    if "torch" in sys.modules or "tensorboardX" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # pyright: ignore[reportArgumentType]
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]

@@ -13,6 +13,8 @@ import numpy as np
 from odenet.data import TrainingBatches
 from odenet.errors import NonFiniteLoss, SolverFailure
 from odenet.integrators import Failure
+from odenet.integrators.reconstruction import LARGEST_ERROR
+from odenet.models import Network
 from odenet.narration import doing
 from odenet.training.callbacks import Callback, Event, Info, Record, StopTraining
 from odenet.training.checkpoint import Checkpointer
@@ -61,6 +63,7 @@ class Fit:
         watch_test: Evaluates parameters on the test split, for its curve; or None.
         leaves: Whether the network changes after a step, so that its part of the training ends
             there; or None, where it never does.
+        network: Makes the network of a state, for callbacks; or None.
         extras: What is saved with every checkpoint beside progress and data.
     """
 
@@ -77,6 +80,7 @@ class Fit:
     watch_test: Callable[[Any, Any], Evaluation] | None = None
     leaves: Callable[[int, TrainState], bool] | None = None
     extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    network: Callable[[TrainState], Network] | None = None
     step_seconds: list[float] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
@@ -162,8 +166,9 @@ class Fit:
     ) -> None:
         for callback in self.callbacks:
             if event in callback.when:
+                info = Info(event, step, self.config.num_steps, records, state, self.network)
                 try:
-                    callback(Info(event, step, self.config.num_steps, records, state))
+                    callback(info)
                 except StopTraining as error:
                     self._asked = self._asked or str(error) or type(callback).__name__
 
@@ -236,7 +241,7 @@ class Fit:
             with doing("evaluating on test"):
                 watched = self.watch_test(state.params, state.statistics)
             records.append(_record(step, "test", watched))
-        self._tell("evaluate", step, records)
+        self._tell("evaluate", step, records, state)
         score = found.metrics.get("accuracy", -found.metrics["loss"])
         best = self.progress.best_score is None or score > self.progress.best_score
         if best:
@@ -269,6 +274,12 @@ def failure_message(first: int, metrics: Any, row: int, count: int) -> str:
     steps = f"step {first + row}" + (f" and in {count - 1} of those after it" if count > 1 else "")
     if failure == Failure.OVER_BUDGET:
         return f"the solves took {metrics['nfe'][row]:g} evaluations at {steps}: {failure.reason}"
+    if failure == Failure.RECONSTRUCTION:
+        error = metrics["reconstruction_error"][row]
+        return (
+            f"the states that the backward pass reconstructed have a relative error of {error:.3g} "
+            f"at {steps}, above {LARGEST_ERROR:g}: {failure.reason}"
+        )
     return (
         f"a solve did not reach the end of its interval at {steps}, in model.stages."
         f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0), at "

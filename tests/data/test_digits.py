@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from sklearn.datasets import load_digits
 
 from odenet.data.digits import DigitsConfig
+from odenet.errors import ConfigError
 
 
 def test_digits_are_every_published_image_once():
@@ -44,5 +44,5 @@ def test_digits_normalization_is_of_the_training_part_and_optional():
 
 
 def test_digits_without_training_images_raise():
-    with pytest.raises(ValidationError, match="leave some of the 1797 digits"):
+    with pytest.raises(ConfigError, match="leave some of the 1797 digits"):
         DigitsConfig(validation=1000, test=797)

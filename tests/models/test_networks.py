@@ -78,7 +78,7 @@ def test_head_without_an_affine_map_gives_the_first_components(getkey):
     np.testing.assert_allclose(head(h), np.tanh(np.asarray(h))[:, :2], rtol=1e-12)
     with pytest.raises(ConfigError, match="first 2 components of a state of width 1"):
         HeadConfig(affine=False).build(1, 2, rngs=nnx.Rngs(0))
-    with pytest.raises(ValidationError, match="affine=false would ignore init=zero"):
+    with pytest.raises(ConfigError, match="affine=false would ignore init=zero"):
         HeadConfig(affine=False, init="zero")
 
 
@@ -205,3 +205,11 @@ def test_feedforward_and_residual_stages_cannot_share_another_solver():
     network = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
     with pytest.raises(ConfigError, match="feed-forward"):
         network(jnp.ones((1, 2)), Discretisation())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, bool])
+def test_inputs_that_are_no_floats_are_refused(dtype):
+    config = ClassifierConfig.model_validate({"stages": [{"width": 2}]})
+    network = config.build((4,), 3, rngs=nnx.Rngs(0))
+    with pytest.raises(ConfigError, match=f"floating-point inputs.*got {np.dtype(dtype)}.*predict"):
+        network(jnp.ones((2, 4), dtype))

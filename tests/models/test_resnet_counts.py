@@ -2,8 +2,8 @@
 
 import pytest
 from flax import nnx
-from pydantic import ValidationError
 
+from odenet.errors import ConfigError
 from odenet.models import ResNetConfig, count_parameters
 
 OPTION_A = {
@@ -94,5 +94,5 @@ def test_projections_everywhere_add_theirs_to_every_unit():
     ],
 )
 def test_depths_that_do_not_exist_list_the_nearest(options, message):
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(ConfigError, match=message):
         ResNetConfig(**options)

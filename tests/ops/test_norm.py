@@ -192,7 +192,7 @@ def test_channels_that_differ_in_their_last_digits_are_normalised_as_in_double_p
     rng = np.random.default_rng(0)
     last_digit = np.spacing(np.float32(12345.678))
     # Two thirds of the numbers are one value, so that the rounded mean is that value.
-    steps = rng.choice([0, 0, 1], size=(2, 5, 5, 4)) + [0, 0, 0, 2]
+    steps = rng.choice([0, 0, 1], size=(2, 5, 5, 4)) + np.array([0, 0, 0, 2])
     x = (np.float32(12345.678) + steps * last_digit).astype(np.float32)
     scale, bias, g = (rng.normal(size=s).astype(np.float32) for s in ((4,), (4,), x.shape))
     norm, formula = EXACT[name]

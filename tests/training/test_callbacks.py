@@ -81,16 +81,16 @@ def test_event_file_has_every_number_of_a_record_at_its_step(tmp_path):
     assert all(event.wall_time > 1e9 for event in events)
 
 
-def test_training_imports_neither_torch_nor_tensorboard(tmp_path):
+def test_training_does_not_import_torch(tmp_path):
     pytest.importorskip("torch")
     script = """
 import sys
 import odenet.experiment.run
-assert "torch" not in sys.modules, "import"
+assert not {"torch", "tensorboardX"} & set(sys.modules), "import"
 from tiny_experiment import classifier, configured, tiny
 values = tiny(classifier(2, num_steps=1, field={"kind": "mlp"}), num_steps=2, log_every=1)
 odenet.experiment.run.run(configured(values), sys.argv[1])
-assert not {"torch", "tensorboardX", "tensorboard"} & set(sys.modules), "run"
+assert "torch" not in sys.modules, "run"
 """
     tests = str(Path(__file__).parents[1])
     paths = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])

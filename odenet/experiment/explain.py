@@ -1,0 +1,126 @@
+"""What is known of a dotted key or of a kind: values, range, default, and where it belongs."""
+
+import dataclasses
+import difflib
+import re
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from odenet.errors import ConfigError
+from odenet.experiment.catalogue import described, option_of, options_of, part_classes
+from odenet.experiment.config import ExperimentConfig
+from odenet.part.kinds import all_parts, kinds_of
+from odenet.part.places import option_names, places
+
+
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """One meaning of a key.
+
+    Attributes:
+        key: The dotted key in an experiment.
+        about: What it does.
+        option: Values, range and default, as `option_of` gives them; empty for a kind.
+        of: Kinds of the part that has the option; empty where it is no choice.
+        choices: For an option that is a part, or for a kind, what there is inside: names and
+            descriptions.
+    """
+
+    key: str
+    about: str
+    option: dict[str, str]
+    of: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+def explain_key(key: str) -> list[Explained]:
+    """What an option, a part or a kind of an experiment is.
+
+    Args:
+        key: A dotted key, such as `training.optimizer.warmup_steps`; the end of one, such as
+            `warmup_steps`; or a kind, such as `diffrax` or `model.block.integrator.diffrax`. List
+            positions may be left out.
+
+    Returns:
+        Its meanings, one for each part that has it in a way of its own.
+
+    Raises:
+        ConfigError: if there is no such key; it names the nearest.
+    """
+    words = [word for word in re.split(r"[.=\[\]]+", key) if word and not word.isdigit()]
+    names = [word for word in words if word != "kind"]
+    for prefix in ([], *(_prefixes(names[0]) if names else ())):
+        if found := _follow([*prefix, *names]):
+            return found
+    raise ConfigError(f"there is no option, part or kind {key!r}; {_alike(names)}")
+
+
+def _prefixes(name: str) -> list[list[str]]:
+    """Keys of the parts that have an option or a kind of that name; nearest first."""
+    paths = [place.path.rpartition(".")[0] for place in places(ExperimentConfig, name)]
+    for part, kinds in part_classes().items():
+        if any(name in kind.split(" | ") for kind in kinds):
+            paths += [place.path for place in places(ExperimentConfig, part)]
+    return [[step for step in path.split(".") if not step.isdigit()] for path in paths]
+
+
+def _follow(names: list[str]) -> list[Explained]:
+    """The meanings of a whole key; none, if it leads nowhere."""
+    owners: list[type[BaseModel]] = [ExperimentConfig]
+    path: list[str] = []
+    last: list[tuple[type[BaseModel], FieldInfo]] = []
+    kind: str | None = None
+    for name in names:
+        having = [owner for owner in owners if name in owner.model_fields]
+        of_kind = [owner for owner in owners if name in kinds_of(owner)]
+        if having:
+            last, kind = [(owner, owner.model_fields[name]) for owner in having], None
+            owners = [part for _, field in last for part in all_parts(field.annotation)]
+            path.append(name)
+        elif of_kind:
+            owners, kind = list(dict.fromkeys(of_kind)), name
+        else:
+            return []
+    if kind is not None:
+        return [_kind(".".join(path), kind, owner) for owner in owners]
+    return _options(".".join(path), last)
+
+
+def _kind(key: str, kind: str, owner: type[BaseModel]) -> Explained:
+    inside = tuple((option["name"], option["description"]) for option in options_of(owner))
+    return Explained(f"{key}.kind={kind}", described(owner), {}, choices=inside)
+
+
+def _options(key: str, fields: list[tuple[type[BaseModel], FieldInfo]]) -> list[Explained]:
+    """One meaning for each way that the owners define the option."""
+    meanings: dict[str, list[type[BaseModel]]] = {}
+    by_text = {}
+    for owner, field in fields:
+        option = option_of(key.rpartition(".")[2], field)
+        text = repr(option)
+        meanings.setdefault(text, []).append(owner)
+        by_text[text] = option, field
+    found = []
+    for text, owners in meanings.items():
+        option, field = by_text[text]
+        parts = dict.fromkeys(all_parts(field.annotation))
+        choices = [(" | ".join(map(str, kinds_of(part))), described(part)) for part in parts]
+        if len(parts) == 1 and not choices[0][0]:
+            only = next(iter(parts))
+            choices = [(inner["name"], inner["description"]) for inner in options_of(only)]
+        kinds = tuple(str(kind) for owner in dict.fromkeys(owners) for kind in kinds_of(owner))
+        found.append(Explained(key, option["description"], option, kinds, tuple(choices)))
+    return found
+
+
+def _alike(names: list[str]) -> str:
+    known = option_names(ExperimentConfig)
+    for kinds in part_classes().values():
+        known |= {kind for joined in kinds for kind in joined.split(" | ") if kind}
+    wrong = next((name for name in names if name not in known), names[-1] if names else "")
+    close = difflib.get_close_matches(wrong, sorted(known), n=3, cutoff=0.6)
+    if not close:
+        return "`odenet list` names the parts"
+    keys = [explained.key for name in close for explained in explain_key(name)[:1]]
+    return f"nearest: {', '.join(keys)}"
