@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import diffrax
 import jax
@@ -64,12 +64,14 @@ class Diffrax(OneStepIntegrator):
         norm: Of scaled errors over the whole batch, for that choice.
     """
 
+    may_fail: ClassVar[bool] = True
+
     solver: diffrax.AbstractSolver
     controller: StepControl | None
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(hash=False)  # backsolve holds a dict
     max_steps: int
     first_step: float | None = 1.0
-    break_points: tuple[float, ...] = ()
+    break_points: tuple[float, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
     rounding: float = 0.0
     norm: Callable[[Any], Scalar] = batch_rms
 
