@@ -38,12 +38,13 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool) -> bool:
     if asked:
         from odenet import __version__
 
         print(f"odenet {__version__}")
         raise typer.Exit
+    return asked  # typer takes it for the value of the option
 
 
 @app.callback()
