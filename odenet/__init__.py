@@ -55,7 +55,8 @@ _HOMES = {
     "odenet.models.along": ("Along",),
     "odenet.reports": ("write_report",),
     "odenet.training": ("Callback",),
-    "odenet.training.callbacks": ("Info",),
+    "odenet.training.callbacks": ("Info", "StopTraining"),
+    "odenet.training.interrupt": ("Stopped",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,5 +1,7 @@
 """What can go wrong for a user: each error says the rule, what was given, and what to do."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -9,10 +11,12 @@ class OdenetError(Exception):
     Attributes:
         exit_code: What the command line ends with: 2 for bad input, 1 for a run that broke.
         resume_from: The run directory that can be continued, if there is one.
+        instead: What to do where continuing would end in the same error, or None.
     """
 
     exit_code = 2
     resume_from: Path | None = None
+    instead: str | None = None
 
 
 class ConfigError(OdenetError, ValueError):
@@ -21,6 +25,19 @@ class ConfigError(OdenetError, ValueError):
 
 class StateTypeError(OdenetError, TypeError):
     """A state, or the derivative that a field gives for it, has a type that no step can carry."""
+
+
+class DerivativeError(OdenetError, TypeError):
+    """A derivative is asked for that an integrator does not have, such as forward mode."""
+
+
+@contextlib.contextmanager
+def located(place: str) -> Iterator[None]:
+    """While this is open, a `ConfigError` begins with `place`: which part breaks the rule."""
+    try:
+        yield
+    except ConfigError as error:
+        raise type(error)(f"{place}: {error}") from error
 
 
 class DataError(OdenetError, ValueError):

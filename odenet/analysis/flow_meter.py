@@ -108,7 +108,7 @@ class FlowMeter:
             network = nnx.merge(graphdef, params, statistics)
 
             def loss(outputs):
-                return jnp.mean(objective.loss(outputs, targets)["loss"])
+                return jnp.mean(objective.loss(outputs, targets)[objective.loss.minimised])
 
             x = normalize(inputs, normalization)
             flow = gradient_flow(network, loss, x, live=live)

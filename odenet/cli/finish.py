@@ -8,6 +8,7 @@ from rich.table import Table
 
 from odenet.cli.output import print_json
 from odenet.experiment.directory import COMPARISON, read_json
+from odenet.narration import doing, silence
 from odenet.reports import (
     INSTRUMENTS,
     basis_table,
@@ -20,7 +21,7 @@ from odenet.reports import (
 
 def finish_run(directory: Path, results: dict[str, Any], json: bool) -> None:
     """Write the report of a run and print its results."""
-    report = write_report(directory)
+    report = _report(directory)
     if json:
         print_json({"directory": str(directory), "report": str(report)} | results)
         return
@@ -32,7 +33,7 @@ def finish_run(directory: Path, results: dict[str, Any], json: bool) -> None:
 def finish_comparison(directory: Path, json: bool) -> None:
     """Write the report of a comparison and print its tables and verdicts."""
     comparison = read_json(directory / COMPARISON)
-    report = write_report(directory)
+    report = _report(directory)
     if json:
         print_json({"directory": str(directory), "report": str(report)} | comparison)
         return
@@ -44,7 +45,7 @@ def finish_comparison(directory: Path, json: bool) -> None:
 
 def finish_instrument(name: str, directory: Path, found: dict[str, Any], json: bool) -> None:
     """Draw the report of a run with what an instrument found, and print its table and words."""
-    report = write_report(directory)
+    report = _report(directory)
     if json:
         print_json(found | {"report": str(report)})
         return
@@ -56,8 +57,17 @@ def finish_instrument(name: str, directory: Path, found: dict[str, Any], json: b
     console.print(f"report: {report}", soft_wrap=True)
 
 
+def _report(directory: Path) -> Path:
+    """Write the report, after which nothing but results is shown."""
+    with doing("writing the report"):
+        report = write_report(directory)
+    silence()
+    return report
+
+
 def finish_prune(found: dict[str, Any], json: bool) -> None:
     """Print which layers a pruned network has lost, and where it is."""
+    silence()
     if json:
         print_json(found)
         return
@@ -75,6 +85,7 @@ def finish_prune(found: dict[str, Any], json: bool) -> None:
 
 def finish_refine(found: dict[str, Any], json: bool) -> None:
     """Print how many layers and steps every stage has now, and where the network is."""
+    silence()
     if json:
         print_json(found)
         return
@@ -89,7 +100,9 @@ def finish_refine(found: dict[str, Any], json: bool) -> None:
 
 def finish_basis(directory: Path, found: dict[str, Any], json: bool) -> None:
     """Draw accuracy against functions of depth, and print both."""
-    figure = write_basis_figure(directory, found)
+    with doing("writing the figure"):
+        figure = write_basis_figure(directory, found)
+    silence()
     if json:
         print_json(found | {"figure": str(figure)})
         return
@@ -100,6 +113,7 @@ def finish_basis(directory: Path, found: dict[str, Any], json: bool) -> None:
 
 def show_steps_to_reach(found: dict[str, Any], json: bool) -> None:
     """Print the steps that every run took to each accuracy, and the mean of every arm."""
+    silence()
     if json:
         print_json(found)
         return
@@ -122,11 +136,14 @@ def show_steps_to_reach(found: dict[str, Any], json: bool) -> None:
 
 def show_evaluation(found: dict[str, Any], json: bool) -> None:
     """Print the metrics of an evaluation."""
+    silence()
     if json:
         print_json(found)
         return
     table = Table(show_header=False, title=f"{found['directory']} on {found['split']}")
     for name, value in found.items():
-        if name not in ("directory", "split"):
+        # Why and where a solve failed is None where none did.
+        hidden = name in ("directory", "split") or value is None
+        if not hidden and not (name == "solver_failure" and value == 0):
             table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
     Console().print(table)

@@ -5,6 +5,7 @@ import warnings
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from odenet.allocator import share_heap
 from odenet.cli import (
@@ -15,6 +16,7 @@ from odenet.cli import (
     evaluate,
     explain,
     listing,
+    names,
     prune,
     refine,
     report,
@@ -26,6 +28,7 @@ from odenet.cli import (
 from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
 from odenet.errors import OdenetError
+from odenet.narration import shown_on
 
 app = typer.Typer(
     name="odenet",
@@ -49,6 +52,7 @@ def _show_version(asked: bool) -> bool:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -61,6 +65,7 @@ def options(
     Train them, swap their solver, and see what depends on it.
     """
     del version
+    context.with_resource(shown_on(Console(stderr=True)))
 
 
 app.command("run")(run.command)
@@ -69,6 +74,7 @@ app.command("resume")(resume.command)
 app.command("eval")(evaluate.command)
 app.command("import")(weights.import_command)
 app.command("export")(weights.export_command)
+app.command("names")(names.command)
 app.add_typer(analyse.app, name="analyse")
 app.command("prune")(prune.command)
 app.command("refine")(refine.command)
@@ -91,6 +97,8 @@ def main() -> None:
         stderr(f"error: {error}")
         if error.resume_from is not None:
             stderr(f"continue with: odenet resume {error.resume_from}")
+        if error.instead is not None:
+            stderr(error.instead)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr("interrupted")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from odenet.narration import silence
+
 ExperimentFile = Annotated[Path, typer.Argument(help="Experiment file (YAML).", metavar="FILE")]
 RunPath = Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")]
 Overrides = Annotated[
@@ -31,5 +33,15 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def _quiet(asked: bool) -> bool:
+    if asked:
+        silence()
+    return asked
+
+
+Json = Annotated[
+    bool, typer.Option("--json", callback=_quiet, help="Print one JSON object on stdout.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_quiet, help="Show no progress.")]

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from odenet.experiment.directory import finite
+from odenet.narration import narrator
 
 
 def stderr(message: str) -> None:
@@ -16,7 +17,10 @@ def stderr(message: str) -> None:
 
 def progress_console(quiet: bool) -> Console | None:
     """Where progress is shown: stderr, or nowhere."""
-    return None if quiet else Console(stderr=True)
+    if quiet:
+        return None
+    current = narrator()
+    return Console(stderr=True) if current is None else current.console
 
 
 def print_json(values: Any) -> None:

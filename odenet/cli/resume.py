@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from odenet.cli.evaluate import CheckpointName
-from odenet.cli.options import DataDir, Json, Quiet, RunPath
+from odenet.cli.options import DataDir, Json, Overrides, Quiet, RunPath
 
 
 def command(
     directory: RunPath,
+    overrides: Overrides = None,
     checkpoint: Annotated[
         CheckpointName, typer.Option(help="`best` goes on from it, where `last` is lost.")
     ] = CheckpointName.last,
@@ -17,7 +18,10 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Continue a run or comparison to exactly what it would have become."""
+    """Continue a run or comparison to exactly what it would have become.
+
+    Overrides may set other devices (training.parallel.devices=2) and intervals, nothing else.
+    """
     from odenet.cli.finish import finish_comparison, finish_run
     from odenet.cli.output import progress_console
     from odenet.experiment.compare import resume_comparison
@@ -26,8 +30,10 @@ def command(
 
     console = progress_console(quiet or json)
     if is_comparison(directory):
-        resume_comparison(directory, data_dir, console)
+        resume_comparison(directory, data_dir, console, overrides or [])
         finish_comparison(directory, json)
     else:
-        trained = resume(directory, data_dir, console, which=checkpoint.value)
+        trained = resume(
+            directory, data_dir, console, which=checkpoint.value, overrides=overrides or []
+        )
         finish_run(directory, trained.results, json)

@@ -63,6 +63,7 @@ def import_command(
 def export_command(
     directory: RunPath,
     file: Annotated[Path, typer.Argument(help="Safetensors file to write.", metavar="WEIGHTS")],
+    overrides: Overrides = None,
     checkpoint: Annotated[
         CheckpointName, typer.Option(help="The last weights, or the best on validation.")
     ] = CheckpointName.last,
@@ -74,7 +75,7 @@ def export_command(
     from odenet.cli.output import print_json
     from odenet.experiment.export_weights import export_weights
 
-    count = export_weights(directory, file, checkpoint.value, arch, data_dir)
+    count = export_weights(directory, file, checkpoint.value, arch, data_dir, overrides or [])
     if json:
         print_json({"file": str(file), "num_arrays": count})
         return

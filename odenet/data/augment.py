@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Key, Shaped, UInt8
+from jaxtyping import Array, Float32, Key, Shaped
 from pydantic import NonNegativeInt
 
 from odenet.data.dataset import Normalization
@@ -28,8 +28,8 @@ class AugmentConfig(PartConfig):
         """The augmentation as a pure function of a key and images."""
 
         def augment(
-            key: Key[Array, ""], images: UInt8[Array, "batch height width channels"]
-        ) -> UInt8[Array, "batch height width channels"]:
+            key: Key[Array, ""], images: Shaped[Array, "batch height width channels"]
+        ) -> Shaped[Array, "batch height width channels"]:
             return pad_crop_flip(key, images, self.padding, self.flip)
 
         return augment
@@ -38,10 +38,10 @@ class AugmentConfig(PartConfig):
 def normalize(
     inputs: Shaped[Array | np.ndarray, "*lead last"], normalization: Normalization
 ) -> Float32[Array, "*lead last"]:
-    r"""Normalise inputs: $(x / 255 - \mu) / \sigma$ for images, $(x - \mu) / \sigma$ for vectors.
+    r"""Normalise inputs: $(x - \mu) / \sigma$, of uint8 images $(x / 255 - \mu) / \sigma$.
 
     Args:
-        inputs: uint8 images or float vectors, any number of leading axes.
+        inputs: uint8 images, or float32 images or vectors, any number of leading axes.
         normalization: Over the last axis of `inputs`.
     """
     x = jnp.asarray(inputs, dtype=jnp.float32)
@@ -55,10 +55,10 @@ def normalize(
 
 def pad_crop_flip(
     key: Key[Array, ""],
-    images: UInt8[Array, "batch height width channels"],
+    images: Shaped[Array, "batch height width channels"],
     padding: int,
     flip: bool,
-) -> UInt8[Array, "batch height width channels"]:
+) -> Shaped[Array, "batch height width channels"]:
     """Cut one random window out of each padded image, and mirror half of the windows.
 
     Every one of the `(2 padding + 1)^2` windows is equally likely, independently per image [1].

@@ -14,8 +14,8 @@ class Split:
     """Examples and their targets, read-only.
 
     Args:
-        inputs: Images, uint8 of shape `(n, height, width, channels)`, or vectors, float32 of
-            shape `(n, features)`; `n` at least 1.
+        inputs: Images of shape `(n, height, width, channels)`, uint8 or float32 from 0 to 1, or
+            vectors, float32 of shape `(n, features)`; `n` at least 1.
         targets: Classes, int32 of shape `(n,)`, or values, float32 of shape `(n, outputs)`.
 
     Raises:

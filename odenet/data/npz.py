@@ -11,6 +11,7 @@ from odenet.data.dataset import Dataset, Split
 from odenet.data.files import find_data_dir
 from odenet.data.given_normalization import GivenNormalizationConfig, chosen_normalization
 from odenet.data.npz_file import read_npz, sha256_of
+from odenet.data.npz_inputs import Layout, as_inputs, as_targets
 from odenet.data.source import SourceConfig
 from odenet.data.stratified import stratified_order
 from odenet.errors import ConfigError, DataError
@@ -20,14 +21,23 @@ class NpzConfig(SourceConfig):
     """Images or vectors of your own, with classes or values, from a file of `numpy.savez`.
 
     It holds the arrays `train_inputs`, `train_targets`, `test_inputs`, `test_targets`, and maybe
-    `validation_inputs`, `validation_targets`. Inputs are uint8 images `(n, height, width,
-    channels)` or floating-point vectors `(n, features)`; targets are integers `(n,)`, classes from
-    0 on, or floating-point values `(n,)` or `(n, outputs)`.
+    `validation_inputs`, `validation_targets`; or `x_train`, `y_train` and so on, or `train_images`,
+    `train_labels`. Inputs are images `(n, height, width, channels)` or, grey, `(n, height,
+    width)`, of uint8 or in [0, 1], or floating-point vectors `(n, features)`; targets are
+    integers `(n,)` or `(n, 1)`, classes from 0 on, or floating-point values `(n,)` or
+    `(n, outputs)`.
     """
 
     kind: Literal["npz"] = "npz"
     path: str = Field(min_length=1)
-    """The file; a relative path starts in the data folder (`--data-dir`)."""
+    """The file; a relative path is looked for beside the experiment file, then in the data folder
+    (`--data-dir`)."""
+    shape: tuple[PositiveInt, ...] | None = Field(default=None, min_length=2, max_length=3)
+    """Shape of one image, `[height, width]` or `[height, width, channels]`, where the file holds
+    each as a row of numbers."""
+    layout: Layout | None = None
+    """Where the channels of images stand, `channels_first` or `channels_last`; without it, last,
+    and what looks like channels first is refused."""
     validation: PositiveInt | None = None
     """Number of examples to validate on, taken from the training examples, classes in proportion;
     needed where the file holds none."""
@@ -54,11 +64,16 @@ class NpzConfig(SourceConfig):
             ConfigError: If an option does not fit what it holds.
         """
         path = find_data_dir(data_dir) / Path(self.path).expanduser()
+        if self.layout is not None and self.shape is not None and len(self.shape) == 2:
+            raise ConfigError(
+                f"data.layout would be ignored: data.shape={list(self.shape)} is that of grey "
+                f"images; remove it, or give three numbers"
+            )
         arrays = read_npz(path)
         parts = ["train", "test"]
         if "validation_inputs" in arrays:
             parts.append("validation")
-        splits = {part: _checked(path, part, arrays) for part in parts}
+        splits = {part: self._split(path, part, arrays) for part in parts}
         _check_alike(path, splits)
         num_classes = self._num_classes(path, splits)
         if "validation" not in splits:
@@ -78,6 +93,19 @@ class NpzConfig(SourceConfig):
             num_classes=num_classes,
             normalization=chosen_normalization(self.normalize, train.inputs),
         )
+
+    def beside(self, folder: Path) -> "NpzConfig":
+        """The same, with a relative path that is found in `folder` made absolute."""
+        path = Path(self.path).expanduser()
+        if path.is_absolute() or not (folder / path).is_file():
+            return self
+        return self.model_copy(update={"path": str((folder / path).absolute())})
+
+    def _split(self, path: Path, part: str, arrays: dict[str, np.ndarray]) -> Split:
+        inputs_name, targets_name = f"{part}_inputs", f"{part}_targets"
+        given = arrays[inputs_name]
+        inputs = as_inputs(path, inputs_name, given, self.shape, self.layout)
+        return Split(inputs, as_targets(path, targets_name, arrays[targets_name], len(given)))
 
     def _num_classes(self, path: Path, splits: dict[str, Split]) -> int | None:
         labels = {part: split.targets for part, split in splits.items()}
@@ -124,48 +152,6 @@ class NpzConfig(SourceConfig):
             Split(train.inputs[kept], train.targets[kept]),
             Split(train.inputs[held_out], train.targets[held_out]),
         )
-
-
-def _checked(path: Path, part: str, arrays: dict[str, np.ndarray]) -> Split:
-    inputs, targets = arrays[f"{part}_inputs"], arrays[f"{part}_targets"]
-    images = inputs.dtype == np.uint8 and inputs.ndim == 4
-    vectors = np.issubdtype(inputs.dtype, np.floating) and inputs.ndim == 2
-    if not (images or vectors) or inputs.size == 0:
-        raise DataError(
-            f"{part}_inputs of {path} must be uint8 images of shape (n, height, width, channels) "
-            f"or floating-point vectors of shape (n, features), none of them 0; got "
-            f"{inputs.dtype} of shape {inputs.shape}"
-        )
-    classes = np.issubdtype(targets.dtype, np.integer) and targets.ndim == 1
-    values = np.issubdtype(targets.dtype, np.floating) and targets.ndim in (1, 2)
-    if not (classes or values) or targets.size == 0 or len(targets) != len(inputs):
-        raise DataError(
-            f"{part}_targets of {path} must be one integer class or floating-point value for each "
-            f"of the {len(inputs)} inputs, of shape (n,), or values of shape (n, outputs); got "
-            f"{targets.dtype} of shape {targets.shape}"
-        )
-    if classes:
-        if targets.min() < 0 or targets.max() >= 2**31:
-            raise DataError(
-                f"{part}_targets of {path} must be classes 0, 1, ...; got {targets.min()} to "
-                f"{targets.max()}"
-            )
-        targets = targets.astype(np.int32)
-    else:
-        targets = _finite(path, f"{part}_targets", targets.reshape(len(targets), -1))
-    return Split(inputs if images else _finite(path, f"{part}_inputs", inputs), targets)
-
-
-def _finite(path: Path, name: str, array: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        single = array.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(single).reshape(len(single), -1).all(axis=1))
-    if bad.size:
-        raise DataError(
-            f"{name} of {path} must be finite in single precision; {bad.size} of {len(single)} "
-            f"rows are not, the first is {bad[0]}"
-        )
-    return single
 
 
 def _check_alike(path: Path, splits: dict[str, Split]) -> None:

@@ -12,6 +12,17 @@ from odenet.errors import DataError
 
 REQUIRED = ("train_inputs", "train_targets", "test_inputs", "test_targets")
 OPTIONAL = ("validation_inputs", "validation_targets")
+_PARTS = {"train": ("train",), "test": ("test",), "validation": ("validation", "valid", "val")}
+_KINDS = {"inputs": ("inputs", "images", "x"), "targets": ("targets", "labels", "y")}
+OTHER_NAMES = {
+    name: f"{part}_{kind}"
+    for part, parts in _PARTS.items()
+    for kind, kinds in _KINDS.items()
+    for one in parts
+    for other in kinds
+    for name in (f"{one}_{other}", f"{other}_{one}", f"{other.upper()}_{one}")
+}
+"""What the arrays of a file may be called, and what they are: `x_train` is `train_inputs`."""
 
 _UNREADABLE = (
     OSError,
@@ -40,11 +51,11 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} must be an .npz file; got one array; use numpy.savez")
             _check_names(path, file.files)
-            arrays = {name: file[name] for name in file.files}
+            arrays = {OTHER_NAMES[name]: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise DataError(
-            f"data.path names {path}, which is missing; a relative path starts in the data folder, "
-            f"which --data-dir or ODENET_DATA_DIR names"
+            f"data.path names {path}, which is missing; a relative path is looked for beside the "
+            f"experiment file, then in the data folder, which --data-dir or ODENET_DATA_DIR names"
         ) from error
     except DataError:
         raise
@@ -61,18 +72,32 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_names(path: Path, names: list[str]) -> None:
-    valid = (*REQUIRED, *OPTIONAL)
+    valid = (*REQUIRED, *OPTIONAL, "x_train", "y_train")
+    found: dict[str, str] = {}
     for name in names:
-        if name not in valid:
-            near = difflib.get_close_matches(name, valid, n=1)
+        if name not in OTHER_NAMES:
+            near = difflib.get_close_matches(name, OTHER_NAMES, n=1)
             hint = f"nearest: {near[0]}" if near else f"valid: {', '.join(valid)}"
             raise DataError(f"{path} holds {name!r}, which would be ignored; {hint}")
-    needed = (*REQUIRED, *(OPTIONAL if any(name in names for name in OPTIONAL) else ()))
-    missing = [name for name in needed if name not in names]
+        if found.setdefault(OTHER_NAMES[name], name) != name:
+            raise DataError(
+                f"{path} holds {found[OTHER_NAMES[name]]!r} and {name!r}, two names for "
+                f"{OTHER_NAMES[name]}; keep one"
+            )
+    needed = (*REQUIRED, *(OPTIONAL if any(name in found for name in OPTIONAL) else ()))
+    missing = [name for name in needed if name not in found]
     if missing:
+        fix = ""
+        if {"test_inputs", "test_targets"} == set(missing):
+            x, y = found["train_inputs"], found["train_targets"]
+            fix = (
+                f"; keep some examples for the test, after a shuffle: np.savez({path.name!r}, "
+                f"train_inputs={x}[1000:], train_targets={y}[1000:], test_inputs={x}[:1000], "
+                f"test_targets={y}[:1000])"
+            )
         raise DataError(
             f"{path} needs arrays {', '.join(needed)}; missing: {', '.join(missing)}; it holds "
-            f"{', '.join(names) or 'none'}"
+            f"{', '.join(names) or 'none'}{fix}"
         )
 
 

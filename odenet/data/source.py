@@ -44,6 +44,15 @@ class SourceConfig(PartConfig):
         """
         raise NotImplementedError
 
+    def beside(self, folder: Path) -> "SourceConfig":
+        """The same, as an experiment file in `folder` means it: for sources without paths, itself.
+
+        Args:
+            folder: Of the experiment file.
+        """
+        del folder
+        return self
+
     def outline(self, data_dir: Path | None = None) -> Outline:
         """What a network needs to know of the data; published sets are not read for it.
 

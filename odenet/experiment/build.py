@@ -20,6 +20,7 @@ from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.start import Begin, Origin
 from odenet.models import Discretisation, Network, count_parameters, init_network
+from odenet.narration import doing
 from odenet.objectives import Objective
 from odenet.objectives.regularisers import build_regularisers
 from odenet.training import Evaluator, TrainState, TrainStep
@@ -80,8 +81,13 @@ class Experiment:
 
     def compile(self, resident: dict[str, Array] | None, piece: dict[str, np.ndarray]) -> Compiled:
         """Compile the training dispatch for pieces like `piece`."""
+        placed = self.placement.place_piece(piece)
+        return self.placement.compile(self.train_step(), self.start, resident, placed)
+
+    def train_step(self) -> TrainStep:
+        """The training dispatch, not compiled."""
         augment = self.config.data.augmentation
-        step = TrainStep(
+        return TrainStep(
             self.graphdef,
             self.objective,
             self.optimizer,
@@ -92,8 +98,20 @@ class Experiment:
             nfe_budget=self.config.training.nfe_budget,
             skip_failed=self.config.training.on_solver_failure == "skip",
         )
-        placed = self.placement.place_piece(piece)
-        return self.placement.compile(step, self.start, resident, placed)
+
+    def check_statistics(self) -> None:
+        """Refuse a batch that gives a batch norm a single value of a channel.
+
+        Only a batch of one example can; other networks are not traced for it.
+
+        Raises:
+            ConfigError: naming the layer.
+        """
+        if self.config.training.batch_size > 1 or not self.config.training.live_statistics:
+            return
+        inputs = jax.ShapeDtypeStruct((1, *self.dataset.input_shape), np.float32)
+        states = self.start.params, self.start.statistics
+        jax.eval_shape(lambda x, *states: self.network(*states)(x, live=True), inputs, *states)
 
     def finish(self) -> Callable[[TrainState], TrainState] | None:
         """What is done to the state after the last step, or None for nothing."""
@@ -199,7 +217,9 @@ def build(
             "the first weights of an experiment with `start` come from another run: begin it by "
             "run(), or read what it trained by load()"
         )
-    dataset = dataset or config.data.build(data_dir)
+    if dataset is None:
+        with doing(f"reading data ({config.data.kind})"):
+            dataset = config.data.build(data_dir)
     classes = config.model.is_classifier
     if classes != (dataset.num_classes is not None):
         targets = "values" if dataset.num_classes is None else "classes"
@@ -210,7 +230,8 @@ def build(
     config.training.check_data(len(dataset.train))
     placement = config.training.parallel.build(config.training.batch_size)
     init_key, train_key = jax.random.split(jax.random.key(config.seed))
-    network = init_network(config.model, dataset.input_shape, dataset.num_outputs, init_key)
+    with doing("building the network"):
+        network = init_network(config.model, dataset.input_shape, dataset.num_outputs, init_key)
     graphdef, params, statistics = split_network(network)
     origin = None
     if begin is not None:

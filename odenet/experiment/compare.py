@@ -23,6 +23,7 @@ from odenet.errors import ConfigError, OdenetError, RunDirectoryError
 from odenet.experiment.config import (
     CompareConfig,
     ExperimentConfig,
+    Overrides,
     read_experiment,
     to_yaml,
     variant,
@@ -38,6 +39,7 @@ from odenet.experiment.directory import (
     full_disk_named,
     read_json,
 )
+from odenet.experiment.machine_options import resumed_config
 from odenet.experiment.provenance import provenance, versions
 from odenet.experiment.run import (
     Experiment,
@@ -49,6 +51,7 @@ from odenet.experiment.run import (
 from odenet.experiment.source import beginning
 from odenet.integrators.equation import FIRST_ORDER
 from odenet.models import DepthBlockConfig, Discretisation
+from odenet.narration import doing, part, shown_on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,10 @@ def compare(
 
 
 def resume_comparison(
-    directory: Path, data_dir: Path | None = None, console: Console | None = None
+    directory: Path,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+    overrides: Overrides = (),
 ) -> Comparison:
     """Continue a comparison: finished networks are kept, the others trained to their end.
 
@@ -103,15 +109,19 @@ def resume_comparison(
         directory: The run directory of a comparison.
         data_dir: Folder of the published data sets, or None for the usual places.
         console: Where progress is shown, or None for nowhere.
+        overrides: As in `load_config`, for every network: devices, and how often something is
+            written.
 
     Raises:
         OdenetError: as its children say.
     """
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
-        config = read_experiment(place.file(CONFIG))
+        config = resumed_config(read_experiment(place.file(CONFIG)), overrides)
         _refuse_lost_networks(config, place)
-        return _compare(config, place, data_dir, console)
+        if overrides:
+            place.write_text(CONFIG, to_yaml(config))
+        return _compare(config, place, data_dir, console, overrides)
 
 
 def _refuse_lost_networks(config: ExperimentConfig, place: RunDirectory) -> None:
@@ -178,23 +188,35 @@ def _section(config: ExperimentConfig) -> CompareConfig:
 
 
 def _compare(
-    config: ExperimentConfig, place: RunDirectory, data_dir: Path | None, console: Console | None
+    config: ExperimentConfig,
+    place: RunDirectory,
+    data_dir: Path | None,
+    console: Console | None,
+    overrides: Overrides = (),
 ) -> Comparison:
     section = _section(config)
     rows: list[Row] = []
     verdicts: list[Verdict] = []
     networks: dict[str, dict[str, Any]] = {}
-    for name, network in networks_of(config).items():
+    chosen = networks_of(config)
+    for number, (name, network) in enumerate(chosen.items(), start=1):
         directory = place.file("networks") / name
+        of = f"network {number} of {len(chosen)} ({name})"
         try:
-            experiment, state = _trained(network, directory, data_dir, console)
+            with shown_on(console), part(of):
+                experiment, state = _trained(network, directory, data_dir, console, overrides)
         except OdenetError as error:
             # The comparison goes on as a whole, not only the network that it had come to.
             error.resume_from = error.resume_from and place.path
+            error.instead = error.instead and (
+                f"odenet resume would end there again; change network {name} in a copy of the "
+                f"experiment file, and compare again under another --out"
+            )
             raise
         ways = {TRAINED: Discretisation()}
         ways |= {key: way.build() for key, way in section.evaluate.items()}
-        found = _evaluate(name, experiment, state, ways)
+        with shown_on(console), part(of):
+            found = _evaluate(name, experiment, state, ways)
         rows += found.values()
         could = _is_made_of_steps(network) and not section.evaluate
         verdicts.append(
@@ -208,7 +230,11 @@ def _compare(
 
 
 def _trained(
-    config: ExperimentConfig, directory: Path, data_dir: Path | None, console: Console | None
+    config: ExperimentConfig,
+    directory: Path,
+    data_dir: Path | None,
+    console: Console | None,
+    overrides: Overrides,
 ) -> tuple[Experiment, Any]:
     """The trained network: from disk, resumed, or from the start."""
     if (directory / RESULTS).exists():
@@ -217,9 +243,9 @@ def _trained(
         if checkpoint.step == config.training.num_steps:
             return experiment, checkpoint.state
     if (directory / CONFIG).exists():
-        trained = resume(directory, data_dir, console)
+        trained = resume(directory, data_dir, console, overrides=overrides)
     else:
-        trained = run(config, directory, data_dir, console)
+        trained = run(resumed_config(config, overrides), directory, data_dir, console)
     return trained.experiment, trained.state
 
 
@@ -228,16 +254,19 @@ def _evaluate(
 ) -> dict[str, Row]:
     test = experiment.dataset.test
 
-    def evaluate(way: Discretisation | None):
-        return experiment.evaluator(test, way)(state.params, state.statistics)
+    def evaluate(way: Discretisation | None, what: str):
+        with doing(what):
+            return experiment.evaluator(test, way)(state.params, state.statistics)
 
     def row(way_name: str, found, reference):
         return make_row(name, way_name, found, reference, experiment.num_parameters)
 
     if not _is_made_of_steps(experiment.config) or list(ways) == [TRAINED]:
-        return {TRAINED: row(TRAINED, evaluate(None), None)}
-    reference = evaluate(REFERENCE)
-    rows = {key: row(key, evaluate(way), reference) for key, way in ways.items()}
+        return {TRAINED: row(TRAINED, evaluate(None, "evaluating"), None)}
+    reference = evaluate(REFERENCE, "reference solve")
+    rows = {
+        key: row(key, evaluate(way, f"evaluating {key}"), reference) for key, way in ways.items()
+    }
     return rows | {REFERENCE_NAME: row(REFERENCE_NAME, reference, reference)}
 
 
@@ -251,7 +280,7 @@ def _write(comparison: Comparison, place: RunDirectory) -> None:
         "experiment": comparison.experiment,
         "criterion": "Ott et al. 2021, arXiv:2007.15386",
         "rows": rows,
-        "verdicts": [dataclasses.asdict(verdict) for verdict in comparison.verdicts],
+        "verdicts": [finite(dataclasses.asdict(verdict)) for verdict in comparison.verdicts],
         "networks": comparison.networks,
         "versions": versions(),
         "device": jax.devices()[0].device_kind,

@@ -159,7 +159,8 @@ def load_config(
             wrong type or out of range, or an option would be ignored by the part it is given to.
     """
     path = Path(path)
-    return parse_config(read_yaml(path), overrides, str(path), environment)
+    config = parse_config(read_yaml(path), overrides, str(path), environment)
+    return config.model_copy(update={"data": config.data.beside(path.parent)})
 
 
 def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:

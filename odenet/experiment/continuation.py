@@ -49,7 +49,7 @@ def checkpoint_to_continue(directory: Path, which: Which = "last") -> Checkpoint
         checkpointer.close()
     if found is None:
         _refuse_to_replace(directory, which)
-    elif not {"data", "progress"} <= set(found.extras):
+    elif "progress" not in found.extras or (found.step and "data" not in found.extras):
         raise CheckpointError(
             f"checkpoint {folder / which}, step {found.step}, does not say where in the data the "
             f"run was, so it is not one that a training goes on from; "

@@ -32,6 +32,7 @@ from odenet.experiment.subject import Moment, Subject, look_at
 from odenet.integrators import DiffraxConfig
 from odenet.integrators.equation import FIRST_ORDER
 from odenet.models import DepthBlock, DepthBlockConfig, Discretisation
+from odenet.narration import doing
 
 NUM_EXAMPLES, ORDER_EXAMPLES = 1000, 64
 _EXACT = {"solver": "dopri8", "controller": {"rtol": 1e-10, "atol": 1e-10}, "max_steps": 65536}
@@ -151,7 +152,8 @@ def _reference(
         times = int(_BEYOND * finest)
         way = Discretisation(step_factor=Fraction(times))
         name = f"the network's own integrator with {times} times its steps, in double precision"
-    outputs, arrived = _outputs(subject, examples, way)
+    with doing("reference solve"):
+        outputs, arrived = _outputs(subject, examples, way)
     scores = subject.experiment.objective.loss(
         jnp.asarray(outputs, jnp.float32), jnp.asarray(examples.targets)
     )
@@ -160,8 +162,9 @@ def _reference(
 
 def _cost(subject: Subject, way: Way, examples: Split, exact: np.ndarray) -> Cost:
     evaluator = subject.experiment.evaluator(examples, way.discretisation)
-    evaluator(subject.state.params, subject.state.statistics)  # so that a warm one is timed
-    found = evaluator(subject.state.params, subject.state.statistics)
+    with doing(f"evaluating under {way.solver}"):
+        evaluator(subject.state.params, subject.state.statistics)  # so that a warm one is timed
+        found = evaluator(subject.state.params, subject.state.statistics)
     return Cost(
         way.solver,
         way.factor,

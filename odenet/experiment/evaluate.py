@@ -1,7 +1,7 @@
 """Evaluate a trained network from its run directory, maybe under another integrator."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from odenet.experiment.config import Overrides, override_pairs
 from odenet.experiment.directory import is_comparison
 from odenet.experiment.run import load
 from odenet.models import DepthBlockConfig, Discretisation
+from odenet.narration import doing
 from odenet.training.checkpoint import Checkpoint, Which
+from odenet.training.evaluate import FAILURE_METRICS
 
 
 def evaluate(
@@ -68,14 +70,21 @@ def measured(
         way = Discretisation(step_factor=Fraction(step_factor).limit_denominator(4096))
     evaluator = experiment.evaluator(experiment.split(split), way)
     state = checkpoint.state
-    found = evaluator(state.params, state.statistics)
+    with doing(f"evaluating on {split}"):
+        found = evaluator(state.params, state.statistics)
     return {
         "step": checkpoint.step,
         "num_parameters": experiment.num_parameters,
-        **found.metrics,
+        **_without_failures(found.metrics),
         "batch_seconds": found.step_seconds,
         "compile_seconds": found.compile_seconds,
     }
+
+
+def _without_failures(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """The metrics, with None for why and where a solve failed if none did."""
+    none = FAILURE_METRICS if metrics["solver_ok"] == 1 else ()
+    return {name: None if name in none else value for name, value in metrics.items()}
 
 
 def load_trained(

@@ -1,6 +1,8 @@
 """From a built experiment to a trained network in its run directory, through all of its depths."""
 
+import contextlib
 import dataclasses
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ from rich.console import Console
 from odenet.allocator import keep_freed_memory
 from odenet.analysis.monitor import Monitor
 from odenet.depth.schedule import StepAdaptionConfig
-from odenet.errors import RunDirectoryError, RunFailure
+from odenet.errors import NonFiniteLoss, OdenetError, RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment
+from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.depth_change import change_due, leaves
 from odenet.experiment.directory import (
     CONFIG,
@@ -29,11 +32,14 @@ from odenet.experiment.ignored_settings import warn_of_ignored_precision
 from odenet.experiment.level import Level, levels_of, next_level
 from odenet.experiment.step_adaption import StepAdaption
 from odenet.models import Network
+from odenet.narration import doing
 from odenet.training import Callback, Checkpointer, Fit, TrainState
-from odenet.training.callbacks import EventFile, MetricsFile, ProgressBar
+from odenet.training.callbacks import MetricsFile
 from odenet.training.checkpoint import Checkpoint, named, steps_on_disk
+from odenet.training.event_file import EventFile
 from odenet.training.interrupt import Interrupted
 from odenet.training.loop import Progress
+from odenet.training.progress_bar import ProgressBar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +87,25 @@ def fit(
         OdenetError: as its children say.
     """
     warn_of_ignored_precision()
+    if checkpoint is not None:
+        _refuse_complete(place, checkpoint.step, experiment.config.training.num_steps)
+    try:
+        return _through_depths(experiment, place, checkpoint, console, callbacks)
+    except BaseException as error:
+        _stopped(place, experiment.config, error)
+        raise
+
+
+def _through_depths(
+    experiment: Experiment,
+    place: RunDirectory,
+    checkpoint: Checkpoint | None,
+    console: Console | None,
+    callbacks: Sequence[Callback],
+) -> Trained:
     num_steps, adaption = experiment.config.training.num_steps, StepAdaption()
     level = Level(experiment, experiment.start, 0, None, Progress(), {})
     if checkpoint is not None:
-        _refuse_complete(place, checkpoint.step, num_steps)
         level = _recorded(experiment, checkpoint)
         # A change that was due when the run was stopped is made again, from the same state.
         if changed_at(checkpoint.extras) != level.step < num_steps:
@@ -106,10 +127,34 @@ def fit(
     return Trained(after.experiment, state, results, place.path)
 
 
-def _stopped(place: RunDirectory, error: RunFailure | Interrupted) -> None:
+def _stopped(place: RunDirectory, config: ExperimentConfig, error: BaseException) -> None:
+    """Write down how a run ended early, and tell the user how to go on."""
     saved = steps_on_disk(place.file("checkpoints") / "last")
-    status = {"state": "stopped", "reason": str(error)}
-    place.write_json(STATUS, status | ({"step": int(saved[0].name)} if saved else {}))
+    step = int(saved[0].name) if saved else None
+    if isinstance(error, Interrupted):
+        error.resume_from = place.path
+    elif isinstance(error, RunFailure):
+        error.instead = _instead(place.path, config, step, error)
+    reason = str(error) if isinstance(error, OdenetError) else f"{type(error).__name__}: {error}"
+    status = {"state": "stopped", "reason": reason}
+    with contextlib.suppress(OSError):  # a full disk is what may have stopped it
+        place.write_json(STATUS, status | ({} if step is None else {"step": step}))
+
+
+def _instead(path: Path, config: ExperimentConfig, step: int | None, error: RunFailure) -> str:
+    """What to do about a run that would break at the same step again."""
+    file, change = shlex.quote(str(path / CONFIG)), "KEY=VALUE"
+    if isinstance(error, NonFiniteLoss):
+        rate = config.training.optimizer.learning_rate / 10
+        change = f"training.optimizer.learning_rate={rate:g}"
+    told = "odenet resume would end there again; with what the error names changed, "
+    if step is None or config.training.depth_schedule is not None:
+        return f"{told}run it anew: odenet run {file} {change}"
+    start = shlex.quote(f"start={{run: {path}}}")
+    return (
+        f"{told}a new run goes on from the weights of step {step}: odenet run {file} {start} "
+        f"{change}"
+    )
 
 
 def _refuse_complete(place: RunDirectory, step: int, num_steps: int) -> None:
@@ -126,14 +171,14 @@ def _refuse_complete(place: RunDirectory, step: int, num_steps: int) -> None:
 
 def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Level:
     """Where a checkpoint stands."""
-    extras = {key: checkpoint.extras[key] for key in ("data", "progress")}
+    own = ("data", "progress")
     return Level(
         experiment,
         experiment.placement.place(checkpoint.state),
         checkpoint.step,
-        extras["data"],
-        Progress(**extras["progress"]),
-        {key: value for key, value in checkpoint.extras.items() if key not in extras},
+        checkpoint.extras.get("data"),  # weights from elsewhere may have seen no data here
+        Progress(**checkpoint.extras["progress"]),
+        {key: value for key, value in checkpoint.extras.items() if key not in own},
     )
 
 
@@ -194,7 +239,8 @@ def _train(
     validation = experiment.evaluator(experiment.dataset.validation)
     test = experiment.evaluator(experiment.dataset.test) if training.watch_test else None
     with experiment.batches() as batches:
-        program = experiment.compile(resident, next(batches))
+        with doing("compiling the training step"):
+            program = experiment.compile(resident, next(batches))
         if program.peak_bytes is not None and experiment.placement.devices[0].platform == "cpu":
             keep_freed_memory(program.peak_bytes)
         batches.restore(level.data or batches.state() | {"step": 0})
@@ -212,14 +258,11 @@ def _train(
             test,
             _leaves(experiment, adaption),
             level.extras,
+            lambda state: experiment.network(state.params, state.statistics),
         )
         place.write_json(STATUS, {"state": "running", "step": step})
         try:
             state = fit.run(level.state)
-        except (RunFailure, Interrupted) as error:
-            _stopped(place, error)
-            error.resume_from = place.path
-            raise
         finally:
             checkpointer.close()
         return _Trained(fit, batches.state()), state
@@ -228,7 +271,8 @@ def _train(
 def _results(level: Level, fit: Fit, place: RunDirectory) -> dict[str, Any]:
     experiment, state = level.experiment, level.state
     evaluator = fit.watch_test or experiment.evaluator(experiment.dataset.test)
-    test = evaluator(state.params, state.statistics)
+    with doing("evaluating on test"):
+        test = evaluator(state.params, state.statistics)
     trained = experiment.network(state.params, state.statistics)
     results = {
         "step": level.step,

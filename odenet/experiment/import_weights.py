@@ -15,31 +15,37 @@ from odenet.errors import CheckpointError, ConfigError
 from odenet.experiment.config import (
     ExperimentConfig,
     Overrides,
+    load_config,
     override_pairs,
-    parse_config,
-    read_yaml,
     to_yaml,
     variant,
 )
 from odenet.experiment.directory import CONFIG, RUN, STATUS, RunDirectory, full_disk_named
 from odenet.experiment.export_weights import export_weights as export_weights
 from odenet.experiment.provenance import provenance
-from odenet.experiment.published import experiment_of, names_of, published_network
+from odenet.experiment.published import (
+    experiment_of,
+    names_of,
+    published_network,
+    resnet_of,
+    with_padding_of_flax,
+)
+from odenet.experiment.shaped_network import ShapedNetwork, shaped_network
 from odenet.experiment.weight_map_file import load_weight_map
 from odenet.models import Network
 from odenet.models.pretrained import (
     WeightEntry,
     WeightMap,
     convert,
+    in_flax_names,
     match_names,
     read_weight_file,
-    shapes_of,
 )
 from odenet.models.pretrained.diagnosis import Diagnosis
 from odenet.models.transfer import LAST, stem_of
 from odenet.training import Checkpointer
 from odenet.training.loop import Progress
-from odenet.training.state import TrainState, init_state, split_network
+from odenet.training.state import TrainState, init_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +119,13 @@ def import_weights(
     arrays = content.choose(which)
     parsed = override_pairs(overrides)
     if architecture is None:
-        config = parse_config(read_yaml(Path(str(experiment_file))), parsed, str(experiment_file))
+        config = load_config(str(experiment_file), parsed)
     else:
         config = experiment_of(str(arch), architecture, parsed)
+    notes = []
+    if content.origin == "flax":
+        config, assumed = with_padding_of_flax(config, architecture is None)
+        notes.append(assumed)
     outline = config.data.outline(data_dir)
     _check_kind(config, outline)
     if outline.num_train is not None:
@@ -125,20 +135,23 @@ def import_weights(
         if architecture is None:
             known = WeightMap(tuple(WeightEntry(path, path) for path in ours))
         else:
-            channels = outline.input_shape[-1]
-            known = names_of(architecture, config.model, outline.num_outputs, channels)
+            sizes = outline.num_outputs, outline.input_shape[-1]
+            known = names_of(architecture, config.model, *sizes)
+            arrays = architecture.arrays_in(resnet_of(config.model), *sizes)
+            if content.origin == "flax" and map_file is None:
+                return in_flax_names(known, arrays)
         chosen = known if map_file is None else load_weight_map(Path(map_file)).build(known)
         return chosen.for_flax() if content.origin == "flax" else chosen
 
-    shaped = _shaped(config, outline)
+    shaped = shaped_network(config, outline)
     weight_map = names(outline, shaped.shapes)
     matched = match_names(arrays, weight_map)
-    notes = [f"names were read without {matched.stripped}"] if matched.stripped else []
+    notes += [f"names were read without {matched.stripped}"] if matched.stripped else []
     found = _outline_of_file(matched.arrays, weight_map, shaped, outline)
     if found != outline:
         notes.append(_other_data(outline, found, directory))
         outline, config = found, variant(config, {"data": _absent(found)})
-        shaped = _shaped(config, outline)
+        shaped = shaped_network(config, outline)
         weight_map = names(outline, shaped.shapes)
     hints = Diagnosis(arrays, matched, weight_map)
     filled = convert(matched.arrays, weight_map, shaped.shapes, hints=hints, verbose=verbose)
@@ -156,31 +169,6 @@ def import_weights(
     return ImportedWeights(config, shaped.graphdef, state, shaped.num_parameters, tuple(notes))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Shaped:
-    """A network without numbers: its initialisers were never run."""
-
-    graphdef: nnx.GraphDef
-    params: Any
-    statistics: Any
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {**shapes_of(self.params), **shapes_of(self.statistics)}
-
-    @property
-    def num_parameters(self) -> int:
-        return sum(leaf.size for leaf in jax.tree.leaves(self.params))
-
-
-def _shaped(config: ExperimentConfig, outline: Outline) -> _Shaped:
-    def make():
-        rngs = nnx.Rngs(0)
-        return config.model.build(outline.input_shape, outline.num_outputs, rngs=rngs)
-
-    return _Shaped(*split_network(nnx.eval_shape(make)))
-
-
 def _check_kind(config: ExperimentConfig, outline: Outline) -> None:
     if config.model.is_classifier != outline.has_classes:
         targets = "classes" if outline.has_classes else "values"
@@ -192,7 +180,7 @@ def _check_kind(config: ExperimentConfig, outline: Outline) -> None:
 
 
 def _outline_of_file(
-    arrays: Mapping[str, np.ndarray], weight_map: WeightMap, shaped: _Shaped, outline: Outline
+    arrays: Mapping[str, np.ndarray], weight_map: WeightMap, shaped: ShapedNetwork, outline: Outline
 ) -> Outline:
     """What the file says of the data that its network is for: outputs and channels."""
     foreign = {name: tuple(array.shape) for name, array in arrays.items()}
@@ -234,7 +222,7 @@ def _other_data(asked: Outline, found: Outline, directory: Path) -> str:
     )
 
 
-def _state(config: ExperimentConfig, shaped: _Shaped, arrays: Any) -> TrainState:
+def _state(config: ExperimentConfig, shaped: ShapedNetwork, arrays: Any) -> TrainState:
     """The state before the first step."""
     params, statistics = _filled(shaped.params, arrays), _filled(shaped.statistics, arrays)
     training = config.training

@@ -11,6 +11,7 @@ from odenet.experiment.build import Experiment, build
 from odenet.experiment.depth_change import DepthChange
 from odenet.experiment.directory import LEVELS, RunDirectory, read_json
 from odenet.experiment.held_network import extras_of
+from odenet.narration import doing
 from odenet.training import TrainState
 from odenet.training.checkpoint import Checkpoint, fitted
 from odenet.training.loop import Progress
@@ -59,11 +60,13 @@ def next_level(
     new = build(change.config, begin=begin, dataset=old.dataset)
     found = Checkpoint(level.step, change.arrays(arrays), {}, "")
     state = new.placement.place(fitted(found, new.start, "the changed network").state)
+    with doing("measuring what the change of depth does to the loss"):
+        jump = _jump(level, new, state)
     record = {
         "step": level.step,
         **change.record,
         "num_parameters": [old.num_parameters, new.num_parameters],
-        **_jump(level, new, state),
+        **jump,
     }
     earlier = [one for one in levels_of(place) if one["step"] < level.step]
     place.write_json(LEVELS, [*earlier, record])

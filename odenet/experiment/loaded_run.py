@@ -21,6 +21,7 @@ from odenet.experiment.logged import logged_arrays
 from odenet.experiment.predictions import Predictions, as_stored, predicted
 from odenet.models import Discretisation, Network
 from odenet.models.given_taus import with_taus
+from odenet.ops.batch_axis import padded_batch
 from odenet.training.checkpoint import Checkpoint, Which
 from odenet.training.state import split_network
 
@@ -152,10 +153,13 @@ class Run:
     def _forward(self) -> Any:
         state, experiment = self.checkpoint.state, self.experiment
 
-        @functools.partial(jax.jit, static_argnums=3)
-        def forward(params: Any, statistics: Any, inputs: Any, way: Discretisation | None):
+        @functools.partial(jax.jit, static_argnums=4)
+        def forward(
+            params: Any, statistics: Any, inputs: Any, weights: Any, way: Discretisation | None
+        ):
             x = normalize(inputs, experiment.dataset.normalization)
-            outputs, stats = experiment.network(params, statistics)(x, way)
+            with padded_batch(weights):
+                outputs, stats = experiment.network(params, statistics)(x, way)
             return outputs, stats.failure
 
         return functools.partial(forward, state.params, state.statistics)
@@ -259,17 +263,11 @@ class Run:
         )
 
     def __repr__(self) -> str:
-        lines = [f"Run({self.directory})", *described(self.experiment, self.results)]
-        lines.append(
-            f"  weights   {self.which} checkpoint, step {self.step} of "
-            f"{self.config.training.num_steps}"
+        lines = described(
+            self.experiment, self.results, self.checkpoint, self.which, dict(self.overrides)
         )
-        if self.overrides:
-            shown = ", ".join(f"{key}={value}" for key, value in self.overrides)
-            lines.append(f"  set       {shown}")
-        if self.given_taus is not None:
-            lines.append("  taus      set by with_taus")
-        return "\n".join(lines)
+        taus = [] if self.given_taus is None else ["  taus      set by with_taus"]
+        return "\n".join([f"Run({self.directory})", *lines, *taus])
 
 
 def load(

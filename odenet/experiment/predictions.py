@@ -86,7 +86,7 @@ def as_stored(inputs: Any, dataset: Dataset) -> np.ndarray:
 
 
 def predicted(
-    forward: Callable[[np.ndarray, Discretisation | None], tuple[jax.Array, jax.Array]],
+    forward: Callable[[Any, Any, Discretisation | None], tuple[jax.Array, jax.Array]],
     inputs: np.ndarray,
     batch_size: int,
     is_classifier: bool,
@@ -95,7 +95,8 @@ def predicted(
     """Outputs for all inputs, in batches as an evaluation takes them.
 
     Args:
-        forward: Compiled; gives the outputs of a batch, and why its solves failed.
+        forward: Compiled; gives the outputs of a batch, of which examples of weight 0 are padding,
+            and why its solves failed.
         inputs: As the data set holds them.
         batch_size: That of the training; fewer inputs are one batch.
         is_classifier: Whether outputs are logits.
@@ -106,7 +107,12 @@ def predicted(
     """
     split = Split(inputs, np.zeros(len(inputs), np.int32))
     batches = evaluation_batches(split, min(batch_size, len(split)))
-    found = jax.device_get([forward(batch, discretisation) for batch in batches.inputs])
+    found = jax.device_get(
+        [
+            forward(batch, weights, discretisation)
+            for batch, weights in zip(batches.inputs, batches.weights, strict=True)
+        ]
+    )
     failures = [int(failure) for _, failure in found]
     if any(failures):
         first = next(index for index, failure in enumerate(failures) if failure)

@@ -36,11 +36,13 @@ from odenet.experiment.directory import (
 from odenet.experiment.fit import Trained as Trained
 from odenet.experiment.fit import fit
 from odenet.experiment.held_network import changed_at, held_by
+from odenet.experiment.machine_options import in_step, on_these_devices, resumed_config
 from odenet.experiment.provenance import provenance
 from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
+from odenet.narration import shown_on
 from odenet.training import Callback, Checkpointer
 from odenet.training.checkpoint import Checkpoint, Which, fitted
 
@@ -69,7 +71,10 @@ def run(
     """
     config.model.check_trainable(live=config.training.live_statistics)
     check_schedule(config)
-    experiment, directory = build(config, data_dir, beginning(config)), Path(directory)
+    directory = Path(directory)
+    with shown_on(console):
+        experiment = build(config, data_dir, beginning(config))
+    experiment.check_statistics()
     if config.training.gradient_flow_every is not None:
         experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
     if config.training.stability_every is not None:
@@ -82,7 +87,8 @@ def run(
             save_start(experiment, place.file("checkpoints"))
         place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
         place.write_text(CONFIG, to_yaml(config))
-        trained = fit(experiment, place, None, console, callbacks)
+        with shown_on(console):
+            trained = fit(experiment, place, None, console, callbacks)
     if report is not None:
         report(directory)
     return trained
@@ -95,6 +101,7 @@ def resume(
     callbacks: Sequence[Callback] = (),
     which: Which = "last",
     report: Callable[[Path], Path] | None = None,
+    overrides: Overrides = (),
 ) -> Trained:
     """Continue a run from its last whole checkpoint to exactly what it would have become.
 
@@ -109,6 +116,8 @@ def resume(
         which: The last checkpoint; or the best, where the last is lost.
         report: Called with the run directory after the training; `odenet.write_report` makes the
             figures and the page that the command makes.
+        overrides: As in `load_config`: devices, and how often something is written. They are kept
+            in `config.yaml`. With other devices, numbers are the same to round-off.
 
     Raises:
         OdenetError: as its children say.
@@ -116,15 +125,20 @@ def resume(
     directory = Path(directory)
     with full_disk_named(directory), RunDirectory.open(directory) as place:
         data_dir = recorded_data_dir(directory, data_dir)
-        config = read_experiment(place.file(CONFIG))
+        config = resumed_config(read_experiment(place.file(CONFIG)), overrides)
         found = checkpoint_to_continue(directory, which)
-        experiment, checkpoint = _restored(directory, config, (), which, data_dir, found)
+        now = in_step(config, 0 if found is None else found.step)
+        with shown_on(console):
+            experiment, checkpoint = _restored(directory, now, (), which, data_dir, found)
+        if overrides:
+            place.write_text(CONFIG, to_yaml(config))
         if checkpoint is not None:
             keep_given(directory, checkpoint)
             if which == "best":
                 save_again(directory, "last", checkpoint)
             checkpoint = with_best(directory, checkpoint)
-        trained = fit(experiment, place, checkpoint, console, callbacks)
+        with shown_on(console):
+            trained = fit(experiment, place, checkpoint, console, callbacks)
     if report is not None:
         report(directory)
     return trained
@@ -160,7 +174,9 @@ def load(
         checkpointer.close()
     if found is None:
         raise missing(directory, which)
-    experiment, checkpoint = _restored(directory, config, overrides, which, data_dir, found)
+    experiment, checkpoint = _restored(
+        directory, config, overrides, which, data_dir, found, to_look_at=True
+    )
     assert checkpoint is not None
     return experiment, checkpoint
 
@@ -172,12 +188,16 @@ def _restored(
     which: Which,
     data_dir: Path | None,
     found: Checkpoint | None,
+    *,
+    to_look_at: bool = False,
 ) -> tuple[Experiment, Checkpoint | None]:
     """The experiment with the network that a checkpoint holds, and the checkpoint fitted to it."""
     extras = {} if found is None else found.extras
     trained = config = held_by(config, extras)
     if overrides:
         config = parse_config(to_values(config), overrides, str(directory / CONFIG))
+    if to_look_at:
+        config = on_these_devices(config, overrides)
     experiment = build(config, data_dir, recorded(directory, config))
     if overrides and found is not None:
         refuse_other_parameters(found, experiment, trained, override_pairs(overrides), directory)

@@ -11,6 +11,7 @@ from flax import nnx
 from odenet.arrays import Array, State, Time
 from odenet.errors import ConfigError
 from odenet.fields.initialisers import InitialiserName, LastInit, draw_time_weights, scale_last
+from odenet.fields.layers import Padding
 from odenet.part import PartConfig
 
 
@@ -141,12 +142,14 @@ class ShapeChange(NamedTuple):
         width: Channels, or width of the vector, after it.
         stride: Every `stride`-th row and column of an image is kept.
         strided_weight: Which of the branch's weights takes the stride, from 0.
+        padding: Zeros around an image where that weight is a convolution.
     """
 
     shape: tuple[int, ...]
     width: int
     stride: int = 1
     strided_weight: int = 0
+    padding: Padding = "symmetric"
 
 
 class VectorFieldConfig(PartConfig, abc.ABC):

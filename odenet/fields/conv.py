@@ -158,11 +158,33 @@ class ConvFieldConfig(BranchConfig):
         if self.hidden is not None and self.num_convolutions == 1:
             raise ConfigError("num_convolutions=1 would ignore hidden; remove one of the two")
         self._check_lengths()
-        for channels in dict.fromkeys(self._widths(shape[-1], outputs)):
+        widths = self._widths(shape[-1], outputs)
+        for channels in dict.fromkeys(widths):
             if self.num_groups is not None and channels % self.num_groups:
                 raise ConfigError(
                     f"num_groups must divide the channels {channels}; got {self.num_groups}"
                 )
+        if self.norm == "group" and shape[:-1] == (1, 1):
+            self._refuse_groups_of_one(widths)
+
+    def _refuse_groups_of_one(self, widths: tuple[int, ...]) -> None:
+        """On images of one pixel, a group of one channel is a single value."""
+        groups = self._groups(widths)
+        normed = widths if self.last_norm else widths[:-1]
+        if groups not in normed:
+            return
+        fewer = f"num_groups={groups // 2 or 1}, " if groups > 1 else ""
+        raise ConfigError(
+            f"group norm needs two values in a group or more; got {groups} groups of {groups} "
+            f"channels on images of 1x1 pixels, where it gives its bias whatever comes in; use "
+            f"{fewer}norm=none, or field kind=mlp behind a stem of kind=flatten"
+        )
+
+    def _groups(self, widths: tuple[int, ...]) -> int:
+        """Groups of the norms: as given, or the largest divisor of all widths up to 32."""
+        return self.num_groups or max(
+            n for n in range(1, 33) if all(width % n == 0 for width in widths)
+        )
 
     def _check_lengths(self) -> None:
         given = {"kernel_size": (self.kernel_size, 0), "hidden": (self.hidden, 1)}
@@ -194,13 +216,10 @@ class ConvFieldConfig(BranchConfig):
         return made
 
     def _from(self, widths: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:
-        groups = self.num_groups or max(
-            n for n in range(1, 33) if all(width % n == 0 for width in widths)
-        )
         return ConvField(
             widths,
             self._kernel_sizes,
-            groups if self.norm == "group" else 0,
+            self._groups(widths) if self.norm == "group" else 0,
             self.norm_epsilon or 1e-6,
             self.last_norm,
             self.activation,

@@ -2,16 +2,27 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import nnx
 
 from odenet.arrays import State
+from odenet.errors import ConfigError
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.ops.batch_axis import num_shards
 from odenet.ops.conv import conv_general_dilated
 from odenet.ops.norm import batch_norm, frozen_norm, group_norm
+
+Padding = Literal["symmetric", "same"]
+"""Zeros around an image: half the kernel on every side, as in PyTorch, or as few as keep every
+pixel, as `SAME` of Flax and TensorFlow: there a stride leaves an odd number, the larger half of
+which stands behind the last row and column."""
+
+
+def padding_of(padding: Padding, kernel_size: int) -> str | int:
+    """The padding of a convolution with square kernels, as `convolution` takes it."""
+    return "SAME" if padding == "same" else kernel_size // 2
 
 
 def convolution(
@@ -53,6 +64,13 @@ def convolution(
 def observing(part: Any, live: bool) -> Callable[..., Any]:
     """The part as a function: by its `observe`, if `live` and it has batch statistics to move."""
     return part.observe if live and hasattr(part, "observe") else part
+
+
+NORM_EPSILON = 1e-5
+"""What batch norms add to the variances where nothing else is asked for."""
+
+NORM_MOMENTUM = 0.1
+"""How far their running statistics move towards those of a batch, likewise."""
 
 
 class GroupNorm(nnx.Module):
@@ -109,10 +127,20 @@ class BatchNorm(nnx.Module):
         """The state normalised by its own statistics, towards which the running ones move.
 
         The running variance follows the unbiased estimate, as in PyTorch.
+
+        Raises:
+            ConfigError: if the batch gives a channel a single value, on all devices together.
         """
-        y, mean, variance = batch_norm(x, self.scale[...], self.bias[...], self.epsilon)
         count = math.prod(x.shape[:-1]) * num_shards()
-        unbiased = variance * (count / max(count - 1, 1))
+        if count < 2:
+            raise ConfigError(
+                f"batch norm in training needs two values of a channel or more; got one, from a "
+                f"batch of shape {x.shape}: its output would be the bias, and its gradient 0; use "
+                f"a larger training.batch_size, larger images, training.batch_statistics=frozen, "
+                f"or a field without batch norm (kind=mlp or conv)"
+            )
+        y, mean, variance = batch_norm(x, self.scale[...], self.bias[...], self.epsilon)
+        unbiased = variance * (count / (count - 1))
         for running, new in ((self.mean, mean), (self.variance, unbiased)):
             running[...] = running[...] + self.momentum * (new - running[...])
         return y

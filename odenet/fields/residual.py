@@ -13,10 +13,10 @@ from flax import nnx
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from odenet.arrays import After, Before, Time
-from odenet.errors import ConfigError
+from odenet.errors import ConfigError, located
 from odenet.fields.base import BranchConfig, ShapeChange, Transition
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import BatchNorm, convolution
+from odenet.fields.layers import BatchNorm, Padding, convolution, padding_of
 
 Arrangement = Literal[
     "original",
@@ -64,8 +64,8 @@ class ResidualField(nnx.Module):
         epsilon: Added to the variances of the batch norms.
         momentum: How far running statistics move towards those of a batch.
         init: Name of the law of the weights.
-        strides: Distances between windows, one for each weight; without them, 1. Images get
-            zeros around them, as many on every side.
+        strides: Distances between windows, one for each weight; without them, 1.
+        padding: Zeros around images.
         rngs: Random keys.
     """
 
@@ -78,6 +78,7 @@ class ResidualField(nnx.Module):
         momentum: float,
         init: InitialiserName = "he_fan_out",
         strides: tuple[int, ...] | None = None,
+        padding: Padding = "symmetric",
         *,
         rngs: nnx.Rngs,
     ):
@@ -88,7 +89,7 @@ class ResidualField(nnx.Module):
                 stride = 1 if strides is None else strides[place]
                 size = None if kernel_sizes is None else kernel_sizes[place]
                 pair = widths[place], widths[place + 1]
-                weights.append(_weight(*pair, size, stride, init, rngs=rngs))
+                weights.append(_weight(*pair, size, stride, padding, init, rngs=rngs))
                 place += 1
             elif letter == "B":
                 norms.append(BatchNorm(widths[place], epsilon, momentum, rngs=rngs))
@@ -111,12 +112,16 @@ class ResidualField(nnx.Module):
         return self._through(h, [norm.observe for norm in self.norms])
 
     def _through(self, x: Before, norms: list) -> After:
-        weights, norms_left = iter(self.weights), iter(norms)
+        weights, norms_left = iter(self.weights), enumerate(norms)
         for letter in self.order:
             if letter == "R":
                 x = jax.nn.relu(x)
+            elif letter == "W":
+                x = next(weights)(x)
             else:
-                x = next(weights if letter == "W" else norms_left)(x)
+                index, norm = next(norms_left)
+                with located(f"norm {index} of a residual branch"):
+                    x = norm(x)
         return x
 
 
@@ -125,6 +130,7 @@ def _weight(
     outputs: int,
     kernel_size: int | None,
     stride: int,
+    padding: Padding,
     init: InitialiserName,
     *,
     rngs: nnx.Rngs,
@@ -132,7 +138,7 @@ def _weight(
     if kernel_size is None:
         law = kernel_initialiser(init)
         return nnx.Linear(inputs, outputs, use_bias=False, kernel_init=law, rngs=rngs)
-    around = kernel_size // 2
+    around = padding_of(padding, kernel_size)
     return convolution(
         inputs, outputs, kernel_size, stride, around, init=init, use_bias=False, rngs=rngs
     )
@@ -229,7 +235,8 @@ class ResidualFieldConfig(BranchConfig):
         letters = self._letters[order.shared : end]
         shared = self._letters[: order.shared]
         before = self._norms_alone(shared, change.shape[-1], rngs=rngs) if shared else None
-        branch = self._part(letters, change.shape, change.width, tuple(strides), rngs=rngs)
+        options = tuple(strides), change.padding
+        branch = self._part(letters, change.shape, change.width, *options, rngs=rngs)
         return Transition(before, branch, self.draw_after(change.width, rngs=rngs))
 
     @property
@@ -247,6 +254,7 @@ class ResidualFieldConfig(BranchConfig):
         shape: tuple[int, ...],
         width: int,
         strides: tuple[int, ...] | None = None,
+        padding: Padding = "symmetric",
         *,
         rngs: nnx.Rngs,
     ) -> ResidualField:
@@ -259,5 +267,6 @@ class ResidualFieldConfig(BranchConfig):
             self.momentum,
             self.init,
             strides,
+            padding,
             rngs=rngs,
         )

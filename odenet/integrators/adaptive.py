@@ -39,9 +39,9 @@ class AdaptiveRungeKutta(OneStepIntegrator):
 
     The gradient is that of the steps as they were taken (discretise-then-optimise), with their
     sizes held fixed; where break points are, those of the pieces between them. The state before
-    every step is kept up to 64 steps; of longer solves about `2 sqrt(max_steps)` states are, and
-    the backward pass recomputes those between (see `StepStore`). There is no forward mode;
-    diffrax's direct adjoint has one.
+    every step is kept up to 64 steps, or a mebibyte; of longer solves about `2 sqrt(max_steps)`
+    states are, and the backward pass recomputes those between (see `StepStore`). There is no
+    forward mode; diffrax's direct adjoint has one.
 
     Args:
         method: The tableau and its error estimate.
@@ -60,6 +60,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     """
 
     carries_integrals: ClassVar[bool] = True
+    may_fail: ClassVar[bool] = True
 
     method: EmbeddedTableau
     rtol: float
@@ -68,13 +69,22 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     max_steps: int
     min_step: float | None = None
     max_step: float | None = None
-    break_points: tuple[float, ...] = ()
+    break_points: tuple[float, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
     norm: Callable[[Any], Scalar] = batch_rms
     rounding: float = 0.0
+
+    @property
+    def forward_mode_instead(self) -> str | None:
+        """What has forward-mode derivatives: the same method of diffrax."""
+        return "kind=diffrax with adjoint.kind=direct"
 
     def leaving_out(self, count: int) -> "AdaptiveRungeKutta":
         """The same for states that are vectors, whose last `count` components choose no step."""
         return dataclasses.replace(self, norm=RMSWithoutLast(count))
+
+    def for_states_of(self, dtype: Any) -> "AdaptiveRungeKutta":
+        """The same, which knows what states are rounded to."""
+        return dataclasses.replace(self, rounding=float(jnp.finfo(dtype).eps) / 2)
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
         """The layers: steps are chosen inside the stretch on which the weights stay the same."""
@@ -161,7 +171,8 @@ class AdaptiveConfig(PartConfig):
 
     kind: Literal["dopri5", "bosh3"] = "dopri5"
     rtol: PositiveFloat = 1e-3
-    """Relative tolerance of one step, in the root mean square over the batch."""
+    """Relative tolerance of one step, in the root mean square over the batch: an example that is
+    harder than the others is solved less accurately than alone."""
     atol: PositiveFloat = 1e-3
     """Absolute tolerance of one step."""
     first_step: Annotated[float, Option(gt=0, le=1)] | Literal["auto"] = "auto"
@@ -169,7 +180,8 @@ class AdaptiveConfig(PartConfig):
     field by one more evaluation (Hairer, Nørsett and Wanner 1993, p. 169)."""
     max_steps: PositiveInt = 64
     """Largest number of steps in one interval, rejected ones included; a solve that needs more has
-    failed. Training keeps a state for each up to 64, and about `2 sqrt(max_steps)` of more."""
+    failed. Training keeps a state for each up to 64, or of a mebibyte of small ones, and about
+    `2 sqrt(max_steps)` of more."""
     min_step: Annotated[float, Option(gt=0, lt=1)] | None = None
     """Smallest step, as a part of the interval: a solve whose step must be shortened below it has
     failed. Without it, what rounding lets time move."""

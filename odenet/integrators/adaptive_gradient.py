@@ -7,6 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from odenet.integrators.cotangents import add_cotangents
+from odenet.ops.derivative_modes import without_forward_mode, without_reverse_mode
+
+ELSEWHERE = "use integrator.kind=diffrax with adjoint.kind=direct"
+NO_FORWARD_MODE = (
+    "dopri5 and bosh3 have gradients, and no forward mode (jax.jvp, jax.jacfwd); use "
+    f"jax.grad, jax.vjp or jax.jacrev, or {ELSEWHERE}"
+)
+NO_SECOND_REVERSE = (
+    "a gradient by dopri5 or bosh3 cannot be differentiated in reverse mode again; take second "
+    f"derivatives by forward over reverse mode, jax.jacfwd(jax.grad(f)), or {ELSEWHERE}"
+)
 
 
 def differentiable(method: Any, slope: Callable) -> Callable:
@@ -31,7 +42,8 @@ def differentiable(method: Any, slope: Callable) -> Callable:
         return search(arguments, parts, h0, keep=False)[0]
 
     def forward(arguments, parts, h0):
-        result, found = search(arguments, parts, h0, keep=True)
+        (*states, stats), found = search(arguments, parts, h0, keep=True)
+        result = (*without_reverse_mode(states, NO_SECOND_REVERSE), stats)
         return result, (arguments, parts, found.steps, found.accepted)
 
     def backward(kept, cotangents):
@@ -51,13 +63,17 @@ def differentiable(method: Any, slope: Callable) -> Callable:
 
         def back(s, ds, h, carry):
             a_given, a_end = carry
-            pull = jax.vjp(lambda *given: step(*given[:2], s, ds, given[2]), arguments, parts, h)[1]
+
+            def of(arguments, parts, h):
+                return step(arguments, parts, s, ds, h)
+
+            pull = jax.vjp(of, arguments, parts, h)[1]
             *more, a_start = pull((a_end, a_between))
             return add_cotangents(a_given, tuple(more)), a_start
 
         nothing = jax.tree.map(jnp.zeros_like, (arguments, parts))
         (a_arguments, a_parts), a_h0 = steps.backwards(accepted, forwards, back, (nothing, a_h1))
-        return a_arguments, a_parts, a_h0
+        return without_reverse_mode((a_arguments, a_parts, a_h0), NO_SECOND_REVERSE)
 
     solve.defvjp(forward, backward)
-    return solve
+    return lambda *given: solve(*without_forward_mode(given, NO_FORWARD_MODE))

@@ -41,13 +41,13 @@ class AsynchronousLeapfrog(StagedIntegrator):
 def _move(carry, slope, tau):
     h, v = carry
     v1 = 2 * slope - v
-    return h + tau / 2 * v + tau / 2 * v1, v1
+    return h + tau / 2 * (v + v1), v1
 
 
 def _undo(end, slope, tau):
     h1, v1 = end
     v = 2 * slope - v1
-    return h1 - tau / 2 * v1 - tau / 2 * v, v
+    return h1 - tau / 2 * (v1 + v), v
 
 
 _STAGE = Stage(

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from odenet.arrays import Array, Count, Flag, Float, Scalar, State, Time
+from odenet.arrays import Array, Float, Inexact, Int, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.equation import FIRST_ORDER, Equation
-from odenet.integrators.failure import failure_of_state, first_failure
+from odenet.integrators.failure import Failure
 from odenet.integrators.remat import Remat, scan_depth
+from odenet.integrators.solver_stats import SolverStats as SolverStats
 from odenet.integrators.state_types import (
     carried_type,
     checked_fields,
@@ -21,95 +22,9 @@ from odenet.integrators.state_types import (
     grid_for,
     refuse_other_layers,
 )
+from odenet.ops.derivative_modes import without_forward_mode
 
 Field = Callable[[Time, State], State]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class SolverStats:
-    """What an integration cost, and whether it arrived.
-
-    Attributes:
-        nfe: Number of evaluations of the vector field on the way forward.
-        accepted: Number of steps that were taken.
-        rejected: Number of steps that were tried and thrown away.
-        failure: Why the first solve that failed did not reach the end of its interval, a `Failure`;
-            0 if all arrived.
-        layer: Layer of that solve in its block, from 0.
-        stage: Its stage in a network, from 0.
-        reached: Depth-time in its block that this solve reached; where all arrived, the end of the
-            last one.
-    """
-
-    nfe: Count
-    accepted: Count
-    rejected: Count
-    failure: Count
-    layer: Count
-    stage: Count
-    reached: Scalar
-
-    @staticmethod
-    def of(
-        nfe: Any, accepted: Any, rejected: Any = 0, failure: Any = 0, reached: Any = 0.0
-    ) -> "SolverStats":
-        """Statistics from numbers or arrays."""
-        code = jnp.asarray(failure, jnp.int32)
-        return SolverStats(
-            jnp.asarray(nfe, jnp.int32),
-            jnp.asarray(accepted, jnp.int32),
-            jnp.asarray(rejected, jnp.int32),
-            code,
-            jnp.zeros_like(code),
-            jnp.zeros_like(code),
-            jnp.broadcast_to(jnp.asarray(reached).astype(float), code.shape),
-        )
-
-    @property
-    def success(self) -> Flag:
-        """Whether every solve reached the end of its interval."""
-        return self.failure == 0
-
-    def __add__(self, other: "SolverStats") -> "SolverStats":
-        """Statistics of two integrations, one after the other."""
-        known = self.failure > 0
-        return SolverStats(
-            self.nfe + other.nfe,
-            self.accepted + other.accepted,
-            self.rejected + other.rejected,
-            jnp.where(known, self.failure, other.failure),
-            jnp.where(known, self.layer, other.layer),
-            jnp.where(known, self.stage, other.stage),
-            jnp.where(known, self.reached, other.reached),
-        )
-
-    def total(self) -> "SolverStats":
-        """Statistics of all layers along axis 0, and of all steps in them along the others."""
-        failures = self.failure.reshape(-1)
-        failed = failures > 0
-        first = jnp.argmax(failed)
-        last = failures.size - 1
-        layer = first // (failures.size // len(self.failure))
-        return SolverStats(
-            jnp.sum(self.nfe, dtype=jnp.int32),
-            jnp.sum(self.accepted, dtype=jnp.int32),
-            jnp.sum(self.rejected, dtype=jnp.int32),
-            failures[first],
-            layer.astype(jnp.int32),
-            jnp.zeros((), jnp.int32),
-            self.reached.reshape(-1)[jnp.where(jnp.any(failed), first, last)],
-        )
-
-    def arriving_at(self, horizon: Any) -> "SolverStats":
-        """The same; where all solves arrived, they reached the horizon."""
-        end = jnp.asarray(horizon).astype(float)
-        return dataclasses.replace(self, reached=jnp.where(self.success, end, self.reached))
-
-    def at_stage(self, stage: int, h1: State) -> "SolverStats":
-        """The same as those of a stage of a network that ended at `h1`, which must be finite."""
-        failure = first_failure(self.failure, failure_of_state(h1))
-        return dataclasses.replace(self, failure=failure, stage=jnp.asarray(stage, jnp.int32))
 
 
 @jax.tree_util.register_dataclass
@@ -127,9 +42,11 @@ class Integration:
     """Result of an integration over a whole grid.
 
     Attributes:
-        h1: State at the horizon, shape `(batch, *state)`.
+        h1: State at the horizon, shape `(batch, *state)`; where a solve has failed, what follows
+            from the state that it had reached.
         path: States at all points of the grid, shape `(num_steps + 1, batch, *state)`, or None if
-            it was not asked for.
+            it was not asked for; not a number at the points that a failed solve did not reach, and
+            after them.
         stats: Totals over all intervals.
         statistics: Running batch statistics after it, with a leading axis `num_layers`, or None
             where the fields were not asked to observe any.
@@ -138,7 +55,7 @@ class Integration:
     """
 
     h1: State
-    path: Float[Array, "points batch *state"] | None
+    path: Inexact[Array, "points batch *state"] | None
     stats: SolverStats
     statistics: Any = None
     integrals: Float[Array, "batch integrands"] | None = None
@@ -151,16 +68,41 @@ class Integrator(abc.ABC):
         carries_statistics: Whether fields may observe batch statistics while it runs.
         carries_integrals: Whether integrals may be carried along with the state.
         moves_halves: Whether it moves two halves of the state in turn, which the field must have.
+        may_fail: Whether a solve may end before its interval does.
+        break_points: Depth-times at which a step ends and the next starts anew.
     """
 
     carries_statistics: ClassVar[bool] = False
     carries_integrals: ClassVar[bool] = False
     moves_halves: ClassVar[bool] = False
+    may_fail: ClassVar[bool] = False
+    break_points: ClassVar[tuple[float, ...]] = ()
 
     @property
     def counts_backward(self) -> bool:
         """Whether a gradient is another solve, whose evaluations are counted."""
         return False
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether its backward pass computes the states from the last (see `reconstruction`)."""
+        return False
+
+    @property
+    def forward_mode_instead(self) -> str | None:
+        """What has forward-mode derivatives where this has none, as messages name it, or None."""
+        return None
+
+    @property
+    def forward_mode_refusal(self) -> str | None:
+        """What a forward-mode derivative says where there is none, or None."""
+        if self.forward_mode_instead is None:
+            return None
+        return (
+            f"this integrator has a gradient of its own, and no forward mode (jax.jvp, jax.jacfwd, "
+            f"jax.linearize); use {self.forward_mode_instead}, which has one, or reverse mode "
+            f"(jax.grad, jax.jacrev)"
+        )
 
     @property
     def equation(self) -> Equation:
@@ -198,11 +140,31 @@ class Integrator(abc.ABC):
         self.check_state(h0)
         start = h0.astype(carried_type(h0.dtype))
         fields, grid = checked_fields(fields, h0.dtype), grid_for(grid, h0.dtype)
-        found = self.over_grid(fields, grid, start, save_path=save_path)
+        method = self.for_states_of(h0.dtype)
+        fields, grid, start = method.backwards_alone(fields, grid, start)
+        found = method.over_grid(fields, grid, start, save_path=save_path)
+        found = dataclasses.replace(found, stats=found.stats.arriving_at(grid.horizon))
         if start.dtype == h0.dtype:
             return found
         path = None if found.path is None else found.path.astype(h0.dtype)
         return dataclasses.replace(found, h1=found.h1.astype(h0.dtype), path=path)
+
+    def for_states_of(self, dtype: Any) -> "Integrator":
+        """The same for states that the user gave in a type, whatever they are carried in."""
+        del dtype
+        return self
+
+    def backwards_alone(
+        self, fields: LayerFields, grid: DepthGrid, h0: State
+    ) -> tuple[LayerFields, DepthGrid, State]:
+        """The same, through which no forward-mode derivative passes where the method has none."""
+        refusal = self.forward_mode_refusal
+        if refusal is None:
+            return fields, grid, h0
+        known = (fields.params, fields.given, grid.taus, h0)
+        params, given, taus, h0 = without_forward_mode(known, refusal)
+        fields = dataclasses.replace(fields, params=params, given=given)
+        return fields, DepthGrid(taus, grid.num_layers), h0
 
     def check_state(self, h0: State) -> None:
         """Refuse a first state, of the type that the user gave, that the method cannot carry.
@@ -267,6 +229,8 @@ class OneStepIntegrator(Integrator):
             return out.h1, (out.stats, out.h1 if save_path else None, statistics)
 
         h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat)
+        if save_path and self.may_fail:
+            states = without_unreached(states, stats.failure)
         path = path_through(h0, states) if save_path else None
         statistics = fields.collect(each) if fields.observes else None
         return Integration(h1, path, stats.total(), statistics)
@@ -289,8 +253,25 @@ def _mean(observed: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]) / len(leaves), *observed)
 
 
+def without_unreached(
+    states: Inexact[Array, "layers steps batch *state"], failure: Int[Array, "layers *steps"]
+) -> Inexact[Array, "layers steps batch *state"]:
+    """The states at the ends of all steps, but not a number at and after one that was not reached.
+
+    Args:
+        states: As integrated, every layer from what the one before had reached.
+        failure: Of every step, or of every layer, whose last state is then the first to be missing.
+    """
+    broken = ((failure > 0) & (failure != int(Failure.OUTSIDE))).reshape(len(failure), -1)
+    count, each = len(failure), states.shape[1]
+    missing = jnp.zeros((count, each), bool).at[:, each - broken.shape[1] :].set(broken)
+    missing = jax.lax.cummax(missing.reshape(-1).astype(jnp.int32)) > 0
+    missing = missing.reshape(count, each, *(1,) * (states.ndim - 2))
+    return jnp.where(missing, jnp.nan, states)
+
+
 def path_through(
-    h0: State, states: Float[Array, "layers steps batch *state"]
-) -> Float[Array, "points batch *state"]:
+    h0: State, states: Inexact[Array, "layers steps batch *state"]
+) -> Inexact[Array, "points batch *state"]:
     """The path from `h0` through the states at the ends of all steps."""
     return jnp.concatenate([h0[None], states.reshape(-1, *h0.shape)])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Flag, Float, State, StepSizes, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators.base import Field, Integration, SolverStats, path_through
+from odenet.integrators.base import Field, Integration, SolverStats, path_through, without_unreached
 from odenet.integrators.failure import Failure, first_failure
 
 Solve = Callable[[Field, Time, Time, State, Any], tuple[Any, SolverStats]]
@@ -22,7 +22,7 @@ def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: St
     """Integrate by one solve for every layer, with a path through all points of the grid.
 
     The step sizes of a layer must have one sign: where they are mixed, grid points may lie outside
-    the stretch that is solved. `stats.success` is false then, and those states are not to be used.
+    the stretch that is solved. `stats.success` is false then, and those states are not a number.
     """
     fields = fields.prepared(h0)
     taus = grid.taus.reshape(grid.num_layers, grid.steps_per_layer)
@@ -34,16 +34,19 @@ def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: St
         parts, inside = _parts(taus)
         path, stats = solve(field, t0, jnp.sum(taus), h, parts)
         outside = jnp.where(inside, int(Failure.NONE), int(Failure.OUTSIDE)).astype(jnp.int32)
+        path = path.at[:-1].set(jnp.where(inside, path[:-1], jnp.nan))
         stats = dataclasses.replace(stats, failure=first_failure(stats.failure, outside))
         return path[-1], (path, stats)
 
+    # `without_unreached` knows layers that failed; a solver leaves out the points in them itself.
     inputs = (fields.params, starts, taus)
     if grid.num_layers == 1:
         h1, (path, stats) = layer(h0, jax.tree.map(lambda leaf: leaf[0], inputs))
-        path = path[None]
+        path, failure = path[None], stats.failure[None]
     else:
         h1, (path, each) = jax.lax.scan(layer, h0, inputs)
-        stats = each.total()
+        stats, failure = each.total(), each.failure
+    path = without_unreached(path, failure)
     return Integration(h1, path_through(h0, path), stats)
 
 

@@ -1,5 +1,7 @@
 """One step of an embedded method: its stages, the estimate of its error, its dense output."""
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +9,6 @@ import jax.numpy as jnp
 
 from odenet.arrays import Array, Inexact, State, Time
 from odenet.integrators.embedded import EmbeddedTableau
-from odenet.integrators.explicit import combine
 
 Between = Inexact[Array, "points batch *state"]
 """States at parts of an interval."""
@@ -30,9 +31,8 @@ def take_step(
         first: Slope there.
     """
     tableau, stages, h = method.tableau, [first], h0
-    length = ds.astype(h0.dtype)
     for row, c in zip(tableau.a[1:], tableau.c[1:], strict=True):
-        h = combine(h0, length, row, stages)
+        h = h0 + _increment(ds, row, stages)
         if len(stages) < tableau.num_stages - 1:
             stages.append(slope(s + c * ds, h))
     return h, stages
@@ -40,7 +40,15 @@ def take_step(
 
 def error_estimate(method: EmbeddedTableau, ds: Time, stages: list[State]) -> State:
     """The estimated error of a step, from the slopes of all its stages."""
-    return combine(jnp.zeros_like(stages[0]), ds.astype(stages[0].dtype), method.error, stages)
+    return _increment(ds, method.error, stages)
+
+
+def _increment(ds: Time, weights: tuple[float, ...], stages: list[State]) -> State:
+    """`ds * sum(weights * stages)`, summed before it is added to a state that may be far larger."""
+    terms = [w * stage for w, stage in zip(weights, stages, strict=True) if w]
+    if not terms:
+        return jnp.zeros_like(stages[0])
+    return ds.astype(stages[0].dtype) * functools.reduce(operator.add, terms)
 
 
 def dense_output(
@@ -56,7 +64,7 @@ def dense_output(
     rise = h1 - h0
     left = length * stages[0] - rise
     right = rise - length * stages[-1] - left
-    bend = combine(jnp.zeros_like(h0), length, method.bend, stages)
+    bend = _increment(ds, method.bend, stages)
     inner = left[None] + theta * (right[None] + (1 - theta) * bend[None])
     dense = h0[None] + theta * (rise[None] + (1 - theta) * inner)
     inside = _inside(parts, s, ds).reshape(column)

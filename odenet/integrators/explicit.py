@@ -100,12 +100,18 @@ def slope_of_step(tableau: Tableau, field: Field, t0: Time, tau: Time, h0: State
 
 
 def combine(h0: State, tau: Time, weights: tuple[float, ...], stages: list[State]) -> State:
-    """`h0 + tau * sum(weights * stages)`, leaving out what is multiplied by zero."""
-    h = h0
-    for weight, stage in zip(weights, stages, strict=True):
-        if weight:
-            h = h + (tau if weight == 1 else tau * weight) * stage
-    return h
+    """`h0 + tau * sum(weights * stages)`, leaving out what is multiplied by zero.
+
+    The increment is summed first and added once: it may be far smaller than the state, and every
+    addition to the state is rounded to the state's last place.
+    """
+    terms = [(weight, k) for weight, k in zip(weights, stages, strict=True) if weight]
+    if not terms:
+        return h0
+    if len(terms) == 1:
+        ((weight, k),) = terms
+        return h0 + (tau if weight == 1 else tau * weight) * k
+    return h0 + tau * functools.reduce(operator.add, [weight * k for weight, k in terms])
 
 
 class ExplicitConfig(PartConfig):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from odenet.arrays import Array, Count, Flag, Scalar, State, Time
-from odenet.ops.batch_axis import mapped_axis, mean_over_shards
+from odenet.ops.batch_axis import mapped_axis, mean_over_shards, without_padding
 
 
 class Failure(enum.IntEnum):
@@ -22,6 +22,7 @@ class Failure(enum.IntEnum):
     OUTSIDE = 5
     OVER_BUDGET = 6
     PRECISION = 7
+    RECONSTRUCTION = 8
 
     @property
     def reason(self) -> str:
@@ -63,6 +64,11 @@ _REASONS = {
         "its tolerances or its steps are below what the precision of the state resolves; use "
         "states in float32 or float64, or loosen rtol and atol"
     ),
+    Failure.RECONSTRUCTION: (
+        "gradients at wrong states are wrong: rounding grows where steps cannot be inverted "
+        "stably; store the states (integrator.remat=step or sqrt, the same network), take fewer or "
+        "shorter steps, or choose gamma or coupling nearer to 1"
+    ),
 }
 
 
@@ -87,13 +93,14 @@ def verdict_of_step(
     return jnp.where(stuck, why, int(Failure.NONE)).astype(jnp.int32)
 
 
-def failure_of_state(*states: State) -> Count:
+def failure_of_state(*states: Array) -> Count:
     """`NOT_FINITE` if anything in states of the whole batch is not a finite number.
 
     A solve whose first state or first slope is such has failed before its first step: no shorter
     step helps.
     """
-    broken = jnp.any(jnp.stack([jnp.any(~jnp.isfinite(h)) for h in states])).astype(jnp.float32)
+    real = [without_padding(h)[0] for h in states]
+    broken = jnp.any(jnp.stack([jnp.any(~jnp.isfinite(h)) for h in real])).astype(jnp.float32)
     somewhere = mean_over_shards(broken, mapped_axis()) > 0
     return jnp.where(somewhere, int(Failure.NOT_FINITE), int(Failure.NONE)).astype(jnp.int32)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from pydantic import Field as Option
 
-from odenet.arrays import Array, Float, State, StepSizes
+from odenet.arrays import Array, Float, State, StepSizes, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Integration, Integrator, SolverStats, path_through
@@ -26,12 +26,16 @@ def memory_coefficients(taus: StepSizes, gamma: float) -> Float[Array, "num_step
     2020, arXiv:2004.00719; Antil, Díaz and Herberg 2022, arXiv:2204.08528).
 
     Args:
-        taus: Step sizes, all positive.
+        taus: Step sizes, none negative. A step of size zero has weight 0 in all others, and they
+            in it.
         gamma: Order of the derivative, above 0 and at most 1.
     """
     times = DepthGrid(taus).times
     steps = jnp.arange(len(taus))
-    earlier = steps[None, :] < steps[:, None]
+    # A step of size zero adds no increment and remembers none; its powers have no derivative.
+    stands = taus == 0
+    earlier = (steps[None, :] < steps[:, None]) & ~stands[None, :] & ~stands[:, None]
+    taus = jnp.where(stands, 1, taus)
     # Time from the start of step j to the end of step n; the difference of two nearly equal powers
     # is written without cancellation.
     elapsed = jnp.where(earlier, times[1:, None] - times[None, :-1], 2 * taus[None, :])
@@ -61,6 +65,14 @@ def caputo_derivative(
     return total / scale.reshape(-1, *[1] * (path.ndim - 1))
 
 
+def _power(tau: Time, gamma: float) -> Time:
+    """`tau**gamma`, with a derivative of 0 at 0, where that of a power below 1 is infinite."""
+    if gamma == 1:
+        return tau
+    stands = tau == 0
+    return jnp.where(stands, jnp.zeros_like(tau), jnp.where(stands, 1, tau) ** gamma)
+
+
 @dataclasses.dataclass(frozen=True)
 class Fractional(Integrator):
     r"""The explicit L1 scheme for $D^\gamma h = f(t, h)$, with $D^\gamma$ the Caputo derivative.
@@ -69,6 +81,9 @@ class Fractional(Integrator):
     - \sum_{j<n} a_{nj} (h_{j+1} - h_j)$: every layer remembers all earlier ones of its block; with
     $\gamma = 1$ it is a residual network (Antil, Khatri, Löhner and Verma 2020, arXiv:2004.00719;
     with step sizes of their own in every layer, Antil, Díaz and Herberg 2022, arXiv:2204.08528).
+
+    A step of size zero keeps the state. The derivative by its `tau` is infinite for
+    $\gamma < 1$, as that of $\tau^\gamma$ is, and given as 0; with $\gamma = 1$ it is `f`.
 
     A step costs one evaluation of the field and `num_steps` additions of states; beside what the
     field keeps for the backward pass, `num_steps` states are kept.
@@ -94,7 +109,7 @@ class Fractional(Integrator):
     def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
-        """Carry `h0` over the whole grid, whose step sizes must be positive."""
+        """Carry `h0` over the whole grid, whose step sizes must not be negative."""
         assert not fields.observes
         weights = memory_coefficients(grid.taus, self.gamma)
         if not self.memory_gradient:
@@ -107,7 +122,7 @@ class Fractional(Integrator):
             evaluate = jax.checkpoint(field) if self.remat == "step" else field
             slope = evaluate(t0, h)
             memory = jax.lax.dynamic_index_in_dim(remembered, index, keepdims=False)
-            increment = math.gamma(2 - self.gamma) * tau**self.gamma * slope - memory
+            increment = math.gamma(2 - self.gamma) * _power(tau, self.gamma) * slope - memory
             onto = jax.lax.dynamic_index_in_dim(weights, index, axis=1, keepdims=False)
             remembered = remembered + jnp.tensordot(onto, increment, axes=0)
             h = h + increment

@@ -60,6 +60,15 @@ class Pieces:
         inside = jnp.clip(fixed, jnp.nextafter(low, high), jnp.nextafter(high, low))
         return t + (inside - fixed), rate
 
+    def passed(self, s: Time) -> Count:
+        """How many break points inside of the interval lie before `s`."""
+        inner = self.ends[1:-1]
+        return jnp.sum((inner > 0) & (inner < s), dtype=jnp.int32)
+
+    def time_at(self, s: Time) -> Time:
+        """Depth-time at `s`."""
+        return jnp.where(s >= 1, self.t0 + self.tau, self.at(self.index(s), s)[0])
+
 
 def pieces_between(t0: Time, tau: Time, break_points: tuple[float, ...]) -> Pieces:
     """The pieces of an interval between the break points in it.

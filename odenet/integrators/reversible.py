@@ -11,6 +11,7 @@ from jax.tree_util import Partial
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.cotangents import add_cotangents, without_integers
+from odenet.integrators.reconstruction import open_probe, relative_error
 from odenet.integrators.remat import scan_depth
 
 
@@ -49,16 +50,18 @@ def scan_reversibly(
         given, found = captured
         return apply(params, given, t, h, *found)
 
-    def forward(params, captured, taus, extra, start):
+    def forward(params, captured, taus, extra, start, probe):
+        del probe
         these = LayerFields(lambda params, t, h: call(params, captured, t, h), params, layers)
         return scan_depth(step, start, these, DepthGrid(taus, layers), "none", extra)
 
-    def keep_the_end(params, captured, taus, extra, start):
-        end, out = forward(params, captured, taus, extra, start)
-        return (end, out), (params, captured, taus, extra, end)
+    def keep_the_end(params, captured, taus, extra, start, probe):
+        end, out = forward(params, captured, taus, extra, start, probe)
+        known = start[0] if probe else None
+        return (end, out), (params, captured, taus, extra, end, known, probe)
 
     def backward(kept, cotangents):
-        params, captured, taus, extra, end = kept
+        params, captured, taus, extra, end, known, probe = kept
         a_end, a_outs = cotangents
 
         def layer(carry, inputs):
@@ -80,18 +83,20 @@ def scan_reversibly(
         carry = (end, a_end, jax.tree.map(jnp.zeros_like, captured))
         inputs = (params, a_outs, *rows)
         carry, (a_params, *a_rows) = jax.lax.scan(layer, carry, inputs, reverse=True)
-        _, a_start, a_captured = carry
+        found, a_start, a_captured = carry
         a_params = without_integers(a_params, params)
         a_captured = without_integers(a_captured, captured)
         a_t0s, a_taus, *a_extra = (
             a.reshape(x.shape) for a, x in zip(a_rows, (t0s, taus, *extra), strict=True)
         )
         (a_through_t0s,) = pull_t0s(a_t0s)
-        return a_params, a_captured, a_taus + a_through_t0s, tuple(a_extra), a_start
+        errors = [relative_error(found[0], known, end[0]).astype(x.dtype) for x in probe]
+        a_taus = a_taus + a_through_t0s
+        return a_params, a_captured, a_taus, tuple(a_extra), a_start, tuple(errors)
 
     solve = jax.custom_vjp(forward)
     solve.defvjp(keep_the_end, backward)
-    return solve(fields.params, captured, grid.taus, extra, start)
+    return solve(fields.params, captured, grid.taus, extra, start, open_probe())
 
 
 def _step_back(

@@ -23,8 +23,9 @@ StagesRemat = Remat | Literal["reversible"]
 the memory of a gradient does not grow with depth, and its cost is that of `step`. In exact
 arithmetic the states, and so the gradient, are the same; in floating point the reconstruction
 carries round-off, which grows where the flow contracts or expands fast, as errors of a solve
-backwards in time do. It has no forward mode (`jax.jvp` is refused by JAX); for that, the others
-store states as they do for Euler."""
+backwards in time do. `reconstruction.reconstruction_error` measures it; training does at every step
+(`reconstruction_error`), and fails above 1e-2. It has no forward mode (`jax.jvp`); for that, the
+others store states as they do for Euler."""
 
 Carry = tuple[State, ...]
 """What a step starts from and ends with: the state, and whatever the method remembers beside it."""
@@ -86,6 +87,16 @@ class StagedIntegrator(Integrator):
     @abc.abstractmethod
     def stages(self) -> tuple[Stage, ...]:
         """The stages of a step, in the order in which they are taken."""
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether its backward pass computes the states from the last."""
+        return self.remat == "reversible"
+
+    @property
+    def forward_mode_instead(self) -> str | None:
+        """What has forward-mode derivatives: stored states."""
+        return "remat=none, step or sqrt" if self.reconstructs else None
 
     def start(self, fields: LayerFields, h0: State) -> Carry:
         """The carry of the first step, from prepared fields; the state comes first."""

@@ -19,6 +19,11 @@ def refuse_limits(first_step: float, min_step: float | None, max_step: float | N
     Raises:
         ValueError: naming the two that do.
     """
+    if max_step is not None and max_step < first_step < 1:
+        raise ValueError(
+            f"no step is longer than max_step={max_step:g}, got first_step={first_step:g}; lower "
+            f"first_step, or raise max_step"
+        )
     for name, largest in (("first_step", first_step), ("max_step", max_step)):
         if min_step is not None and largest is not None and largest < min_step:
             raise ValueError(

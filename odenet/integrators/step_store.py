@@ -10,24 +10,36 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Count, Float, Int, State, Time
 
 FEW = 64
-"""Number of steps up to which the first state of every step is kept."""
+"""Number of steps up to which the state before every step is kept, however large it is."""
+SMALL = 2**20
+"""Bytes of states up to which they are kept, however many."""
 
 
-def store_sizes(max_steps: int) -> tuple[int, int]:
+def store_sizes(max_steps: int, state_bytes: int) -> tuple[int, int]:
     """Numbers of states: those kept for a solve, and those of the longest recomputed segment.
 
     Their product is at least `max_steps` and their sum near `2 sqrt(max_steps)`; the second is a
-    power of 2, the first even.
+    power of 2, the first even. The first is the smaller one: its memory is written in every solve,
+    that of segments where one is recomputed alone.
+
+    Args:
+        max_steps: Largest number of steps.
+        state_bytes: Memory of one state.
     """
-    if max_steps <= FEW:
+    few = max(FEW, SMALL // max(state_bytes, 1) // 2 * 2)
+    if max_steps <= few:
         return max_steps, 1
 
     def kept(segment: int) -> int:
-        return max(FEW, 2 * math.ceil(max_steps / segment / 2))
+        return max(few, 2 * math.ceil(max_steps / segment / 2))
 
     segments = [2**k for k in range(1, max_steps.bit_length())]
-    segment = min(segments, key=lambda length: kept(length) + length)
+    segment = min(segments, key=lambda length: 4 * kept(length) + length)
     return kept(segment), segment
+
+
+def _bytes(h: State) -> int:
+    return h.size * h.dtype.itemsize
 
 
 @jax.tree_util.register_dataclass
@@ -56,7 +68,7 @@ class StepStore:
     @staticmethod
     def empty(max_steps: int, h0: State, number: Time) -> "StepStore":
         """A store for up to `max_steps` steps of a solve from `h0`; `number` has the type of s."""
-        kept, _ = store_sizes(max_steps)
+        kept, _ = store_sizes(max_steps, _bytes(h0))
         sizes = jnp.zeros((max_steps,), number.dtype)
         states = jnp.zeros((kept + (kept < max_steps), *h0.shape), h0.dtype)
         holds = jnp.full((kept,), -1, jnp.int32)
@@ -99,9 +111,19 @@ class StepStore:
             back: `back(s, ds, h, carry) -> carry` of one step, `h` the state before it.
             carry: Its first argument.
         """
-        if len(self.states) == len(self.s):
+
+        def kept():
             return self._through(jnp.zeros_like(count), count, self.states, back, carry)
-        _, longest = store_sizes(len(self.s))
+
+        def recomputed():
+            return self._by_segments(count, step, back, carry)
+
+        if len(self.states) == len(self.s):
+            return kept()
+        return jax.lax.cond(self.stride == 1, kept, recomputed)
+
+    def _by_segments(self, count: Count, step: Callable, back: Callable, carry: tuple) -> tuple:
+        _, longest = store_sizes(len(self.s), _bytes(self.states[0]))
         between = jnp.zeros((longest, *self.states.shape[1:]), self.states.dtype)
 
         def segment(now):

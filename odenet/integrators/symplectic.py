@@ -42,13 +42,13 @@ class Leapfrog(StagedIntegrator):
 def _kick_between_drifts(carry, force, tau):
     h, v = carry
     v1 = v + tau * force
-    return h + tau / 2 * v + tau / 2 * v1, v1
+    return h + tau / 2 * (v + v1), v1
 
 
 def _undo_kick_between_drifts(end, force, tau):
     h1, v1 = end
     v = v1 - tau * force
-    return h1 - tau / 2 * v1 - tau / 2 * v, v
+    return h1 - tau / 2 * (v1 + v), v
 
 
 _DRIFT_KICK_DRIFT = Stage(

@@ -23,8 +23,10 @@ class TwoStepMidpoint(StagedIntegrator):
 
     It is carried by the mean slope of the last step, $s_j = (h_j - h_{j-1}) / \tau_j$:
     $s_{j+1} = f + r (f - s_j)$, $h_{j+1} = h_j + \tau_{j+1} s_{j+1}$; Euler's first step is the
-    case $r = 0$. After a step of size zero, which has no slope, it starts anew with Euler; that
-    cannot be undone, and makes a reversible gradient not finite.
+    case $r = 0$. A step of size zero, which has no slope, is passed over: the state and the slope
+    before it stay, the next step takes its ratio to the last step that moved, and the derivative
+    by that `tau` is $f(t_j, h_j)$. The method is not continuous there: with a step that is short,
+    but not zero, $r$ is large.
     """
 
     @property
@@ -33,26 +35,33 @@ class TwoStepMidpoint(StagedIntegrator):
         return (_STAGE,)
 
     def extra(self, grid: DepthGrid) -> tuple[Any, ...]:
-        """Of every step, its ratio to the one before, zero for the first, and the inverse ratio."""
-        taus, before = grid.taus[1:], grid.taus[:-1]
-        stands = before == 0
-        ratios = jnp.where(stands, 0, taus / jnp.where(stands, 1, before))
-        inverse = jax.lax.stop_gradient(before / taus)
-        first = jnp.zeros_like(grid.taus[:1])
-        return tuple(jnp.concatenate([first, each]) for each in (ratios, inverse))
+        """Of every step, its ratio to the last one that moved, and the inverse ratio.
+
+        Both are zero for the first step that moves, and for steps of size zero.
+        """
+        taus = grid.taus
+        index = jnp.arange(len(taus), dtype=jnp.int32)
+        moved = jax.lax.cummax(jnp.where(taus == 0, -1, index))
+        last = jnp.concatenate([jnp.full(1, -1, jnp.int32), moved[:-1]])
+        starts = (last < 0) | (taus == 0)
+        taus, before = (jnp.where(starts, 1, x) for x in (taus, taus[last]))
+        zero = jnp.zeros_like(taus)
+        return jnp.where(starts, zero, taus / before), jnp.where(starts, zero, before / taus)
 
 
 def _move(carry, slope, tau, ratio, inverse):
     del inverse
     h, s = carry
     s1 = slope + ratio * (slope - s)
-    return h + tau * s1, s1
+    return h + tau * s1, jnp.where(tau == 0, s, s1)
 
 
 def _undo(end, slope, tau, ratio, inverse):
     del ratio
     h1, s1 = end
-    return h1 - tau * s1, slope - (s1 - slope) * inverse
+    stands = tau == 0
+    s = slope - (s1 - slope) * inverse
+    return h1 - tau * jnp.where(stands, slope, s1), jnp.where(stands, s1, s)
 
 
 _STAGE = Stage(

@@ -4,18 +4,20 @@ from typing import Any
 
 from flax import nnx
 
-from odenet.arrays import Scalar
+from odenet.arrays import Scalar, State
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.time_reversal import reversed_in_time
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
-from odenet.integrators.equation import refuse_other_equation
+from odenet.integrators.equation import FIRST_ORDER, refuse_other_equation
 from odenet.integrators.quadrature import integrate_along
 from odenet.integrators.separable import refuse_field_without_halves
 from odenet.integrators.state_types import checked_state
 from odenet.models.along import Along
 from odenet.models.discretisation import Discretisation
+from odenet.models.eager import call_compiled
 
 
 def no_live_statistics(integrator: str) -> str:
@@ -117,15 +119,112 @@ class DepthBlock(nnx.Module):
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(no_live_statistics(type(integrator).__name__))
+        if along is not None:
+            return self._integrate_along(h0, discretisation, along, save_path, live)
+        return call_compiled(
+            DepthBlock._integrate,
+            self,
+            h0,
+            discretisation,
+            save_path,
+            live,
+            forward_mode_refusal=integrator.forward_mode_refusal,
+        )
+
+    def _integrate(
+        self, h0: State, discretisation: Discretisation, save_path: bool, live: bool
+    ) -> Integration:
+        """Integrate over the steps of the grid."""
         grid = discretisation.steps_of(self.grid())
-        grid = grid if along is None else along.ending(grid)
+        return self._over(grid, h0, discretisation, save_path, live)
+
+    def _integrate_along(
+        self, h0: State, discretisation: Discretisation, along: Along, save_path: bool, live: bool
+    ) -> Integration:
+        """Integrate up to a random end, and integrals with the state."""
+        grid = along.ending(discretisation.steps_of(self.grid()))
+        if not along.integrands:
+            return self._over(grid, h0, discretisation, save_path, live)
+        integrator = discretisation.integrator or self.integrator
         fields = self.weights.over(grid, live=live).from_start(h0)
-        if along is not None and along.integrands:
-            probe, integrands = along.probe(h0), along.integrands
-            return integrate_along(
-                integrator, fields, grid, h0, integrands, probe, save_path=save_path
-            )
+        probe, integrands = along.probe(h0), along.integrands
+        return integrate_along(integrator, fields, grid, h0, integrands, probe, save_path=save_path)
+
+    def _over(
+        self,
+        grid: DepthGrid,
+        h0: State,
+        discretisation: Discretisation,
+        save_path: bool,
+        live: bool,
+    ) -> Integration:
+        integrator = discretisation.integrator or self.integrator
+        fields = self.weights.over(grid, live=live).from_start(h0)
         integration = integrator.integrate(fields, grid, h0, save_path=save_path)
         if integration.statistics is not None:
             nnx.update(self.weights.stacked, integration.statistics)
         return integration
+
+    def inverse(
+        self, h1: Any, discretisation: Discretisation = AS_TRAINED, *, save_path: bool = False
+    ) -> Integration:
+        r"""Integrate the block's equation backwards: from `h(horizon)` to `h(0)`.
+
+        It solves $dh/ds = -f(T - s, h)$ from $h(T)$. That is the inverse of the flow, and the
+        inverse of a method up to its error alone: take more steps, or a diffrax solver with small
+        tolerances, on both ways. An equation that contracts states forwards expands their errors
+        backwards.
+
+        Args:
+            h1: The last states, shape `(batch, *state)`.
+            discretisation: By what and in how many steps; break points of its integrator are
+                counted from the horizon.
+            save_path: Whether to return the states at all points of the grid too, from the
+                horizon to 0.
+
+        Returns:
+            `h1` of it is the state at depth-time 0.
+
+        Raises:
+            ConfigError: if a layer is no step of a method, the equation is not of first order or
+                depends on the state at 0, the block's own integrator has break points, or as
+                `__call__`.
+        """
+        h1 = checked_state(h1)
+        if not self.is_euler_step:
+            raise ConfigError(f"a layer of this block {NO_STEP}, and so none to integrate back")
+        integrator = discretisation.integrator or self.integrator
+        refuse_other_equation(self.integrator.equation, integrator.equation)
+        refuse_field_without_halves(integrator, self.weights.stacked)
+        if integrator.equation != FIRST_ORDER:
+            raise ConfigError(
+                f"only {FIRST_ORDER.formula} is integrated backwards from its last state alone; "
+                f"this block solves {integrator.equation.formula}, which needs more than that"
+            )
+        if discretisation.integrator is None and integrator.break_points:
+            raise ConfigError(
+                f"break_points={list(integrator.break_points)} are depth-times from the start of "
+                f"the block, and here its end comes first; give a discretisation whose integrator "
+                f"counts them from the end, as horizon - t"
+            )
+        if self.weights.over(self.grid()).takes_start:
+            raise ConfigError(
+                "the field depends on the state at depth-time 0, which is what is looked for; it "
+                "has no inverse by integration"
+            )
+        return call_compiled(
+            DepthBlock._integrate_back,
+            self,
+            h1,
+            discretisation,
+            save_path,
+            forward_mode_refusal=integrator.forward_mode_refusal,
+        )
+
+    def _integrate_back(
+        self, h1: State, discretisation: Discretisation, save_path: bool
+    ) -> Integration:
+        grid = discretisation.steps_of(self.grid())
+        backward, grid = reversed_in_time(self.weights.over(grid), grid)
+        integrator = discretisation.integrator or self.integrator
+        return integrator.integrate(backward, grid, h1, save_path=save_path)

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import PositiveInt, model_validator
 
-from odenet.arrays import Scalar
+from odenet.arrays import Scalar, State
 from odenet.depth.weights import FieldStack
 from odenet.fields import FieldConfig, MLPFieldConfig
 from odenet.fields.base import BranchConfig
 from odenet.integrators import Integration, SolverStats
 from odenet.integrators.state_types import checked_state
+from odenet.models.eager import call_compiled
 from odenet.part import PartConfig
 
 
@@ -40,7 +41,9 @@ class FeedForwardBlock(nnx.Module):
         Raises:
             StateTypeError: if the states are integers.
         """
-        h0 = checked_state(h0)
+        return call_compiled(FeedForwardBlock._apply, self, checked_state(h0), save_path)
+
+    def _apply(self, h0: State, save_path: bool) -> Integration:
         fields = self.weights.fields().prepared(h0)
         time = jnp.zeros((), h0.dtype)
 

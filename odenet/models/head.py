@@ -11,7 +11,7 @@ from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm
-from odenet.part import PartConfig
+from odenet.models.batch_norm import NormedConfig
 
 HeadInit = InitialiserName | Literal["zero"]
 
@@ -67,7 +67,7 @@ class Head(nnx.Module):
         return h[:, : self.num_outputs] if self.linear is None else self.linear(h)
 
 
-class HeadConfig(PartConfig):
+class HeadConfig(NormedConfig):
     """From the last state to the outputs: norm, activation, mean over the image, affine map."""
 
     norm: Literal["none", "batch"] = "none"
@@ -99,6 +99,6 @@ class HeadConfig(PartConfig):
                 f"model.head: affine=false gives the first {num_outputs} components of a state of "
                 f"width {width}; use a last width of at least {num_outputs}, or affine=true"
             )
-        norm = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if self.norm == "batch" else None
+        norm = self.build_norm(width, rngs=rngs)
         options = (self.activation, self.init, norm, self.affine, self.bias)
         return Head(width, num_outputs, *options, rngs=rngs)

@@ -9,7 +9,7 @@ from odenet.arrays import After, Array, Before, Float, Scalar, StepSizes
 from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
 from odenet.fields.base import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import BatchNorm, observing
+from odenet.fields.layers import BatchNorm, Padding, observing
 
 Shape = tuple[int, ...]
 
@@ -156,7 +156,8 @@ class Followed(StateMap):
         affine: The affine map.
         norm: The batch norm after it, or None.
         activation_name: Name of the activation after that.
-        max_pool: Whether the maximum over 3x3 windows follows, of every second row and column.
+        max_pool: Padding of the maximum over 3x3 windows, of every second row and column; None for
+            no maximum.
     """
 
     def __init__(
@@ -164,12 +165,12 @@ class Followed(StateMap):
         affine: Any,
         norm: BatchNorm | None,
         activation_name: ActivationName,
-        max_pool: bool,
+        max_pool: Padding | None,
     ):
         self.affine = affine
         self.norm = norm
         self.activation_name: ActivationName = activation_name
-        self.max_pool = max_pool
+        self.max_pool: Padding | None = max_pool
 
     def through(self, x: Before, live: bool) -> After:
         """The state after it, its batch norm live or not."""
@@ -177,6 +178,7 @@ class Followed(StateMap):
         if self.norm is not None:
             x = observing(self.norm, live)(x)
         x = activation(self.activation_name)(x)
-        if self.max_pool:
-            x = nnx.max_pool(x, (3, 3), (2, 2), _AROUND)
+        if self.max_pool is not None:
+            around = "SAME" if self.max_pool == "same" else _AROUND
+            x = nnx.max_pool(x, (3, 3), (2, 2), around)
         return x

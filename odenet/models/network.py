@@ -4,10 +4,11 @@ from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Shaped
 from pydantic import Field, PositiveInt, model_validator
 
 from odenet.arrays import Array, Float, Scalar, StepSizes
-from odenet.errors import ConfigError
+from odenet.errors import ConfigError, located
 from odenet.fields import DenseFieldConfig, ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.along import Along
@@ -47,7 +48,9 @@ class _Sequence(StateMap):
         self.projection = projection
 
     def through(self, x, live):
-        return self.projection(self.stem(x, live=live), live=live)
+        h = self.stem(x, live=live)
+        with located("the projection after it"):
+            return self.projection(h, live=live)
 
 
 class Network(nnx.Module):
@@ -72,7 +75,7 @@ class Network(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "batch *inputs"],
+        x: Shaped[Array, "batch *inputs"],
         discretisation: Discretisation | None = None,
         *,
         live: bool = False,
@@ -86,12 +89,13 @@ class Network(nnx.Module):
                 their running ones towards them.
 
         Raises:
-            ConfigError: if a block cannot be integrated that way.
+            ConfigError: if a block cannot be integrated that way, inputs are integers, or a batch
+                norm in training would see a single value; naming the layer.
         """
         return self._through(x, discretisation, live, None)[0]
 
     def along(
-        self, x: Float[Array, "batch *inputs"], along: Along, *, live: bool = False
+        self, x: Shaped[Array, "batch *inputs"], along: Along, *, live: bool = False
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
         """Outputs of a batch, and what was integrated along with it, summed over the stages.
 
@@ -107,21 +111,29 @@ class Network(nnx.Module):
 
     def _through(
         self,
-        x: Float[Array, "batch *inputs"],
+        x: Shaped[Array, "batch *inputs"],
         discretisation: Discretisation | None,
         live: bool,
         along: Along | None,
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            raise ConfigError(
+                f"a network takes floating-point inputs, normalised as in training; got "
+                f"{x.dtype}; give raw inputs to odenet.load(RUN).predict, or normalise them "
+                f"first: odenet.data.normalize(inputs, dataset.normalization)"
+            )
         stats = SolverStats.of(0, 0)
         count = 0 if along is None else len(along.integrands)
         integrals = jnp.zeros((len(x), count), x.dtype)
         pairs = zip(self.projections, self.blocks, strict=True)
         for stage, (projection, block) in enumerate(pairs):
-            x = projection(x, live=live)
+            with located(f"model.stages.{stage}.projection" if stage else "model.stem"):
+                x = projection(x, live=live)
             if isinstance(block, DepthBlock):
                 here = None if along is None else along.at_stage(stage)
                 way = discretisation or Discretisation()
-                integration = block(x, way, live=live, along=here)
+                with located(f"model.stages.{stage}.block"):
+                    integration = block(x, way, live=live, along=here)
             elif discretisation is None and along is None:
                 integration = block(x)
             else:
@@ -135,7 +147,9 @@ class Network(nnx.Module):
                 integrals = integrals + integration.integrals
             found = integration.stats.at_stage(stage, x)
             stats = stats + SolverStats.of(num_layers, num_layers) + found
-        return Prediction(self.head(x, live=live), stats), integrals
+        with located("model.head"):
+            outputs = self.head(x, live=live)
+        return Prediction(outputs, stats), integrals
 
     def penalty(self) -> Scalar:
         """Sum of the penalties on step sizes, of blocks and of layers between them."""

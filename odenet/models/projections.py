@@ -15,7 +15,8 @@ from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 from odenet.errors import ConfigError
 from odenet.fields.base import ActivationName
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import BatchNorm, convolution
+from odenet.fields.layers import BatchNorm, Padding, convolution, padding_of
+from odenet.models.batch_norm import NormedConfig
 from odenet.models.maps import (
     Affine,
     Flatten,
@@ -31,21 +32,13 @@ from odenet.part import PartConfig
 
 def _followed(
     affine: Any,
-    norm: Literal["none", "batch"],
+    norm: BatchNorm | None,
     activation_name: ActivationName,
-    width: int,
-    rngs: nnx.Rngs,
-    max_pool: bool = False,
+    max_pool: Padding | None = None,
 ) -> Any:
-    if norm == "none" and activation_name == "identity" and not max_pool:
+    if norm is None and activation_name == "identity" and max_pool is None:
         return affine
-    made = BatchNorm(width, 1e-5, 0.1, rngs=rngs) if norm == "batch" else None
-    return Followed(affine, made, activation_name, max_pool)
-
-
-def _refuse_idle_bias(norm: Literal["none", "batch"], bias: bool) -> None:
-    if norm == "batch" and bias:
-        raise ValueError("norm=batch would undo the bias before it; set bias to false")
+    return Followed(affine, norm, activation_name, max_pool)
 
 
 class IdentityConfig(PartConfig):
@@ -106,7 +99,7 @@ class ZeroPadConfig(PartConfig):
         return Projection(ZeroPad((before, missing - before), self.stride), (*size, width))
 
 
-class LinearConfig(PartConfig):
+class LinearConfig(NormedConfig):
     """An affine map of the flattened state to a vector."""
 
     kind: Literal["linear"] = "linear"
@@ -119,13 +112,14 @@ class LinearConfig(PartConfig):
 
     @model_validator(mode="after")
     def _norm_has_its_own_bias(self):
-        _refuse_idle_bias(self.norm, self.bias)
+        self._refuse_idle_bias(self.bias)
         return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
         affine = Affine(math.prod(shape), width, self.init, self.bias, rngs=rngs)
-        return Projection(_followed(affine, self.norm, self.activation, width, rngs), (width,))
+        norm = self.build_norm(width, rngs=rngs)
+        return Projection(_followed(affine, norm, self.activation), (width,))
 
 
 class MatrixConfig(PartConfig):
@@ -173,7 +167,7 @@ class MatrixConfig(PartConfig):
         return Projection(Matrix(kernel, self.learned, self.bias), (width,))
 
 
-class ConvConfig(PartConfig):
+class ConvConfig(NormedConfig):
     """A convolution, with a stride that makes the image smaller.
 
     With `kernel_size: 1` and `bias: false` it is the projection shortcut of He et al. 2015: option
@@ -184,9 +178,10 @@ class ConvConfig(PartConfig):
     kind: Literal["conv"] = "conv"
     kernel_size: PositiveInt = 3
     stride: PositiveInt = 1
-    padding: Literal["same", "symmetric"] = "same"
-    """Zeros around the image: `same` as few as keep every pixel, `symmetric` as many on every side,
-    half the kernel, as in PyTorch's networks; they differ where the stride does not divide."""
+    padding: Padding = "same"
+    """Zeros around the image: `same` as few as keep every pixel, as in Flax and TensorFlow,
+    `symmetric` as many on every side, half the kernel, as in PyTorch's networks. They differ with a
+    stride: of an even side, `same` puts one zero less before the first row and column."""
     bias: bool = True
     init: InitialiserName = "lecun_normal"
     """Law of the initial kernels, by name; `he_fan_out` is that of residual networks."""
@@ -195,10 +190,14 @@ class ConvConfig(PartConfig):
     activation: ActivationName = "identity"
     max_pool: bool = False
     """Whether the maximum over 3x3 windows follows, of every second row and column."""
+    pool_padding: Padding = "symmetric"
+    """Where those windows stand: as for `padding`."""
 
     @model_validator(mode="after")
     def _norm_has_its_own_bias(self):
-        _refuse_idle_bias(self.norm, self.bias)
+        self._refuse_idle_bias(self.bias)
+        if not self.max_pool and self.pool_padding != "symmetric":
+            raise ValueError("max_pool=false would ignore pool_padding; remove it")
         return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
@@ -217,7 +216,7 @@ class ConvConfig(PartConfig):
             width,
             self.kernel_size,
             self.stride,
-            "SAME" if self.padding == "same" else self.kernel_size // 2,
+            padding_of(self.padding, self.kernel_size),
             init=self.init,
             use_bias=self.bias,
             rngs=rngs,
@@ -225,7 +224,9 @@ class ConvConfig(PartConfig):
         size = tuple(-(-side // self.stride) for side in shape[:-1])
         if self.max_pool:
             size = tuple(-(-side // 2) for side in size)
-        affine = _followed(conv, self.norm, self.activation, width, rngs, self.max_pool)
+        norm = self.build_norm(width, rngs=rngs)
+        pooled = self.pool_padding if self.max_pool else None
+        affine = _followed(conv, norm, self.activation, pooled)
         return Projection(affine, (*size, width))
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.fields import ResidualFieldConfig
 from odenet.fields.initialisers import InitialiserName
+from odenet.fields.layers import Padding
 from odenet.fields.residual import Arrangement
 from odenet.integrators import ExplicitConfig, IntegratorConfig
 from odenet.models.blocks import DepthBlockConfig
@@ -91,6 +92,13 @@ class ResNetConfig(PartConfig):
     strided_weight: Literal[1, 2] = 1
     """Which weight of a bottleneck takes the stride: the first, 1x1, as published, or the second,
     3x3, as in torchvision."""
+    padding: Padding = "symmetric"
+    """Zeros around images at convolutions with a stride, and at the maximum behind the first one:
+    `symmetric`, as many on every side, as published and in PyTorch, or `same`, as few as keep every
+    pixel, as `SAME` in Flax and TensorFlow. Weights trained with one do not fit the other."""
+    stem_padding: Padding | None = None
+    """The same for the 7x7 convolution of layout=imagenet alone, which is `symmetric` in the
+    examples of Flax, though others are not; without it, that of `padding`."""
     step_sizes: StepSizesConfig | tuple[StepSizesConfig, ...] = FixedStepSizesConfig()
     """The `tau` of all units: one choice for every stage, or one for each. The first unit of a
     stage that changes the shape, or acts first, is a layer of its own: with `sharing: shared` it
@@ -103,9 +111,10 @@ class ResNetConfig(PartConfig):
     """Where the last map of every branch starts; `zero` makes every unit the identity at first,
     or what acts on the sum alone."""
     norm_epsilon: PositiveFloat = 1e-5
-    """Added to the variances in the units."""
+    """Added to the variances of all batch norms: in the units, the stem, the head, and the
+    projections around units."""
     momentum: float = Field(default=0.1, gt=0, le=1)
-    """How far the running statistics in the units move towards those of a batch."""
+    """How far the running statistics of all batch norms move towards those of a batch."""
 
     @field_validator("step_sizes", mode="before")
     @classmethod
@@ -142,6 +151,13 @@ class ResNetConfig(PartConfig):
             raise ValueError("strided_weight is the choice of bottlenecks; remove it")
         if self.layout == "vector" and self.strided_weight != 1:
             raise ValueError("layout=vector has no strides and would ignore strided_weight")
+        if self.layout == "vector" and self.padding != "symmetric":
+            raise ValueError("layout=vector has no images and would ignore padding; remove it")
+        if self.layout != "imagenet" and self.stem_padding is not None:
+            raise ValueError(
+                f"layout={self.layout} has no stride in its first layer, which would ignore "
+                f"stem_padding; remove it"
+            )
         if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self._units):
             raise ValueError(
                 f"step_sizes needs one choice, or one for each of {len(self._units)} stages; got "
@@ -231,7 +247,7 @@ class ResNetConfig(PartConfig):
             stem_width=None if isinstance(stages[0].projection, IdentityConfig) else width,
             stages=stages,
             head=HeadConfig(
-                norm="batch" if self.arrangement == "full_preactivation" else "none",
+                **self._norm(self.arrangement == "full_preactivation"),
                 activation="relu" if relu_is_last else "identity",
                 init="uniform_fan_in",
             ),
@@ -239,17 +255,18 @@ class ResNetConfig(PartConfig):
 
     def _stem(self) -> ConvConfig | LinearConfig:
         if self.layout == "vector":
-            return LinearConfig(init=self.init, bias=False, norm="batch", activation="relu")
+            return LinearConfig(init=self.init, bias=False, activation="relu", **self._norm())
         is_imagenet = self.layout == "imagenet"
         return ConvConfig(
             kernel_size=7 if is_imagenet else 3,
             stride=2 if is_imagenet else 1,
-            padding="symmetric",
+            padding=self.stem_padding or self.padding,
             bias=False,
             init=self.init,
-            norm="batch",
+            **self._norm(),
             activation="relu",
             max_pool=is_imagenet,
+            pool_padding=self.padding if is_imagenet else "symmetric",
         )
 
     def _stages(self, width: int) -> Iterator[StageConfig]:
@@ -280,6 +297,7 @@ class ResNetConfig(PartConfig):
                     shortcut=self._around(stride, changes),
                     stride=stride,
                     strided_weight=self.strided_weight if stride > 1 else None,
+                    padding=self.padding if stride > 1 else "symmetric",
                     activated=activated,
                     step_sizes=own,
                 )
@@ -301,5 +319,11 @@ class ResNetConfig(PartConfig):
             return IdentityConfig()
         if self.layout == "vector":
             return MatrixConfig(init=self.init, learned=True)
-        norm = "none" if self.arrangement in _ACTS_FIRST else "batch"
-        return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, norm=norm)
+        norm = self._norm(self.arrangement not in _ACTS_FIRST)
+        return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, **norm)
+
+    def _norm(self, stands: bool = True) -> dict[str, Any]:
+        """The options of a batch norm beside the units, or of none."""
+        if not stands:
+            return {"norm": "none"}
+        return {"norm": "batch", "norm_epsilon": self.norm_epsilon, "momentum": self.momentum}

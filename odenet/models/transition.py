@@ -21,7 +21,7 @@ from odenet.depth.step_sizes import (
 from odenet.errors import ConfigError
 from odenet.fields import FieldConfig, ResidualFieldConfig
 from odenet.fields.base import ShapeChange
-from odenet.fields.layers import observing
+from odenet.fields.layers import Padding, observing
 from odenet.models.maps import Projection, Shape, StateMap
 from odenet.models.projections import (
     ConvConfig,
@@ -78,6 +78,9 @@ class TransitionConfig(PartConfig):
     own."""
     strided_weight: PositiveInt | None = None
     """Which of the branch's weights takes the stride, from 1; without it, the first."""
+    padding: Padding = "symmetric"
+    """Zeros around the image at the strided weight: `symmetric`, as many on every side, as in
+    PyTorch, or `same`, as few as keep every pixel, as in Flax and TensorFlow."""
     activated: bool = False
     """Whether what comes in is normalised and activated already, as after the first convolution
     of a network with pre-activation; then nothing stands before the first weight."""
@@ -88,6 +91,8 @@ class TransitionConfig(PartConfig):
     def _nothing_ignored(self):
         if self.stride == 1 and self.strided_weight is not None:
             raise ValueError("stride=1 would ignore strided_weight; remove it")
+        if self.stride == 1 and self.padding != "symmetric":
+            raise ValueError(f"stride=1 would ignore padding={self.padding}; remove it")
         chosen = self.step_sizes
         if isinstance(chosen, LearnedStepSizesConfig) and chosen.keeps_sum:
             raise ValueError(
@@ -103,7 +108,8 @@ class TransitionConfig(PartConfig):
         Raises:
             ConfigError: if branch and shortcut give different shapes, or do not fit `shape`.
         """
-        change = ShapeChange(shape, width, self.stride, (self.strided_weight or 1) - 1)
+        place = (self.strided_weight or 1) - 1
+        change = ShapeChange(shape, width, self.stride, place, self.padding)
         parts = self.field.build_transition(change, rngs=rngs)
         if self.activated and parts.before is None:
             raise ConfigError(

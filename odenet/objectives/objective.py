@@ -1,14 +1,13 @@
 """The objective of a model on a batch: mean loss plus penalties, and the metrics beside it."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax.numpy as jnp
 
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.integrators import SolverStats
 from odenet.models import Network
-from odenet.objectives.losses import PerExample
+from odenet.objectives.losses import Loss
 from odenet.objectives.regularisers import NO_REGULARISERS, Regularisers
 
 Metrics = dict[str, Scalar]
@@ -42,7 +41,7 @@ class Objective:
         regularisers: What is added to it along the depth, in training.
     """
 
-    loss: Callable[..., PerExample]
+    loss: Loss
     regularisers: Regularisers = NO_REGULARISERS
 
     def __call__(
@@ -55,7 +54,7 @@ class Objective:
         live: bool = False,
         key: Key[Array, ""] | None = None,
     ) -> tuple[Scalar, Metrics]:
-        """Weighted mean of the loss plus the model's penalties and the regularisers.
+        """Weighted mean of the loss, plus the penalties of the model and the regularisers.
 
         Args:
             model: The network.
@@ -83,7 +82,7 @@ class Objective:
         scores = self.loss(outputs, targets)
         means = {name: jnp.sum(score * weights) / total for name, score in scores.items()}
         penalty = model.penalty().astype(outputs.dtype)
-        objective = means["loss"] + penalty + regularisation
+        objective = means[self.loss.minimised] + penalty + regularisation
         metrics = (
             means | extra | {"penalty": penalty, "objective": objective} | solver_metrics(stats)
         )

@@ -8,6 +8,7 @@ over the batch go over all shards, so that many devices compute what one would h
 import contextlib
 import contextvars
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +44,44 @@ def mean_over_shards(mean: Array, axis: str | None) -> Array:
 def max_over_shards(largest: Array, axis: str | None) -> Array:
     """The largest of the whole batch, from that of one of its shards along `axis`."""
     return largest if axis is None else jax.lax.pmax(largest, axis)
+
+
+_padding: contextvars.ContextVar[Any] = contextvars.ContextVar("padding", default=None)
+
+
+@contextlib.contextmanager
+def padded_batch(weights: Any) -> Iterator[None]:
+    """While this is open, examples of weight 0 take no part in what is decided for the whole batch.
+
+    The steps of an adaptive solve are such a thing.
+
+    Args:
+        weights: One for every example, 0 for padding.
+    """
+    token = _padding.set(weights)
+    try:
+        yield
+    finally:
+        _padding.reset(token)
+
+
+def padding_is_known() -> bool:
+    """Whether some examples are marked as padding."""
+    return _padding.get() is not None
+
+
+def without_padding(x: Array) -> tuple[Array, Array | int]:
+    """An array with zeros in place of padding, and the number of its elements that are none.
+
+    Args:
+        x: With the batch axis first; one without it is returned as it is.
+    """
+    weights = _padding.get()
+    if weights is None or not x.ndim or len(x) != len(weights):
+        return x, x.size
+    real = weights > 0
+    count = jnp.sum(real).astype(jnp.float32) * (x.size // len(x))
+    return jnp.where(real.reshape(-1, *(1,) * (x.ndim - 1)), x, jnp.zeros_like(x)), count
 
 
 def num_shards() -> int:

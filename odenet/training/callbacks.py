@@ -3,17 +3,13 @@
 import abc
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
-from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
-
 from odenet.durable import flush, replace
 from odenet.errors import RunDirectoryError
+from odenet.models import Network
 from odenet.training.state import TrainState
 
 Event = Literal["start", "log", "evaluate", "inspect", "checkpoint", "end"]
@@ -36,8 +32,9 @@ class Info:
         step: Number of optimiser steps taken.
         num_steps: Number of steps of the whole training.
         records: The metrics that came with the event, oldest first.
-        state: With `start` and `inspect`, the state of the training. It is read at once and not
-            kept: the next step takes its memory.
+        state: With `start`, `evaluate` and `inspect`, the state of the training. It is read at once
+            and not kept: the next step takes its memory.
+        build: Makes the network of a state, or None.
     """
 
     event: Event
@@ -45,10 +42,25 @@ class Info:
     num_steps: int
     records: Sequence[Record] = ()
     state: TrainState | None = None
+    build: Callable[[TrainState], Network] | None = None
+
+    @property
+    def network(self) -> Network | None:
+        """The network as it is now, for normalised inputs, or None; it is not kept either."""
+        known = self.state is not None and self.build is not None
+        return self.build(self.state) if known else None  # pyright: ignore
+
+
+class StopTraining(Exception):  # noqa: N818 - a callback asks for it
+    """Raised by a callback: the training stops after this dispatch, saved, and can be resumed."""
 
 
 class Callback(abc.ABC):
-    """Something that runs at the events in `when`, in the order of the list of callbacks."""
+    """Something that runs at the events in `when`, in the order of the list of callbacks.
+
+    It stops the training by raising `StopTraining("why")`. Any other exception ends the run at
+    once.
+    """
 
     when: frozenset[Event]
 
@@ -105,88 +117,3 @@ def read_metrics(path: Path) -> list[Record]:
                 f"steps after the last checkpoint, then go on"
             ) from error
     return records
-
-
-class EventFile(Callback):
-    """Writes the numbers of every record as TensorBoard scalars, named `split/metric`.
-
-    A record is one event with many values: an event for every value takes longer to hand to the
-    writer's thread than a small network takes for its steps.
-
-    Args:
-        directory: Where the event files go.
-        first_step: The step that the run starts from; later points of an earlier start are hidden.
-    """
-
-    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
-
-    def __init__(self, directory: Path, first_step: int):
-        self.directory = directory
-        self.first_step = first_step
-        self._writer: SummaryWriter | None = None
-
-    def __call__(self, info: Info) -> None:
-        """Open, write, close."""
-        if info.event == "start":
-            purge = self.first_step + 1 if self.first_step else None
-            self._writer = SummaryWriter(str(self.directory), purge_step=purge)
-        if self._writer is not None:
-            file = self._writer.file_writer
-            assert file is not None  # it is None after close alone
-            for record in info.records:
-                file.add_summary(_scalars(record), record["step"])
-            if info.event == "end":
-                self._writer.close()
-
-
-def _scalars(record: Record) -> Summary:
-    """The numbers of a record under their names."""
-    values = [
-        Summary.Value(tag=f"{record['split']}/{name}", simple_value=value)
-        for name, value in record.items()
-        if isinstance(value, (int, float)) and name != "step"
-    ]
-    return Summary(value=values)
-
-
-class ProgressBar(Callback):
-    """A progress bar with the last loss and accuracy of each split; silent without a terminal.
-
-    Args:
-        console: Where to draw.
-        label: What is being trained.
-    """
-
-    when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
-
-    def __init__(self, console: Console, label: str):
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._label = label
-        self._shown: dict[str, str] = {}
-
-    def __call__(self, info: Info) -> None:
-        """Draw, move on, or finish."""
-        if info.event == "start":
-            self._progress.start()
-            self._task = self._progress.add_task(
-                self._label, total=info.num_steps, completed=info.step, metrics=""
-            )
-            return
-        for record in info.records[-1:]:
-            text = f"{record['split']} {record['loss']:.4f}"
-            if "accuracy" in record:
-                text += f" {record['accuracy']:.1%}"
-            self._shown[record["split"]] = text
-        self._progress.update(
-            self._task, completed=info.step, metrics="  ".join(self._shown.values())
-        )
-        if info.event == "end":
-            self._progress.stop()

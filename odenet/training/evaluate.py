@@ -1,6 +1,7 @@
 """Evaluation of a network on a whole split, under its own integrator or another."""
 
 import dataclasses
+import functools
 import time
 from typing import Any
 
@@ -12,9 +13,14 @@ from flax import nnx
 from odenet.data import Batch, Normalization, normalize
 from odenet.models import Discretisation
 from odenet.objectives import Objective, solver_metrics
+from odenet.ops.batch_axis import padded_batch
+from odenet.training.constants import hoisted
 
 AVERAGED = ("nfe", "accepted_steps", "rejected_steps")
 """Statistics of the solves that are averaged over the batches."""
+
+FAILURE_METRICS = ("solver_failure", "failed_stage", "failed_layer", "failed_time")
+"""Metrics that say why and where a solve failed; they are 0, and say nothing, where none did."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +66,13 @@ class Evaluator:
 
         def one(params: Any, statistics: Any, batch: Batch):
             model = nnx.merge(graphdef, params, statistics)
-            outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
+            with padded_batch(batch.weights):
+                outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
             scores = objective.loss(outputs, batch.targets)
             sums = {name: jnp.sum(score * batch.weights) for name, score in scores.items()}
             return sums, solver_metrics(stats), outputs
 
-        self._one = jax.jit(one)
+        self._one = one
         self._compiled: Any = None
         self.compile_seconds = 0.0
 
@@ -77,7 +84,10 @@ class Evaluator:
         ]
         if self._compiled is None:
             start = time.perf_counter()
-            self._compiled = self._one.lower(params, statistics, batches[0]).compile()
+            function, numbers = hoisted(self._one, params, statistics, batches[0])
+            arguments = numbers, params, statistics, batches[0]
+            compiled = jax.jit(function).lower(*arguments).compile()
+            self._compiled = functools.partial(compiled, numbers)
             self.compile_seconds = time.perf_counter() - start
         results, seconds = [], []
         for batch in batches:

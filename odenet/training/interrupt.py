@@ -22,6 +22,18 @@ class Interrupted(OdenetError):  # noqa: N818 - it is no error of anybody
         self.exit_code = 128 + signum
 
 
+class Stopped(Interrupted):
+    """A callback asked a run to stop, and it saved before it left.
+
+    Args:
+        message: Where it stopped, and why.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(message, 0)
+        self.exit_code = 1
+
+
 class StopRequest:
     """While this is open, the first SIGTERM or Ctrl-C is noted instead of obeyed.
 

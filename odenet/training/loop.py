@@ -13,11 +13,14 @@ import numpy as np
 from odenet.data import TrainingBatches
 from odenet.errors import NonFiniteLoss, SolverFailure
 from odenet.integrators import Failure
-from odenet.training.callbacks import Callback, Event, Info, Record
+from odenet.integrators.reconstruction import LARGEST_ERROR
+from odenet.models import Network
+from odenet.narration import doing
+from odenet.training.callbacks import Callback, Event, Info, Record, StopTraining
 from odenet.training.checkpoint import Checkpointer
 from odenet.training.config import TrainingConfig
-from odenet.training.evaluate import Evaluation
-from odenet.training.interrupt import Interrupted, StopRequest
+from odenet.training.evaluate import FAILURE_METRICS, Evaluation
+from odenet.training.interrupt import Interrupted, Stopped, StopRequest
 from odenet.training.parallel import Compiled, Placement
 from odenet.training.state import TrainState
 from odenet.training.step import Resident
@@ -60,6 +63,7 @@ class Fit:
         watch_test: Evaluates parameters on the test split, for its curve; or None.
         leaves: Whether the network changes after a step, so that its part of the training ends
             there; or None, where it never does.
+        network: Makes the network of a state, for callbacks; or None.
         extras: What is saved with every checkpoint beside progress and data.
     """
 
@@ -76,10 +80,12 @@ class Fit:
     watch_test: Callable[[Any, Any], Evaluation] | None = None
     leaves: Callable[[int, TrainState], bool] | None = None
     extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    network: Callable[[TrainState], Network] | None = None
     step_seconds: list[float] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
         self._dispatch_steps = self.config.dispatch_steps  # worked out once, not per dispatch
+        self._asked: str | None = None  # why a callback wants to stop
 
     def run(self, state: TrainState) -> TrainState:
         """Train to the last step, or to where the network changes, and return the state after it.
@@ -93,7 +99,8 @@ class Fit:
             NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
             SolverFailure: if a solve did not arrive and `on_solver_failure` is `stop`, or if it is
                 `warn` and the update was not finite.
-            Interrupted: after SIGTERM or Ctrl-C, once everything is saved.
+            Interrupted: after SIGTERM or Ctrl-C, or as `Stopped` after a callback raised
+                `StopTraining`, once everything is saved.
         """
         step, last, leaving = int(state.step), self.config.num_steps, False
         self._tell("start", step, [self.program.record(step)] if step < last else [], state)
@@ -102,7 +109,7 @@ class Fit:
         self._clock = time.perf_counter()
         try:
             with StopRequest() as stop:
-                while step < last and not leaving and stop.signum is None:
+                while step < last and not (leaving or stop.signum or self._asked):
                     piece = self.placement.place_piece(next(self.batches))
                     state, metrics = self.program.run(state, self.resident, piece)
                     step += self._dispatch_steps
@@ -116,12 +123,14 @@ class Fit:
                     keep = 0 if due else 1
                     self._log(pending, keep)
                     if step == last and self.finish is not None:
-                        state = self.finish(state)
+                        with doing("averaging the statistics of batch norms"):
+                            state = self.finish(state)
                     better = evaluation_due and self._evaluate(step, state)
                     if better and can_resume:
                         self._save("best", step, state)
                     if look_due:
-                        self._tell("inspect", step, state=state)
+                        with doing("measuring"):
+                            self._tell("inspect", step, state=state)
                         self._clock = time.perf_counter()
                     if save_due or (better and not can_resume):
                         self._save("last", step, state)
@@ -135,6 +144,13 @@ class Fit:
                     self.checkpointer.wait()
                     raise Interrupted(
                         f"stopped by a signal; saved at step {step} of {last}", stop.signum
+                    )
+                if self._asked is not None and step < last:
+                    self._log(pending, 0)
+                    self._save("last", step, state)
+                    self.checkpointer.wait()
+                    raise Stopped(
+                        f"stopped by a callback ({self._asked}); saved at step {step} of {last}"
                     )
             self.checkpointer.wait()
         finally:
@@ -150,7 +166,11 @@ class Fit:
     ) -> None:
         for callback in self.callbacks:
             if event in callback.when:
-                callback(Info(event, step, self.config.num_steps, records, state))
+                info = Info(event, step, self.config.num_steps, records, state, self.network)
+                try:
+                    callback(info)
+                except StopTraining as error:
+                    self._asked = self._asked or str(error) or type(callback).__name__
 
     def _log(self, pending: list[tuple[int, Any]], keep: int) -> None:
         """Fetch, check and log the metrics of all but the last `keep` dispatches."""
@@ -212,14 +232,16 @@ class Fit:
 
     def _evaluate(self, step: int, state: TrainState) -> bool:
         """Evaluate, and say whether the state is the best so far."""
-        found = self.evaluate(state.params, state.statistics)
+        with doing("evaluating on validation"):
+            found = self.evaluate(state.params, state.statistics)
         if not math.isfinite(found.metrics["loss"]):
             raise NonFiniteLoss(f"the validation loss is not finite at step {step}")
         records = [_record(step, "validation", found)]
         if self.watch_test is not None:
-            watched = self.watch_test(state.params, state.statistics)
+            with doing("evaluating on test"):
+                watched = self.watch_test(state.params, state.statistics)
             records.append(_record(step, "test", watched))
-        self._tell("evaluate", step, records)
+        self._tell("evaluate", step, records, state)
         score = found.metrics.get("accuracy", -found.metrics["loss"])
         best = self.progress.best_score is None or score > self.progress.best_score
         if best:
@@ -252,6 +274,12 @@ def failure_message(first: int, metrics: Any, row: int, count: int) -> str:
     steps = f"step {first + row}" + (f" and in {count - 1} of those after it" if count > 1 else "")
     if failure == Failure.OVER_BUDGET:
         return f"the solves took {metrics['nfe'][row]:g} evaluations at {steps}: {failure.reason}"
+    if failure == Failure.RECONSTRUCTION:
+        error = metrics["reconstruction_error"][row]
+        return (
+            f"the states that the backward pass reconstructed have a relative error of {error:.3g} "
+            f"at {steps}, above {LARGEST_ERROR:g}: {failure.reason}"
+        )
     return (
         f"a solve did not reach the end of its interval at {steps}, in model.stages."
         f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0), at "
@@ -264,4 +292,8 @@ def _stage(metrics: Any, row: int) -> int:
 
 
 def _described(metrics: Any, row: int) -> str:
-    return ", ".join(f"{name}={float(values[row]):.4g}" for name, values in metrics.items())
+    """The metrics of a step; where its solves failed, only if they did."""
+    hidden = FAILURE_METRICS if metrics["solver_ok"][row] == 1 else ()
+    return ", ".join(
+        f"{name}={float(values[row]):.4g}" for name, values in metrics.items() if name not in hidden
+    )

@@ -12,8 +12,9 @@ from flax import nnx
 from odenet.arrays import Array, Float, Key
 from odenet.data import Normalization, normalize
 from odenet.data.augment import Augmentation
-from odenet.integrators import Failure
+from odenet.integrators import Failure, Integrator
 from odenet.integrators.backward_count import counting_backward
+from odenet.integrators.reconstruction import LARGEST_ERROR, measuring_reconstruction
 from odenet.models import DepthBlock
 from odenet.objectives import Metrics, Objective
 from odenet.ops.batch_axis import batch_axis, example_keys
@@ -73,23 +74,30 @@ class TrainStep:
         of_objective = jax.random.fold_in(key, BEYOND_EXAMPLES)
         inputs = normalize(self._augmented(key, inputs), self.normalization)
 
-        def objective(params, counter):
+        def objective(params, counter, probe):
             model = nnx.merge(self.graphdef, params, state.statistics)
             weights = jnp.ones(len(inputs), inputs.dtype)
-            with counting_backward(counter):
+            with counting_backward(counter), measuring_reconstruction(probe):
                 value, metrics = self.objective(
                     model, inputs, targets, weights, live=self.live, key=of_objective
                 )
             return value, (metrics, split_network(model)[2])
 
         with batch_axis(self.axis):
-            gradient_of = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
-            counter = jnp.zeros((), jnp.float32)
-            (_, (metrics, statistics)), (grads, count) = gradient_of(state.params, counter)
-        if self._counts_backward(state):
+            gradient_of = jax.value_and_grad(objective, argnums=(0, 1, 2), has_aux=True)
+            number = jnp.zeros((), jnp.float32)
+            (_, (metrics, statistics)), (grads, count, error) = gradient_of(
+                state.params, number, number
+            )
+        integrators = self._integrators(state)
+        if any(integrator.counts_backward for integrator in integrators):
             metrics = metrics | {"nfe_backward": count}
+        if any(integrator.reconstructs for integrator in integrators):
+            metrics = metrics | {"reconstruction_error": error}
         if self.axis is not None:
             grads, metrics = jax.lax.pmean((grads, metrics), self.axis)
+        if "reconstruction_error" in metrics:
+            metrics = reconstructed(metrics)
         if self.nfe_budget is not None:
             metrics = within_budget(metrics, self.nfe_budget)
         updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
@@ -103,10 +111,10 @@ class TrainStep:
             new = _updated_if(metrics["solver_ok"] == 1, new, state)
         return new, metrics
 
-    def _counts_backward(self, state: TrainState) -> bool:
-        """Whether any gradient is another solve, by backsolve."""
+    def _integrators(self, state: TrainState) -> list[Integrator]:
+        """The integrators of all blocks whose depth is time."""
         blocks = nnx.merge(self.graphdef, state.params, state.statistics).blocks
-        return any(isinstance(b, DepthBlock) and b.integrator.counts_backward for b in blocks)
+        return [block.integrator for block in blocks if isinstance(block, DepthBlock)]
 
     def _augmented(self, key: Key[Array, ""], inputs: Array) -> Array:
         """Augment every image by a key of its own, the same wherever the image is placed."""
@@ -125,6 +133,16 @@ def within_budget(metrics: Metrics, budget: int) -> Metrics:
     return metrics | {
         "solver_ok": jnp.where(over, 0.0, metrics["solver_ok"]),
         "solver_failure": jnp.where(over, code, metrics["solver_failure"]),
+    }
+
+
+def reconstructed(metrics: Metrics) -> Metrics:
+    """The metrics, with a failure where a backward pass reconstructed other states."""
+    wrong = ~(metrics["reconstruction_error"] <= LARGEST_ERROR) & (metrics["solver_ok"] == 1)
+    code = jnp.float32(Failure.RECONSTRUCTION)
+    return metrics | {
+        "solver_ok": jnp.where(wrong, 0.0, metrics["solver_ok"]),
+        "solver_failure": jnp.where(wrong, code, metrics["solver_failure"]),
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "odenet"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
-    {"arrays", "errors", "part", "allocator", "durable"},
+    {"arrays", "errors", "part", "allocator", "durable", "narration"},
     {"ops"},
     {"depth"},
     {"fields"},

@@ -17,8 +17,9 @@ KINDS = [
     "fashion_mnist",
     "cifar10",
     "npz",
+    "absent",
 ]
-REQUIRED = {"npz": {"path": "own.npz"}}
+REQUIRED = {"npz": {"path": "own.npz"}, "absent": {"shape": [4], "num_classes": 2}}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,6 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
+from odenet.data.augment import normalize
+from odenet.data.dataset import measure_normalization
 from odenet.data.npz import NpzConfig
 from odenet.errors import ConfigError, DataError
 from odenet.experiment.config import load_config, parse_config, to_yaml
@@ -90,15 +92,63 @@ WRONG = {
         IMAGES | {"validation_inputs": IMAGES["test_inputs"]},
         "missing: validation_targets",
     ),
-    "unknown array": (IMAGES | {"train_labels": np.arange(3)}, "'train_labels', which would be .*"),
+    "unknown array": (
+        IMAGES | {"train_label": np.arange(3)},
+        "'train_label', which .*train_labels",
+    ),
     "objects": (changed("test_targets", np.array([{}] * 8)), "cannot be read: Object arrays"),
-    "grey images": (changed("train_inputs", IMAGES["train_inputs"][..., 0]), r"shape \(40, 4, 5\)"),
-    "float images": (changed("train_inputs", IMAGES["train_inputs"] / 255), "got float64 of shape"),
-    "byte vectors": (changed("train_inputs", np.zeros((40, 3), np.uint8)), "got uint8 of shape"),
+    "grey and coloured": (changed("train_inputs", IMAGES["train_inputs"][..., 0]), "like train_in"),
+    "floats and bytes": (
+        changed("train_inputs", IMAGES["train_inputs"] / 255),
+        "like train_inputs",
+    ),
+    "byte vectors": (
+        changed("train_inputs", np.zeros((40, 784), np.uint8)),
+        r"may be images or vectors; for images set data.shape=\[28, 28\], for vectors write "
+        r"train_inputs=train_inputs.astype\(np.float32\)",
+    ),
+    "booleans as images": (
+        changed("train_inputs", IMAGES["train_inputs"] > 9),
+        r"write train_inputs=train_inputs.astype\(np.uint8\) \* 255",
+    ),
+    "one row or a column": (
+        changed("train_inputs", np.zeros((40, 7, 1), np.uint8)),
+        r"write train_inputs=train_inputs\[..., None\]",
+    ),
+    "five axes": (changed("train_inputs", np.zeros((4, 4, 4, 4, 4))), r"got shape \(4, 4, 4, 4, 4"),
+    "channels first": (
+        changed("train_inputs", np.zeros((40, 3, 32, 32), np.uint8)),
+        r"would be 3 high with 32 channels; set data.layout=channels_first .* 3 channels of 32 x "
+        r"32, or write train_inputs=train_inputs.transpose\(0, 2, 3, 1\)",
+    ),
+    "floats of 0 to 255": (
+        changed("train_inputs", IMAGES["train_inputs"].astype(np.float32)),
+        r"in the range 0 to 1; .* write train_inputs=train_inputs.astype\(np.uint8\)",
+    ),
+    "normalised images": (
+        changed("train_inputs", IMAGES["train_inputs"] / 127.5 - 1),
+        r"write train_inputs=\(\(train_inputs - -1\) / 2\).astype\(np.float32\)",
+    ),
+    "12 bits": (
+        changed("train_inputs", IMAGES["train_inputs"].astype(np.uint16) * 16),
+        "whose full range is not known",
+    ),
+    "words": (
+        changed("train_targets", np.array(["cat", "dog"] * 20)),
+        r"write train_targets=np.unique\(train_targets, return_inverse=True\)\[1\]",
+    ),
+    "two names": (IMAGES | {"x_train": np.zeros(3)}, "two names for train_inputs; keep one"),
+    "no test": (
+        without("test_inputs", "test_targets"),
+        r"keep some examples for the test, .* np.savez\('own.npz', train_inputs=train_inputs\[1000",
+    ),
     "no examples": (changed("test_inputs", IMAGES["test_inputs"][:0]), "none of them 0; got"),
     "fewer targets": (changed("train_targets", np.arange(39) % 4), "each of the 40 inputs"),
-    "one-hot": (changed("train_targets", np.eye(40, dtype=int)), r"got int64 of shape \(40, 40\)"),
-    "booleans": (changed("train_targets", np.zeros(40, bool)), "got bool of shape"),
+    "one-hot": (
+        changed("train_targets", np.eye(40, dtype=int)),
+        r"=train_targets.argmax\(axis=1\)",
+    ),
+    "booleans": (changed("train_targets", np.zeros(40, bool)), r"got bool .*astype\(np.int64\)"),
     "negative class": (changed("test_targets", np.arange(8) - 1), "classes 0, 1, ...; got -1 to 6"),
     "huge class": (changed("test_targets", np.arange(8) + 2**40), "classes 0, 1, "),
     "classes from 1": (changed("train_targets", np.arange(40) % 4 + 1), "no example of class 0"),
@@ -172,7 +222,7 @@ def test_single_array_and_missing_file_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"got one array; use numpy.savez"):
         NpzConfig(path="one.npy", validation=1).build(tmp_path)
     with pytest.raises(
-        DataError, match=r"which is missing; a relative path starts in the data fol"
+        DataError, match=r"which is missing; a relative path is looked for beside the experiment"
     ):
         NpzConfig(path="none.npz", validation=1).build(tmp_path)
 
@@ -255,3 +305,120 @@ def test_run_is_trained_and_evaluated_from_wherever(tmp_path, monkeypatch):
     assert evaluate(tmp_path / "run")["loss"] == trained.results["test"]["loss"]
     (tmp_path / "run" / "results.json").unlink()
     assert resume(tmp_path / "run").results["test"] == trained.results["test"]
+
+
+def each_input(change, base=IMAGES):
+    return {name: change(a) if "inputs" in name else a for name, a in base.items()}
+
+
+PIXELS = IMAGES["test_inputs"]
+SAME = {
+    "grey": (lambda x: x[..., 0], {}, PIXELS[..., :1]),
+    "flat": (lambda x: x.reshape(len(x), -1), {"shape": [4, 5, 3]}, PIXELS),
+    "flat grey": (lambda x: x[..., 0].reshape(len(x), -1), {"shape": [4, 5]}, PIXELS[..., :1]),
+    "whole numbers": (lambda x: x.astype(np.int64), {}, PIXELS),
+    "channels first": (lambda x: x.transpose(0, 3, 1, 2), {"layout": "channels_first"}, PIXELS),
+    "flat channels first": (
+        lambda x: x.transpose(0, 3, 1, 2).reshape(len(x), -1),
+        {"shape": [3, 4, 5], "layout": "channels_first"},
+        PIXELS,
+    ),
+    "from 0 to 1": (lambda x: (x / 255).astype(np.float32), {}, np.float32(PIXELS / 255)),
+    "16 bits": (lambda x: x.astype(np.uint16) * 257, {}, np.float32(PIXELS / 255)),
+    "as told": (
+        lambda x: x.transpose(0, 3, 1, 2),
+        {"layout": "channels_last"},
+        PIXELS.transpose(0, 3, 1, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_images_as_people_have_them_are_the_same_images(built, name):
+    change, options, expected = SAME[name]
+    data = built(each_input(change), validation=8, **options)
+    assert data.test.inputs.dtype == expected.dtype
+    np.testing.assert_allclose(data.test.inputs, expected, rtol=1e-6)
+    normalised = normalize(data.test.inputs, data.normalization)
+    pixels = normalize(expected, measure_normalization(data.train.inputs))
+    np.testing.assert_allclose(normalised, pixels, atol=1e-5)
+
+
+def test_floats_from_0_to_1_are_normalised_as_the_bytes_are(built):
+    of_bytes = built(IMAGES, validation=8)
+    of_floats = built(each_input(lambda x: x / 255), validation=8)
+    np.testing.assert_allclose(
+        normalize(of_floats.test.inputs, of_floats.normalization),
+        normalize(of_bytes.test.inputs, of_bytes.normalization),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets"), [("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_images", "{}_labels")]
+)
+def test_other_names_of_the_arrays(built, inputs, targets):
+    part = {"train": "train", "test": "test", "validation": "val"}
+    names = {"inputs": inputs, "targets": targets}
+    arrays = {
+        names[what].format(part[name]): array
+        for key, array in with_validation(IMAGES).items()
+        for name, what in [key.split("_")]
+    }
+    data, expected = built(arrays), built(with_validation(IMAGES))
+    for split in ("train", "validation", "test"):
+        for what in ("inputs", "targets"):
+            found = getattr(getattr(data, split), what)
+            np.testing.assert_array_equal(found, getattr(getattr(expected, split), what))
+
+
+def test_classes_may_be_a_column(built):
+    arrays = {n: a[:, None] if "targets" in n else a for n, a in IMAGES.items()}
+    data = built(arrays, validation=8)
+    np.testing.assert_array_equal(data.test.targets, IMAGES["test_targets"])
+    assert data.num_classes == 4
+
+
+FLAT = each_input(lambda x: x.reshape(len(x), -1))
+SHAPES = {
+    "other size": (FLAT, {"shape": [4, 5]}, "rows of 20 numbers; train_inputs .* 60"),
+    "images already": (IMAGES, {"shape": [4, 5, 3]}, "rows of 60 numbers; train_inputs"),
+    "layout of vectors": (VECTORS, {"layout": "channels_first"}, "are vectors, of shape"),
+    "layout of grey": (
+        each_input(lambda x: x[..., 0]),
+        {"layout": "channels_last"},
+        "layout would be ignored: .* grey",
+    ),
+    "layout of grey rows": (
+        FLAT,
+        {"shape": [6, 10], "layout": "channels_first"},
+        "layout would be ignored: data.shape=",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shape_and_layout_that_do_not_fit_are_refused(built, name):
+    arrays, options, message = SHAPES[name]
+    with pytest.raises(ConfigError, match=message):
+        built(arrays, validation=8, **options)
+
+
+def test_relative_path_is_looked_for_beside_the_experiment_file_first(tmp_path, monkeypatch):
+    monkeypatch.delenv("ODENET_DATA_DIR", raising=False)
+    beside, folder = tmp_path / "beside", tmp_path / "folder"
+    for place, cut in ((beside, slice(4, None)), (folder, slice(None))):
+        place.mkdir()
+        np.savez(place / "own.npz", **IMAGES | {n: IMAGES[n][cut] for n in IMAGES if "train" in n})
+    (beside / "own.yaml").write_text(to_yaml(experiment("own.npz")))
+    config = load_config(beside / "own.yaml")
+    trained = run(config, tmp_path / "run", data_dir=folder)
+    assert len(trained.experiment.dataset.train) == 28
+    monkeypatch.chdir("/")
+    assert evaluate(tmp_path / "run")["loss"] == trained.results["test"]["loss"]
+    (beside / "own.npz").unlink()
+    other = load_config(beside / "own.yaml")
+    assert len(other.data.build(folder).train) == 32
+    monkeypatch.chdir(beside)
+    np.savez("own.npz", **IMAGES)
+    assert load_config("own.yaml").data.path == str(beside / "own.npz")

@@ -44,6 +44,13 @@ def test_training_by_a_solver_is_refused_before_a_directory_is_made(tmp_path):
         networks_of(parse_config(VALUES | {"compare": section}))
 
 
+def test_training_on_one_value_is_refused_before_a_directory_is_made(tmp_path):
+    config = parse_config(VALUES, [("training.batch_size", 1)])
+    with pytest.raises(ConfigError, match=r"model.stages.0.block: norm 0 .* training.batch_size"):
+        run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
     watched = parse_config(VALUES, [("training.gradient_flow_every", 4)])
     run(watched, tmp_path / "run")

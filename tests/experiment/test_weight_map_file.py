@@ -55,6 +55,20 @@ ignored: [ema.*]
     )
 
 
+def test_layers_numbered_by_twos_and_one_without_a_number_are_named(tmp_path):
+    text = """
+entries:
+  - {foreign: 'net.{layer}.w', ours: blocks.0.kernel, num_layers: 3, first: 1, every: 2}
+  - {foreign: middle.w, ours: blocks.1.kernel, layer: 0}
+"""
+    assert build(tmp_path, text).entries == (
+        WeightEntry("net.1.w", "blocks.0.kernel", "same", 0),
+        WeightEntry("net.3.w", "blocks.0.kernel", "same", 1),
+        WeightEntry("net.5.w", "blocks.0.kernel", "same", 2),
+        WeightEntry("middle.w", "blocks.1.kernel", "same", 0),
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -68,6 +82,9 @@ ignored: [ema.*]
         ("entries: [{foreign: a, ours: b, num_layers: 2}]", "go together"),
         ("entries: [{foreign: 'a{layer}', ours: b}]", "go together"),
         ("entries: [{foreign: a, ours: b, first: 2}]", "first would be ignored"),
+        ("entries: [{foreign: a, ours: b, every: 2}]", "every would be ignored"),
+        ("entries: [{foreign: 'a{layer}', ours: b, num_layers: 2, layer: 0}]", "or num_layers"),
+        ("rename: [{known: nothing, file: b}]", "'nothing' is in none of the 3"),
         ("entries: [{foreign: a}]", "entries.0.ours is required"),
         ("a: [", "is not YAML"),
     ],

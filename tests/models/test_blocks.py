@@ -158,6 +158,28 @@ def test_feedforward_network_refuses_another_discretisation():
         network(jnp.ones((1, 2)), Discretisation(fixed_diffrax("heun").build()))
 
 
+def test_break_points_outside_a_block_of_fixed_length_are_refused():
+    mapping = {"num_steps": 2, "integrator": {"kind": "dopri5", "break_points": [0.5, 3.0]}}
+    with pytest.raises(ValueError, match=r"goes from 0 to 2; got \[3.0\]; remove"):
+        DepthBlockConfig.model_validate(mapping)
+    back = mapping | {
+        "step_sizes": {"tau": -2.0},
+        "integrator": {"kind": "bosh3", "break_points": [-3]},
+    }
+    assert DepthBlockConfig.model_validate(back)
+    learned = mapping | {"step_sizes": {"kind": "learned"}}
+    assert DepthBlockConfig.model_validate(learned)
+
+
+def test_inverse_of_a_block_with_break_points_asks_for_those_from_its_end():
+    config = DepthBlockConfig.model_validate(
+        {"num_steps": 2, "integrator": {"kind": "dopri5", "break_points": [0.5]}}
+    )
+    block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(2))
+    with pytest.raises(ConfigError, match=r"break_points=\[0.5\].*horizon - t"):
+        block.inverse(jnp.asarray(H0))
+
+
 def test_learned_steps_that_an_adaptive_solver_cannot_see_are_refused():
     values = {
         "step_sizes": {"kind": "learned", "parametrisation": "simplex"},

@@ -205,3 +205,11 @@ def test_feedforward_and_residual_stages_cannot_share_another_solver():
     network = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
     with pytest.raises(ConfigError, match="feed-forward"):
         network(jnp.ones((1, 2)), Discretisation())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, bool])
+def test_inputs_that_are_no_floats_are_refused(dtype):
+    config = ClassifierConfig.model_validate({"stages": [{"width": 2}]})
+    network = config.build((4,), 3, rngs=nnx.Rngs(0))
+    with pytest.raises(ConfigError, match=f"floating-point inputs.*got {np.dtype(dtype)}.*predict"):
+        network(jnp.ones((2, 4), dtype))

@@ -220,19 +220,6 @@ def test_gradients_of_undone_steps_equal_those_of_stored_states(name, shape, sav
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10 * np.max(np.abs(b)))
 
 
-def test_step_after_one_of_size_zero_starts_anew_and_is_not_undone_in_silence():
-    fields, h0 = layers(4), jnp.asarray(np.random.default_rng(1).normal(size=(2, 4)))
-    taus = jnp.asarray([0.3, 0.0, 0.2, 0.2])
-
-    def end(remat, taus):
-        found = made("two_step_midpoint", remat=remat).integrate(fields, DepthGrid(taus, 4), h0)
-        return jnp.sum(found.h1**2)
-
-    assert np.isfinite(end("reversible", taus))
-    assert np.all(np.isfinite(jax.grad(lambda taus: end("none", taus))(taus)))
-    assert not np.all(np.isfinite(jax.grad(lambda taus: end("reversible", taus))(taus)))
-
-
 @pytest.mark.parametrize("name", ["two_step_midpoint", "momentum"])
 def test_steps_inside_a_layer_and_one_set_of_weights_are_one_chain(name):
     fields, h0 = layers(1), jnp.asarray(np.random.default_rng(1).normal(size=(2, 4)))

@@ -11,12 +11,15 @@ LABELS = np.array([0, 2, 1])
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy_equals_its_formula(smoothing):
-    scores = CrossEntropyConfig(label_smoothing=smoothing).build()(
-        jnp.asarray(LOGITS), jnp.asarray(LABELS)
-    )
+    loss = CrossEntropyConfig(label_smoothing=smoothing).build()
+    scores = loss(jnp.asarray(LOGITS), jnp.asarray(LABELS))
     log_p = LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
     q = (1 - smoothing) * np.eye(3)[LABELS] + smoothing / 3
-    np.testing.assert_allclose(scores["loss"], -(q * log_p).sum(axis=1), rtol=1e-12, atol=1e-15)
+    plain, smoothed = -log_p[range(3), LABELS], -(q * log_p).sum(axis=1)
+    np.testing.assert_allclose(scores["loss"], plain, rtol=1e-12, atol=1e-15)
+    assert ("smoothed_loss" in scores) == (smoothing > 0)
+    minimised = scores[loss.minimised]
+    np.testing.assert_allclose(minimised, smoothed, rtol=1e-12, atol=1e-15)
     assert scores["accuracy"].tolist() == [1.0, 0.0, 1.0]
 
 

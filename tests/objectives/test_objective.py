@@ -8,8 +8,8 @@ from flax import nnx
 from numerics.precision import in_float64
 
 from odenet.integrators import Failure, SolverStats
-from odenet.models import RegressorConfig, init_network
-from odenet.objectives import MeanSquaredErrorConfig, Objective, solver_metrics
+from odenet.models import ClassifierConfig, RegressorConfig, init_network
+from odenet.objectives import CrossEntropyConfig, MeanSquaredErrorConfig, Objective, solver_metrics
 
 X = np.random.default_rng(0).normal(size=(5, 2))
 Y = np.random.default_rng(1).normal(size=(5, 1))
@@ -39,6 +39,21 @@ def test_objective_is_the_mean_loss_and_the_metrics_say_what_it_cost():
     assert float(metrics["penalty"]) == 0.0
     assert [float(metrics[k]) for k in ("nfe", "accepted_steps", "rejected_steps")] == [3, 3, 0]
     assert float(metrics["solver_ok"]) == 1.0
+
+
+def test_smoothed_labels_are_minimised_and_the_plain_loss_is_reported():
+    config = ClassifierConfig.model_validate({"stages": [{"width": 4}], "block": {"num_steps": 1}})
+    model = in_float64(init_network(config, (2,), 3, jax.random.key(0)))
+    labels = jnp.asarray([0, 1, 2, 0, 1])
+    objective = Objective(CrossEntropyConfig(label_smoothing=0.3).build())
+    value, metrics = objective(model, jnp.asarray(X), labels, jnp.ones(5))
+    outputs = np.asarray(model(jnp.asarray(X)).outputs)
+    log_p = outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
+    plain = -log_p[range(5), np.asarray(labels)].mean()
+    smoothed = 0.7 * plain - 0.3 * log_p.mean()
+    assert float(metrics["loss"]) == pytest.approx(plain, rel=1e-12)
+    assert float(metrics["smoothed_loss"]) == pytest.approx(smoothed, rel=1e-12)
+    assert float(metrics["objective"]) == float(value) == pytest.approx(smoothed, rel=1e-12)
 
 
 def test_examples_of_weight_zero_change_nothing():

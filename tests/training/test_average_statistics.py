@@ -49,6 +49,17 @@ def test_average_at_one_norm_equals_numpy(configure):
     np.testing.assert_allclose(found["variance"], np.mean(variances, 0), rtol=1e-5)
 
 
+def test_average_of_a_constant_channel_keeps_every_digit(configure):
+    # The stem is a bias alone: 12345.678 at every example, of which a sum would keep fewer digits.
+    experiment = build(configure(**HEAD, **BATCHES | {"training__average_statistics": 7}))
+    params = jax.tree.map(jnp.zeros_like, experiment.start.params)
+    bias = params["projections"][0]["operation"]["linear"]["bias"]
+    params["projections"][0]["operation"]["linear"]["bias"] = jnp.full_like(bias, 12345.678)
+    found = experiment.finish()(dataclasses.replace(experiment.start, params=params)).statistics
+    np.testing.assert_array_equal(found["head"]["norm"]["mean"], np.float32(12345.678))
+    np.testing.assert_array_equal(found["head"]["norm"]["variance"], 0)
+
+
 def test_every_layer_is_averaged_behind_the_live_ones_before_it(configure):
     experiment = build(configure(**NORMED, **BATCHES))
     state = experiment.start

@@ -15,10 +15,20 @@ from odenet.cli.analyse import (
     steps_to_reach,
     trajectories,
 )
+from odenet.narration import doing
 
 app = typer.Typer(
     help="Look into a trained network: one instrument for each subcommand.", no_args_is_help=True
 )
+
+
+@app.callback()
+def measure(context: typer.Context) -> None:
+    """Look into a trained network: one instrument for each subcommand."""
+    if context.invoked_subcommand is not None:
+        context.with_resource(doing(f"measuring {context.invoked_subcommand}"))
+
+
 app.command("gradient-flow")(gradient_flow.command)
 app.command("gradient-scaling")(gradient_scaling.command)
 app.command("convergence")(convergence.command)

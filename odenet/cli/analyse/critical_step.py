@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from odenet.cli.options import Json
+from odenet.narration import silence
 
 
 def command(
@@ -32,6 +33,7 @@ def command(
     found = critical_steps(directories)
     if figure is not None:
         figure.write_bytes(png(critical_step_figure(found)))
+    silence()
     if json:
         print_json(found)
         return

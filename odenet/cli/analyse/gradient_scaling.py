@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from odenet.cli.options import Json
+from odenet.narration import silence
 
 
 def command(
@@ -34,6 +35,7 @@ def command(
     found = gradient_scaling(directories, threshold)
     if figure is not None:
         figure.write_bytes(png(gradient_scaling_figure(found)))
+    silence()
     if json:
         print_json(found)
         return

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from odenet.cli.options import Json
+from odenet.narration import silence
 
 
 def command(
@@ -24,6 +25,7 @@ def command(
     from odenet.reports import seeds_markdown
 
     seeds, found = read_over_seeds(directories)
+    silence()
     if json:
         plain = {
             name: {key: dataclasses.asdict(spread) for key, spread in spreads.items()}

@@ -22,10 +22,11 @@ ROUNDING = 10.0
 
 
 class _Iterate(NamedTuple):
-    """A root as it is found, the size of its last correction, and how that went."""
+    """A root as it is found, the size of its last correction, and their last ratio."""
 
     root: Vector
     size: Scalar
+    ratio: Scalar
     count: Count
     solved: Flag
     finite: Flag
@@ -36,10 +37,11 @@ class ChordMethod:
     r"""Newton's method with one matrix for all iterations of an equation.
 
     Corrections are measured where their size means something: in units of the state, by the scale
-    `atol + rtol * |h|` of the tolerances. With $e_k$ the norm of correction $k$ and
+    `atol + rtol * max(|h_0|, |h_1|)` of the tolerances. With $e_k$ the norm of correction $k$ and
     $\theta = e_k / e_{k-1}$, the equation is solved when $e_k \theta / (1 - \theta)$ or $e_k$ is
     below 0.01 (Hairer and Wanner 1996, eq. IV.8.10), or when corrections are down to rounding
     errors of the state and shrink no more: no tolerance asks for more than the precision resolves.
+    After the last iteration, 1 is enough.
 
     Args:
         rtol: Relative tolerance, in units of the state.
@@ -69,22 +71,21 @@ class ChordMethod:
             number, or `Failure.EQUATION`.
         """
         matrix = jax.scipy.linalg.lu_factor(matrix_of(equation, guess))
-        scale = self.atol + self.rtol * jnp.abs(state)
-        size_of_state = batch_rms(state)
 
         def correct(now: _Iterate) -> _Iterate:
             residual = equation(now.root)
             correction = jax.scipy.linalg.lu_solve(matrix, residual)
             root = now.root - correction
-            size = self.norm(step * correction / scale)
+            largest = jnp.maximum(jnp.abs(state), jnp.abs(state + step * root))
+            size = self.norm(step * correction / (self.atol + self.rtol * largest))
             ratio = jnp.where(now.count > 0, size / now.size, jnp.inf)
             left = jnp.where(ratio < 1, size * ratio / (1 - ratio), jnp.inf)
             resolved = ROUNDING * jnp.finfo(root.dtype).eps
-            resolved = resolved * (size_of_state + batch_rms(step * root))
+            resolved = resolved * batch_rms(largest)
             at_rest = (ratio > SLOW) & (batch_rms(step * correction) <= resolved)
             solved = (size <= ENOUGH) | (left <= ENOUGH) | ((now.count > 0) & at_rest)
             finite = jnp.isfinite(batch_rms(residual))
-            return _Iterate(root, size, now.count + 1, solved & jnp.isfinite(size), finite)
+            return _Iterate(root, size, ratio, now.count + 1, solved & jnp.isfinite(size), finite)
 
         def unsolved(now: _Iterate) -> Flag:
             count = now.count
@@ -92,10 +93,12 @@ class ChordMethod:
             return going & (count < self.max_iterations)
 
         no, count = jnp.zeros((), bool), jnp.zeros((), jnp.int32)
-        first = _Iterate(guess, jnp.asarray(jnp.inf, guess.dtype), count, no, ~no)
+        unknown = jnp.asarray(jnp.inf, guess.dtype)
+        first = _Iterate(guess, unknown, unknown, count, no, ~no)
         found = jax.lax.while_loop(unsolved, correct, first)
         why = jnp.where(found.finite, int(Failure.EQUATION), int(Failure.NOT_FINITE))
-        return found.root, jnp.where(found.solved, int(Failure.NONE), why).astype(jnp.int32)
+        solved = found.solved | ((found.size <= 1) & (found.ratio < 1))
+        return found.root, jnp.where(solved, int(Failure.NONE), why).astype(jnp.int32)
 
 
 def matrix_of(function: Callable[[Vector], Vector], at: Vector) -> Float[Array, "size size"]:

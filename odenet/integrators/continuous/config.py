@@ -58,6 +58,11 @@ class DiffraxConfig(PartConfig):
         """Whether the solver moves two halves of the state in turn, which the field must have."""
         return self.solver in SYMPLECTIC
 
+    @property
+    def break_points(self) -> tuple[float, ...]:
+        """Depth-times at which steps end, since the field jumps there."""
+        return self.controller.break_points
+
     @model_validator(mode="after")
     def _controllable(self):
         pid = self.controller.kind == "pid"
@@ -81,6 +86,12 @@ class DiffraxConfig(PartConfig):
             raise ValueError(
                 f"solver={self.solver} moves two halves of the state in turn, and the adjoint "
                 f"equation of adjoint.kind=backsolve has no such halves; use "
+                f"adjoint.kind=checkpointed or direct"
+            )
+        if self.break_points and isinstance(self.adjoint, BacksolveAdjointConfig):
+            raise ValueError(
+                f"the solve backwards of adjoint.kind=backsolve would step over the jumps of the "
+                f"field at controller.break_points={list(self.break_points)}; use "
                 f"adjoint.kind=checkpointed or direct"
             )
         if self.solver not in IMPLICIT and self.root_finder is not None:
@@ -111,4 +122,5 @@ class DiffraxConfig(PartConfig):
             self.adjoint.build(self.controller),
             1 if controller is None else self.max_steps or 256,
             first_step,
+            self.break_points,
         )

@@ -2,16 +2,25 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import diffrax
+import jax
 import jax.numpy as jnp
 from pydantic import Field as Option
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
-from odenet.arrays import Scalar
-from odenet.integrators.failure import Failure, verdict_of_step
+from odenet.arrays import Scalar, Time
+from odenet.integrators.break_points import BreakPoints
+from odenet.integrators.continuous.problem import PRECISION
+from odenet.integrators.failure import (
+    Failure,
+    failure_of_precision,
+    failure_of_state,
+    verdict_of_step,
+)
 from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
+from odenet.integrators.step_limits import LargestStep, refuse_limits
 from odenet.part import PartConfig
 
 
@@ -31,34 +40,69 @@ class StepControl(diffrax.PIDController):
 
     Args:
         min_step: Smallest step, as a part of the interval, or None for what rounding allows.
+        rounding: Largest relative error of a rounded state, or 0 where it does not matter.
+        is_complex: Whether states are complex, as pairs of real numbers along axis 1.
         options: Those of diffrax's controller.
     """
 
     min_step: float | None = None
+    rounding: float = 0.0
+    is_complex: bool = False
 
-    def __init__(self, min_step: float | None, **options: Any):
+    def __init__(
+        self,
+        min_step: float | None,
+        rounding: float = 0.0,
+        is_complex: bool = False,
+        **options: Any,
+    ):
         super().__init__(**options)
-        self.min_step = min_step
+        self.min_step, self.rounding, self.is_complex = min_step, rounding, is_complex
 
     def leaving_out(self, count: int) -> "StepControl":
         """The same for states that are vectors, whose last `count` components choose no step."""
-        kept = ("rtol", "atol", "pcoeff", "icoeff", "dcoeff")
-        options = {name: getattr(self, name) for name in kept}
-        return StepControl(self.min_step, norm=_NeverNaN(RMSWithoutLast(count)), **options)
+        return self._changed(norm=_NeverNaN(RMSWithoutLast(count)))
+
+    def for_states(self, rounding: float, is_complex: bool) -> "StepControl":
+        """The same for states of a precision and kind."""
+        return self._changed(rounding=rounding, is_complex=is_complex)
+
+    def _changed(self, **changes: Any) -> "StepControl":
+        kept = ("min_step", "rounding", "is_complex", "rtol", "atol", "norm", "dtmax")
+        kept += ("pcoeff", "icoeff", "dcoeff")
+        return StepControl(**({name: getattr(self, name) for name in kept} | changes))
+
+    def limited(self, step: Time) -> Time:
+        """A step that is no shorter than the smallest; diffrax minds the largest."""
+        return step if self.min_step is None else jnp.maximum(step, self.min_step)
 
     def adapt_step_size(
         self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state
     ):
         """What diffrax's controller decides, and a result for a step that is stuck."""
-        given = (t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state)
+        states = (y0, y1_candidate, y_error)
+        if self.is_complex:
+            states = tuple(jnp.hypot(h[:, 0], h[:, 1]) for h in states)
+        y0, y1, y_error = jax.lax.stop_gradient(states)  # steps are constants to every derivative
+        given = (t0, t1, y0, y1, args, y_error, error_order, controller_state)
         keep, start, end, jump, state, result = super().adapt_step_size(*given)
         following, accepted = jnp.asarray(end - start), jnp.asarray(keep)
+        # A step that had to end early says nothing against longer ones.
+        following = jnp.where(accepted, self.limited(following), following)
         why = verdict_of_step(following, accepted, jnp.asarray(self.norm(y_error)), self.min_step)
         results: Any = diffrax.RESULTS
         small, broken = (why == int(x) for x in (Failure.STEP_TOO_SMALL, Failure.NOT_FINITE))
+        # Steps of finite states with errors that are not have equations that were not solved.
+        unsolved = broken & (failure_of_state(*jax.tree.leaves(y1)) == 0)
         result = results.where(small, results.dt_min_reached, result)
         result = results.where(broken, results.nonfinite, result)
-        return keep, start, end, jump, state, result
+        result = results.where(unsolved, results.nonlinear_max_steps_reached, result)
+        if self.rounding:
+            rtol, atol = float(self.rtol), float(self.atol)
+            kept = jnp.where(accepted, y1, y0)
+            imprecise = failure_of_precision(kept, rtol, atol, self.rounding, self.norm) > 0
+            result = results.where(imprecise, PRECISION, result)
+        return keep, start, start + following, jump, state, result
 
 
 class PIDControllerConfig(PartConfig):
@@ -79,6 +123,17 @@ class PIDControllerConfig(PartConfig):
     min_step: Annotated[float, Option(gt=0, lt=1)] | None = None
     """Smallest step, as a part of the interval: a solve whose step must be shortened below it has
     failed. Without it, what rounding lets time move."""
+    max_step: LargestStep | None = None
+    """Largest step, as a part of the interval. Without it, what the field does for a short time
+    between the stages of a long step is not seen."""
+    break_points: BreakPoints = ()
+    """Depth-times at which the field jumps: a step ends there, and the next starts anew."""
+
+    @model_validator(mode="after")
+    def _steps_fit_their_limits(self):
+        first = 1.0 if self.first_step == "auto" else self.first_step
+        refuse_limits(first, self.min_step, self.max_step)
+        return self
 
     def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> StepControl:
         """Make the controller.
@@ -93,6 +148,7 @@ class PIDControllerConfig(PartConfig):
             pcoeff=self.pcoeff,
             icoeff=self.icoeff,
             dcoeff=self.dcoeff,
+            dtmax=self.max_step,
             norm=_NeverNaN(norm),
         )
 
@@ -101,6 +157,7 @@ class ConstantControllerConfig(PartConfig):
     """Fixed steps: the solver takes the steps of the grid."""
 
     kind: Literal["constant"] = "constant"
+    break_points: ClassVar[tuple[float, ...]] = ()
 
     def build(self) -> None:
         """There is nothing to control."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import diffrax
+import jax
 import jax.numpy as jnp
 
 from odenet.arrays import Count, Scalar, State, Time
@@ -15,6 +16,14 @@ from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrat
 from odenet.integrators.continuous.controllers import StepControl
 from odenet.integrators.continuous.first_stage import FirstStageAtStart
 from odenet.integrators.continuous.halves import joined, separated
+from odenet.integrators.continuous.problem import (
+    Problem,
+    failure_of,
+    moved_along,
+    normalised_problem,
+    quiet_about_complex_weights,
+    states_reached,
+)
 from odenet.integrators.continuous.solvers import (
     Coefficients,
     coefficients,
@@ -22,9 +31,11 @@ from odenet.integrators.continuous.solvers import (
     refuse_large_equation,
 )
 from odenet.integrators.dense_path import integrate_densely
-from odenet.integrators.failure import Failure
+from odenet.integrators.failure import failure_of_precision, failure_of_state, first_failure
 from odenet.integrators.first_step import first_step
+from odenet.integrators.pieces import pieces_between
 from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
+from odenet.integrators.state_types import checked_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +55,12 @@ class Diffrax(OneStepIntegrator):
         controller: A PID controller whose norm covers the whole batch, or None for fixed steps.
         adjoint: How diffrax differentiates the solve.
         max_steps: Largest number of solver steps in one interval, rejected ones included.
+        break_points: Depth-times at which a step ends and the next starts anew, in increasing
+            order; what lies outside an interval is no concern of it.
         first_step: First step that an adaptive solver tries, as a part of its interval; None
             chooses it from the field (see `first_step`) by one evaluation.
+        rounding: Largest relative error of a rounded state; adaptive steps with tolerances far
+            below it end with `Failure.PRECISION`. `integrate` finds it.
         norm: Of scaled errors over the whole batch, for that choice.
     """
 
@@ -54,6 +69,8 @@ class Diffrax(OneStepIntegrator):
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(hash=False)  # backsolve holds a dict
     max_steps: int
     first_step: float | None = 1.0
+    break_points: tuple[float, ...] = ()
+    rounding: float = 0.0
     norm: Callable[[Any], Scalar] = batch_rms
 
     @property
@@ -70,6 +87,12 @@ class Diffrax(OneStepIntegrator):
     def counts_backward(self) -> bool:
         """Whether a gradient is another solve, whose evaluations are counted: with backsolve."""
         return isinstance(self.adjoint, diffrax.BacksolveAdjoint)
+
+    @property
+    def forward_mode_instead(self) -> str | None:
+        """What has forward-mode derivatives: states that are stored."""
+        has_one = isinstance(self.adjoint, diffrax.DirectAdjoint)
+        return None if has_one else "adjoint.kind=direct"
 
     def leaving_out(self, count: int) -> "Diffrax":
         """The same for states that are vectors, whose last `count` components choose no step."""
@@ -90,99 +113,127 @@ class Diffrax(OneStepIntegrator):
             return super().over_grid(fields, grid, h0, save_path=save_path)
         return integrate_densely(self._solve, fields, grid, h0)
 
+    def integrate(
+        self, fields: LayerFields, grid: DepthGrid, h0: Any, *, save_path: bool = False
+    ) -> Integration:
+        """Carry `h0` over the whole grid; see `Integrator.integrate`."""
+        rounding = float(jnp.finfo(checked_state(h0).dtype).eps) / 2
+        precise = dataclasses.replace(self, rounding=rounding)
+        return super(Diffrax, precise).integrate(fields, grid, h0, save_path=save_path)
+
     @property
     def coefficients(self) -> Coefficients | None:
         """The solver as a Runge-Kutta method, or None if it is none."""
         return coefficients(self.solver)
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
-        """Advance `h0` to `t0 + tau`; `stats.failure` says why it stopped on the way."""
+        """Advance `h0` to `t0 + tau`.
+
+        Returns:
+            `Advance`; where the solve did not arrive, `stats.failure` says why and `h1` is the
+            state that it had reached.
+        """
         path, stats = self._solve(field, t0, tau, h0, None)
         return Advance(path[-1], stats)
 
     def _solve(
         self, field: Field, t0: Time, tau: Time, h0: State, parts: Any
     ) -> tuple[Any, SolverStats]:
-        """States at the `parts` in [0, 1] of an interval and at its end, or at its end alone."""
+        """States at the `parts` in [0, 1] of an interval and at its end, or at its end alone.
+
+        Where it stopped on the way, that at the end is the state that it reached, and those at
+        parts that it did not reach are not numbers.
+        """
         refuse_large_equation(self.solver, h0.shape)
-
-        # `field` carries its parameters as leaves: what backsolve differentiates must be in args.
-        def normalised(s, h, args):
-            field, t0, tau, *_ = args
-            return tau * field(t0 + s * tau, h)
-
-        zero, one = jnp.zeros((), h0.dtype), jnp.ones((), h0.dtype)
+        problem = normalised_problem(field, pieces_between(t0, tau, self.break_points), h0)
         counter = open_counter() if self.counts_backward else ()
-        args = (field, t0, tau, *(number.astype(h0.dtype) for number in counter))
-        dt0, first_stage = self._start(lambda s, h: normalised(s, h, args), h0)
-        terms, y0 = diffrax.ODETerm(normalised), h0
+        number = problem.pieces.tau.dtype
+        args = (*problem.args, *(count.astype(number) for count in counter))
+        dt0, first_stage, hopeless = self._start(lambda s, h: problem.slope(s, h, args), problem)
+        # A solve that cannot succeed ends where it starts: nothing may raise in compiled code.
+        t1 = jnp.where(hopeless > 0, 0, 1).astype(number)
+        terms, y0 = diffrax.ODETerm(problem.slope), problem.y0
         if self.moves_halves:
-            terms, y0 = separated(normalised, h0)
-        solution = diffrax.diffeqsolve(
-            terms,
-            self.solver,
-            t0=zero,
-            t1=one,
-            dt0=dt0,
-            y0=y0,
-            args=args,
-            stepsize_controller=self.controller or diffrax.ConstantStepSize(),
-            saveat=diffrax.SaveAt(t1=True, ts=parts),
-            adjoint=self.adjoint,
-            max_steps=self.max_steps,
-            throw=False,
-            solver_state=None if first_stage is None else (jnp.zeros((), bool), first_stage),
-        )
-        assert solution.ys is not None
-        stats = solution.stats
-        path = joined(solution.ys) if self.moves_halves else solution.ys
-        return path, SolverStats.of(
-            self._nfe(stats["num_steps"]),
+            terms, y0 = separated(problem.slope, y0)
+        # The adjoint equation knows no derivative by the times that states are asked for at.
+        asked = jax.lax.stop_gradient(parts) if self.counts_backward else parts
+        with quiet_about_complex_weights():
+            solution = diffrax.diffeqsolve(
+                terms,
+                self.solver,
+                t0=jnp.zeros_like(t1),
+                t1=t1,
+                dt0=dt0,
+                y0=y0,
+                args=args,
+                stepsize_controller=self._control(problem),
+                saveat=diffrax.SaveAt(t1=True, ts=None if parts is None else asked * t1),
+                adjoint=self.adjoint,
+                max_steps=self.max_steps,
+                throw=False,
+                solver_state=None if first_stage is None else (jnp.zeros((), bool), first_stage),
+            )
+        ys: Any = joined(solution.ys) if self.moves_halves else solution.ys
+        assert solution.ts is not None
+        failure = first_failure(hopeless, failure_of(solution.result))
+        s, end, between = states_reached(solution.ts, ys, asked)
+        if between is not None and self.counts_backward:
+            between = moved_along(between, lambda s, h: problem.slope(s, h, args), parts)
+        states = end[None] if between is None else jnp.concatenate([between, end[None]])
+        s = jnp.where((failure > 0) & (self.controller is None), 0, s).astype(s.dtype)
+        stats, jumps = solution.stats, problem.pieces.passed(s)
+        return problem.states(states), SolverStats.of(
+            self._nfe(stats["num_steps"], jumps),
             stats["num_accepted_steps"],
             stats["num_rejected_steps"],
-            _failure(solution.result),
+            failure,
+            problem.pieces.time_at(s),
         )
 
-    def _start(self, field: Field, h0: State) -> tuple[Scalar, State | None]:
-        """The first step, and the first stage where it is known before the solve."""
-        if self.first_step is not None:
-            return jnp.asarray(self.first_step, h0.dtype), None
-        assert self.controller is not None
-        zero, control = jnp.zeros((), h0.dtype), self.controller
-        order = self.solver.error_order(diffrax.ODETerm(lambda t, h, args: h))
-        assert isinstance(order, int)
-        f0 = field(zero, h0)
+    def _control(self, problem: Problem) -> diffrax.AbstractStepSizeController:
+        if self.controller is None:
+            return diffrax.ConstantStepSize()
+        control = self.controller.for_states(self.rounding, problem.is_complex)
+        ends = problem.pieces.ends[1:-1]
+        if not ends.size:
+            return control
+        return diffrax.ClipStepSizeController(control, jump_ts=jnp.where(ends > 0, ends, 2))
+
+    def _start(self, slope: Callable, problem: Problem) -> tuple[Scalar, State | None, Count | int]:
+        """The first step, the first stage where it is known before the solve, and a failure."""
+        h0, control = problem.y0, self.controller
+        zero = jnp.zeros_like(problem.pieces.tau)
+        if control is None:
+            return jnp.ones_like(zero), None, jnp.zeros((), jnp.int32)
         rtol, atol = float(control.rtol), float(control.atol)
-        step = first_step(field, zero, h0, f0, order, rtol, atol, self.norm)
-        return step, f0 if self._hands_on_first_stage else None
+        hands_on = self._hands_on_first_stage
+        f0 = slope(zero, h0) if hands_on or self.first_step is None else None
+        known = (h0,) if f0 is None else (h0, f0)
+        norm = problem.norm(self.norm)
+        hopeless = first_failure(
+            failure_of_state(*known), failure_of_precision(h0, rtol, atol, self.rounding, norm)
+        )
+        if self.first_step is not None:
+            step = zero + self.first_step
+        else:
+            order = self.solver.error_order(diffrax.ODETerm(lambda t, h, args: h))
+            assert isinstance(order, int)
+            step = first_step(slope, zero, h0, f0, order, rtol, atol, norm)
+        return control.limited(step), f0 if hands_on else None, hopeless
 
     @property
     def _hands_on_first_stage(self) -> bool:
-        """Whether the evaluation that chooses the first step serves as the first stage too."""
+        """Whether the first slope, which tells whether all is finite, serves as first stage too."""
         return isinstance(self.solver, FirstStageAtStart) and not self.counts_backward
 
-    def _nfe(self, num_steps):
+    def _nfe(self, num_steps, jumps):
         """Field evaluations of one solve that tried `num_steps` steps.
 
         A method whose last stage is the first of the next step saves one evaluation per step and
-        makes one more before the first. The choice of the first step takes one, and the slope that
-        it starts from another, unless it serves as the first stage too.
+        makes one more before the first, and after every break point. The choice of the first step
+        takes one, and the slope that it starts from another, unless it serves as the first stage
+        too.
         """
         per_step, before = evaluations(self.solver)
         chosen = 0 if self.first_step is not None else 2 - self._hands_on_first_stage
-        return num_steps * per_step + before + chosen
-
-
-def _failure(result: diffrax.RESULTS) -> Count:
-    """Why a solve did not arrive; what is not told apart is an equation that was not solved."""
-    results = diffrax.RESULTS
-    known = {
-        Failure.NONE: results.successful,
-        Failure.MAX_STEPS: results.max_steps_reached,
-        Failure.STEP_TOO_SMALL: results.dt_min_reached,
-        Failure.NOT_FINITE: results.nonfinite,
-    }
-    code = jnp.asarray(int(Failure.EQUATION), jnp.int32)
-    for failure, value in known.items():
-        code = jnp.where(result == value, int(failure), code)
-    return code
+        return num_steps * per_step + before * (1 + jumps) + chosen

@@ -67,7 +67,7 @@ class Diagnosis:
         if len(missing) == len(wanted):
             yield (
                 f"none of its names is known, such as {extra[0] if extra else 'none'!r}; known are "
-                f"{wanted[0]!r} and others: give theirs by --map (odenet weights lists ours)"
+                f"{wanted[0]!r} and others: give theirs by --map (see odenet names)"
             )
         elif last and set(missing) == last and not misfits.misshapen:
             others = f", and has {', '.join(extra[:2])} in its place" if extra else ""

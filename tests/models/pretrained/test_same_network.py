@@ -27,12 +27,11 @@ def torch():
         return pytest.importorskip("torch")
 
 
-def imported(name, arrays, num_classes, size, dtype=np.float32):
+def imported(name, arrays, num_classes, size, dtype=np.float32, **options):
     """Structure, parameters and statistics of our network with the arrays of a file."""
     architecture = ARCHITECTURES[name]
-    abstract = nnx.eval_shape(
-        lambda: architecture.model.build((size, size, 3), num_classes, rngs=nnx.Rngs(0))
-    )
+    model = architecture.model.model_copy(update=options)
+    abstract = nnx.eval_shape(lambda: model.build((size, size, 3), num_classes, rngs=nnx.Rngs(0)))
     graphdef, params, statistics = split_network(abstract)
     names = architecture.weight_map(num_classes, 3)
     ours = convert(arrays, names, {**shapes_of(params), **shapes_of(statistics)}, dtype)
@@ -76,6 +75,24 @@ def test_torchvision_network_gives_the_logits_of_pytorch(pair, torch):
     found = jax.jit(lambda p, s, x: nnx.merge(graphdef, p, s)(x).outputs)(params, statistics, x)
     scale = np.abs(expected).max()
     np.testing.assert_allclose(found / scale, expected / scale, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_epsilon_of_all_norms_is_that_of_pytorch(pair, torch):
+    theirs, name, arrays = pair
+    norms = [part for part in theirs.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    options = {"norm_epsilon": 1e-3}
+    graphdef, params, statistics, _ = imported(name, arrays, CLASSES, SIZE, **options)
+    x = images(4, SIZE)
+    for norm in norms:
+        norm.eps = 1e-3
+    with torch.no_grad():
+        expected = theirs.float().eval()(torch.from_numpy(channels_first(x))).numpy()
+    for norm in norms:
+        norm.eps = 1e-5
+    found = jax.jit(lambda p, s, x: nnx.merge(graphdef, p, s)(x).outputs)(params, statistics, x)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found / scale, expected / scale, atol=5e-6)
 
 
 @pytest.mark.slow

@@ -1,0 +1,45 @@
+"""`odenet names`: what arrays of weights are called, here and in files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from odenet.cli.options import DataDir, Json, Overrides
+from odenet.cli.weights import Arch
+
+
+def command(
+    overrides: Overrides = None,
+    arch: Arch = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option("--experiment", help="Experiment file of the network, in place of --arch."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="File of weights, to list what it holds.")
+    ] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """List our names of a network's arrays, and those of a file, to write a map for import."""
+    from odenet.cli.output import print_json
+    from odenet.errors import ConfigError
+    from odenet.experiment.weight_names import file_names, network_names
+
+    found = {}
+    if file is not None:
+        found["file"] = file_names(file)
+    if arch is not None or experiment is not None:
+        found["network"] = network_names(arch, experiment, overrides or [], data_dir)
+    if not found:
+        raise ConfigError(
+            "names are those of a network or of a file; give --arch, --experiment or --file"
+        )
+    if json:
+        print_json(found)
+        return
+    # One line for each, whatever the width of the terminal: names are searched and copied.
+    for rows in found.values():
+        for row in rows:
+            typer.echo("  ".join(str(value) for value in row.values() if value not in (None, "")))
