@@ -82,8 +82,8 @@ def _refuse_missing(name: str, folder: Path, files: list[PublishedFile], part: P
         return
     missing = [file.path for file, exists in zip(files, there, strict=True) if not exists]
     raise DataError(
-        f"{name} needs {', '.join(missing)} in {folder}, which {'are' if missing[1:] else 'is'} "
-        f"missing; run `odenet data fetch {name}`, or take the images of the batches before with "
+        f"{name} in {folder} needs {', '.join(missing)}, which "
+        f"{'are' if missing[1:] else 'is'} missing; run `odenet data fetch {name}`, or take the images of the batches before with "
         f"data.limit_train={first * BATCH_SIZE}"
     )
 
