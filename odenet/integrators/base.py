@@ -94,6 +94,17 @@ class Integrator(abc.ABC):
         return None
 
     @property
+    def forward_mode_refusal(self) -> str | None:
+        """What a forward-mode derivative says where there is none, or None."""
+        if self.forward_mode_instead is None:
+            return None
+        return (
+            f"this integrator has a gradient of its own, and no forward mode (jax.jvp, jax.jacfwd, "
+            f"jax.linearize); use {self.forward_mode_instead}, which has one, or reverse mode "
+            f"(jax.grad, jax.jacrev)"
+        )
+
+    @property
     def equation(self) -> Equation:
         """What is solved."""
         return FIRST_ORDER
@@ -147,15 +158,11 @@ class Integrator(abc.ABC):
         self, fields: LayerFields, grid: DepthGrid, h0: State
     ) -> tuple[LayerFields, DepthGrid, State]:
         """The same, through which no forward-mode derivative passes where the method has none."""
-        if self.forward_mode_instead is None:
+        refusal = self.forward_mode_refusal
+        if refusal is None:
             return fields, grid, h0
         known = (fields.params, fields.given, grid.taus, h0)
-        params, given, taus, h0 = without_forward_mode(
-            known,
-            f"this integrator has a gradient of its own, and no forward mode (jax.jvp, jax.jacfwd, "
-            f"jax.linearize); use {self.forward_mode_instead}, which has one, or reverse mode "
-            f"(jax.grad, jax.jacrev)",
-        )
+        params, given, taus, h0 = without_forward_mode(known, refusal)
         fields = dataclasses.replace(fields, params=params, given=given)
         return fields, DepthGrid(taus, grid.num_layers), h0
 

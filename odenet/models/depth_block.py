@@ -121,7 +121,15 @@ class DepthBlock(nnx.Module):
             raise ConfigError(no_live_statistics(type(integrator).__name__))
         if along is not None:
             return self._integrate_along(h0, discretisation, along, save_path, live)
-        return call_compiled(DepthBlock._integrate, self, h0, discretisation, save_path, live)
+        return call_compiled(
+            DepthBlock._integrate,
+            self,
+            h0,
+            discretisation,
+            save_path,
+            live,
+            forward_mode_refusal=integrator.forward_mode_refusal,
+        )
 
     def _integrate(
         self, h0: State, discretisation: Discretisation, save_path: bool, live: bool
@@ -204,7 +212,14 @@ class DepthBlock(nnx.Module):
                 "the field depends on the state at depth-time 0, which is what is looked for; it "
                 "has no inverse by integration"
             )
-        return call_compiled(DepthBlock._integrate_back, self, h1, discretisation, save_path)
+        return call_compiled(
+            DepthBlock._integrate_back,
+            self,
+            h1,
+            discretisation,
+            save_path,
+            forward_mode_refusal=integrator.forward_mode_refusal,
+        )
 
     def _integrate_back(
         self, h1: State, discretisation: Discretisation, save_path: bool

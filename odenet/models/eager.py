@@ -19,10 +19,15 @@ from odenet.arrays import State
 from odenet.integrators.backward_count import open_counter
 from odenet.integrators.reconstruction import open_probe
 from odenet.ops.batch_axis import padding_is_known
+from odenet.ops.derivative_modes import without_forward_mode
 
 
 def call_compiled(
-    method: Callable[..., Any], module: nnx.Module, h0: State, *options: Hashable
+    method: Callable[..., Any],
+    module: nnx.Module,
+    h0: State,
+    *options: Hashable,
+    forward_mode_refusal: str | None = None,
 ) -> Any:
     """`method(module, h0, *options)`, compiled once for a structure, options and shapes.
 
@@ -31,6 +36,7 @@ def call_compiled(
         module: Whose variables other than parameters the call may change.
         h0: The state.
         options: What the program depends on beside them.
+        forward_mode_refusal: What a forward-mode derivative says if there is none.
 
     Returns:
         A tree of arrays.
@@ -42,6 +48,8 @@ def call_compiled(
         hash((graphdef, options))
     except TypeError:  # a field from outside that holds a list, say: no key to remember it by
         return method(module, h0, *options)
+    if forward_mode_refusal is not None:  # said here, not from inside of the program
+        state, h0 = without_forward_mode((state, h0), forward_mode_refusal)
     out, changed = _program(method, graphdef, options, state, h0)
     nnx.update(module, changed)
     return out
