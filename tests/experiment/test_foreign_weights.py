@@ -142,7 +142,7 @@ def test_refusal_names_the_shortcuts_that_the_file_has(tmp_path, data):
         ),
         (
             lambda a: {k.replace("linear", "fc"): v for k, v in a.items()},
-            "and has fc.weight, fc.bias in its place",
+            "and has fc.bias, fc.weight in its place",
         ),
         (lambda a: {f"x{i}": v for i, v in enumerate(a.values())}, "none of its names is known"),
         (lambda a: a | {"queue": np.zeros(3)}, "all that the network needs, and 1 arrays more"),
