@@ -142,7 +142,7 @@ def refuse_other_function(name: str, architecture: Architecture, model: ResNetCo
     options = ["layout", "depth", "width", "arrangement", "strided_weight", "padding"]
     options += ["zeros"] if model.option == published.option == "zero_pad" else []
     values = [(option, getattr(model, option), getattr(published, option)) for option in options]
-    values.append(("unit", model.has_bottlenecks, published.has_bottlenecks))
+    values.append(("unit", model.unit_kind, published.unit_kind))
     for option, own, other in values:
         if own != other:
             raise CheckpointError(

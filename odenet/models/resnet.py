@@ -134,20 +134,20 @@ class ResNetConfig(PartConfig):
             )
         if self.layout == "imagenet" and self.unit is not None:
             raise ValueError(
-                f"depth={self.depth} of layout=imagenet has units of kind {self._unit}, so unit "
-                f"would be ignored; remove it"
+                f"depth={self.depth} of layout=imagenet has units of kind {self.unit_kind}, so "
+                f"unit would be ignored; remove it"
             )
-        weights = 6 if self._unit == "basic" else 9
+        weights = 6 if self.unit_kind == "basic" else 9
         units, rest = divmod(self.depth - 2, weights)
         if self.layout != "imagenet" and (rest or units < 2):
             near = [weights * n + 2 for n in range(max(units - 1, 2), max(units, 2) + 2)]
             raise ValueError(
-                f"depth of layout={self.layout} with {self._unit} units is {weights} n + 2, n at "
-                f"least 2; got {self.depth}; nearest: {near}"
+                f"depth of layout={self.layout} with {self.unit_kind} units is {weights} n + 2, n "
+                f"at least 2; got {self.depth}; nearest: {near}"
             )
-        if self._shortcut != "zero_pad" and self.zeros != "after":
-            raise ValueError(f"shortcut={self._shortcut} would ignore zeros; remove it")
-        if self._unit == "basic" and self.strided_weight != 1:
+        if self.option != "zero_pad" and self.zeros != "after":
+            raise ValueError(f"shortcut={self.option} would ignore zeros; remove it")
+        if self.unit_kind == "basic" and self.strided_weight != 1:
             raise ValueError("strided_weight is the choice of bottlenecks; remove it")
         if self.layout == "vector" and self.strided_weight != 1:
             raise ValueError("layout=vector has no strides and would ignore strided_weight")
@@ -158,9 +158,9 @@ class ResNetConfig(PartConfig):
                 f"layout={self.layout} has no stride in its first layer, which would ignore "
                 f"stem_padding; remove it"
             )
-        if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self._units):
+        if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self.units):
             raise ValueError(
-                f"step_sizes needs one choice, or one for each of {len(self._units)} stages; got "
+                f"step_sizes needs one choice, or one for each of {len(self.units)} stages; got "
                 f"{len(self.step_sizes)}"
             )
         try:
@@ -198,7 +198,8 @@ class ResNetConfig(PartConfig):
         return self.expanded().build(input_shape, num_outputs, rngs=rngs)
 
     @property
-    def _unit(self) -> Literal["basic", "bottleneck"]:
+    def unit_kind(self) -> Literal["basic", "bottleneck"]:
+        """The units, chosen or as published."""
         if self.unit is not None:
             return self.unit
         if self.layout == "imagenet":
@@ -208,33 +209,19 @@ class ResNetConfig(PartConfig):
         return "bottleneck" if is_deep else "basic"
 
     @property
-    def _units(self) -> tuple[int, ...]:
+    def units(self) -> tuple[int, ...]:
         """Units in each stage."""
         if self.layout == "imagenet":
             return IMAGENET_UNITS[self.depth]
-        return ((self.depth - 2) // (6 if self._unit == "basic" else 9),) * 3
-
-    @property
-    def _shortcut(self) -> Literal["zero_pad", "projection", "projection_everywhere"]:
-        if self.shortcut is not None:
-            return self.shortcut
-        is_free = self.layout != "imagenet" and self._unit == "basic"
-        return "zero_pad" if is_free else "projection"
-
-    @property
-    def units(self) -> tuple[int, ...]:
-        """Units in each stage."""
-        return self._units
-
-    @property
-    def has_bottlenecks(self) -> bool:
-        """Whether units have three weights, the inner ones narrow."""
-        return self._unit == "bottleneck"
+        return ((self.depth - 2) // (6 if self.unit_kind == "basic" else 9),) * 3
 
     @property
     def option(self) -> Literal["zero_pad", "projection", "projection_everywhere"]:
         """The shortcuts, chosen or as published."""
-        return self._shortcut
+        if self.shortcut is not None:
+            return self.shortcut
+        is_free = self.layout != "imagenet" and self.unit_kind == "basic"
+        return "zero_pad" if is_free else "projection"
 
     def expanded(self) -> ClassifierConfig:
         """The same network written out: stem, stages and head."""
@@ -272,15 +259,15 @@ class ResNetConfig(PartConfig):
     def _stages(self, width: int) -> Iterator[StageConfig]:
         field = ResidualFieldConfig(
             arrangement=self.arrangement,
-            unit=self._unit,
+            unit=self.unit_kind,
             norm_epsilon=self.norm_epsilon,
             momentum=self.momentum,
             init=self.init,
             last_init=self.last_init,
         )
         before = width
-        for index, num_units in enumerate(self._units):
-            outer = width * 2**index * (_EXPANSION if self._unit == "bottleneck" else 1)
+        for index, num_units in enumerate(self.units):
+            outer = width * 2**index * (_EXPANSION if self.unit_kind == "bottleneck" else 1)
             sizes = (
                 self.step_sizes[index] if isinstance(self.step_sizes, tuple) else self.step_sizes
             )
@@ -313,9 +300,9 @@ class ResNetConfig(PartConfig):
 
     def _around(self, stride: int, changes: bool) -> ShortcutConfig:
         """What goes around a unit that changes the shape, or does not."""
-        if self._shortcut == "zero_pad" and changes:
+        if self.option == "zero_pad" and changes:
             return ZeroPadConfig(stride=stride, zeros=self.zeros)
-        if self._shortcut != "projection_everywhere" and not changes:
+        if self.option != "projection_everywhere" and not changes:
             return IdentityConfig()
         if self.layout == "vector":
             return MatrixConfig(init=self.init, learned=True)

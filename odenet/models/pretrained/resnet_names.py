@@ -146,7 +146,7 @@ def arrays_of(
     width = model.width or (64 if is_imagenet else 16)
     naming = _Naming(
         last,
-        model.has_bottlenecks,
+        model.unit_kind == "bottleneck",
         model.option == "projection",
         acts_first=model.arrangement == "full_preactivation",
         projection="downsample" if last == "fc" else "shortcut",
