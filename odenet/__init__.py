@@ -56,6 +56,7 @@ _HOMES = {
     "odenet.reports": ("write_report",),
     "odenet.training": ("Callback",),
     "odenet.training.callbacks": ("Info", "StopTraining"),
+    "odenet.training.interrupt": ("Stopped",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

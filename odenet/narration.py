@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from rich.console import Console
-from rich.status import Status
+from rich.live import Live
+from rich.spinner import Spinner
 
 
 class Narrator:
@@ -23,7 +24,8 @@ class Narrator:
         self.parts: list[str] = []
         self._activities: list[str] = []
         self._silent = False
-        self._status: Status | None = None
+        self._live: Live | None = None
+        self._spinner = Spinner("dots")
         self._listener: Callable[[str | None], None] | None = None
 
     def begin(self, what: str) -> None:
@@ -64,16 +66,17 @@ class Narrator:
         if self._listener is not None:
             self._listener(text)
         if self._listener is not None or text is None:
-            if self._status is not None:
-                self._status.stop()
-                self._status = None
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
         elif self.console.is_terminal:
             said = ": ".join([*self.parts, text]).replace("[", r"\[") + " ..."
-            if self._status is None:
-                self._status = self.console.status(said)
-                self._status.start()
-            else:
-                self._status.update(said)
+            if self._live is None:
+                self._spinner = Spinner("dots")
+                self._live = Live(self._spinner, console=self.console, transient=True)
+                self._live.start()
+            self._spinner.update(text=said)
+            self._live.refresh()
 
 
 _current: ContextVar[Narrator | None] = ContextVar("narrator", default=None)

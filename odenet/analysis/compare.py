@@ -7,8 +7,10 @@ with a smaller error gives the same predictions; if it is not, its accuracy belo
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -30,6 +32,14 @@ REFERENCE = Discretisation(
     ).build()
 )
 """The solve that errors are measured against: order 8, at the tolerance that float32 allows."""
+
+
+OTHER_LOSS, OTHER_OUTPUTS = 2.0, 0.1
+"""Beyond this factor of the loss, or relative change of the outputs, they speak against a verdict
+that a network is independent of its solver. Not from a publication."""
+
+SAME_LOSS, SAME_OUTPUTS = 1.1, 0.01
+"""Below these they speak against one that it depends on its solver."""
 
 
 class EvaluationConfig(PartConfig):
@@ -97,6 +107,15 @@ class Verdict:
         largest_change: Largest change of accuracy under a solver of smaller error, or None.
         under: The evaluation in which it was found, or None.
         compared: Names of the evaluations of smaller error, reference included.
+        loss: As trained, or None where no solver has a smaller error.
+        furthest_loss: Under the solver of smaller error under which it is furthest from that, by
+            their ratio.
+        loss_under: The evaluation in which it was found.
+        solver_error: Of the outputs as trained, relative to the reference.
+        disagreements: Which of `loss` and `outputs` contradict the verdict: it says
+            `solver-independent`, and the loss changes more than `OTHER_LOSS` times or the outputs
+            by more than `OTHER_OUTPUTS`; or it says that the network depends on its solver, and
+            the loss changes less than `SAME_LOSS` times or the outputs by less than `SAME_OUTPUTS`.
     """
 
     network: str
@@ -105,6 +124,11 @@ class Verdict:
     largest_change: float | None
     under: str | None
     compared: tuple[str, ...]
+    loss: float | None = None
+    furthest_loss: float | None = None
+    loss_under: str | None = None
+    solver_error: float | None = None
+    disagreements: tuple[str, ...] = ()
 
 
 def make_row(
@@ -152,6 +176,10 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
     the accuracy changes by more than `threshold` under one of them, the network depends on its
     solver. A solve that did not arrive is no test.
 
+    Accuracy sees the largest output alone. What the loss does under the same solvers, and by how
+    much the outputs differ from those of the reference, is recorded beside the verdict, and where
+    either contradicts it.
+
     Args:
         network: Name of the network.
         rows: Its evaluations by name; `as trained` among them.
@@ -160,24 +188,76 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
     own = rows[TRAINED]
     if own.solver_error is None:
         return Verdict(network, "not an ODE", threshold, None, None, ())
-    if own.accuracy is None:
-        return Verdict(network, "not judged: it has no accuracy", threshold, None, None, ())
-    if REFERENCE_NAME in rows and not rows[REFERENCE_NAME].solver_ok:
-        verdict = "not judged: the reference solve did not arrive"
-        return Verdict(network, verdict, threshold, None, None, ())
-    changes = {
-        name: abs(row.accuracy - own.accuracy)
+    finer = {
+        name: row
         for name, row in rows.items()
         if name != TRAINED
         and row.solver_ok
-        and row.accuracy is not None
         and row.solver_error is not None
         and row.solver_error < own.solver_error
     }
-    if not changes:
-        verdict = "not judged: no solver has a smaller error"
+    if REFERENCE_NAME in rows and not rows[REFERENCE_NAME].solver_ok:
+        verdict = "not judged: the reference solve did not arrive"
         return Verdict(network, verdict, threshold, None, None, ())
+    if not finer:
+        verdict = "not judged: no solver has a smaller error"
+        if own.accuracy is None:
+            verdict = "not judged: it has no accuracy"
+        return Verdict(network, verdict, threshold, None, None, (), solver_error=own.solver_error)
+    beside = _beside(own, finer)
+    if own.accuracy is None:
+        verdict = "not judged: it has no accuracy"
+        return Verdict(network, verdict, threshold, None, None, (), **beside)
+    changes = {
+        name: abs(row.accuracy - own.accuracy)
+        for name, row in finer.items()
+        if row.accuracy is not None
+    }
     under = max(changes, key=lambda name: changes[name])
     dependent = changes[under] > threshold
-    verdict = "depends on its solver" if dependent else "solver-independent"
-    return Verdict(network, verdict, threshold, changes[under], under, tuple(changes))
+    found = Verdict(
+        network,
+        "depends on its solver" if dependent else "solver-independent",
+        threshold,
+        changes[under],
+        under,
+        tuple(changes),
+        **beside,
+    )
+    return dataclasses.replace(found, disagreements=_disagreements(found, dependent))
+
+
+def _beside(own: Row, finer: Mapping[str, Row]) -> dict[str, Any]:
+    """What the loss does under finer solvers: the one under which it is furthest, as a ratio."""
+
+    def distance(name: str) -> float:
+        return abs(math.log(_ratio(own.loss, finer[name].loss)))
+
+    under = max(finer, key=distance)
+    return {
+        "loss": own.loss,
+        "furthest_loss": finer[under].loss,
+        "loss_under": under,
+        "solver_error": own.solver_error,
+    }
+
+
+def _ratio(before: float, after: float) -> float:
+    """One loss over another; what is not finite is beyond every number."""
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return sys.float_info.max
+    tiny = sys.float_info.min
+    return max(after, tiny) / max(before, tiny)
+
+
+def _disagreements(verdict: Verdict, dependent: bool) -> tuple[str, ...]:
+    """Which of `loss` and `outputs` contradict a verdict."""
+    assert verdict.loss is not None
+    assert verdict.furthest_loss is not None
+    assert verdict.solver_error is not None
+    factor = math.exp(abs(math.log(_ratio(verdict.loss, verdict.furthest_loss))))
+    if dependent:
+        against = {"loss": factor < SAME_LOSS, "outputs": verdict.solver_error < SAME_OUTPUTS}
+    else:
+        against = {"loss": factor > OTHER_LOSS, "outputs": verdict.solver_error > OTHER_OUTPUTS}
+    return tuple(name for name, contradicts in against.items() if contradicts)

@@ -81,8 +81,13 @@ class Experiment:
 
     def compile(self, resident: dict[str, Array] | None, piece: dict[str, np.ndarray]) -> Compiled:
         """Compile the training dispatch for pieces like `piece`."""
+        placed = self.placement.place_piece(piece)
+        return self.placement.compile(self.train_step(), self.start, resident, placed)
+
+    def train_step(self) -> TrainStep:
+        """The training dispatch, not compiled."""
         augment = self.config.data.augmentation
-        step = TrainStep(
+        return TrainStep(
             self.graphdef,
             self.objective,
             self.optimizer,
@@ -93,8 +98,6 @@ class Experiment:
             nfe_budget=self.config.training.nfe_budget,
             skip_failed=self.config.training.on_solver_failure == "skip",
         )
-        placed = self.placement.place_piece(piece)
-        return self.placement.compile(step, self.start, resident, placed)
 
     def check_statistics(self) -> None:
         """Refuse a batch that gives a batch norm a single value of a channel.

@@ -280,7 +280,7 @@ def _write(comparison: Comparison, place: RunDirectory) -> None:
         "experiment": comparison.experiment,
         "criterion": "Ott et al. 2021, arXiv:2007.15386",
         "rows": rows,
-        "verdicts": [dataclasses.asdict(verdict) for verdict in comparison.verdicts],
+        "verdicts": [finite(dataclasses.asdict(verdict)) for verdict in comparison.verdicts],
         "networks": comparison.networks,
         "versions": versions(),
         "device": jax.devices()[0].device_kind,

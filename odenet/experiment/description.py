@@ -4,14 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from odenet.experiment.build import Experiment
+from odenet.training.checkpoint import Checkpoint, Which
 
 
-def described(experiment: Experiment, results: Mapping[str, Any] | None) -> list[str]:
+def described(
+    experiment: Experiment,
+    results: Mapping[str, Any] | None,
+    checkpoint: Checkpoint,
+    which: Which,
+    overrides: Mapping[str, Any],
+) -> list[str]:
     """Lines that say what an experiment is made of, and what it gave.
 
     Args:
         experiment: The experiment.
         results: What `results.json` holds, or None while the training is not complete.
+        checkpoint: Where its weights come from.
+        which: Which checkpoint that is.
+        overrides: What was set otherwise since the training.
     """
     data, model = experiment.dataset, experiment.config.model
     written_out = model.expanded()
@@ -29,4 +39,9 @@ def described(experiment: Experiment, results: Mapping[str, Any] | None) -> list
     shown = [f"{name} {test[name]:.4g}" for name in ("accuracy", "loss") if name in test]
     if shown:
         lines.append(f"  test      {', '.join(shown)} at the end of the training")
+    num_steps = experiment.config.training.num_steps
+    lines.append(f"  weights   {which} checkpoint, step {checkpoint.step} of {num_steps}")
+    if overrides:
+        changed = ", ".join(f"{key}={value}" for key, value in overrides.items())
+        lines.append(f"  set       {changed}")
     return lines

@@ -1,14 +1,20 @@
 """The weights of a run as a file, for other programs."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from odenet.experiment.build import Experiment
 from odenet.experiment.config import Overrides
 from odenet.experiment.evaluate import load_trained
-from odenet.experiment.published import names_of, published_network
-from odenet.models.pretrained import export, flatten, write_safetensors
+from odenet.experiment.published import published_network, refuse_other_function, resnet_of
+from odenet.models.pretrained import export, flatten, fold_step_sizes, write_safetensors
 from odenet.training.checkpoint import Which
+
+
+class ExportWarning(UserWarning):
+    """A file of weights does not say all that the network needs."""
 
 
 def export_weights(
@@ -20,6 +26,9 @@ def export_weights(
     overrides: Overrides = (),
 ) -> int:
     """Write the weights and statistics of a run as safetensors.
+
+    Published names have none for step sizes: those other than 1 are folded into the last norm or
+    convolution of their branches, which computes the same.
 
     Args:
         directory: A run directory.
@@ -34,7 +43,8 @@ def export_weights(
         The number of arrays.
 
     Raises:
-        CheckpointError: if the network has other arrays than the published one.
+        CheckpointError: if the network has other arrays than the published one, or computes
+            something else from them.
         OdenetError: as its other children say.
     """
     architecture = None if arch is None else published_network(arch)
@@ -43,9 +53,27 @@ def export_weights(
     if architecture is None:
         named = {path: np.asarray(array) for path, array in ours.items()}
     else:
-        dataset = experiment.dataset
-        channels = dataset.input_shape[-1]
-        names = names_of(architecture, experiment.config.model, dataset.num_outputs, channels)
-        named = export(ours, names)
+        model = resnet_of(experiment.config.model)
+        refuse_other_function(str(arch), architecture, model)
+        network = experiment.network(checkpoint.state.params, checkpoint.state.statistics)
+        arrays = architecture.arrays_in(model, *_outer(experiment))
+        ours = {path: array for path, array in ours.items() if ".step_sizes." not in path}
+        named = export(ours, architecture.weight_map(*_outer(experiment), model))
+        taus = [np.asarray(taus, np.float64) for taus in network.taus()]
+        if any((stage != 1).any() for stage in taus):
+            named = fold_step_sizes(named, arrays, taus)
+        if model.norm_epsilon != architecture.model.norm_epsilon:
+            warnings.warn(
+                f"the run has model.norm_epsilon={model.norm_epsilon}, which a file of weights "
+                f"does not hold; the published code has {architecture.model.norm_epsilon}: set it "
+                f"there",
+                ExportWarning,
+                stacklevel=2,
+            )
     write_safetensors(Path(file), named, {"format": "pt", "arch": arch or "odenet"})
     return len(named)
+
+
+def _outer(experiment: Experiment) -> tuple[int, int]:
+    """Outputs of the network, and channels of its images."""
+    return experiment.dataset.num_outputs, experiment.dataset.input_shape[-1]

@@ -23,7 +23,13 @@ from odenet.experiment.config import (
 from odenet.experiment.directory import CONFIG, RUN, STATUS, RunDirectory, full_disk_named
 from odenet.experiment.export_weights import export_weights as export_weights
 from odenet.experiment.provenance import provenance
-from odenet.experiment.published import experiment_of, names_of, published_network
+from odenet.experiment.published import (
+    experiment_of,
+    names_of,
+    published_network,
+    resnet_of,
+    with_padding_of_flax,
+)
 from odenet.experiment.shaped_network import ShapedNetwork, shaped_network
 from odenet.experiment.weight_map_file import load_weight_map
 from odenet.models import Network
@@ -31,6 +37,7 @@ from odenet.models.pretrained import (
     WeightEntry,
     WeightMap,
     convert,
+    in_flax_names,
     match_names,
     read_weight_file,
 )
@@ -115,6 +122,10 @@ def import_weights(
         config = load_config(str(experiment_file), parsed)
     else:
         config = experiment_of(str(arch), architecture, parsed)
+    notes = []
+    if content.origin == "flax":
+        config, assumed = with_padding_of_flax(config, architecture is None)
+        notes.append(assumed)
     outline = config.data.outline(data_dir)
     _check_kind(config, outline)
     if outline.num_train is not None:
@@ -124,15 +135,18 @@ def import_weights(
         if architecture is None:
             known = WeightMap(tuple(WeightEntry(path, path) for path in ours))
         else:
-            channels = outline.input_shape[-1]
-            known = names_of(architecture, config.model, outline.num_outputs, channels)
+            sizes = outline.num_outputs, outline.input_shape[-1]
+            known = names_of(architecture, config.model, *sizes)
+            arrays = architecture.arrays_in(resnet_of(config.model), *sizes)
+            if content.origin == "flax" and map_file is None:
+                return in_flax_names(known, arrays)
         chosen = known if map_file is None else load_weight_map(Path(map_file)).build(known)
         return chosen.for_flax() if content.origin == "flax" else chosen
 
     shaped = shaped_network(config, outline)
     weight_map = names(outline, shaped.shapes)
     matched = match_names(arrays, weight_map)
-    notes = [f"names were read without {matched.stripped}"] if matched.stripped else []
+    notes += [f"names were read without {matched.stripped}"] if matched.stripped else []
     found = _outline_of_file(matched.arrays, weight_map, shaped, outline)
     if found != outline:
         notes.append(_other_data(outline, found, directory))
@@ -176,8 +190,11 @@ def _outline_of_file(
     kernels = [path for path in shaped.shapes if path.startswith(stem) and "kernel" in path]
     first = weight_map.our_shape(kernels[0], foreign) if len(kernels) == 1 else None
     channels = outline.input_shape[-1]
-    if first is not None and len(first) == len(shaped.shapes[kernels[0]]):
-        channels = first[-2]
+    if first is not None:
+        own = shaped.shapes[kernels[0]]
+        # A stem that flattens images has all of their pixels there, which says nothing.
+        if len(first) == len(own) >= 2 and own[-2] == channels:
+            channels = first[-2]
     if (num_outputs, channels) == (outline.num_outputs, outline.input_shape[-1]):
         return outline
     shape = (*outline.input_shape[:-1], channels)

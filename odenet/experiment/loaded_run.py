@@ -263,17 +263,11 @@ class Run:
         )
 
     def __repr__(self) -> str:
-        lines = [f"Run({self.directory})", *described(self.experiment, self.results)]
-        lines.append(
-            f"  weights   {self.which} checkpoint, step {self.step} of "
-            f"{self.config.training.num_steps}"
+        lines = described(
+            self.experiment, self.results, self.checkpoint, self.which, dict(self.overrides)
         )
-        if self.overrides:
-            shown = ", ".join(f"{key}={value}" for key, value in self.overrides)
-            lines.append(f"  set       {shown}")
-        if self.given_taus is not None:
-            lines.append("  taus      set by with_taus")
-        return "\n".join(lines)
+        taus = [] if self.given_taus is None else ["  taus      set by with_taus"]
+        return "\n".join([f"Run({self.directory})", *lines, *taus])
 
 
 def load(

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from odenet.errors import ConfigError
-from odenet.experiment.config import ExperimentConfig, parse_config
+from odenet.errors import CheckpointError, ConfigError
+from odenet.experiment.config import ExperimentConfig, parse_config, variant
 from odenet.models import ModelConfig
 from odenet.models.pretrained import ARCHITECTURES, Architecture, WeightMap
 from odenet.models.resnet import ResNetConfig
@@ -40,7 +40,8 @@ def experiment_of(
     Raises:
         ConfigError: if a value is wrong, or there are no data of that size.
     """
-    model = architecture.model.model_dump(mode="json", exclude_none=True)
+    # The padding is left to what the file needs: weights of Flax have another than these.
+    model = architecture.model.model_dump(mode="json", exclude_none=True, exclude={"padding"})
     chosen = dict(overrides).get("model.shortcut")
     if chosen not in (None, "zero_pad"):
         model.pop("zeros")  # the published choice for option A, which the others lack
@@ -65,6 +66,36 @@ def experiment_of(
     return parse_config(values, overrides, name)
 
 
+def with_padding_of_flax(config: ExperimentConfig, is_own: bool) -> tuple[ExperimentConfig, str]:
+    """The experiment with the padding that Flax has by default, where it does not say which.
+
+    Args:
+        config: The experiment.
+        is_own: Whether it is a file of the user's, and not that of a published network.
+
+    Returns:
+        The experiment, and what was assumed.
+    """
+    model = config.model
+    if not isinstance(model, ResNetConfig):
+        return config, (
+            "convolutions are padded as the experiment says for each (`padding`); Flax's own "
+            "default is same, which differs from PyTorch's symmetric where they stride"
+        )
+    stated = model.padding
+    if "padding" in model.model_fields_set:
+        return config, f"the images are padded by model.padding={stated}, as was asked"
+    changes = {"model.padding": "same"}
+    # Flax's example pads its first convolution as PyTorch does, its maximum as Flax does.
+    if model.layout == "imagenet" and not is_own and model.stem_padding is None:
+        changes["model.stem_padding"] = "symmetric"
+    said = " and ".join(f"{key}={value}" for key, value in changes.items())
+    return variant(config, changes), (
+        f"{said} is assumed, as in Flax and its examples; set it where the network was trained "
+        f"otherwise: a wrong padding loses accuracy without a word"
+    )
+
+
 def names_of(
     architecture: Architecture, model: ModelConfig, num_outputs: int, in_channels: int
 ) -> WeightMap:
@@ -79,9 +110,48 @@ def names_of(
     Raises:
         ConfigError: if the network is of another family.
     """
+    return architecture.weight_map(num_outputs, in_channels, resnet_of(model))
+
+
+def resnet_of(model: ModelConfig) -> ResNetConfig:
+    """The model, if it is of the family that published names are of.
+
+    Raises:
+        ConfigError: if it is not.
+    """
     if not isinstance(model, ResNetConfig):
         raise ConfigError(
             f"the names of a published network are those of model.kind=resnet; got {model.kind}; "
             f"name its arrays by a map with entries"
         )
-    return architecture.weight_map(num_outputs, in_channels, model)
+    return model
+
+
+def refuse_other_function(name: str, architecture: Architecture, model: ResNetConfig) -> None:
+    """Refuse to give a network the names of one that computes something else from its arrays.
+
+    Args:
+        name: Of the published network.
+        architecture: The published network.
+        model: The network.
+
+    Raises:
+        CheckpointError: naming the option.
+    """
+    published = architecture.model
+    options = ["layout", "depth", "width", "arrangement", "strided_weight", "padding"]
+    options += ["zeros"] if model.option == published.option == "zero_pad" else []
+    values = [(option, getattr(model, option), getattr(published, option)) for option in options]
+    values.append(("unit", model.has_bottlenecks, published.has_bottlenecks))
+    for option, own, other in values:
+        if own != other:
+            raise CheckpointError(
+                f"a file with the names of {name} is read by the published code, which has "
+                f"model.{option}={other}; the run has {own}, another function of the same arrays; "
+                f"export by our names, without --arch"
+            )
+    if model.integrator.kind != "euler":
+        raise CheckpointError(
+            f"the units of {name} add their branches, which is model.integrator.kind=euler; the "
+            f"run has {model.integrator.kind}; export by our names, without --arch"
+        )

@@ -63,7 +63,11 @@ def differentiable(method: Any, slope: Callable) -> Callable:
 
         def back(s, ds, h, carry):
             a_given, a_end = carry
-            pull = jax.vjp(lambda *given: step(*given[:2], s, ds, given[2]), arguments, parts, h)[1]
+
+            def of(arguments, parts, h):
+                return step(arguments, parts, s, ds, h)
+
+            pull = jax.vjp(of, arguments, parts, h)[1]
             *more, a_start = pull((a_end, a_between))
             return add_cotangents(a_given, tuple(more)), a_start
 

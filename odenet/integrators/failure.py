@@ -93,7 +93,7 @@ def verdict_of_step(
     return jnp.where(stuck, why, int(Failure.NONE)).astype(jnp.int32)
 
 
-def failure_of_state(*states: State) -> Count:
+def failure_of_state(*states: Array) -> Count:
     """`NOT_FINITE` if anything in states of the whole batch is not a finite number.
 
     A solve whose first state or first slope is such has failed before its first step: no shorter

@@ -111,7 +111,7 @@ class StepRule:
             return self._advance(slope, pieces, parts, now)
 
         found = jax.lax.while_loop(unfinished, advance, begin)
-        if found.between is None:
+        if found.between is None or parts is None:
             return found
         behind = (parts <= found.s).reshape(-1, *(1,) * h0.ndim)
         return dataclasses.replace(found, between=jnp.where(behind, found.between, jnp.nan))

@@ -8,6 +8,7 @@ over the batch go over all shards, so that many devices compute what one would h
 import contextlib
 import contextvars
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,11 +46,11 @@ def max_over_shards(largest: Array, axis: str | None) -> Array:
     return largest if axis is None else jax.lax.pmax(largest, axis)
 
 
-_padding: contextvars.ContextVar[Array | None] = contextvars.ContextVar("padding", default=None)
+_padding: contextvars.ContextVar[Any] = contextvars.ContextVar("padding", default=None)
 
 
 @contextlib.contextmanager
-def padded_batch(weights: Array) -> Iterator[None]:
+def padded_batch(weights: Any) -> Iterator[None]:
     """While this is open, examples of weight 0 take no part in what is decided for the whole batch.
 
     The steps of an adaptive solve are such a thing.

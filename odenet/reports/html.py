@@ -155,6 +155,7 @@ def _card(verdict: Mapping[str, Any], trained: Mapping[str, Any] | None) -> dict
         "mark": wording.verdict_mark(verdict),
         "verdict": wording.verdict_name(verdict, trained),
         "reason": wording.verdict_reason(verdict, trained),
+        "warning": wording.verdict_warning(verdict),
         "trained": said,
     }
 

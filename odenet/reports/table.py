@@ -122,11 +122,13 @@ def _verdicts(
     for verdict in verdicts:
         own = trained.get(verdict["network"])
         style = _STYLES[wording.verdict_tone(verdict)]
+        warning = wording.verdict_warning(verdict)
         table.add_row(
             Text(wording.verdict_mark(verdict), style=style),
             Text.assemble(
                 (verdict["network"], "bold"), ": ", (wording.verdict_name(verdict, own), style),
                 f"; {wording.verdict_reason(verdict, own)}",
+                *([("; warning: ", "bold yellow"), warning] if warning else []),
             ),
         )  # fmt: skip
     return table

@@ -106,7 +106,15 @@ def verdict_name(verdict: Verdict, trained: Row | None) -> str:
 
 
 def verdict_reason(verdict: Verdict, trained: Row | None) -> str:
-    """The numbers behind a verdict, as one sentence without its full stop."""
+    """The numbers behind a verdict, as one sentence without its full stop.
+
+    What the accuracies do, which the criterion asks for, and beside it what the loss and the
+    outputs do under the same solvers.
+    """
+    return "; ".join(filter(None, (_of_accuracy(verdict, trained), _beside(verdict))))
+
+
+def _of_accuracy(verdict: Verdict, trained: Row | None) -> str:
     reason = verdict["verdict"].partition(": ")[2]
     if reason and trained is not None and trained["accuracy"] is not None:
         return reason
@@ -125,3 +133,39 @@ def verdict_reason(verdict: Verdict, trained: Row | None) -> str:
         f"accuracy changes by up to {points(change)} under {solvers} (allowed: {allowed}), "
         f"most under {verdict['under']}"
     )
+
+
+def _beside(verdict: Verdict) -> str:
+    """What the loss and the outputs do; empty in a comparison that does not say."""
+    under, error_of_outputs = verdict.get("loss_under"), verdict.get("solver_error")
+    said = []
+    if under is not None:
+        own, other = verdict["loss"], verdict["furthest_loss"]
+        said.append(f"the loss goes from {decimal(own)} to {decimal(other)}{_times(own, other)}")
+        said[-1] += f" under {under}"
+    if error_of_outputs is not None:
+        said.append(f"the outputs differ by {percent(error_of_outputs)} from the reference solve")
+    return ", ".join(said)
+
+
+def _times(own: Number | None, other: Number | None) -> str:
+    """How many times larger or smaller a loss becomes, where that is a number."""
+    if not (is_number(own) and is_number(other) and min(own, other) > 0):  # pyright: ignore
+        return ""
+    ratio = other / own  # pyright: ignore
+    if 0.95 < ratio < 1.05:
+        return ""
+    return f" ({ratio:.2g} times)" if ratio < 10 else f" ({ratio:,.0f} times)"
+
+
+def verdict_warning(verdict: Verdict) -> str:
+    """Which quantities contradict a verdict, as a sentence without its full stop, or nothing."""
+    against = {"loss": "the loss", "outputs": "the outputs"}
+    names = [against[name] for name in verdict.get("disagreements", ())]
+    if not names:
+        return ""
+    verb = "disagrees" if names == ["the loss"] else "disagree"
+    said = f"{' and '.join(names)} {verb} with this verdict, which looks at accuracy alone"
+    if verdict_tone(verdict) == "good":
+        return f"{said}: what the network computes does change with the solver"
+    return f"{said}: few examples may lie close to the border between two classes"

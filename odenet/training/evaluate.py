@@ -1,6 +1,7 @@
 """Evaluation of a network on a whole split, under its own integrator or another."""
 
 import dataclasses
+import functools
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from odenet.data import Batch, Normalization, normalize
 from odenet.models import Discretisation
 from odenet.objectives import Objective, solver_metrics
 from odenet.ops.batch_axis import padded_batch
+from odenet.training.constants import hoisted
 
 AVERAGED = ("nfe", "accepted_steps", "rejected_steps")
 """Statistics of the solves that are averaged over the batches."""
@@ -66,11 +68,11 @@ class Evaluator:
             model = nnx.merge(graphdef, params, statistics)
             with padded_batch(batch.weights):
                 outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
-            scores = objective.loss(outputs, batch.targets)
+            scores = objective.loss(outputs, jnp.asarray(batch.targets))
             sums = {name: jnp.sum(score * batch.weights) for name, score in scores.items()}
             return sums, solver_metrics(stats), outputs
 
-        self._one = jax.jit(one)
+        self._one = one
         self._compiled: Any = None
         self.compile_seconds = 0.0
 
@@ -82,7 +84,10 @@ class Evaluator:
         ]
         if self._compiled is None:
             start = time.perf_counter()
-            self._compiled = self._one.lower(params, statistics, batches[0]).compile()
+            function, numbers = hoisted(self._one, params, statistics, batches[0])
+            arguments = numbers, params, statistics, batches[0]
+            compiled = jax.jit(function).lower(*arguments).compile()
+            self._compiled = functools.partial(compiled, numbers)
             self.compile_seconds = time.perf_counter() - start
         results, seconds = [], []
         for batch in batches:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
@@ -126,7 +127,13 @@ class _OptimizerConfig(PartConfig):
         after = self.schedule.build(num_steps - self.warmup_steps)
         warmup = optax.linear_schedule(0.0, 1.0, self.warmup_steps)
         factor = optax.join_schedules([warmup, after], [self.warmup_steps])
-        return lambda step: jnp.asarray(self.learning_rate * factor(step), jnp.float32)
+        vector = np.full(1, self.learning_rate)  # which the compiled step takes as an argument
+
+        def rate(step):
+            base = jax.lax.squeeze(jnp.asarray(vector, dtype=float), (0,))
+            return jnp.asarray(base * jnp.asarray(factor(step), base.dtype), jnp.float32)
+
+        return rate
 
     def build(
         self, num_steps: int, params: Any, transferred: Collection[str] = ()

@@ -6,6 +6,7 @@ the batch is spread.
 
 import abc
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from pydantic import PositiveInt
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
 from odenet.training.callbacks import Record
+from odenet.training.constants import hoisted
 from odenet.training.state import TrainState
 from odenet.training.step import Piece, Resident, TrainStep
 
@@ -67,8 +69,16 @@ class Placement(abc.ABC):
         """Spread a piece, with leading axes `(steps, batch)`, over the devices."""
 
     @abc.abstractmethod
-    def _jit(self, step: TrainStep) -> Any:
-        """The step with donation and placement, not yet compiled."""
+    def lower(self, step: TrainStep, *args: Any) -> tuple[Any, tuple[Any, ...]]:
+        """The step with donation and placement, lowered for arguments like `args`.
+
+        Args:
+            step: The step.
+            args: State, resident split and piece.
+
+        Returns:
+            What can be compiled, and the arguments that come before `args` when it runs.
+        """
 
     def compile(
         self, step: TrainStep, state: TrainState, resident: Resident, piece: Piece
@@ -76,8 +86,10 @@ class Placement(abc.ABC):
         """Compile `step` for arguments like these, apart from running it."""
         start = time.perf_counter()
         step = dataclasses.replace(step, axis=self.axis)
-        compiled = self._jit(step).lower(state, resident, piece).compile()
-        return Compiled(compiled, time.perf_counter() - start, peak_bytes(compiled))
+        lowered, constants = self.lower(step, state, resident, piece)
+        compiled = lowered.compile()
+        run = functools.partial(compiled, *constants)
+        return Compiled(run, time.perf_counter() - start, peak_bytes(compiled))
 
 
 def peak_bytes(compiled: Any) -> int | None:
@@ -101,14 +113,18 @@ class JitPlacement(Placement):
         """Spread the batch axis of a piece over the devices."""
         return jax.device_put(piece, self._sharding(None, AXIS))
 
-    def _jit(self, step: TrainStep) -> Any:
+    def lower(self, step: TrainStep, *args: Any) -> tuple[Any, tuple[Any, ...]]:
+        """The step, lowered, and the numbers of the configuration, on every device."""
+        function, numbers = hoisted(step, *args)
         everywhere = self._sharding()
-        return jax.jit(
-            step,
-            donate_argnums=0,
-            in_shardings=(everywhere, everywhere, self._sharding(None, AXIS)),
+        jitted = jax.jit(
+            function,
+            donate_argnums=1,
+            in_shardings=(everywhere, everywhere, everywhere, self._sharding(None, AXIS)),
             out_shardings=(everywhere, everywhere),
         )
+        constants = (self.place(numbers),)
+        return jitted.lower(*constants, *args), constants
 
 
 class PmapPlacement(Placement):
@@ -127,7 +143,9 @@ class PmapPlacement(Placement):
 
         return jax.device_put(jax.tree.map(split, piece), self._sharding(AXIS))
 
-    def _jit(self, step: TrainStep) -> Any:
+    def lower(self, step: TrainStep, *args: Any) -> tuple[Any, tuple[Any, ...]]:
+        """The step, lowered; the numbers of the configuration stay constants."""
+
         def on_one_device(state: TrainState, resident: Resident, piece: Piece):
             # pmap gives every traced array a sharding over its devices, constants have none, and
             # diffrax's checkpointed loop takes the two for different types; a program for one
@@ -135,7 +153,7 @@ class PmapPlacement(Placement):
             with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
                 return step(state, resident, piece)
 
-        return jax.pmap(
+        mapped = jax.pmap(
             on_one_device,
             axis_name=AXIS,
             in_axes=(None, None, 0),
@@ -143,6 +161,7 @@ class PmapPlacement(Placement):
             devices=self.devices,
             donate_argnums=0,
         )
+        return mapped.lower(*args), ()
 
 
 class ParallelConfig(PartConfig):

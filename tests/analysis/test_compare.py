@@ -6,8 +6,8 @@ import pytest
 from odenet.analysis.compare import TRAINED, EvaluationConfig, Row, judge, relative_error
 
 
-def row(accuracy, error, ok=True):
-    return Row("net", "way", accuracy, 1.0, 10, 8.0, error, ok, 0.1, 0.1)
+def row(accuracy, error, ok=True, loss=1.0):
+    return Row("net", "way", accuracy, loss, 10, 8.0, error, ok, 0.1, 0.1)
 
 
 def test_relative_error_is_the_ratio_of_root_mean_squares():
@@ -76,3 +76,45 @@ def test_step_factor_of_an_adaptive_solver_is_refused():
 def test_reference_that_did_not_arrive_judges_nothing():
     rows = {TRAINED: row(0.98, 1e-1), "fine": row(0.1, 1e-3), "reference": row(0.1, 0.0, ok=False)}
     assert judge("net", rows, 0.1).verdict == "not judged: the reference solve did not arrive"
+
+
+def test_loss_and_outputs_that_contradict_a_verdict_are_named_beside_it():
+    rows = {
+        TRAINED: row(0.99, 0.51, loss=0.0013),
+        "coarse": row(0.5, 0.9, loss=9.0),
+        "fine": row(0.985, 1e-3, loss=0.028),
+        "finer": row(0.984, 1e-5, loss=0.027),
+    }
+    found = judge("net", rows, 0.1)
+    assert found.verdict == "solver-independent"
+    assert (found.loss, found.furthest_loss, found.loss_under) == (0.0013, 0.028, "fine")
+    assert found.solver_error == 0.51
+    assert found.disagreements == ("loss", "outputs")
+
+
+@pytest.mark.parametrize(
+    ("own", "fine", "disagreements"),
+    [
+        (row(0.9, 0.05), row(0.89, 1e-3, loss=1.9), ()),
+        (row(0.9, 0.05), row(0.89, 1e-3, loss=0.4), ("loss",)),  # less is a change too
+        (row(0.9, 0.05), row(0.89, 1e-3, loss=np.nan), ("loss",)),
+        (row(0.9, 0.2), row(0.89, 1e-3), ("outputs",)),
+        (row(0.9, 0.05, loss=0.0), row(0.89, 1e-3, loss=0.0), ()),
+        (row(0.9, 0.5), row(0.5, 1e-3, loss=3.0), ()),
+        (row(0.9, 0.005), row(0.5, 1e-3, loss=1.05), ("loss", "outputs")),
+    ],
+)
+def test_disagreements_are_those_of_either_verdict(own, fine, disagreements):
+    found = judge("net", {TRAINED: own, "fine": fine}, 0.1)
+    assert found.disagreements == disagreements
+    assert found.verdict == (
+        "depends on its solver" if fine.accuracy == 0.5 else "solver-independent"
+    )
+
+
+def test_loss_and_outputs_of_a_regression_are_said_without_a_verdict():
+    rows = {TRAINED: row(None, 0.2, loss=0.5), "fine": row(None, 1e-3, loss=0.25)}
+    found = judge("net", rows, 0.1)
+    assert found.verdict == "not judged: it has no accuracy"
+    assert (found.loss, found.furthest_loss, found.solver_error) == (0.5, 0.25, 0.2)
+    assert found.disagreements == ()

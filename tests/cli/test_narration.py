@@ -62,7 +62,7 @@ def test_live_line_goes_back_to_the_activity_around_and_is_gone_at_an_error():
     text = said(console)
     first, second = text.index("measuring ..."), text.index("reference solve ...")
     assert first < second < text.rindex("measuring ...")
-    assert text.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in text  # erased, the cursor is back
+    assert "\x1b[?25h" in text  # the cursor is back
     assert narrator() is None
 
 
@@ -111,7 +111,9 @@ def in_order(text, *phrases):
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     path = tmp_path_factory.mktemp("compare") / "out"
-    words = ("compare", QUICKSTART, *SMALL, "training.evaluate_every=20", "--out", path)
+    networks = "compare.networks={euler: {}, seed: {seed: 1}}"
+    ways = "compare.evaluate={rk4: {integrator: {kind: rk4}}}"
+    words = ("compare", QUICKSTART, *SMALL, networks, ways, "--out", path)
     done = odenet(*words)
     assert done.returncode == 0, done.stderr
     return path, done.stderr

@@ -1,5 +1,7 @@
 """Memory, cost and kinds of the derivatives of adaptive methods."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,7 +118,8 @@ def test_memory_of_a_gradient_follows_the_root_of_the_largest_number_of_steps(ki
             return jnp.sum(config.build().integrate(fields, grid, h0).h1)
 
         compiled = jax.jit(jax.grad(loss)).lower(h0).compile()
-        return compiled.memory_analysis().temp_size_in_bytes / state
+        analysis: Any = compiled.memory_analysis()
+        return analysis.temp_size_in_bytes / state
 
     assert states(64) < 64 + 40
     assert states(100_000) < 800  # 100 MiB, where all states and slopes are 25 GB

@@ -76,7 +76,7 @@ def many(networks, evaluations):
 
 def test_picture_says_every_verdict_and_names_every_evaluation():
     said = texts(solver_figure(comparison_values()))
-    assert "✓  steady: solver-independent" in said
+    assert "✓  steady: solver-independent, by accuracy; loss disagrees" in said
     assert "✗  brittle: depends on its solver" in said
     assert not any("plain" in each for each in said)
     for name in (TRAINED, "coarse", "rk4", REFERENCE_NAME):

@@ -51,6 +51,23 @@ def test_verdicts_stand_last_with_their_numbers():
     assert "○ plain <&> $x$: not an ODE" in text
 
 
+def test_verdict_says_what_loss_and_outputs_do_and_warns_where_they_disagree():
+    values = comparison_values()
+    values["verdicts"][0] |= {
+        "loss": 0.0013, "furthest_loss": 0.0286, "loss_under": "rk4", "solver_error": 0.512,
+        "disagreements": ["loss", "outputs"],
+    }  # fmt: skip
+    text = " ".join(" ".join(printed(comparison_tables(values), 140)).split())
+    sentence = (
+        "steady: solver-independent; accuracy changes by up to 0.45 points under 3 finer solvers "
+        "(allowed: 10 points), most under reference; the loss goes from 0.0013 to 0.0286 (22 "
+        "times) under rk4, the outputs differ by 51.20% from the reference solve; warning: the "
+        "loss and the outputs disagree with this verdict"
+    )
+    assert sentence in text
+    assert text.count("warning") == 1
+
+
 def test_regression_has_no_accuracy_column():
     lines = printed(comparison_tables(regression_values()), 100)
     assert not any("accuracy" in line for line in lines if "NFE" in line)

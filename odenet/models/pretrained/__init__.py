@@ -5,6 +5,7 @@ names, layouts and shapes, and refuse whatever does not fit entirely; the arrays
 networks are in `torchvision_arrays` and `cifar_arrays`.
 """
 
+from odenet.models.pretrained.flax_names import in_flax_names as in_flax_names
 from odenet.models.pretrained.foreign_names import match_names as match_names
 from odenet.models.pretrained.resnet_names import ForeignArray as ForeignArray
 from odenet.models.pretrained.resnet_names import cifar_arrays as cifar_arrays
@@ -15,6 +16,7 @@ from odenet.models.pretrained.resnet_names import torchvision_arrays as torchvis
 from odenet.models.pretrained.resnet_places import ARCHITECTURES as ARCHITECTURES
 from odenet.models.pretrained.resnet_places import Architecture as Architecture
 from odenet.models.pretrained.safetensors_file import write_safetensors as write_safetensors
+from odenet.models.pretrained.step_size_folding import fold_step_sizes as fold_step_sizes
 from odenet.models.pretrained.weight_file import WeightFile as WeightFile
 from odenet.models.pretrained.weight_file import read_weight_file as read_weight_file
 from odenet.models.pretrained.weight_file import read_weights as read_weights

@@ -51,7 +51,13 @@ class Architecture:
             ConfigError: if no published code has such a network.
         """
         model = model or self.model
-        return place(arrays_of(model, self.last, num_classes, in_channels), _Places(model))
+        return place(self.arrays_in(model, num_classes, in_channels), _Places(model))
+
+    def arrays_in(
+        self, model: ResNetConfig, num_classes: int, in_channels: int
+    ) -> tuple[ForeignArray, ...]:
+        """What files hold of a network of this family that may differ from the published one."""
+        return arrays_of(model, self.last, num_classes, in_channels)
 
 
 def _architectures() -> dict[str, Architecture]:

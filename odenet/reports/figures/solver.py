@@ -74,6 +74,9 @@ def _draw_title(figure: Figure, panel: Panel, top: float, height: float) -> None
     name = wording.verdict_name(panel.verdict, panel.trained)
     left = 0.2 / _WIDTH
     title = f"{wording.verdict_mark(panel.verdict)}  {canvas.legible(panel.name)}: {name}"
+    if wording.verdict_warning(panel.verdict):
+        against = " and ".join(panel.verdict["disagreements"])
+        title += f", by accuracy; {against} disagree{'s' if against == 'loss' else ''}"
     figure.text(left, top, title, color=tone, weight="bold", size=12, va="top")
     reason = wording.verdict_reason(panel.verdict, panel.trained)
     line = canvas.legible(reason, 130)
