@@ -143,6 +143,8 @@ class ShapeChange(NamedTuple):
         stride: Every `stride`-th row and column of an image is kept.
         strided_weight: Which of the branch's weights takes the stride, from 0.
         padding: Zeros around an image where that weight is a convolution.
+        widened_weight: Which weight of a unit of two gives the new width, from 0.
+        shared: Whether what stands before the first weight acts before the two paths part.
     """
 
     shape: tuple[int, ...]
@@ -150,6 +152,8 @@ class ShapeChange(NamedTuple):
     stride: int = 1
     strided_weight: int = 0
     padding: Padding = "symmetric"
+    widened_weight: int = 0
+    shared: bool = True
 
 
 class VectorFieldConfig(PartConfig, abc.ABC):

@@ -231,12 +231,26 @@ class ResidualFieldConfig(BranchConfig):
                 f"{change.strided_weight + 1} to take the stride"
             )
         strides[change.strided_weight] = change.stride
-        end = len(self._letters) - order.after
-        letters = self._letters[order.shared : end]
-        shared = self._letters[: order.shared]
+        if change.widened_weight and self.unit != "basic":
+            raise ConfigError(
+                f"widened_weight is the choice of basic units; a unit={self.unit} changes the "
+                f"width by all of its weights; remove it"
+            )
+        if change.widened_weight and change.width == change.shape[-1]:
+            raise ConfigError(
+                f"widened_weight would be ignored: the width stays {change.width}; remove it"
+            )
+        if not change.shared and not order.shared:
+            raise ConfigError(
+                f"shared=false would be ignored: nothing stands before the first weight with "
+                f"arrangement={self.arrangement}; remove it"
+            )
+        end, num_shared = len(self._letters) - order.after, order.shared if change.shared else 0
+        letters, shared = self._letters[num_shared:end], self._letters[:num_shared]
         before = self._norms_alone(shared, change.shape[-1], rngs=rngs) if shared else None
         options = tuple(strides), change.padding
-        branch = self._part(letters, change.shape, change.width, *options, rngs=rngs)
+        first = change.shape[-1] if change.widened_weight else change.width
+        branch = self._part(letters, change.shape, change.width, *options, first, rngs=rngs)
         return Transition(before, branch, self.draw_after(change.width, rngs=rngs))
 
     @property
@@ -255,10 +269,11 @@ class ResidualFieldConfig(BranchConfig):
         width: int,
         strides: tuple[int, ...] | None = None,
         padding: Padding = "symmetric",
+        first: int | None = None,
         *,
         rngs: nnx.Rngs,
     ) -> ResidualField:
-        between = (width,) if self.unit == "basic" else (width // self._reduction,) * 2
+        between = (first or width,) if self.unit == "basic" else (width // self._reduction,) * 2
         return ResidualField(
             (shape[-1], *between, width),
             self._kernel_sizes if len(shape) == 3 else None,

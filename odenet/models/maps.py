@@ -182,3 +182,24 @@ class Followed(StateMap):
             around = "SAME" if self.max_pool == "same" else _AROUND
             x = nnx.max_pool(x, (3, 3), (2, 2), around)
         return x
+
+
+class Preceded(StateMap):
+    """Batch norm if there is one, activation, and an affine map: a shortcut with pre-activation.
+
+    Args:
+        norm: The batch norm before it, or None.
+        activation_name: Name of the activation between the two.
+        affine: The affine map.
+    """
+
+    def __init__(self, norm: BatchNorm | None, activation_name: ActivationName, affine: Any):
+        self.norm = norm
+        self.activation_name: ActivationName = activation_name
+        self.affine = affine
+
+    def through(self, x: Before, live: bool) -> After:
+        """The state after it, its batch norm live or not."""
+        if self.norm is not None:
+            x = observing(self.norm, live)(x)
+        return self.affine(activation(self.activation_name)(x))

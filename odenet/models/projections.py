@@ -23,6 +23,7 @@ from odenet.models.maps import (
     Followed,
     Identity,
     Matrix,
+    Preceded,
     Projection,
     Shape,
     ZeroPad,
@@ -188,6 +189,8 @@ class ConvConfig(NormedConfig):
     norm: Literal["none", "batch"] = "none"
     """What normalises the channels after it."""
     activation: ActivationName = "identity"
+    order: Literal["conv_first", "norm_first"] = "conv_first"
+    """Whether norm and activation act after the convolution, or before it, on what comes in."""
     max_pool: bool = False
     """Whether the maximum over 3x3 windows follows, of every second row and column."""
     pool_padding: Padding = "symmetric"
@@ -195,7 +198,14 @@ class ConvConfig(NormedConfig):
 
     @model_validator(mode="after")
     def _norm_has_its_own_bias(self):
-        self._refuse_idle_bias(self.bias)
+        if self.order == "conv_first":
+            self._refuse_idle_bias(self.bias)
+        elif self.norm == "none" and self.activation == "identity":
+            raise ValueError(
+                "order=norm_first needs a norm or an activation; set one, or remove it"
+            )
+        elif self.max_pool:
+            raise ValueError("max_pool follows a convolution of order=conv_first; remove one")
         if not self.max_pool and self.pool_padding != "symmetric":
             raise ValueError("max_pool=false would ignore pool_padding; remove it")
         return self
@@ -224,6 +234,9 @@ class ConvConfig(NormedConfig):
         size = tuple(-(-side // self.stride) for side in shape[:-1])
         if self.max_pool:
             size = tuple(-(-side // 2) for side in size)
+        if self.order == "norm_first":
+            norm = self.build_norm(shape[-1], rngs=rngs)
+            return Projection(Preceded(norm, self.activation, conv), (*size, width))
         norm = self.build_norm(width, rngs=rngs)
         pooled = self.pool_padding if self.max_pool else None
         affine = _followed(conv, norm, self.activation, pooled)

@@ -78,6 +78,12 @@ class TransitionConfig(PartConfig):
     own."""
     strided_weight: PositiveInt | None = None
     """Which of the branch's weights takes the stride, from 1; without it, the first."""
+    widened_weight: Literal[1, 2] = 1
+    """Which weight of a basic unit gives the new width: the first as published, or the second."""
+    shared: bool = True
+    """Whether the norm and ReLU before the first weight, of an arrangement that has them, act on
+    both paths, as published; else on the branch alone, and `shortcut` may have its own, with
+    `order: norm_first`."""
     padding: Padding = "symmetric"
     """Zeros around the image at the strided weight: `symmetric`, as many on every side, as in
     PyTorch, or `same`, as few as keep every pixel, as in Flax and TensorFlow."""
@@ -93,6 +99,13 @@ class TransitionConfig(PartConfig):
             raise ValueError("stride=1 would ignore strided_weight; remove it")
         if self.stride == 1 and self.padding != "symmetric":
             raise ValueError(f"stride=1 would ignore padding={self.padding}; remove it")
+        if self.activated and not self.shared:
+            raise ValueError("activated=true leaves nothing that shared=false would move; keep one")
+        for name, default in (("widened_weight", 1), ("shared", True)):
+            if self.field.kind != "residual" and getattr(self, name) != default:
+                raise ValueError(
+                    f"field kind={self.field.kind} would ignore {name}; remove it, or use residual"
+                )
         chosen = self.step_sizes
         if isinstance(chosen, LearnedStepSizesConfig) and chosen.keeps_sum:
             raise ValueError(
@@ -109,7 +122,8 @@ class TransitionConfig(PartConfig):
             ConfigError: if branch and shortcut give different shapes, or do not fit `shape`.
         """
         place = (self.strided_weight or 1) - 1
-        change = ShapeChange(shape, width, self.stride, place, self.padding)
+        widened = self.widened_weight - 1
+        change = ShapeChange(shape, width, self.stride, place, self.padding, widened, self.shared)
         parts = self.field.build_transition(change, rngs=rngs)
         if self.activated and parts.before is None:
             raise ConfigError(

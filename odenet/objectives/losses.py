@@ -1,7 +1,7 @@
 """Losses per example: what is minimised, before it is averaged and penalised."""
 
 import dataclasses
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,10 @@ class CrossEntropy:
 class MeanSquaredError:
     """Mean of the squared differences over the outputs of an example."""
 
-    minimised: ClassVar[str] = "loss"
+    @property
+    def minimised(self) -> str:
+        """Name of the loss that training minimises."""
+        return "loss"
 
     def __call__(
         self, outputs: Float[Array, "batch outputs"], targets: Float[Array, "batch outputs"]

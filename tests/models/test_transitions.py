@@ -267,3 +267,47 @@ def test_states_that_a_layer_cannot_take_are_refused(field, shape, options, mess
     config = TransitionConfig.model_validate({"field": {"kind": field}} | options)
     with pytest.raises(ConfigError, match=message):
         config.build(shape, 4, rngs=nnx.Rngs(0))
+
+
+def test_shortcut_of_norm_relu_and_convolution_stands_beside_a_branch_with_its_own():
+    # As in tutorials on pre-activation: the two paths part before anything acts.
+    shortcut = {
+        "kind": "conv", "kernel_size": 1, "stride": 2, "bias": False,
+        "norm": "batch", "activation": "relu", "order": "norm_first",
+    }  # fmt: skip
+    field = {"kind": "residual", "arrangement": "full_preactivation"}
+    for live in (False, True):
+        projection = made(field=field, shortcut=shortcut, stride=2, shared=False)
+        layer = projection.operation
+        assert layer.before is None
+        branch, moved = by_hand(layer.unit.branch, "BRWBRW", STATES, live, [2, 1])
+        around = layer.unit.shortcut.projection.operation
+        y, of_shortcut = normalised(around.norm, STATES, live)
+        passed = np.maximum(y, 0)[:, ::2, ::2] @ np.asarray(around.affine.kernel)[0, 0]
+        found = projection(jnp.asarray(STATES), live=live)
+        np.testing.assert_allclose(found, passed + TAU * branch, rtol=1e-10, atol=1e-10)
+        check_statistics([*layer.unit.branch.norms, around.norm], [*moved, of_shortcut])
+
+
+def test_second_weight_may_change_the_shape():
+    field = {"kind": "residual", "arrangement": "original"}
+    options = {"strided_weight": 2, "widened_weight": 2}
+    projection = made(field=field, shortcut=SHORTCUTS["option_a"], stride=2, **options)
+    first, second = projection.operation.unit.branch.weights
+    assert (first.kernel.shape, second.kernel.shape) == ((3, 3, 4, 4), (3, 3, 4, 8))
+    check_layer(projection, LETTERS["original"], [1, 2], True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shared": False, "field": {"kind": "residual", "arrangement": "original"}}, "nothing"),
+        ({"shared": False, "activated": True}, "keep one"),
+        ({"shared": False, "field": {"kind": "mlp"}}, "kind=mlp would ignore shared"),
+        ({"widened_weight": 2, "field": {"kind": "residual", "unit": "bottleneck"}}, "basic units"),
+        ({"shortcut": {"kind": "conv", "order": "norm_first"}}, "needs a norm or an activation"),
+    ],
+)
+def test_options_of_shapes_that_would_be_ignored_are_refused(options, message):
+    with pytest.raises((ConfigError, ValidationError), match=message):
+        made(**options)
