@@ -190,7 +190,7 @@ def _outline_of_file(
     kernels = [path for path in shaped.shapes if path.startswith(stem) and "kernel" in path]
     first = weight_map.our_shape(kernels[0], foreign) if len(kernels) == 1 else None
     channels = outline.input_shape[-1]
-    own = shaped.shapes[kernels[0]] if kernels else ()
+    own: tuple[int, ...] = shaped.shapes[kernels[0]] if kernels else ()
     # A stem that flattens its images has no axis of channels.
     if first is not None and len(first) == len(own) and own[-2] == channels:
         channels = first[-2]
