@@ -84,7 +84,7 @@ def normalised_problem(field: Field, pieces: Pieces, h0: State) -> Problem:
     return Problem(slope, args, as_reals(h0), pieces, is_complex)
 
 
-def as_reals(h: State) -> State:
+def as_reals(h: State) -> Any:
     """A real state as it is; the real and imaginary parts of a complex one along axis 1."""
     return jnp.stack([h.real, h.imag], axis=1) if jnp.iscomplexobj(h) else h
 
