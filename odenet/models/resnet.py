@@ -33,25 +33,16 @@ from odenet.models.projections import (
     MatrixConfig,
     ZeroPadConfig,
 )
+from odenet.models.published_depths import (
+    BOTTLENECK_FROM,
+    CIFAR_BOTTLENECKS,
+    IMAGENET_UNITS,
+    require_whole_units,
+)
 from odenet.models.shortcuts import ShortcutConfig
 from odenet.models.stage_step_sizes import divided, require_one_each
 from odenet.models.transition import StageProjectionConfig, TransitionConfig
 from odenet.part import PartConfig
-
-IMAGENET_UNITS: dict[int, tuple[int, ...]] = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-}
-"""Units in each stage, by the depth of the network [1, table 1]."""
-
-BOTTLENECK_FROM = 50
-"""Networks for ImageNet of this depth and more are made of bottlenecks [1, table 1]."""
-
-CIFAR_BOTTLENECKS = (164, 1001)
-"""Networks for CIFAR that were published with bottlenecks [2, table 2 and 3]."""
 
 _EXPANSION = 4
 
@@ -137,14 +128,8 @@ class ResNetConfig(PartConfig):
                 f"depth={self.depth} of layout=imagenet has units of kind {self._unit}, so unit "
                 f"would be ignored; remove it"
             )
-        weights = 6 if self._unit == "basic" else 9
-        units, rest = divmod(self.depth - 2, weights)
-        if self.layout != "imagenet" and (rest or units < 2):
-            near = [weights * n + 2 for n in range(max(units - 1, 2), max(units, 2) + 2)]
-            raise ValueError(
-                f"depth of layout={self.layout} with {self._unit} units is {weights} n + 2, n at "
-                f"least 2; got {self.depth}; nearest: {near}"
-            )
+        if self.layout != "imagenet":
+            require_whole_units(self.depth, self.layout, self._unit)
         if self._shortcut != "zero_pad" and self.zeros != "after":
             raise ValueError(f"shortcut={self._shortcut} would ignore zeros; remove it")
         if self._unit == "basic" and self.strided_weight != 1:
@@ -158,9 +143,9 @@ class ResNetConfig(PartConfig):
                 f"layout={self.layout} has no stride in its first layer, which would ignore "
                 f"stem_padding; remove it"
             )
-        if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self._units):
+        if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self.units):
             raise ValueError(
-                f"step_sizes needs one choice, or one for each of {len(self._units)} stages; got "
+                f"step_sizes needs one choice, or one for each of {len(self.units)} stages; got "
                 f"{len(self.step_sizes)}"
             )
         try:
@@ -208,7 +193,7 @@ class ResNetConfig(PartConfig):
         return "bottleneck" if is_deep else "basic"
 
     @property
-    def _units(self) -> tuple[int, ...]:
+    def units(self) -> tuple[int, ...]:
         """Units in each stage."""
         if self.layout == "imagenet":
             return IMAGENET_UNITS[self.depth]
@@ -220,11 +205,6 @@ class ResNetConfig(PartConfig):
             return self.shortcut
         is_free = self.layout != "imagenet" and self._unit == "basic"
         return "zero_pad" if is_free else "projection"
-
-    @property
-    def units(self) -> tuple[int, ...]:
-        """Units in each stage."""
-        return self._units
 
     @property
     def has_bottlenecks(self) -> bool:
@@ -279,7 +259,7 @@ class ResNetConfig(PartConfig):
             last_init=self.last_init,
         )
         before = width
-        for index, num_units in enumerate(self._units):
+        for index, num_units in enumerate(self.units):
             outer = width * 2**index * (_EXPANSION if self._unit == "bottleneck" else 1)
             sizes = (
                 self.step_sizes[index] if isinstance(self.step_sizes, tuple) else self.step_sizes
