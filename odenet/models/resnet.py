@@ -130,8 +130,8 @@ class ResNetConfig(PartConfig):
             )
         if self.layout != "imagenet":
             require_whole_units(self.depth, self.layout, self._unit)
-        if self._shortcut != "zero_pad" and self.zeros != "after":
-            raise ValueError(f"shortcut={self._shortcut} would ignore zeros; remove it")
+        if self.option != "zero_pad" and self.zeros != "after":
+            raise ValueError(f"shortcut={self.option} would ignore zeros; remove it")
         if self._unit == "basic" and self.strided_weight != 1:
             raise ValueError("strided_weight is the choice of bottlenecks; remove it")
         if self.layout == "vector" and self.strided_weight != 1:
@@ -139,14 +139,11 @@ class ResNetConfig(PartConfig):
         if self.layout == "vector" and self.padding != "symmetric":
             raise ValueError("layout=vector has no images and would ignore padding; remove it")
         if self.layout != "imagenet" and self.stem_padding is not None:
-            raise ValueError(
-                f"layout={self.layout} has no stride in its first layer, which would ignore "
-                f"stem_padding; remove it"
-            )
+            raise ValueError("stem_padding needs the stride of layout=imagenet; remove it")
         if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self.units):
+            n, got = len(self.units), len(self.step_sizes)
             raise ValueError(
-                f"step_sizes needs one choice, or one for each of {len(self.units)} stages; got "
-                f"{len(self.step_sizes)}"
+                f"step_sizes needs one choice, or one for each of {n} stages; got {got}"
             )
         try:
             self.expanded()
@@ -200,7 +197,8 @@ class ResNetConfig(PartConfig):
         return ((self.depth - 2) // (6 if self._unit == "basic" else 9),) * 3
 
     @property
-    def _shortcut(self) -> Literal["zero_pad", "projection", "projection_everywhere"]:
+    def option(self) -> Literal["zero_pad", "projection", "projection_everywhere"]:
+        """The shortcuts, chosen or as published."""
         if self.shortcut is not None:
             return self.shortcut
         is_free = self.layout != "imagenet" and self._unit == "basic"
@@ -210,11 +208,6 @@ class ResNetConfig(PartConfig):
     def has_bottlenecks(self) -> bool:
         """Whether units have three weights, the inner ones narrow."""
         return self._unit == "bottleneck"
-
-    @property
-    def option(self) -> Literal["zero_pad", "projection", "projection_everywhere"]:
-        """The shortcuts, chosen or as published."""
-        return self._shortcut
 
     def expanded(self) -> ClassifierConfig:
         """The same network written out: stem, stages and head."""
@@ -293,9 +286,9 @@ class ResNetConfig(PartConfig):
 
     def _around(self, stride: int, changes: bool) -> ShortcutConfig:
         """What goes around a unit that changes the shape, or does not."""
-        if self._shortcut == "zero_pad" and changes:
+        if self.option == "zero_pad" and changes:
             return ZeroPadConfig(stride=stride, zeros=self.zeros)
-        if self._shortcut != "projection_everywhere" and not changes:
+        if self.option != "projection_everywhere" and not changes:
             return IdentityConfig()
         if self.layout == "vector":
             return MatrixConfig(init=self.init, learned=True)
