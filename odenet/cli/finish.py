@@ -147,3 +147,9 @@ def show_evaluation(found: dict[str, Any], json: bool) -> None:
         if not hidden and not (name == "solver_failure" and value == 0):
             table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
     Console().print(table)
+    failed = found.get("solver_failure")
+    if failed:
+        from odenet.integrators import Failure
+
+        failure = Failure(int(failed))
+        Console().print(f"a solve did not reach the end of its interval: {failure.reason}")

@@ -81,10 +81,11 @@ def _refuse_missing(name: str, folder: Path, files: list[PublishedFile], part: P
     if part != "train" or first in (0, len(there)):
         return
     missing = [file.path for file, exists in zip(files, there, strict=True) if not exists]
+    verb = "are" if len(missing) > 1 else "is"
     raise DataError(
-        f"{name} needs {', '.join(missing)} in {folder}, which {'are' if missing[1:] else 'is'} "
-        f"missing; run `odenet data fetch {name}`, or take the images of the batches before with "
-        f"data.limit_train={first * BATCH_SIZE}"
+        f"{name} in {folder} needs {', '.join(missing)}, which {verb} missing; run `odenet data "
+        f"fetch {name}`, or take the images of the batches before with data.limit_train="
+        f"{first * BATCH_SIZE}"
     )
 
 

@@ -4,6 +4,7 @@ Read off the configuration models themselves, so that it cannot fall behind them
 """
 
 import inspect
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -45,6 +46,7 @@ def list_parts() -> dict[str, dict[str, Options]]:
     }
 
 
+@cache
 def part_classes() -> dict[str, dict[str, type[BaseModel]]]:
     """Every part of an experiment: part, kind, and the configuration of the kind."""
     parts: dict[str, dict[str, type[BaseModel]]] = {}

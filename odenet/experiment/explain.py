@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import re
+from functools import cache
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -11,7 +12,7 @@ from odenet.errors import ConfigError
 from odenet.experiment.catalogue import described, option_of, options_of, part_classes
 from odenet.experiment.config import ExperimentConfig
 from odenet.part.kinds import all_parts, kinds_of
-from odenet.part.places import option_names, places
+from odenet.part.places import Place, option_names, places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,9 @@ def explain_key(key: str) -> list[Explained]:
     """
     words = [word for word in re.split(r"[.=\[\]]+", key) if word and not word.isdigit()]
     names = [word for word in words if word != "kind"]
-    for prefix in ([], *(_prefixes(names[0]) if names else ())):
+    if found := _follow(names):
+        return found
+    for prefix in _prefixes(names[0]) if names else ():
         if found := _follow([*prefix, *names]):
             return found
     raise ConfigError(f"there is no option, part or kind {key!r}; {_alike(names)}")
@@ -58,33 +61,42 @@ def explain_key(key: str) -> list[Explained]:
 
 def _prefixes(name: str) -> list[list[str]]:
     """Keys of the parts that have an option or a kind of that name; nearest first."""
-    paths = [place.path.rpartition(".")[0] for place in places(ExperimentConfig, name)]
+    paths = [place.path.rpartition(".")[0] for place in _places(name)]
     for part, kinds in part_classes().items():
         if any(name in kind.split(" | ") for kind in kinds):
-            paths += [place.path for place in places(ExperimentConfig, part)]
+            paths += [place.path for place in _places(part)]
     return [[step for step in path.split(".") if not step.isdigit()] for path in paths]
+
+
+@cache
+def _places(name: str) -> list[Place]:
+    return places(ExperimentConfig, name)
+
+
+_Fields = list[tuple[type[BaseModel], FieldInfo]]
 
 
 def _follow(names: list[str]) -> list[Explained]:
     """The meanings of a whole key; none, if it leads nowhere."""
-    owners: list[type[BaseModel]] = [ExperimentConfig]
-    path: list[str] = []
-    last: list[tuple[type[BaseModel], FieldInfo]] = []
-    kind: str | None = None
-    for name in names:
-        having = [owner for owner in owners if name in owner.model_fields]
-        of_kind = [owner for owner in owners if name in kinds_of(owner)]
-        if having:
-            last, kind = [(owner, owner.model_fields[name]) for owner in having], None
-            owners = [part for _, field in last for part in all_parts(field.annotation)]
-            path.append(name)
-        elif of_kind:
-            owners, kind = list(dict.fromkeys(of_kind)), name
-        else:
-            return []
-    if kind is not None:
-        return [_kind(".".join(path), kind, owner) for owner in owners]
-    return _options(".".join(path), last)
+    return _inside([ExperimentConfig], names, "", [])
+
+
+def _inside(
+    owners: list[type[BaseModel]], names: list[str], path: str, last: _Fields
+) -> list[Explained]:
+    """The meanings of what is left of a key, in some parts; `last` are the fields before."""
+    if not names:
+        return _options(path, last)
+    name, rest = names[0], names[1:]
+    fields = [(one, one.model_fields[name]) for one in owners if name in one.model_fields]
+    if fields:
+        parts = [part for _, field in fields for part in all_parts(field.annotation)]
+        if found := _inside(parts, rest, f"{path}.{name}".lstrip("."), fields):
+            return found
+    of_kind = list(dict.fromkeys(one for one in owners if name in kinds_of(one)))
+    if of_kind and not rest:
+        return [_kind(path, name, one) for one in of_kind]
+    return _inside(of_kind, rest, path, []) if of_kind else []
 
 
 def _kind(key: str, kind: str, owner: type[BaseModel]) -> Explained:
@@ -92,7 +104,7 @@ def _kind(key: str, kind: str, owner: type[BaseModel]) -> Explained:
     return Explained(f"{key}.kind={kind}", described(owner), {}, choices=inside)
 
 
-def _options(key: str, fields: list[tuple[type[BaseModel], FieldInfo]]) -> list[Explained]:
+def _options(key: str, fields: _Fields) -> list[Explained]:
     """One meaning for each way that the owners define the option."""
     meanings: dict[str, list[type[BaseModel]]] = {}
     by_text = {}

@@ -190,8 +190,11 @@ def _outline_of_file(
     kernels = [path for path in shaped.shapes if path.startswith(stem) and "kernel" in path]
     first = weight_map.our_shape(kernels[0], foreign) if len(kernels) == 1 else None
     channels = outline.input_shape[-1]
-    if first is not None and len(first) == len(shaped.shapes[kernels[0]]):
-        channels = first[-2]
+    if first is not None:
+        own = shaped.shapes[kernels[0]]
+        # A stem that flattens images has all of their pixels there, which says nothing.
+        if len(first) == len(own) >= 2 and own[-2] == channels:
+            channels = first[-2]
     if (num_outputs, channels) == (outline.num_outputs, outline.input_shape[-1]):
         return outline
     shape = (*outline.input_shape[:-1], channels)

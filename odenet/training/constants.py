@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import eval_jaxpr
 
 
 def hoisted(function: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], list[Any]]:
@@ -35,7 +36,7 @@ def hoisted(function: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any
     def with_constants(numbers: list[Any], *args: Any) -> Any:
         given = iter(numbers)
         constants = [next(given) if is_it else constant for constant, is_it in pairs]
-        leaves = jax.core.eval_jaxpr(closed.jaxpr, constants, *jax.tree.leaves(args))
+        leaves = eval_jaxpr(closed.jaxpr, constants, *jax.tree.leaves(args))
         return jax.tree.unflatten(structure, leaves)
 
     with_constants.__name__ = getattr(function, "__name__", "hoisted")

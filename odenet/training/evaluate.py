@@ -68,7 +68,7 @@ class Evaluator:
             model = nnx.merge(graphdef, params, statistics)
             with padded_batch(batch.weights):
                 outputs, stats = model(normalize(batch.inputs, normalization), discretisation)
-            scores = objective.loss(outputs, batch.targets)
+            scores = objective.loss(outputs, jnp.asarray(batch.targets))
             sums = {name: jnp.sum(score * batch.weights) for name, score in scores.items()}
             return sums, solver_metrics(stats), outputs
 

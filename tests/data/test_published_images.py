@@ -83,7 +83,10 @@ def test_cifar_needs_only_the_batches_that_hold_the_limit(published_dir, tmp_pat
     # Moments of all 50,000 images, as everybody quotes them; one batch comes close.
     np.testing.assert_allclose(data.normalization.mean, [0.4914, 0.4822, 0.4465], atol=0.005)
     np.testing.assert_allclose(data.normalization.std, [0.2470, 0.2435, 0.2616], atol=0.005)
-    with pytest.raises(DataError, match=r"data_batch_2, which is missing.*odenet data fetch"):
+    with pytest.raises(
+        DataError,
+        match=r"data_batch_2, which is missing.*odenet data fetch.*data.limit_train=10000",
+    ):
         CIFAR10Config(limit_train=10_001).build(tmp_path)
 
 

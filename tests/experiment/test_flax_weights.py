@@ -50,7 +50,7 @@ class ResNet(nn.Module):
 
 @pytest.fixture(scope="module")
 def theirs():
-    shapes = jax.eval_shape(ResNet().init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    shapes = jax.eval_shape(ResNet().init, jax.random.key(0), jnp.zeros((1, 8, 8, 3), jnp.float32))
     rng = np.random.default_rng(0)
 
     def values(path, leaf):

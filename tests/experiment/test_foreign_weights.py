@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from odenet.errors import CheckpointError, ConfigError, DataError
 from odenet.experiment.config import load_config
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.import_weights import import_weights
+from odenet.experiment.published import refuse_other_function
 from odenet.experiment.run import run
 from odenet.models.pretrained import ARCHITECTURES, flatten, write_safetensors
 from odenet.models.pretrained.resnet_names import arrays_of
@@ -140,7 +142,7 @@ def test_refusal_names_the_shortcuts_that_the_file_has(tmp_path, data):
         ),
         (
             lambda a: {k.replace("linear", "fc"): v for k, v in a.items()},
-            "and has fc.weight, fc.bias in its place",
+            "and has fc.bias, fc.weight in its place",
         ),
         (lambda a: {f"x{i}": v for i, v in enumerate(a.values())}, "none of its names is known"),
         (lambda a: a | {"queue": np.zeros(3)}, "all that the network needs, and 1 arrays more"),
@@ -246,3 +248,21 @@ def test_overrides_without_published_names_are_refused(tmp_path, data):
     model = "model={kind: classifier, stages: [{width: 4}]}"
     with pytest.raises(ConfigError, match=r"those of model\.kind=resnet; got classifier"):
         imported(tmp_path, small_arrays(), (*data[:3], model))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("resnet20", {"depth": 26}, "model.depth=20; the run has 26"),
+        ("resnet20", {"zeros": "after"}, "model.zeros=around; the run has after"),
+        ("resnet20", {"padding": "same"}, "model.padding=symmetric; the run has same"),
+        ("resnet50", {"strided_weight": 1}, "model.strided_weight=2; the run has 1"),
+        ("resnet164", {"integrator": {"kind": "rk4"}}, "integrator.kind=euler; the run has rk4"),
+    ],
+)
+def test_names_of_a_network_that_computes_something_else_are_refused(name, given, said):
+    architecture = ARCHITECTURES[name]
+    values = architecture.model.model_dump(exclude_unset=True)
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        refuse_other_function(name, architecture, ResNetConfig(**(values | given)))
+    refuse_other_function(name, architecture, architecture.model)

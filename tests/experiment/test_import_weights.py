@@ -157,7 +157,7 @@ def test_wrong_questions_are_answered(weights, options, tmp_path):
 
 
 def test_imported_network_is_trained_on_for_other_classes_by_euler_steps_of_learned_size(
-    imported, data, tmp_path
+    imported, weights, tmp_path
 ):
     # The residual stream of the imported network, its step sizes 1 at first and learned alone.
     values = yaml.safe_load((imported[0] / "config.yaml").read_text())
@@ -180,6 +180,15 @@ def test_imported_network_is_trained_on_for_other_classes_by_euler_steps_of_lear
     assert statistics
     for one, other in zip(statistics, jax.tree.leaves(imported[1].start.statistics), strict=True):
         np.testing.assert_array_equal(one, other)
+    # By published names, which have none for step sizes, these are in the last norm of each unit.
+    export_weights(tmp_path / "tuned", tmp_path / "tuned.safetensors", arch="resnet20")
+    before, after = read_weights(weights), read_weights(tmp_path / "tuned.safetensors")
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        stage, unit, part, tensor = (*name.split("."), "", "")[:4]
+        is_last = part == "bn2" and tensor in ("weight", "bias")
+        tau = tuned.results["taus"][int(stage[5:]) - 1][int(unit)] if is_last else 1
+        np.testing.assert_allclose(after[name], array * np.float32(tau), rtol=1e-6)
 
 
 @pytest.mark.slow

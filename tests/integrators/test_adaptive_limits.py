@@ -8,7 +8,7 @@ from user_settings import as_a_user, settings_of_a_user  # noqa: F401
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators import AdaptiveConfig, Failure
+from odenet.integrators import AdaptiveConfig, DiffraxConfig, Failure
 from odenet.integrators.shared_control import batch_rms
 
 KINDS = ("dopri5", "bosh3")
@@ -151,11 +151,20 @@ def test_path_of_a_failed_solve_ends_where_the_solve_did(kind):
     np.testing.assert_allclose(found.h1[0, 0], np.exp(-end), rtol=1e-4)
 
 
-@pytest.mark.parametrize("save_path", [False, True])
-@pytest.mark.parametrize("steps", [1, 2])
-def test_failed_layer_ends_the_path_and_tells_the_time(steps, save_path):
+@pytest.mark.parametrize(
+    ("config", "steps", "save_path"),
+    [
+        (AdaptiveConfig(max_steps=12), 1, False),
+        (AdaptiveConfig(max_steps=12), 1, True),
+        (AdaptiveConfig(max_steps=12), 2, True),
+        (DiffraxConfig(max_steps=12), 1, True),
+        (DiffraxConfig(max_steps=12), 2, True),
+    ],
+    ids=["dopri5", "path", "dense", "tsit5", "tsit5 dense"],
+)
+def test_failed_layer_ends_the_path_and_tells_the_time(config, steps, save_path):
     fields = LayerFields(lambda rate, t, h: rate * h, jnp.asarray([1.0, 1e4, 1.0]), 3)
-    integrator = AdaptiveConfig(max_steps=12).build()
+    integrator = config.build()
     grid = DepthGrid(jnp.full(3 * steps, 0.1 / steps), 3)
     run = jax.jit(lambda h0: integrator.integrate(fields, grid, h0, save_path=save_path))
     found = run(jnp.ones((1, 1)))

@@ -79,7 +79,7 @@ def test_steps_values_and_gradients_equal_those_of_diffrax(name, tolerance, weig
     equal = 1e-7
     np.testing.assert_allclose(loss, expected, rtol=equal, atol=equal)
     for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(known_gradient), strict=True):
-        np.testing.assert_allclose(a, b, rtol=10 * equal, atol=10 * equal)
+        np.testing.assert_allclose(a, b, rtol=50 * equal, atol=50 * equal)
 
 
 def test_a_solve_that_runs_out_of_steps_says_so():

@@ -41,19 +41,19 @@ def lowered(config):
     return experiment.placement.lower(step, *args)[0].as_text()
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def base():
     return lowered(configure())
 
 
 @pytest.mark.parametrize("name", OTHER_NUMBERS)
-def test_other_numbers_have_the_same_program(base, name):
-    assert lowered(configure(**OTHER_NUMBERS[name])) == base
+def test_other_numbers_have_the_same_program(name):
+    assert lowered(configure(**OTHER_NUMBERS[name])) == base()
 
 
 @pytest.mark.parametrize("name", OTHER_FORMULAS)
-def test_other_formulas_have_another_program(base, name):
-    assert lowered(configure(**OTHER_FORMULAS[name])) != base
+def test_other_formulas_have_another_program(name):
+    assert lowered(configure(**OTHER_FORMULAS[name])) != base()
 
 
 def test_step_with_its_numbers_as_arguments_is_the_step():

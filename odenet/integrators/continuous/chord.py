@@ -48,17 +48,19 @@ class ChordMethod:
         atol: Absolute tolerance.
         max_iterations: Largest number of iterations.
         norm: Of scaled corrections, over the whole batch.
+        differentiated_again: Whether second derivatives are asked for; it costs two matrices more.
     """
 
     rtol: float
     atol: float
     max_iterations: int
     norm: Callable[[Any], Scalar] = batch_rms
+    differentiated_again: bool = False
 
     def solve(
         self, equation: Callable[[Vector], Vector], guess: Vector, state: Vector, step: Scalar
     ) -> tuple[Vector, Count]:
-        """Find a root. No gradient passes through the search; see `implicitly_differentiated`.
+        """Find a root. No gradient passes through the search; see `with_derivative`.
 
         Args:
             equation: Its value is zero at the root.
@@ -100,6 +102,11 @@ class ChordMethod:
         solved = found.solved | ((found.size <= 1) & (found.ratio < 1))
         return found.root, jnp.where(solved, int(Failure.NONE), why).astype(jnp.int32)
 
+    def with_derivative(self, equation: Callable[[Vector], Vector], root: Vector) -> Vector:
+        """A root that was found, with its derivatives by all that its equation depends on."""
+        rule = corrected_twice if self.differentiated_again else implicitly_differentiated
+        return rule(equation, root)
+
 
 def matrix_of(function: Callable[[Vector], Vector], at: Vector) -> Float[Array, "size size"]:
     """The derivative of a function at a point, a column at a time."""
@@ -108,10 +115,10 @@ def matrix_of(function: Callable[[Vector], Vector], at: Vector) -> Float[Array, 
 
 
 def implicitly_differentiated(equation: Callable[[Vector], Vector], root: Vector) -> Vector:
-    """A known root, with the derivative by all that its equation depends on.
+    """A known root, with its first derivative by all that its equation depends on.
 
-    By the implicit function theorem, to all orders, forward and backward. A matrix that is singular
-    or not finite gives a derivative that is no number; nothing raises.
+    By the implicit function theorem, forward and backward. A matrix that is singular or not finite
+    gives a derivative that is no number; nothing raises.
     """
 
     def tangent_solve(linear, right):
@@ -120,3 +127,15 @@ def implicitly_differentiated(equation: Callable[[Vector], Vector], root: Vector
     return jax.lax.custom_root(
         equation, jax.lax.stop_gradient(root), lambda _, known: known, tangent_solve
     )
+
+
+def corrected_twice(equation: Callable[[Vector], Vector], root: Vector) -> Vector:
+    """A known root after two steps of Newton's method, with its first three derivatives.
+
+    The root itself is held fixed: the first step has the derivative of the solution, and every
+    further one doubles the order to which derivatives are exact.
+    """
+    root = jax.lax.stop_gradient(root)
+    for _ in range(2):
+        root = root - jnp.linalg.solve(matrix_of(equation, root), equation(root))
+    return root

@@ -117,7 +117,13 @@ class DiffraxConfig(PartConfig):
             )
             first_step = None if chosen == "auto" else chosen
         return Diffrax(
-            build_solver(self.solver, self.root_finder, rtol, atol),
+            build_solver(
+                self.solver,
+                self.root_finder,
+                rtol,
+                atol,
+                differentiated_again=self.adjoint.kind == "direct",
+            ),
             controller,
             self.adjoint.build(self.controller),
             1 if controller is None else self.max_steps or 256,

@@ -16,7 +16,6 @@ from odenet.integrators.continuous.problem import PRECISION
 from odenet.integrators.failure import (
     Failure,
     failure_of_precision,
-    failure_of_state,
     verdict_of_step,
 )
 from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
@@ -93,7 +92,7 @@ class StepControl(diffrax.PIDController):
         results: Any = diffrax.RESULTS
         small, broken = (why == int(x) for x in (Failure.STEP_TOO_SMALL, Failure.NOT_FINITE))
         # Steps of finite states with errors that are not have equations that were not solved.
-        unsolved = broken & (failure_of_state(*jax.tree.leaves(y1)) == 0)
+        unsolved = broken & jnp.isfinite(batch_rms(y1))
         result = results.where(small, results.dt_min_reached, result)
         result = results.where(broken, results.nonfinite, result)
         result = results.where(unsolved, results.nonlinear_max_steps_reached, result)

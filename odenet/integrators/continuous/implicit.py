@@ -9,7 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from odenet.arrays import Array, Float
-from odenet.integrators.continuous.chord import ChordMethod, implicitly_differentiated
+from odenet.integrators.continuous.chord import ChordMethod
 from odenet.integrators.continuous.first_stage import FirstStageAtStart
 from odenet.integrators.failure import Failure, first_failure
 
@@ -64,7 +64,7 @@ class ImplicitSteps(FirstStageAtStart):
             start, held, step = jax.lax.stop_gradient((guess, state, dt))
             root, why = finder.solve(_held(equation, start), start, held, step)
             solved = why == int(Failure.NONE)
-            root = implicitly_differentiated(
+            root = finder.with_derivative(
                 lambda f: equation(f, solved), jnp.where(solved, root, start)
             )
             return (stages.at[index].set(root), first_failure(failure, why)), None

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import diffrax
 import jax
@@ -14,6 +14,7 @@ from odenet.depth.weights import LayerFields
 from odenet.integrators.backward_count import open_counter
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.continuous.controllers import StepControl
+from odenet.integrators.continuous.derivatives import differentiated_once
 from odenet.integrators.continuous.first_stage import FirstStageAtStart
 from odenet.integrators.continuous.halves import joined, separated
 from odenet.integrators.continuous.problem import (
@@ -35,7 +36,6 @@ from odenet.integrators.failure import failure_of_precision, failure_of_state, f
 from odenet.integrators.first_step import first_step
 from odenet.integrators.pieces import pieces_between
 from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
-from odenet.integrators.state_types import checked_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,16 +60,18 @@ class Diffrax(OneStepIntegrator):
         first_step: First step that an adaptive solver tries, as a part of its interval; None
             chooses it from the field (see `first_step`) by one evaluation.
         rounding: Largest relative error of a rounded state; adaptive steps with tolerances far
-            below it end with `Failure.PRECISION`. `integrate` finds it.
+            below it end with `Failure.PRECISION`.
         norm: Of scaled errors over the whole batch, for that choice.
     """
+
+    may_fail: ClassVar[bool] = True
 
     solver: diffrax.AbstractSolver
     controller: StepControl | None
     adjoint: diffrax.AbstractAdjoint = dataclasses.field(hash=False)  # backsolve holds a dict
     max_steps: int
     first_step: float | None = 1.0
-    break_points: tuple[float, ...] = ()
+    break_points: tuple[float, ...] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
     rounding: float = 0.0
     norm: Callable[[Any], Scalar] = batch_rms
 
@@ -101,6 +103,10 @@ class Diffrax(OneStepIntegrator):
         controller = self.controller.leaving_out(count)
         return dataclasses.replace(self, controller=controller, norm=RMSWithoutLast(count))
 
+    def for_states_of(self, dtype: Any) -> "Diffrax":
+        """The same, which knows what states are rounded to."""
+        return dataclasses.replace(self, rounding=float(jnp.finfo(dtype).eps) / 2)
+
     def intervals(self, grid: DepthGrid) -> DepthGrid:
         """The steps of the grid if steps are fixed, its layers if they are adaptive."""
         return grid if self.controller is None else grid.per_layer()
@@ -112,14 +118,6 @@ class Diffrax(OneStepIntegrator):
         if self.controller is None or not save_path or grid.steps_per_layer == 1:
             return super().over_grid(fields, grid, h0, save_path=save_path)
         return integrate_densely(self._solve, fields, grid, h0)
-
-    def integrate(
-        self, fields: LayerFields, grid: DepthGrid, h0: Any, *, save_path: bool = False
-    ) -> Integration:
-        """Carry `h0` over the whole grid; see `Integrator.integrate`."""
-        rounding = float(jnp.finfo(checked_state(h0).dtype).eps) / 2
-        precise = dataclasses.replace(self, rounding=rounding)
-        return super(Diffrax, precise).integrate(fields, grid, h0, save_path=save_path)
 
     @property
     def coefficients(self) -> Coefficients | None:
@@ -146,6 +144,8 @@ class Diffrax(OneStepIntegrator):
         """
         refuse_large_equation(self.solver, h0.shape)
         problem = normalised_problem(field, pieces_between(t0, tau, self.break_points), h0)
+        if self.forward_mode_instead is not None:
+            problem, parts = differentiated_once((problem, parts))
         counter = open_counter() if self.counts_backward else ()
         number = problem.pieces.tau.dtype
         args = (*problem.args, *(count.astype(number) for count in counter))

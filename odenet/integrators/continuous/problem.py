@@ -34,6 +34,7 @@ class Moduli:
         return self.norm(jnp.hypot(h[:, 0], h[:, 1]))
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """A field over an interval, normalised to `s` in [0, 1].
@@ -47,11 +48,11 @@ class Problem:
         is_complex: Whether states are such pairs.
     """
 
-    slope: Callable[[Time, State, Any], State]
+    slope: Callable[[Time, State, Any], State] = dataclasses.field(metadata={"static": True})
     args: tuple[list[Any], ...]
     y0: State
     pieces: Pieces
-    is_complex: bool
+    is_complex: bool = dataclasses.field(metadata={"static": True})
 
     def states(self, path: Any) -> Any:
         """States of the solve, along axis 0, as states of the field."""
@@ -83,7 +84,7 @@ def normalised_problem(field: Field, pieces: Pieces, h0: State) -> Problem:
     return Problem(slope, args, as_reals(h0), pieces, is_complex)
 
 
-def as_reals(h: State) -> State:
+def as_reals(h: State) -> Any:
     """A real state as it is; the real and imaginary parts of a complex one along axis 1."""
     return jnp.stack([h.real, h.imag], axis=1) if jnp.iscomplexobj(h) else h
 

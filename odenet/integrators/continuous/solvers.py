@@ -105,7 +105,12 @@ class RootFinderConfig(PartConfig):
 
 
 def build_solver(
-    name: SolverName, root_finder: RootFinderConfig | None, rtol: float | None, atol: float | None
+    name: SolverName,
+    root_finder: RootFinderConfig | None,
+    rtol: float | None,
+    atol: float | None,
+    *,
+    differentiated_again: bool = False,
 ) -> diffrax.AbstractSolver:
     """Make a solver.
 
@@ -114,6 +119,7 @@ def build_solver(
         root_finder: Of implicit solvers, or None for one as it is by default.
         rtol: Relative tolerance of the step-size controller, or None with fixed steps.
         atol: Absolute tolerance of it, or None.
+        differentiated_again: Whether second derivatives are asked for.
     """
     if name in _WITHOUT_EQUATIONS:
         assert root_finder is None
@@ -121,7 +127,9 @@ def build_solver(
     chosen = root_finder or RootFinderConfig()
     tolerances = (chosen.rtol or rtol or 1e-6, chosen.atol or atol or 1e-6)
     # With one matrix for all stages of a step ordinary fixed steps diverge: each has its own.
-    finder = ChordMethod(*tolerances, chosen.max_iterations)
+    finder = ChordMethod(
+        *tolerances, chosen.max_iterations, differentiated_again=differentiated_again
+    )
     return _IMPLICIT[name](root_finder=finder)  # pyright: ignore[reportCallIssue]
 
 

@@ -70,7 +70,7 @@ class Diagnosis:
                 f"{wanted[0]!r} and others: give theirs by --map (see odenet names)"
             )
         elif last and set(missing) == last and not misfits.misshapen:
-            others = f", and has {', '.join(extra[:2])} in its place" if extra else ""
+            others = f", and has {', '.join(sorted(extra)[:2])} in its place" if extra else ""
             yield f"the file lacks the last layer alone, {', '.join(sorted(last))}{others}"
         elif not missing and not misfits.misshapen:
             yield f"the file has all that the network needs, and {len(extra)} arrays more"

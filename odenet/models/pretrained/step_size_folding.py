@@ -25,24 +25,15 @@ def fold_step_sizes(
         arrays: What the file calls what.
         taus: The step sizes of every stage, one for each unit.
     """
-    last = _last_parts(arrays)
+    # Full pre-activation has a norm behind the last unit, and branches that end in a convolution.
+    acts_first = any(array.part == "last_bn" for array in arrays)
+    number = "3" if any(array.part == "conv3" for array in arrays) else "2"
+    last = ("conv" if acts_first else "bn") + number
     folded = dict(named)
     for array in arrays:
-        if array.stage is None or array.unit is None or not array.is_parameter:
-            continue
-        if array.part == last[array.stage, array.unit]:
+        if array.part == last and array.is_parameter:
+            assert array.stage is not None
+            assert array.unit is not None
             value = named[array.name]
             folded[array.name] = value * value.dtype.type(taus[array.stage][array.unit])
     return folded
-
-
-def _last_parts(arrays: Sequence[ForeignArray]) -> dict[tuple[int, int], str]:
-    """What each branch ends in; the arrays are in the order of the layers."""
-    ends: dict[tuple[int, int], str] = {}
-    for array in arrays:
-        within = array.stage is not None and array.unit is not None
-        if within and not array.part.startswith("downsample"):
-            assert array.stage is not None
-            assert array.unit is not None
-            ends[array.stage, array.unit] = array.part
-    return ends

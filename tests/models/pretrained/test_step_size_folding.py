@@ -48,12 +48,13 @@ def test_folded_network_computes_the_same_with_step_sizes_of_one(given):
 
     plain = model.build((8, 8, 3), 4, rngs=nnx.Rngs(1))
     structure, weights, running = split_network(plain)
-    filled = convert(named, names, {**shapes_of(weights), **shapes_of(running)}, np.float64)
+    filled = convert(named, names, {**shapes_of(weights), **shapes_of(running)})
     plain = nnx.merge(structure, _taken(weights, filled), _taken(running, filled))
-    x = rng.normal(size=(3, 8, 8, 3))
+    x = rng.normal(size=(3, 8, 8, 3)).astype(np.float32)
     expected, found = jax.jit(lambda x: (network(x).outputs, plain(x).outputs))(x)
-    assert np.ptp(expected) > 1e-3
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    scale = np.ptp(expected)
+    assert scale > 1e-3
+    np.testing.assert_allclose(found / scale, expected / scale, atol=1e-5)
 
 
 def _taken(tree, arrays):

@@ -1,0 +1,42 @@
+"""What second derivatives say where an adjoint has first ones alone."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from odenet.errors import DerivativeError
+
+
+def differentiated_once(tree: Any) -> Any:
+    """The same arrays, through which a first derivative passes backwards, and no second one.
+
+    Raises:
+        DerivativeError: where a derivative through them is differentiated again.
+    """
+
+    def guarded(leaf: Any) -> Any:
+        return _once(leaf) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) else leaf
+
+    return jax.tree.map(guarded, tree)
+
+
+@jax.custom_vjp
+def _once(x: Any) -> Any:
+    return x
+
+
+@jax.custom_jvp
+def _last(cotangent: Any) -> Any:
+    return cotangent
+
+
+@_last.defjvp
+def _refused(primals: Any, tangents: Any) -> Any:
+    raise DerivativeError(
+        "adjoint.kind=checkpointed and backsolve have first derivatives alone; got a derivative of "
+        "their gradient, such as a Hessian; use adjoint.kind=direct, which has second ones"
+    )
+
+
+_once.defvjp(lambda x: (x, None), lambda _, cotangent: (_last(cotangent),))
