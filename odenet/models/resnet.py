@@ -142,9 +142,7 @@ class ResNetConfig(PartConfig):
             raise ValueError("stem_padding needs the stride of layout=imagenet; remove it")
         if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self.units):
             n, got = len(self.units), len(self.step_sizes)
-            raise ValueError(
-                f"step_sizes needs one choice, or one for each of {n} stages; got {got}"
-            )
+            raise ValueError(f"step_sizes: one choice, or one for each of {n} stages; got {got}")
         try:
             self.expanded()
         except ValidationError as error:
