@@ -7,6 +7,7 @@ from flax import nnx
 
 from odenet.arrays import After, Array, Before, Float, Scalar, StepSizes
 from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.errors import located
 from odenet.fields.base import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, Padding, observing
@@ -203,3 +204,22 @@ class Preceded(StateMap):
         if self.norm is not None:
             x = observing(self.norm, live)(x)
         return self.affine(activation(self.activation_name)(x))
+
+
+class Sequence(StateMap):
+    """The stem, and the projection that follows it before the first block.
+
+    Args:
+        stem: From the inputs.
+        projection: From what it gives.
+    """
+
+    def __init__(self, stem: Projection, projection: Projection):
+        self.stem = stem
+        self.projection = projection
+
+    def through(self, x: Before, live: bool) -> After:
+        """The state after both."""
+        h = self.stem(x, live=live)
+        with located("the projection after it"):
+            return self.projection(h, live=live)

@@ -17,7 +17,7 @@ from odenet.models.depth_block import DepthBlock
 from odenet.models.discretisation import Discretisation
 from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
 from odenet.models.head import Head, HeadConfig
-from odenet.models.maps import Projection, StateMap
+from odenet.models.maps import Projection, Sequence
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
@@ -38,19 +38,6 @@ class Prediction(NamedTuple):
 
     outputs: Float[Array, "batch outputs"]
     stats: SolverStats
-
-
-class _Sequence(StateMap):
-    """The stem, and the projection that follows it before the first block."""
-
-    def __init__(self, stem: Projection, projection: Projection):
-        self.stem = stem
-        self.projection = projection
-
-    def through(self, x, live):
-        h = self.stem(x, live=live)
-        with located("the projection after it"):
-            return self.projection(h, live=live)
 
 
 class Network(nnx.Module):
@@ -267,7 +254,7 @@ class NetworkConfig(PartConfig):
                     projection = stage.projection.build(shape, stage.width, rngs=rngs)
                     shape = projection.shape
                     if not index:
-                        projection = Projection(_Sequence(stem, projection), shape)
+                        projection = Projection(Sequence(stem, projection), shape)
                 projections.append(projection)
                 where = f"model.stages.{index}"
                 blocks.append(self.blocks[index].build(shape, rngs=rngs))

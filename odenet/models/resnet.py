@@ -33,25 +33,16 @@ from odenet.models.projections import (
     MatrixConfig,
     ZeroPadConfig,
 )
+from odenet.models.published_depths import (
+    BOTTLENECK_FROM,
+    CIFAR_BOTTLENECKS,
+    IMAGENET_UNITS,
+    require_whole_units,
+)
 from odenet.models.shortcuts import ShortcutConfig
 from odenet.models.stage_step_sizes import divided, require_one_each
 from odenet.models.transition import StageProjectionConfig, TransitionConfig
 from odenet.part import PartConfig
-
-IMAGENET_UNITS: dict[int, tuple[int, ...]] = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-}
-"""Units in each stage, by the depth of the network [1, table 1]."""
-
-BOTTLENECK_FROM = 50
-"""Networks for ImageNet of this depth and more are made of bottlenecks [1, table 1]."""
-
-CIFAR_BOTTLENECKS = (164, 1001)
-"""Networks for CIFAR that were published with bottlenecks [2, table 2 and 3]."""
 
 _EXPANSION = 4
 
@@ -137,14 +128,8 @@ class ResNetConfig(PartConfig):
                 f"depth={self.depth} of layout=imagenet has units of kind {self.unit_kind}, so "
                 f"unit would be ignored; remove it"
             )
-        weights = 6 if self.unit_kind == "basic" else 9
-        units, rest = divmod(self.depth - 2, weights)
-        if self.layout != "imagenet" and (rest or units < 2):
-            near = [weights * n + 2 for n in range(max(units - 1, 2), max(units, 2) + 2)]
-            raise ValueError(
-                f"depth of layout={self.layout} with {self.unit_kind} units is {weights} n + 2, n "
-                f"at least 2; got {self.depth}; nearest: {near}"
-            )
+        if self.layout != "imagenet":
+            require_whole_units(self.depth, self.layout, self.unit_kind)
         if self.option != "zero_pad" and self.zeros != "after":
             raise ValueError(f"shortcut={self.option} would ignore zeros; remove it")
         if self.unit_kind == "basic" and self.strided_weight != 1:
@@ -154,15 +139,10 @@ class ResNetConfig(PartConfig):
         if self.layout == "vector" and self.padding != "symmetric":
             raise ValueError("layout=vector has no images and would ignore padding; remove it")
         if self.layout != "imagenet" and self.stem_padding is not None:
-            raise ValueError(
-                f"layout={self.layout} has no stride in its first layer, which would ignore "
-                f"stem_padding; remove it"
-            )
+            raise ValueError("stem_padding needs the stride of layout=imagenet; remove it")
         if isinstance(self.step_sizes, tuple) and len(self.step_sizes) != len(self.units):
-            raise ValueError(
-                f"step_sizes needs one choice, or one for each of {len(self.units)} stages; got "
-                f"{len(self.step_sizes)}"
-            )
+            n, got = len(self.units), len(self.step_sizes)
+            raise ValueError(f"step_sizes: one choice, or one for each of {n} stages; got {got}")
         try:
             self.expanded()
         except ValidationError as error:

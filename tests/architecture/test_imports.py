@@ -25,7 +25,7 @@ RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 FLOOR = ORDER[0]
 ONE_FILE = {"orbax", "grain", "omegaconf", "safetensors"}
 ONE_ROOM = {"typer": "cli", "matplotlib": "reports"}
-ONE_FOLDER = {"diffrax": "integrators/continuous", "optimistix": "integrators/continuous"}
+ONE_FOLDER = {"diffrax": "integrators/continuous"}
 CATCH_ALLS = {"utils.py", "helpers.py", "common.py", "misc.py"}
 
 

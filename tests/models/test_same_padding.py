@@ -96,7 +96,7 @@ def test_padding_reaches_every_strided_convolution_of_a_network(options, shortcu
         (TransitionConfig, {"padding": "same"}, "stride=1 would ignore padding"),
         (ConvConfig, {"pool_padding": "same"}, "max_pool=false would ignore pool_padding"),
         (ResNetConfig, {"layout": "vector", "padding": "same"}, "has no images"),
-        (ResNetConfig, {"stem_padding": "same"}, "no stride in its first layer"),
+        (ResNetConfig, {"stem_padding": "same"}, "needs the stride of layout=imagenet"),
     ],
 )
 def test_padding_that_would_be_ignored_is_refused(model, values, message):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import diffrax
 import jax
@@ -79,7 +79,7 @@ class StepControl(diffrax.PIDController):
         self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state
     ):
         """What diffrax's controller decides, and a result for a step that is stuck."""
-        states = (y0, y1_candidate, y_error)
+        states: Any = (y0, y1_candidate, y_error)
         if self.is_complex:
             states = tuple(jnp.hypot(h[:, 0], h[:, 1]) for h in states)
         y0, y1, y_error = jax.lax.stop_gradient(states)  # steps are constants to every derivative
@@ -97,9 +97,9 @@ class StepControl(diffrax.PIDController):
         result = results.where(broken, results.nonfinite, result)
         result = results.where(unsolved, results.nonlinear_max_steps_reached, result)
         if self.rounding:
-            rtol, atol = float(self.rtol), float(self.atol)
+            rtol, atol, norm = float(self.rtol), float(self.atol), cast(Any, self.norm)
             kept = jnp.where(accepted, y1, y0)
-            imprecise = failure_of_precision(kept, rtol, atol, self.rounding, self.norm) > 0
+            imprecise = failure_of_precision(kept, rtol, atol, self.rounding, norm) > 0
             result = results.where(imprecise, PRECISION, result)
         return keep, start, start + following, jump, state, result
 

@@ -55,7 +55,7 @@ class ImplicitSteps(FirstStageAtStart):
             t = jnp.where(c == 1, t1, t0 + c * (t1 - t0))
             known, guess = state + dt * _dot(a, stages), _dot(predictor, stages)
 
-            def equation(f, solved=True):
+            def equation(f, solved: Any = True):
                 # A failed step is thrown away: its derivative, which must be finite, is taken where
                 # the field is known to be so.
                 h = jnp.where(solved, known + dt * diagonal * f, state)

@@ -152,7 +152,8 @@ class Diffrax(OneStepIntegrator):
         dt0, first_stage, hopeless = self._start(lambda s, h: problem.slope(s, h, args), problem)
         # A solve that cannot succeed ends where it starts: nothing may raise in compiled code.
         t1 = jnp.where(hopeless > 0, 0, 1).astype(number)
-        terms, y0 = diffrax.ODETerm(problem.slope), problem.y0
+        slope: Any = problem.slope
+        terms, y0 = diffrax.ODETerm(slope), problem.y0
         if self.moves_halves:
             terms, y0 = separated(problem.slope, y0)
         # The adjoint equation knows no derivative by the times that states are asked for at.
@@ -173,7 +174,8 @@ class Diffrax(OneStepIntegrator):
                 throw=False,
                 solver_state=None if first_stage is None else (jnp.zeros((), bool), first_stage),
             )
-        ys: Any = joined(solution.ys) if self.moves_halves else solution.ys
+        ys: Any = solution.ys
+        ys = joined(ys) if self.moves_halves else ys
         assert solution.ts is not None
         failure = first_failure(hopeless, failure_of(solution.result))
         s, end, between = states_reached(solution.ts, ys, asked)
@@ -207,7 +209,7 @@ class Diffrax(OneStepIntegrator):
             return jnp.ones_like(zero), None, jnp.zeros((), jnp.int32)
         rtol, atol = float(control.rtol), float(control.atol)
         hands_on = self._hands_on_first_stage
-        f0 = slope(zero, h0) if hands_on or self.first_step is None else None
+        f0: Any = slope(zero, h0) if hands_on or self.first_step is None else None
         known = (h0,) if f0 is None else (h0, f0)
         norm = problem.norm(self.norm)
         hopeless = first_failure(

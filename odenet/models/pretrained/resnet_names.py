@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from odenet.errors import ConfigError
 from odenet.models.pretrained.weight_map import Layout, Shape, WeightEntry, WeightMap
-from odenet.models.resnet import BOTTLENECK_FROM, IMAGENET_UNITS, ResNetConfig
+from odenet.models.published_depths import BOTTLENECK_FROM, IMAGENET_UNITS
+from odenet.models.resnet import ResNetConfig
 
 _EXPANSION = 4
 

@@ -12,7 +12,8 @@ from odenet.models.pretrained.resnet_names import (
     torchvision_arrays,
 )
 from odenet.models.pretrained.weight_map import WeightMap
-from odenet.models.resnet import IMAGENET_UNITS, ResNetConfig
+from odenet.models.published_depths import IMAGENET_UNITS
+from odenet.models.resnet import ResNetConfig
 from odenet.models.transition import TransitionConfig
 
 _CIFAR = (20, 32, 44, 56, 110, 1202)
