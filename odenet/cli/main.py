@@ -52,7 +52,6 @@ def _show_version(asked: bool) -> bool:
 
 @app.callback()
 def options(
-    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -65,7 +64,6 @@ def options(
     Train them, swap their solver, and see what depends on it.
     """
     del version
-    context.with_resource(shown_on(Console(stderr=True)))
 
 
 app.command("run")(run.command)
@@ -92,7 +90,8 @@ def main() -> None:
     warnings.showwarning = _show_warning
     share_heap()
     try:
-        app()
+        with shown_on(Console(stderr=True)):
+            app()
     except OdenetError as error:
         stderr(f"error: {error}")
         if error.resume_from is not None:

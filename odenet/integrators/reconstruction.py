@@ -20,9 +20,10 @@ from odenet.arrays import Scalar, State
 LARGEST_ERROR = 1e-2
 """Largest relative error of a reconstructed first state with which training goes on.
 
-Rounding alone leaves about 1e-6 in single precision. A gradient is evaluated at the reconstructed
-states, so that its error is of the size of theirs, or larger: at 1e-2 it is still a direction of
-descent, and a few more steps of a growth that is exponential make it noise."""
+Rounding alone leaves about 1e-6 in single precision. The relative error of a gradient is of the
+size of this one: under momentum with gamma 0.9 they are 0.001 and 0.003 after 64 steps of 1, and
+both above 1 after 128. At 1e-2 a gradient is still a direction of descent, and a few more steps of
+a growth that is exponential make it noise."""
 
 _probe: contextvars.ContextVar[Scalar | None] = contextvars.ContextVar("probe", default=None)
 

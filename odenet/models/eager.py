@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.core import Tracer
 
 from odenet.arrays import State
 from odenet.integrators.backward_count import open_counter
@@ -57,7 +58,7 @@ def call_compiled(
 
 def _is_traced() -> bool:
     """Whether this is part of a function that is being compiled."""
-    return isinstance(jnp.zeros(()), jax.core.Tracer)
+    return isinstance(jnp.zeros(()), Tracer)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

@@ -1,7 +1,7 @@
 """The contract of a part's configuration: frozen, strict about its keys, chosen by `kind`."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -22,12 +22,14 @@ from odenet.part.kinds import (
 class _PartMeta(type(BaseModel)):
     """Gives a configuration that is made in Python the errors that one in a file has."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().__call__(*args, **kwargs)
-        except ValidationError as error:
-            # Without pydantic's own text, which names its documentation and no remedy.
-            raise ConfigError(explain(cls, error, cls.__name__, kwargs)) from None  # pyright: ignore[reportArgumentType]
+    if not TYPE_CHECKING:  # it would hide from a type checker what a call gives
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().__call__(*args, **kwargs)
+            except ValidationError as error:
+                # Without pydantic's own text, which names its documentation and no remedy.
+                raise ConfigError(explain(cls, error, cls.__name__, kwargs)) from None
 
 
 class PartConfig(BaseModel, metaclass=_PartMeta):

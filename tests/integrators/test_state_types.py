@@ -44,6 +44,7 @@ def test_states_of_integers_are_refused(kind, h0):
 
 def test_states_of_floating_point_numbers_from_numpy_are_integrated():
     found = run("euler", lambda t, h: -h, [0.25] * 4, np.full((2, 1), 16.0), save_path=True)
+    assert found.path is not None
     np.testing.assert_allclose(found.path[:, 0, 0], 16 * 0.75 ** np.arange(5), rtol=1e-6)
 
 
@@ -79,6 +80,8 @@ def test_times_and_increments_keep_single_precision_beside_half(kind, dtype):
 
     half = run(kind, steep, taus, h0, save_path=True).path
     single = run(kind, steep, taus, jnp.zeros((1, 1), jnp.float32), save_path=True).path
+    assert half is not None
+    assert single is not None
     assert half.dtype == dtype
     np.testing.assert_allclose(np.asarray(half, np.float32), single, rtol=2e-2, atol=2e-3)
 

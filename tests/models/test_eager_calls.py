@@ -27,9 +27,9 @@ def compiled():
     """Names of the programs that were compiled, as they are."""
     seen = []
 
-    def note(name, seconds, **about):
-        if name == "/jax/core/compile/backend_compile_duration":
-            seen.append(about)
+    def note(event, duration_secs, **kwargs):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(kwargs)
 
     jax.monitoring.register_event_duration_secs_listener(note)
     return seen

@@ -74,26 +74,6 @@ def test_reconstructions_of_short_blocks_are_exact_to_rounding(kind):
     assert of_gradient < 1e-3
 
 
-def test_the_error_is_that_of_the_inverse_steps():
-    with as_a_user():
-        fields = LayerFields.from_function(lambda t, h: -h)
-        options = {"kind": "momentum", "gamma": 0.3}
-        integrator = CONFIG.validate_python(options).build()
-        taus, h0 = np.ones(12, np.float32), jnp.full((1, 1), 0.7, jnp.float32)
-        found = reconstruction_error(integrator, fields, DepthGrid(jnp.asarray(taus)), h0)
-    h0 = np.asarray(h0)
-    h, v = h0, np.zeros_like(h0)
-    for _ in taus:
-        v = np.float32(0.3) * v + np.float32(0.7) * -h
-        h = h + v
-    for _ in taus:
-        h = h - v
-        v = (v - np.float32(0.7) * -h) / np.float32(0.3)
-    expected = float(np.abs(h - h0).max() / 0.7)
-    assert expected / 30 < float(found) < expected * 30
-    assert expected > 1e-3
-
-
 @pytest.mark.parametrize(
     ("options", "instead"),
     [

@@ -1,5 +1,9 @@
 """`odenet analyse`: instruments that look at a trained network, one subcommand and file each."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import typer
 
 from odenet.cli.analyse import (
@@ -22,21 +26,29 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def measure(context: typer.Context) -> None:
-    """Look into a trained network: one instrument for each subcommand."""
-    if context.invoked_subcommand is not None:
-        context.with_resource(doing(f"measuring {context.invoked_subcommand}"))
+def _measuring(name: str, command: Callable[..., None]) -> Callable[..., None]:
+    """A command that says what it measures, until it shows what it found."""
+
+    @functools.wraps(command)
+    def told(**options: Any) -> None:
+        with doing(f"measuring {name}"):
+            command(**options)
+
+    return told
 
 
-app.command("gradient-flow")(gradient_flow.command)
-app.command("gradient-scaling")(gradient_scaling.command)
-app.command("convergence")(convergence.command)
-app.command("critical-step")(critical_step.command)
-app.command("gradient-audit")(gradient_audit.command)
-app.command("effective-depth")(effective_depth.command)
-app.command("stability")(stability.command)
-app.command("trajectories")(trajectories.command)
-app.command("basis")(basis.command)
-app.command("steps-to-reach")(steps_to_reach.command)
-app.command("seeds")(seeds.command)
+_COMMANDS = {
+    "gradient-flow": gradient_flow.command,
+    "gradient-scaling": gradient_scaling.command,
+    "convergence": convergence.command,
+    "critical-step": critical_step.command,
+    "gradient-audit": gradient_audit.command,
+    "effective-depth": effective_depth.command,
+    "stability": stability.command,
+    "trajectories": trajectories.command,
+    "basis": basis.command,
+    "steps-to-reach": steps_to_reach.command,
+    "seeds": seeds.command,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_measuring(_name, _command))
