@@ -16,6 +16,8 @@ from odenet.errors import DerivativeError
 from odenet.integrators import DiffraxConfig, Failure
 
 ADJOINTS = ["checkpointed", "direct", "backsolve"]
+IMPLICIT_AND_NOT = [("kvaerno3", "checkpointed"), ("tsit5", "direct"), ("kvaerno3", "backsolve")]
+NOT_A_NUMBER = [*IMPLICIT_AND_NOT, ("implicit_euler", "direct"), ("heun", "backsolve")]
 
 
 def made(solver="tsit5", rtol=1e-3, atol=1e-3, adjoint="checkpointed", max_steps=256, **control):
@@ -84,8 +86,7 @@ def test_equation_that_is_not_solved_ends_fixed_steps_where_they_are():
 FEW = {"controller": {"kind": "constant"}, "root_finder": {"max_iterations": 2, "rtol": 1e-6}}
 
 
-@pytest.mark.parametrize("adjoint", ADJOINTS)
-@pytest.mark.parametrize("solver", ["kvaerno3", "implicit_euler", "tsit5", "heun"])
+@pytest.mark.parametrize(("solver", "adjoint"), NOT_A_NUMBER)
 def test_row_that_is_not_a_number_is_told_at_once_and_raises_nowhere(solver, adjoint):
     integrator = made(solver, adjoint=adjoint)
     fields, grid = LayerFields.from_function(decay), DepthGrid(jnp.ones(1))
@@ -113,8 +114,7 @@ def test_step_that_failed_leaves_the_gradient_of_an_implicit_solve_finite():
     assert np.all(np.isfinite(slope))
 
 
-@pytest.mark.parametrize("adjoint", ADJOINTS)
-@pytest.mark.parametrize("solver", ["tsit5", "kvaerno3"])
+@pytest.mark.parametrize(("solver", "adjoint"), [*IMPLICIT_AND_NOT, ("tsit5", "backsolve")])
 def test_values_that_a_field_closes_over_get_their_gradient(solver, adjoint):
     integrator = made(solver, 1e-4, 1e-5, adjoint)
 
@@ -140,8 +140,9 @@ def test_path_is_differentiated_by_state_and_by_step_sizes(adjoint):
     np.testing.assert_allclose(by_taus, [[first, 0], [last, last]], atol=1e-4)
 
 
-@pytest.mark.parametrize("adjoint", ["checkpointed", "backsolve"])
-@pytest.mark.parametrize("solver", ["bosh3", "kvaerno3"])
+@pytest.mark.parametrize(
+    ("solver", "adjoint"), [("kvaerno3", "checkpointed"), ("bosh3", "backsolve")]
+)
 def test_second_derivatives_name_the_adjoint_that_has_them(solver, adjoint):
     def curvature(adjoint):
         fields, grid = LayerFields.from_function(lambda t, h: h * h), DepthGrid(jnp.ones(1) / 2)
@@ -155,8 +156,7 @@ def test_second_derivatives_name_the_adjoint_that_has_them(solver, adjoint):
         assert float(curvature("direct")) == pytest.approx(8, rel=1e-2)
 
 
-@pytest.mark.parametrize("adjoint", ADJOINTS)
-@pytest.mark.parametrize("solver", ["tsit5", "kvaerno5"])
+@pytest.mark.parametrize(("solver", "adjoint"), [*IMPLICIT_AND_NOT, ("tsit5", "backsolve")])
 def test_complex_rotation_ends_at_minus_one_with_both_parts_of_its_gradient(solver, adjoint):
     integrator = made(solver, 1e-5, 1e-6, adjoint)
     fields, grid = LayerFields.from_function(lambda t, h: 1j * h), DepthGrid(jnp.asarray([jnp.pi]))
@@ -175,7 +175,7 @@ def test_complex_rotation_ends_at_minus_one_with_both_parts_of_its_gradient(solv
     np.testing.assert_allclose(slopes, [-1.0, -2.0], rtol=1e-4)
 
 
-@pytest.mark.parametrize("solver", ["tsit5", "heun", "dopri8", "kvaerno3"])
+@pytest.mark.parametrize("solver", ["tsit5", "dopri8", "kvaerno3"])
 def test_first_step_is_chosen_where_its_euler_step_leaves_the_field(solver):
     h0 = np.float32([[1.0], [1e-6]])
     found = solved(made(solver), lambda t, h: -jnp.sqrt(h), [0.0019], h0)

@@ -11,6 +11,7 @@ from pydantic import PositiveInt
 
 from odenet.arrays import Scalar
 from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
+from odenet.integrators.continuous.derivatives import differentiated_no_more
 from odenet.integrators.continuous.solvers import evaluations
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
@@ -57,6 +58,8 @@ class _Backsolve(diffrax.BacksolveAdjoint):
         solve = super()._diffeqsolve
 
         def checked(**options: Any) -> diffrax.Solution:
+            options["y0"] = differentiated_no_more(options["y0"])
+            options["args"] = differentiated_no_more(options["args"])
             solution = solve(**options)
             arrived = solution.result == diffrax.RESULTS.successful
             ys: Any = jax.tree.map(lambda y: jnp.where(arrived, y, jnp.nan), solution.ys)

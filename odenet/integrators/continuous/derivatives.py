@@ -14,11 +14,20 @@ def differentiated_once(tree: Any) -> Any:
     Raises:
         DerivativeError: where a derivative through them is differentiated again.
     """
+    return jax.tree.map(lambda leaf: _once(leaf) if _is_inexact(leaf) else leaf, tree)
 
-    def guarded(leaf: Any) -> Any:
-        return _once(leaf) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) else leaf
 
-    return jax.tree.map(guarded, tree)
+def differentiated_no_more(tree: Any) -> Any:
+    """The same arrays, through which no derivative passes: what a backward pass computes with.
+
+    Raises:
+        DerivativeError: where one would.
+    """
+    return jax.tree.map(lambda leaf: _last(leaf) if _is_inexact(leaf) else leaf, tree)
+
+
+def _is_inexact(leaf: Any) -> bool:
+    return bool(jnp.issubdtype(jnp.result_type(leaf), jnp.inexact))
 
 
 @jax.custom_vjp
