@@ -113,7 +113,7 @@ def states_reached(
     s, end = jnp.abs(ts[last]), ys[last]
     if parts is None:
         return s, end, None
-    behind = (jnp.arange(len(parts)) < last) & (parts <= s)
+    behind = (jnp.arange(len(parts), dtype=jnp.int32) < last) & (parts <= s)
     column = behind.reshape(-1, *(1,) * end.ndim)
     return s, end, jnp.where(column, ys[:-1], jnp.nan)
 
