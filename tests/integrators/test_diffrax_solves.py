@@ -79,7 +79,7 @@ def test_equation_that_is_not_solved_ends_fixed_steps_where_they_are():
     integrator = DiffraxConfig.model_validate(few).build()
     stopped = solved(integrator, lambda t, h: -5 * jnp.sin(9 * h), [2.0], [[0.4]])
     assert int(stopped.stats.failure) == Failure.EQUATION
-    np.testing.assert_array_equal(stopped.h1, np.float32([[0.4]]))
+    np.testing.assert_array_equal(stopped.h1, np.asarray([[0.4]], np.float32))
     assert float(stopped.stats.reached) == 0
 
 
@@ -132,8 +132,9 @@ def test_path_is_differentiated_by_state_and_by_step_sizes(adjoint):
     @jax.jit
     @jax.jacrev
     def inside(taus, h0):
-        found = integrator.integrate(fields, DepthGrid(taus), h0, save_path=True)
-        return found.path[1:, 0, 0]
+        path = integrator.integrate(fields, DepthGrid(taus), h0, save_path=True).path
+        assert path is not None
+        return path[1:, 0, 0]
 
     by_taus = inside(jnp.asarray([0.3, 0.7]), jnp.ones((1, 1)))
     first, last = -np.exp(-0.3), -np.exp(-1.0)
@@ -177,7 +178,7 @@ def test_complex_rotation_ends_at_minus_one_with_both_parts_of_its_gradient(solv
 
 @pytest.mark.parametrize("solver", ["tsit5", "dopri8", "kvaerno3"])
 def test_first_step_is_chosen_where_its_euler_step_leaves_the_field(solver):
-    h0 = np.float32([[1.0], [1e-6]])
+    h0 = np.asarray([[1.0], [1e-6]], np.float32)
     found = solved(made(solver), lambda t, h: -jnp.sqrt(h), [0.0019], h0)
     assert bool(found.stats.success)
     np.testing.assert_allclose(found.h1, (np.sqrt(h0) - 0.0019 / 2) ** 2, rtol=1e-4, atol=1e-8)
