@@ -209,7 +209,7 @@ class Diffrax(OneStepIntegrator):
             return jnp.ones_like(zero), None, jnp.zeros((), jnp.int32)
         rtol, atol = float(control.rtol), float(control.atol)
         hands_on = self._hands_on_first_stage
-        f0: Any = slope(zero, h0) if hands_on or self.first_step is None else None
+        f0 = slope(zero, h0) if hands_on or self.first_step is None else None
         known = (h0,) if f0 is None else (h0, f0)
         norm = problem.norm(self.norm)
         hopeless = first_failure(
@@ -220,6 +220,7 @@ class Diffrax(OneStepIntegrator):
         else:
             order = self.solver.error_order(diffrax.ODETerm(lambda t, h, args: h))
             assert isinstance(order, int)
+            assert f0 is not None
             step = first_step(slope, zero, h0, f0, order, rtol, atol, norm)
         return control.limited(step), f0 if hands_on else None, hopeless
 
