@@ -110,7 +110,7 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
     if not isinstance(block, DepthBlock):
         raise ConfigError(
             f"the gradient is followed through blocks of kind depth and feedforward; got "
-            f"{type(block).__name__}"
+            f"{type(block).__name__}, which has no layers of its own"
         )
     if any(isinstance(module, DropoutShortcut) for _, module in nnx.iter_graph(block)):
         raise ConfigError(

@@ -84,8 +84,8 @@ def check_lesions(network: Network) -> None:
     for index, block in enumerate(network.blocks):
         if not isinstance(block, DepthBlock):
             raise ConfigError(
-                f"a layer without a way around it cannot be left out: model.stages.{index} has a "
-                f"{type(block).__name__}; look at a network whose depth is time"
+                f"a layer without a way around it cannot be left out: the block of model.stages."
+                f"{index} is {type(block).__name__}; look at a network whose depth is time"
             )
         if isinstance(block.integrator, Fractional | TwoStepMidpoint | ReversibleRungeKutta):
             raise ConfigError(

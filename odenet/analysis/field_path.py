@@ -9,7 +9,7 @@ import jax
 from odenet.arrays import Array, Float, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.models import DepthBlock, FeedForwardBlock, Network
+from odenet.models import Block, DepthBlock, Network
 
 Field = Callable[[Time, State], State]
 Path = Float[Array, "points batch *state"]
@@ -24,10 +24,10 @@ class FieldPath:
         path: States at all points of the grid, by the block's own integrator.
         fields: The field of every layer; None where a layer is no step of a method, and so no
             field is integrated.
-        grid: The steps; None in a feed-forward block.
+        grid: The steps; None in a block whose depth is no time.
     """
 
-    block: DepthBlock | FeedForwardBlock
+    block: Block
     path: Path
     fields: LayerFields | None
     grid: DepthGrid | None
@@ -69,7 +69,7 @@ def field_paths(network: Network, inputs: Float[Array, "batch *inputs"]) -> list
     return found
 
 
-def field_path(block: DepthBlock | FeedForwardBlock, h0: State) -> FieldPath:
+def field_path(block: Block, h0: State) -> FieldPath:
     """A block, and the paths from the states `h0` through it."""
     path = block(h0, save_path=True).path
     assert path is not None

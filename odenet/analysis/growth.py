@@ -17,7 +17,7 @@ from odenet.analysis.spectra import DENSE_SIZE
 from odenet.arrays import Array, Float, State
 from odenet.integrators import AdaptiveRungeKutta, Diffrax, OneStepIntegrator
 from odenet.integrators.stages import StagedIntegrator
-from odenet.models import DepthBlock, Discretisation, FeedForwardBlock
+from odenet.models import Block, DepthBlock, Discretisation
 
 _POWER_ITERATIONS, _RANDOM_DIRECTIONS = 24, 8
 
@@ -74,7 +74,7 @@ def _without_forward_derivative(field_path: FieldPath) -> OneStepIntegrator | No
     return None
 
 
-def _path(block: DepthBlock | FeedForwardBlock, h0: State) -> Path:
+def _path(block: Block, h0: State) -> Path:
     """The path as a function of the first states, with a forward derivative."""
     if not isinstance(block, DepthBlock):
         path = block(h0, save_path=True).path

@@ -94,7 +94,7 @@ def block_stability(field_path: FieldPath) -> BlockStability:
     if field_path.fields is None or field_path.grid is None:
         raise ConfigError(
             f"stability is that of steps of h' = f(t, h), but a layer of this block {NO_STEP}; "
-            f"`odenet analyse gradient-flow` measures the factors of such layers"
+            f"of a block that has layers, `odenet analyse gradient-flow` measures their factors"
         )
     if not bool(jnp.isfinite(field_path.path).all()):
         raise ConfigError(

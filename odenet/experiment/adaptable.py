@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from odenet.depth.schedule import StepAdaptionConfig
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
-from odenet.models import DepthBlockConfig
-from odenet.models.feedforward import FeedForwardBlockConfig
+from odenet.models import BlockConfig, DepthBlockConfig
 
 
 def adaptable_blocks(config: ExperimentConfig) -> Sequence[DepthBlockConfig]:
@@ -35,7 +34,7 @@ def adaptable_blocks(config: ExperimentConfig) -> Sequence[DepthBlockConfig]:
     return [block for block in blocks if isinstance(block, DepthBlockConfig)]
 
 
-def _parts(block: DepthBlockConfig | FeedForwardBlockConfig) -> str:
+def _parts(block: BlockConfig) -> str:
     """The choices of a block that decide whether it is adaptable."""
     if not isinstance(block, DepthBlockConfig):
         return f"kind={block.kind}"

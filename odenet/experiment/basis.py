@@ -77,7 +77,7 @@ def analyse_basis(
 
 def _most_functions(block: BlockConfig) -> int:
     if not isinstance(block, DepthBlockConfig):
-        raise ConfigError("a feed-forward block has no weights that are functions of depth")
+        raise ConfigError(f"block.kind={block.kind} has no weights that are functions of depth")
     number = getattr(block.weights, "num_basis", None)
     return number or block.num_layers
 

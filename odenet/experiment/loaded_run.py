@@ -114,10 +114,12 @@ class Run:
             raise ConfigError(f"the network has {len(blocks)} stages, from 0; got stage {stage}")
         flat = nnx.to_flat_state(blocks[stage].layer_weights())
         arrays = {".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in flat}
-        count = len(next(iter(arrays.values())))
+        count = len(next(iter(arrays.values()), ()))
         if not -count <= layer < count:
             raise ConfigError(
                 f"stage {stage} has {count} sets of weights, layers 0 to {count - 1}; got {layer}"
+                if count
+                else f"stage {stage} has no layers; network.projections[{stage}] has its weights"
             )
         return {name: array[layer] for name, array in arrays.items()}
 

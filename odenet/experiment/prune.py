@@ -166,7 +166,7 @@ def _look_at(
     spare_pairs: bool,
 ) -> PrunedStage:
     if not isinstance(block, DepthBlockConfig):
-        return PrunedStage(index, "a feed-forward block has no step sizes")
+        return PrunedStage(index, f"block.kind={block.kind} has no step sizes")
     if not isinstance(block.step_sizes, LearnedStepSizesConfig):
         return PrunedStage(index, "its step sizes are fixed")
     if block.step_sizes.sharing == "shared":

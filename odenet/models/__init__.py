@@ -4,9 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from odenet.models.blocks import Block as Block
+from odenet.models.blocks import BlockConfig as BlockConfig
 from odenet.models.blocks import DepthBlockConfig as DepthBlockConfig
 from odenet.models.depth_block import DepthBlock as DepthBlock
 from odenet.models.discretisation import Discretisation as Discretisation
+from odenet.models.empty_block import EmptyBlock as EmptyBlock
+from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
 from odenet.models.feedforward import FeedForwardBlock as FeedForwardBlock
 from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
 from odenet.models.init import count_parameters as count_parameters

@@ -32,7 +32,8 @@ from odenet.integrators.equation import refuse_other_equation
 from odenet.integrators.separable import refuse_field_without_halves
 from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
-from odenet.models.feedforward import FeedForwardBlockConfig
+from odenet.models.empty_block import EmptyBlock, EmptyBlockConfig
+from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
@@ -263,4 +264,7 @@ class DepthBlockConfig(PartConfig):
         return LayerByLayer(self.integrator.remat)
 
 
-BlockConfig = Annotated[DepthBlockConfig | FeedForwardBlockConfig, Field(discriminator="kind")]
+Block = DepthBlock | FeedForwardBlock | EmptyBlock
+BlockConfig = Annotated[
+    DepthBlockConfig | FeedForwardBlockConfig | EmptyBlockConfig, Field(discriminator="kind")
+]

@@ -12,10 +12,9 @@ from odenet.errors import ConfigError, located
 from odenet.fields import DenseFieldConfig, ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.along import Along
-from odenet.models.blocks import BlockConfig, DepthBlockConfig
+from odenet.models.blocks import Block, BlockConfig, DepthBlockConfig
 from odenet.models.depth_block import DepthBlock
 from odenet.models.discretisation import Discretisation
-from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
 from odenet.models.head import Head, HeadConfig
 from odenet.models.maps import Projection, Sequence
 from odenet.models.projections import (
@@ -53,7 +52,7 @@ class Network(nnx.Module):
     def __init__(
         self,
         projections: list[Projection],
-        blocks: list[DepthBlock | FeedForwardBlock],
+        blocks: list[Block],
         head: Head,
     ):
         self.projections = nnx.List(projections)
@@ -125,8 +124,9 @@ class Network(nnx.Module):
                 integration = block(x)
             else:
                 raise ConfigError(
-                    "a feed-forward block is not a discretised ODE: it has no step size, so no "
-                    "other integrator can run it, and there is nothing to integrate along it"
+                    f"model.stages.{stage}: a feed-forward block is not a discretised ODE, nor is "
+                    f"a stage without a block: it has no step size, so no other integrator can run "
+                    f"it, and there is nothing to integrate along it"
                 )
             num_layers = len(projection.taus())  # of it, each evaluates its branch once
             x = integration.h1
@@ -190,7 +190,7 @@ class NetworkConfig(PartConfig):
     @model_validator(mode="after")
     def _dense_features_have_room(self):
         for index, (stage, block) in enumerate(zip(self.stages, self.blocks, strict=True)):
-            if isinstance(block.field, DenseFieldConfig) and isinstance(block, DepthBlockConfig):
+            if isinstance(block, DepthBlockConfig) and isinstance(block.field, DenseFieldConfig):
                 before = self.stages[index - 1].width if index else self._stem_width
                 padding = stage.projection
                 padded = isinstance(padding, ZeroPadConfig) and padding.zeros == "after"
@@ -211,7 +211,7 @@ class NetworkConfig(PartConfig):
         return self.stem_width or self.stages[0].width
 
     @property
-    def blocks(self) -> list[DepthBlockConfig | FeedForwardBlockConfig]:
+    def blocks(self) -> list[BlockConfig]:
         """The block of every stage."""
         return [stage.block or self.block for stage in self.stages]
 

@@ -66,7 +66,7 @@ SHAPES = {
     "model=4": r"model: a mapping of options or one of its kinds \(classifier, regressor, resnet\)",
     "training=4": "training: a mapping of options is needed; got 4",
     "training.watch_test=3": "watch_test: true or false is needed; got 3",
-    "model.stages.0.block={num_steps: 4}": "needs a `kind`, one of depth, feedforward$",
+    "model.stages.0.block={num_steps: 4}": "needs a `kind`, one of depth, feedforward, none$",
     "objective.regularisers=[{weight: 1}]": "0 needs a `kind`, one of kinetic, jacobian, taylor",
     "model.block.integrator=rk5": "integrator.kind=rk5 does not exist; nearest: rk4",
     "model.block+=3": r"model.block is a mapping, which is no list; set it with model.block=",

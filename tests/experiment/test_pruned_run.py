@@ -193,7 +193,7 @@ def test_a_run_that_started_from_another_is_pruned_with_its_start(source, tmp_pa
             {"num_steps": 4, "step_sizes": {"kind": "learned"}, "weights": {"kind": "shared"}},
             "several steps share the weights",
         ),
-        ({"kind": "feedforward"}, "feed-forward block has no step sizes"),
+        ({"kind": "feedforward"}, "block.kind=feedforward has no step sizes"),
     ],
 )
 def test_networks_whose_layers_have_no_step_of_their_own_are_refused(

@@ -78,6 +78,7 @@ CASES = {
     "conv_projection": (ProjectionConfig, {"kind": "conv", "kernel_size": 1, "stride": 2}),
     "depth": (BlockConfig, {"kind": "depth", "num_steps": 3}),
     "feedforward": (BlockConfig, {"kind": "feedforward", "num_layers": 3}),
+    "no_block": (BlockConfig, {"kind": "none"}),
     "classifier": (
         ModelConfig,
         {
