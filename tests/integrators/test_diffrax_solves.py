@@ -12,7 +12,7 @@ from user_settings import settings_of_a_user  # noqa: F401
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.errors import DerivativeError
+from odenet.errors import DerivativeError, StateTypeError
 from odenet.integrators import DiffraxConfig, Failure
 
 ADJOINTS = ["checkpointed", "direct", "backsolve"]
@@ -174,6 +174,15 @@ def test_complex_rotation_ends_at_minus_one_with_both_parts_of_its_gradient(solv
     value, slopes = both(1.0, 0.5)
     np.testing.assert_allclose(value, -2.0, rtol=1e-4)
     np.testing.assert_allclose(slopes, [-1.0, -2.0], rtol=1e-4)
+
+
+def test_complex_weights_are_refused_under_backsolve_and_right_under_other_adjoints():
+    fields = LayerFields(lambda w, t, h: w * h, jnp.full(1, 1j, jnp.complex64), 1)
+    grid, h0 = DepthGrid(jnp.asarray([jnp.pi])), jnp.ones((1, 1), jnp.complex64)
+    with pytest.raises(StateTypeError, match=r"use adjoint\.kind=checkpointed"):
+        made("tsit5", 1e-5, 1e-6, "backsolve").integrate(fields, grid, h0)
+    found = made("tsit5", 1e-5, 1e-6, "checkpointed").integrate(fields, grid, h0)
+    np.testing.assert_allclose(found.h1, -1, rtol=1e-4)
 
 
 @pytest.mark.parametrize("solver", ["tsit5", "dopri8", "kvaerno3"])

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from odenet.arrays import Count, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.errors import StateTypeError
 from odenet.integrators.backward_count import open_counter
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.continuous.controllers import StepControl
@@ -114,7 +115,17 @@ class Diffrax(OneStepIntegrator):
     def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
-        """One solve for every interval; states at grid points inside it by dense output."""
+        """One solve for every interval; states at grid points inside it by dense output.
+
+        Raises:
+            StateTypeError: if weights are complex under backsolve, whose adjoint equation is real.
+        """
+        if self.counts_backward and any(map(jnp.iscomplexobj, jax.tree.leaves(fields.params))):
+            raise StateTypeError(
+                "adjoint.kind=backsolve takes complex states, and real weights alone; got weights "
+                "of complex numbers; use adjoint.kind=checkpointed or direct, or keep real and "
+                "imaginary parts as two arrays"
+            )
         if self.controller is None or not save_path or grid.steps_per_layer == 1:
             return super().over_grid(fields, grid, h0, save_path=save_path)
         return integrate_densely(self._solve, fields, grid, h0)
