@@ -12,6 +12,7 @@ from tiny_experiment import classifier, configured, tiny
 from odenet.errors import CheckpointError, ConfigError, RunDirectoryError
 from odenet.experiment.build import build
 from odenet.experiment.compare import compare
+from odenet.experiment.continuation import BeginsAgainWarning
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.run import load, resume, run
 from odenet.training.callbacks import Callback
@@ -107,10 +108,11 @@ def test_run_goes_on_without_its_source_bit_for_bit(source, tmp_path):
     )
     run(config, tmp_path / "straight")
     with pytest.raises(KeyboardInterrupt):
-        run(config, tmp_path / "killed", callbacks=[StopAt(3)])
+        run(config, tmp_path / "killed", callbacks=[StopAt(1)])
     assert not (tmp_path / "killed" / "checkpoints" / "last").exists()
     shutil.rmtree(moved)
-    resume(tmp_path / "killed")
+    with pytest.warns(BeginsAgainWarning):
+        resume(tmp_path / "killed")
     one, other = stored(tmp_path / "straight"), stored(tmp_path / "killed")
     for path, leaf in one.items():
         np.testing.assert_array_equal(leaf, other[path], err_msg=path)
@@ -196,7 +198,7 @@ def test_directories_that_hold_no_weights_are_refused(source, tmp_path):
         run(configure(start={"run": str(tmp_path / "empty")}), tmp_path / "run")
     shutil.copytree(source, tmp_path / "begun")
     shutil.rmtree(tmp_path / "begun" / "checkpoints")
-    with pytest.raises(CheckpointError, match="has no last checkpoint yet"):
+    with pytest.raises(CheckpointError, match="has no `last` checkpoint; no checkpoint is left"):
         run(configure(start={"run": str(tmp_path / "begun")}), tmp_path / "run")
     record = json.loads((source / "run.json").read_text()) | {"kind": "compare"}
     (tmp_path / "begun" / "run.json").write_text(json.dumps(record))
