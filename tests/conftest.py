@@ -7,6 +7,7 @@ Compiling is most of what a test does, and its programs are small: they are comp
 subprocess that a test starts sees the machine as a user does.
 """
 
+import gc
 import itertools
 import os
 from pathlib import Path
@@ -37,6 +38,8 @@ if flags_of_the_user is None:
 else:
     os.environ["XLA_FLAGS"] = flags_of_the_user
 
+LARGEST_NUMBER_OF_MAPS = 20_000
+
 install_import_hook("odenet", f"{check_function.__module__}.{check_function.__name__}")
 
 
@@ -45,3 +48,17 @@ def getkey():
     """A new random key at every call, the same ones in every run."""
     calls = itertools.count()
     return lambda: jax.random.fold_in(jax.random.key(2718), next(calls))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_given_back():
+    """Forget compiled programs after a file, once they hold a third of what a process may map.
+
+    Every program keeps some regions of memory; Linux allows 65530 to a process, and the compiler
+    ends it by a segmentation fault where it gets no more.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > LARGEST_NUMBER_OF_MAPS:
+        jax.clear_caches()
+        gc.collect()

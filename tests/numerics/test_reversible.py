@@ -123,7 +123,7 @@ def test_second_derivatives_equal_those_of_stored_states(order):
 def test_forward_mode_needs_stored_states():
     at = arguments(4, 4)
     tangents = jax.tree.map(jnp.ones_like, at)
-    with pytest.raises(TypeError, match="no forward mode .* use remat=none"):
+    with pytest.raises(TypeError, match=r"no forward mode .* use remat=none"):
         jax.jvp(loss_of("reversible", 4), at, tangents)
     _, slope = jax.jvp(loss_of("none", 4), at, tangents)
     expected = jax.tree.map(lambda g: jnp.sum(g), jax.grad(loss_of("none", 4), (0, 1, 2))(*at))
