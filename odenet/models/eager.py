@@ -70,5 +70,10 @@ def _program(
     h0: State,
 ) -> tuple[Any, Any]:
     module = nnx.merge(graphdef, state)
+    before = dict(nnx.to_flat_state(nnx.state(module, nnx.Not(nnx.Param))))
+    values = {path: variable[...] for path, variable in before.items()}
     out = method(module, h0, *options)
-    return out, nnx.state(module, nnx.Not(nnx.Param))
+    after = nnx.to_flat_state(nnx.state(module, nnx.Not(nnx.Param)))
+    # What has not changed is not written again: it may belong to a trace around this one.
+    changed = [(path, variable) for path, variable in after if variable[...] is not values[path]]
+    return out, nnx.from_flat_state(changed)
