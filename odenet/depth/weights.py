@@ -4,6 +4,7 @@ A family holds the parameters of a vector field at every layer, stacked along a 
 that integrators scan over them; `fields()` hands them over in functional form.
 """
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
@@ -242,7 +243,21 @@ class FieldStack(nnx.Module):
         return self.fields(live=live).restrict(grid.num_layers)
 
 
-class SharedWeightsConfig(PartConfig):
+class WeightsConfig(PartConfig, abc.ABC, family="weights"):
+    """Base of the configuration of every family of weights over depth."""
+
+    kind: str
+
+    @abc.abstractmethod
+    def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> Any:
+        """Make the weights of the fields of a block of `num_steps` steps.
+
+        Raises:
+            ConfigError: if the number of steps does not fit.
+        """
+
+
+class SharedWeightsConfig(WeightsConfig):
     """One set of weights at every depth; the field does not see the time (autonomous)."""
 
     kind: Literal["shared"] = "shared"
@@ -253,7 +268,7 @@ class SharedWeightsConfig(PartConfig):
         return FieldStack(make_field, 1, False, rngs=rngs)
 
 
-class SharedWithTimeWeightsConfig(PartConfig):
+class SharedWithTimeWeightsConfig(WeightsConfig):
     """One set of weights at every depth, and the time as an input (Chen et al. 2018)."""
 
     kind: Literal["shared_with_time"] = "shared_with_time"
@@ -264,7 +279,7 @@ class SharedWithTimeWeightsConfig(PartConfig):
         return FieldStack(make_field, 1, True, rngs=rngs)
 
 
-class PerLayerWeightsConfig(PartConfig):
+class PerLayerWeightsConfig(WeightsConfig):
     """A set of weights for every layer: piecewise constant in time, as in a residual network."""
 
     kind: Literal["per_layer"] = "per_layer"
