@@ -6,4 +6,4 @@ from odenet.depth.weights import FieldStack as FieldStack
 from odenet.depth.weights import PerLayerWeightsConfig as PerLayerWeightsConfig
 from odenet.depth.weights import SharedWeightsConfig as SharedWeightsConfig
 from odenet.depth.weights import SharedWithTimeWeightsConfig as SharedWithTimeWeightsConfig
-from odenet.depth.weights import WeightsConfig as WeightsConfig
+from odenet.depth.weights_config import WeightsConfig as WeightsConfig

@@ -4,7 +4,6 @@ A family holds the parameters of a vector field at every layer, stacked along a 
 that integrators scan over them; `fields()` hands them over in functional form.
 """
 
-import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
@@ -16,11 +15,8 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from odenet.arrays import Key, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
+from odenet.depth.weights_config import MakeField, WeightsConfig
 from odenet.errors import ConfigError
-from odenet.part import PartConfig
-
-MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
-"""`make_field(takes_time, rngs)` initialises one vector field."""
 
 
 def _mean_over_steps(observed: Any) -> Any:
@@ -241,20 +237,6 @@ class FieldStack(nnx.Module):
             live: Whether batch norms use the statistics of the batch, if the field has any.
         """
         return self.fields(live=live).restrict(grid.num_layers)
-
-
-class WeightsConfig(PartConfig, abc.ABC, family="weights"):
-    """Base of the configuration of every family of weights over depth."""
-
-    kind: str
-
-    @abc.abstractmethod
-    def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> Any:
-        """Make the weights of the fields of a block of `num_steps` steps.
-
-        Raises:
-            ConfigError: if the number of steps does not fit.
-        """
 
 
 class SharedWeightsConfig(WeightsConfig):
