@@ -9,12 +9,11 @@ from odenet.depth.basis import BasisName
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import Overrides
-from odenet.experiment.derived import with_blocks
 from odenet.experiment.directory import RunDirectory, full_disk_named
 from odenet.experiment.evaluate import load_trained
-from odenet.experiment.refine import refined_stages, transferred
-from odenet.experiment.refined_stage import Refinement
-from odenet.models import DepthBlockConfig
+from odenet.experiment.refinement.derived import with_blocks
+from odenet.experiment.refinement.refine import refined_stages, transferred
+from odenet.experiment.refinement.refined_stage import Refinement
 from odenet.models.blocks import BlockConfig
 from odenet.training.checkpoint import Checkpoint, Which, fitted, named
 
@@ -76,10 +75,10 @@ def analyse_basis(
 
 
 def _most_functions(block: BlockConfig) -> int:
-    if not isinstance(block, DepthBlockConfig):
+    depth = block.depth
+    if depth is None:
         raise ConfigError(f"block.kind={block.kind} has no weights that are functions of depth")
-    number = getattr(block.weights, "num_basis", None)
-    return number or block.num_layers
+    return depth.weights.num_functions(depth.num_steps)
 
 
 def _halves(most: int) -> list[int]:
@@ -93,10 +92,8 @@ def _fits(experiment: Experiment, basis: BasisName, size: int) -> bool:
     """Whether a family can be asked for so many functions."""
     if basis != "piecewise_constant":
         return size > 1 or basis != "piecewise_linear"
-    blocks = experiment.config.model.blocks
-    return all(
-        block.num_steps % size == 0 for block in blocks if isinstance(block, DepthBlockConfig)
-    )
+    depths = [block.depth for block in experiment.config.model.blocks]
+    return all(depth.num_steps % size == 0 for depth in depths if depth is not None)
 
 
 def _projected(

@@ -47,6 +47,11 @@ class EmptyBlockConfig(PartConfig):
         return "no block"
 
     @property
+    def depth(self) -> None:
+        """The block as one whose depth is time: none."""
+        return None
+
+    @property
     def is_euler_step(self) -> bool:
         """Whether a layer is a step of explicit Euler: no, there is none."""
         return False

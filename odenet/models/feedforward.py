@@ -70,6 +70,11 @@ class FeedForwardBlockConfig(PartConfig):
         return f"{self.num_layers} feed-forward layers, {self.field.kind}"
 
     @property
+    def depth(self) -> None:
+        """The block as one whose depth is time: none."""
+        return None
+
+    @property
     def is_euler_step(self) -> bool:
         """Whether a layer is a step of explicit Euler: no, nothing is added to the state."""
         return False

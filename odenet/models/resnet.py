@@ -40,7 +40,7 @@ from odenet.models.published_depths import (
     require_whole_units,
 )
 from odenet.models.shortcuts import ShortcutConfig
-from odenet.models.stage_step_sizes import divided, require_one_each
+from odenet.models.stage_step_sizes import require_one_each
 from odenet.models.transition import StageProjectionConfig, TransitionConfig
 from odenet.part import PartConfig
 
@@ -257,7 +257,7 @@ class ResNetConfig(PartConfig):
             activated = index == 0 and self.arrangement in _ACTS_FIRST
             first: StageProjectionConfig = IdentityConfig()
             if changes or activated:
-                own, sizes = divided(sizes, num_units)
+                own, sizes = sizes.divided(num_units)
                 num_units -= 1
                 first = TransitionConfig(
                     field=field,
