@@ -87,7 +87,7 @@ class ChangeableNetwork(Protocol):
         ...
 
 
-class DepthScheduleConfig(PartConfig, abc.ABC):
+class DepthScheduleConfig(PartConfig, abc.ABC, family="depth_schedule"):
     """When a network changes its depth while it trains, and how.
 
     A training asks `due` after every dispatch, and where it is, `apply` for the change. Weights,

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from odenet.depth.prune import Removal
 from odenet.depth.refine import Prolongation
-from odenet.depth.schedule import Change, ChangeableNetwork, DepthScheduleConfig
+from odenet.depth.schedule import Change, ChangeableNetwork
+from odenet.depth.schedule import DepthScheduleConfig as DepthScheduleConfig
 from odenet.errors import ConfigError
 
 
@@ -188,8 +189,3 @@ class StepAdaptionConfig(DepthScheduleConfig):
     def finer(num_steps: int) -> int:
         """The number of steps of the midpoint method that a network is compared with."""
         return num_steps if num_steps > 50 else math.ceil(math.sqrt(50 * num_steps))
-
-
-AnyDepthScheduleConfig = Annotated[
-    MultilevelConfig | PruningConfig | StepAdaptionConfig, Field(discriminator="kind")
-]

@@ -26,7 +26,7 @@ class MovedWeights:
     move: Transfer | None = None
 
 
-class WeightsConfig(PartConfig, abc.ABC):
+class WeightsConfig(PartConfig, abc.ABC, family="weights"):
     """Which weights act at which depth."""
 
     kind: str

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from odenet.depth.schedules import AnyDepthScheduleConfig as DepthScheduleConfig
+from odenet.depth.schedules import DepthScheduleConfig
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
 from odenet.training.optimizer import OptimizerConfig, SGDConfig

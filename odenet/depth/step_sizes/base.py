@@ -49,7 +49,7 @@ class MovedStepSizes:
     moves: Mapping[str, Transfer] = dataclasses.field(default_factory=dict)
 
 
-class StepSizesConfig(PartConfig, abc.ABC):
+class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
     """How long the steps of a block are: the options, and what other parts may ask."""
 
     kind: str
