@@ -14,7 +14,7 @@ from odenet.experiment.evaluate import load_trained
 from odenet.experiment.refinement.derived import with_blocks
 from odenet.experiment.refinement.refine import refined_stages, transferred
 from odenet.experiment.refinement.refined_stage import Refinement
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Checkpoint, Which, fitted, named
 
 BASIS = "basis.json"
@@ -75,10 +75,9 @@ def analyse_basis(
 
 
 def _most_functions(block: BlockConfig) -> int:
-    depth = block.depth
-    if depth is None:
+    if block.residual is None:
         raise ConfigError(f"block.kind={block.kind} has no weights that are functions of depth")
-    return depth.weights.num_functions(depth.num_steps)
+    return block.residual.num_sets
 
 
 def _halves(most: int) -> list[int]:
@@ -92,8 +91,10 @@ def _fits(experiment: Experiment, basis: BasisName, size: int) -> bool:
     """Whether a family can be asked for so many functions."""
     if basis != "piecewise_constant":
         return size > 1 or basis != "piecewise_linear"
-    depths = [block.depth for block in experiment.config.model.blocks]
-    return all(depth.num_steps % size == 0 for depth in depths if depth is not None)
+    blocks = experiment.config.model.blocks
+    return all(
+        block.residual.num_steps % size == 0 for block in blocks if block.residual is not None
+    )
 
 
 def _projected(

@@ -14,7 +14,7 @@ from odenet.experiment.directory import CONFIG, RUN, is_comparison, read_json
 from odenet.experiment.held_network import held_by
 from odenet.experiment.start import Begin, Origin
 from odenet.integrators.equation import refuse_other_equation
-from odenet.models.blocks import BlockConfig
+from odenet.models import DepthBlockConfig
 from odenet.models.transfer import transfer
 from odenet.training.checkpoint import Checkpoint, Checkpointer, Which, named, steps_on_disk
 
@@ -84,7 +84,7 @@ def beginning(config: ExperimentConfig) -> Begin | None:
     pairs = zip(source.config.model.blocks, config.model.blocks, strict=False)
     for index, (trained, own) in enumerate(pairs):
         try:
-            _refuse_other_meaning(trained, own)
+            _refuse_other_meaning(trained.residual, own.residual)
         except ConfigError as error:
             raise ConfigError(f"model.stages.{index}: {error}") from error
 
@@ -163,10 +163,9 @@ def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
     return dataclasses.replace(experiment, start=experiment.placement.place(found.state))
 
 
-def _refuse_other_meaning(trained: BlockConfig, own: BlockConfig) -> None:
+def _refuse_other_meaning(trained: DepthBlockConfig | None, own: DepthBlockConfig | None) -> None:
     """Refuse to give the weights of a block another meaning; whether they fit is seen later."""
-    there, here = trained.depth, own.depth
-    if there is None or here is None:
+    if trained is None or own is None:
         return
-    refuse_other_equation(there.integrator.equation, here.integrator.equation)
-    here.step_sizes.check_start(there.step_sizes, (there.num_steps, here.num_steps))
+    refuse_other_equation(trained.integrator.equation, own.integrator.equation)
+    own.step_sizes.check_start(trained.step_sizes, (trained.num_steps, own.num_steps))

@@ -1,7 +1,7 @@
 """Models: blocks, the projections between them, and whole networks."""
 
-from odenet.models.block_config import BlockConfig as BlockConfig
-from odenet.models.blocks import Block as Block
+from odenet.models.base import Block as Block
+from odenet.models.base import BlockConfig as BlockConfig
 from odenet.models.blocks import DepthBlockConfig as DepthBlockConfig
 from odenet.models.depth_block import DepthBlock as DepthBlock
 from odenet.models.discretisation import Discretisation as Discretisation

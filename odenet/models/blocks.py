@@ -10,7 +10,7 @@ from odenet.depth import PerLayerWeightsConfig, WeightsConfig
 from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.errors import ConfigError
-from odenet.fields import MLPFieldConfig, ResidualFieldConfig, VectorFieldConfig
+from odenet.fields import DenseFieldConfig, MLPFieldConfig, ResidualFieldConfig, VectorFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
     FractionalConfig,
@@ -22,11 +22,11 @@ from odenet.integrators import (
 from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
 from odenet.integrators.separable import refuse_field_without_halves
-from odenet.models.block_config import BlockConfig
-from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
+from odenet.models.base import NO_STEP, BlockConfig
+from odenet.models.depth_block import DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
-from odenet.models.empty_block import EmptyBlock
-from odenet.models.feedforward import FeedForwardBlock
+from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
+from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
@@ -92,14 +92,19 @@ class DepthBlockConfig(BlockConfig):
         return self
 
     @property
-    def depth(self) -> "DepthBlockConfig":
-        """The block as one whose depth is time: itself."""
-        return self
-
-    @property
     def is_euler_step(self) -> bool:
         """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
         return not self.field.acts_on_sum and isinstance(self.shortcut, IdentityConfig)
+
+    @property
+    def residual(self) -> "DepthBlockConfig":
+        """The block itself: its layers have step sizes."""
+        return self
+
+    @property
+    def ode(self) -> "DepthBlockConfig | None":
+        """The block itself, if its layers are steps of a method, else None."""
+        return self if self.is_euler_step else None
 
     @property
     def _no_step(self) -> str:
@@ -184,6 +189,11 @@ class DepthBlockConfig(BlockConfig):
         return self.weights.num_sets(self.num_steps)
 
     @property
+    def num_sets(self) -> int:
+        """Number of sets of weights that are stored."""
+        return self.weights.num_functions(self.num_steps)
+
+    @property
     def summary(self) -> str:
         """What the block is, in a line."""
         return (
@@ -199,6 +209,11 @@ class DepthBlockConfig(BlockConfig):
     def has_batch_norm(self) -> bool:
         """Whether the field has batch statistics."""
         return isinstance(self.field, ResidualFieldConfig)
+
+    def check_room(self, width: int, before: int | None) -> None:
+        """Refuse a state without channels for what the layers add; see `BlockConfig`."""
+        if isinstance(self.field, DenseFieldConfig):
+            self.field.check_room(self.num_steps, width, before)
 
     def check_trainable(self, *, live: bool) -> None:
         """Refuse an integrator that cannot carry the field's batch statistics through training.
@@ -251,6 +266,3 @@ class DepthBlockConfig(BlockConfig):
             return self.integrator.build()
         assert isinstance(self.integrator, ExplicitConfig)
         return LayerByLayer(self.integrator.remat)
-
-
-Block = DepthBlock | FeedForwardBlock | EmptyBlock

@@ -5,7 +5,7 @@ from typing import Any
 
 from flax import nnx
 
-from odenet.models.block_config import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.part import PartConfig
 
 

@@ -23,7 +23,7 @@ def adaptable_blocks(
     """
     found = []
     for index, block in enumerate(config.model.blocks):
-        depth = block.depth
+        depth = block.ode
         if depth is None or not _fits(depth):
             raise ConfigError(
                 f"model.stages.{index}: {who} changes the number of steps while the weights stay; "
@@ -37,8 +37,7 @@ def adaptable_blocks(
 
 def _fits(block: DepthBlockConfig) -> bool:
     return (
-        block.is_euler_step
-        and block.integrator.kind == "euler"
+        block.integrator.kind == "euler"
         and block.weights.serves_any_steps
         and block.step_sizes.follows_horizon
     )
@@ -46,7 +45,7 @@ def _fits(block: DepthBlockConfig) -> bool:
 
 def _parts(block: BlockConfig) -> str:
     """The choices of a block that decide whether it is adaptable."""
-    depth = block.depth
+    depth = block.residual
     if depth is None:
         return f"kind={block.kind}"
     return (

@@ -15,7 +15,7 @@ from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.refinement.derived import with_blocks, write_derived
 from odenet.experiment.refinement.refine import step_size_params
 from odenet.experiment.source import read_source
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Which
 
 
@@ -123,7 +123,7 @@ def select_pruned(
         config: The experiment without them.
     """
     kept = {stage.stage: np.asarray(stage.kept) for stage in stages if stage.removed}
-    depths = {index: config.model.blocks[index].depth for index in kept}
+    depths = {index: config.model.blocks[index].residual for index in kept}
     sizes = {index: depth.step_sizes for index, depth in depths.items() if depth is not None}
     return select_layers(arrays, kept, sizes)
 
@@ -163,7 +163,7 @@ def _look_at(
     remove: Removal,
     spare_pairs: bool,
 ) -> PrunedStage:
-    depth = block.depth
+    depth = block.residual
     if depth is None:
         return PrunedStage(index, f"block.kind={block.kind} has no step sizes")
     sizes, weights = depth.step_sizes, depth.weights
@@ -215,7 +215,7 @@ def pruned_config(config: ExperimentConfig, stages: Sequence[PrunedStage]) -> Ex
 
 
 def _pruned_block(block: BlockConfig, stage: PrunedStage) -> BlockConfig:
-    depth = block.depth
+    depth = block.residual
     assert depth is not None
     kept = tuple(stage.taus[layer] for layer in stage.kept)
     changes = {

@@ -15,7 +15,7 @@ from odenet.experiment.config import ExperimentConfig, parse_config, to_values
 from odenet.experiment.refinement.derived import Arrays, with_blocks, write_derived
 from odenet.experiment.refinement.refined_stage import RefinedStage, Refinement, refined_stage
 from odenet.experiment.source import read_source
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Which
 
 
@@ -150,7 +150,7 @@ def stage_sizes(old: Sequence[BlockConfig], new: Sequence[BlockConfig]) -> list[
 
 
 def _sizes(old: BlockConfig, new: BlockConfig) -> dict[str, Any]:
-    before, after = old.depth, new.depth
+    before, after = old.residual, new.residual
     if before is None or after is None:
         return {}
     sizes = {

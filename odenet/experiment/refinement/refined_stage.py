@@ -21,7 +21,7 @@ from odenet.depth.step_sizes.base import StepSizeParams
 from odenet.depth.weights_config import WeightsConfig
 from odenet.errors import ConfigError
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +84,8 @@ def refined_stage(
         ConfigError: if its layers are no steps of a method, or what is asked does not fit them.
     """
     params = params or {}
-    depth = block.depth
-    if depth is None or not depth.is_euler_step:
+    depth = block.ode
+    if depth is None:
         raise ConfigError(
             "its layers are no steps h + tau f(t, h) of a method, so they cannot be divided or "
             "joined"

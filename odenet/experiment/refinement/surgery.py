@@ -65,7 +65,7 @@ class NetworkSurgery:
     @property
     def num_steps(self) -> list[int]:
         """Number of steps of every block whose depth is time."""
-        depths = [block.depth for block in self.config.model.blocks]
+        depths = [block.residual for block in self.config.model.blocks]
         return [depth.num_steps for depth in depths if depth is not None]
 
     @property
