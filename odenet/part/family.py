@@ -150,15 +150,13 @@ def family_name(contract: type[BaseModel]) -> str:
     return _FAMILIES[families_of(contract)[0]]
 
 
-def adapter_of(contract: type[BaseModel]) -> TypeAdapter[Any]:
+def adapter_of(contract: type[BaseModel]) -> Any:
     """What validates a mapping with `kind`, by the members that there are now."""
     return _adapter_of(contract, members_of(contract))
 
 
 @functools.lru_cache(maxsize=256)
-def _adapter_of(
-    contract: type[BaseModel], members: tuple[type[BaseModel], ...]
-) -> TypeAdapter[Any]:
+def _adapter_of(contract: type[BaseModel], members: tuple[type[BaseModel], ...]) -> Any:
     if not members:
         raise ConfigError(f"there is no {family_name(contract)} that {contract.__name__} allows")
     if len(members) == 1:
