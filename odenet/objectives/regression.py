@@ -50,7 +50,7 @@ class MeanAbsoluteError:
 class Huber:
     r"""Mean over the outputs of $d^2 / 2$ up to $|d| = \delta$, and of a line beyond.
 
-    $d$ is the difference of output and target; the line is $\delta (|d| - \delta / 2)$ (Huber 1964).
+    $d$ is the difference of output and target, the line $\delta (|d| - \delta / 2)$ (Huber 1964).
 
     Args:
         delta: $\delta$, positive, in units of the targets.
