@@ -9,7 +9,6 @@ from pydantic import AfterValidator, Field
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.integrators import AdaptiveConfig, DiffraxConfig, ExplicitConfig, TableauConfig
 from odenet.integrators.quadrature import Integrand
-from odenet.models import DepthBlockConfig
 from odenet.models.along import Along
 from odenet.objectives.regulariser import RegulariserConfig
 
@@ -107,7 +106,7 @@ def refuse_unfit_blocks(
     integrates = any(not isinstance(one, RandomEndConfig) for one in given)
     for stage, block in enumerate(blocks if given else []):
         where = f"objective.regularisers do not fit model.stages.{stage}"
-        if not isinstance(block, DepthBlockConfig) or not block.is_euler_step:
+        if block.ode is None:
             raise ValueError(
                 f"{where}: its layers are no steps in depth-time; use a block of kind=depth with "
                 f"shortcut.kind=identity and a field that any integrator runs"
