@@ -1,7 +1,7 @@
 """The contract of a loss: of every example, what is minimised and what is reported."""
 
 import abc
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from odenet.arrays import Array, Float
 from odenet.models import Outputs
@@ -11,6 +11,7 @@ from odenet.part import PartConfig
 PerExample = dict[str, Float[Array, " batch"]]
 
 
+@runtime_checkable
 class Loss(Protocol):
     """Losses and scores of every example, and which of them training minimises."""
 
