@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+import jax
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -71,8 +72,6 @@ def test_a_monitor_of_ones_own_is_written_and_drawn(tmp_path):
 
             def build(self, experiment):
                 def probe(params, statistics):
-                    import jax
-
                     leaves = jax.tree.leaves(params)
                     return Norm(
                         float(np.sqrt(sum((np.asarray(leaf) ** 2).sum() for leaf in leaves)))
