@@ -52,7 +52,7 @@ class Huber(Loss):
         self, outputs: Float[Array, "batch outputs"], targets: Float[Array, "batch outputs"]
     ) -> PerExample:
         """`loss`, of shape `(batch,)`."""
-        each = optax.huber_loss(outputs, targets.astype(outputs.dtype), self.delta)
+        each = optax.huber_loss(outputs, targets.astype(outputs.dtype), delta=self.delta)
         return {"loss": jnp.mean(each, axis=-1)}
 
 
