@@ -21,7 +21,7 @@ class Geometric(AbstractStepSizes):
         self.ratio = nnx.Param(jnp.ones((), jnp.float32))
 
     def taus(self):
-        return self.ratio[...] ** jnp.arange(self.num_steps)
+        return self.ratio[...] ** jnp.arange(self.num_steps, dtype=jnp.float32)
 
 
 @pytest.fixture
