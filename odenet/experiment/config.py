@@ -26,7 +26,6 @@ from odenet.objectives.regularisers import refuse_unfit_blocks
 from odenet.part import PartConfig
 from odenet.part.explain import explain
 from odenet.part.family import kinds_of, members_of
-from odenet.part.kinds import chosen
 from odenet.training import TrainingConfig
 
 __all__ = [
@@ -96,8 +95,10 @@ class ExperimentConfig(PartConfig):
         objective = data.get("objective") if isinstance(data, dict) else None
         if not isinstance(objective, dict) or "kind" in objective:
             return data
-        models = chosen(ModelConfig, data.get("model"))
-        outputs = models[0].outputs if len(models) == 1 else "logits"
+        model = data.get("model")
+        kind = model.get("kind") if isinstance(model, dict) else getattr(model, "kind", model)
+        models = [part for part in members_of(ModelConfig) if kind in kinds_of(part)]
+        outputs = models[0].outputs if models else "logits"
         return data | {"objective": {"kind": _USUAL[outputs].kind} | objective}
 
     @model_validator(mode="after")

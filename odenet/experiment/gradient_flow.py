@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics
+from odenet.analysis.flow_probe import NUM_EXAMPLES, BatchStatistics
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
 from odenet.analysis.monitors import flow_probe
 from odenet.experiment.config import Overrides
@@ -44,7 +44,7 @@ def analyse_gradient_flow(
     """
     subject = look_at(directory, overrides, split, moment, data_dir)
     experiment = subject.experiment
-    meter = flow_probe(
+    probe = flow_probe(
         experiment,
         experiment.split(split),
         num_examples,
@@ -53,8 +53,8 @@ def analyse_gradient_flow(
         batch_statistics,
     )
     found = {
-        "num_examples": meter.num_examples,
-        "factor_examples": min(factor_examples, meter.num_examples),
-        **meter(subject.state.params, subject.state.statistics).plain(),
+        "num_examples": probe.num_examples,
+        "factor_examples": min(factor_examples, probe.num_examples),
+        **probe(subject.state.params, subject.state.statistics).plain(),
     }
     return subject.write("gradient-flow", found)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from odenet.analysis.stability import plain, stability
-from odenet.analysis.stability_meter import STABILITY_EXAMPLES
+from odenet.analysis.stability_probe import STABILITY_EXAMPLES
 from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, look_at
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from odenet.analysis.flow_meter import evenly_chosen
+from odenet.analysis.flow_probe import evenly_chosen
 from odenet.arrays import Array
 from odenet.data import Split, normalize
 from odenet.errors import ConfigError

@@ -5,6 +5,7 @@ from odenet.objectives.classification import CrossEntropyConfig as CrossEntropyC
 from odenet.objectives.classification import HingeConfig as HingeConfig
 from odenet.objectives.jacobian import JacobianNormConfig as JacobianNormConfig
 from odenet.objectives.kinetic import KineticEnergyConfig as KineticEnergyConfig
+from odenet.objectives.loss import Loss as Loss
 from odenet.objectives.loss import ObjectiveConfig as ObjectiveConfig
 from odenet.objectives.objective import Metrics as Metrics
 from odenet.objectives.objective import Objective as Objective

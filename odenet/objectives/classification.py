@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat
 
 from odenet.arrays import Array, Float, Int
 from odenet.models import Outputs
-from odenet.objectives.loss import ObjectiveConfig, PerExample
+from odenet.objectives.loss import Loss, ObjectiveConfig, PerExample
 
 LOGITS: frozenset[Outputs] = frozenset({"logits"})
 
@@ -23,7 +23,7 @@ def accuracy(
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Loss):
     r"""$-\sum_c q_c \log p_c$ with $p$ the softmax of the logits.
 
     The loss that is reported has all of $q$ on the label. With label smoothing, training minimises
@@ -57,7 +57,7 @@ class CrossEntropy:
 
 
 @dataclasses.dataclass(frozen=True)
-class Hinge:
+class Hinge(Loss):
     r"""$\max(0, \max_{c \neq y} (m + z_c - z_y))$ of the logits $z$ with the label $y$.
 
     Zero where the label leads every other class by the margin $m$ (Crammer and Singer 2001,
@@ -68,11 +68,6 @@ class Hinge:
     """
 
     margin: float = 1.0
-
-    @property
-    def minimised(self) -> str:
-        """Name of the loss that training minimises."""
-        return "loss"
 
     def __call__(
         self, outputs: Float[Array, "batch classes"], targets: Int[Array, " batch"]
@@ -86,16 +81,11 @@ class Hinge:
 
 
 @dataclasses.dataclass(frozen=True)
-class Brier:
+class Brier(Loss):
     r"""$\sum_c (p_c - q_c)^2$ with $p$ the softmax of the logits and $q$ one on the label.
 
     Between 0 and 2, also for a label that is impossible by the network (Brier 1950).
     """
-
-    @property
-    def minimised(self) -> str:
-        """Name of the loss that training minimises."""
-        return "loss"
 
     def __call__(
         self, outputs: Float[Array, "batch classes"], targets: Int[Array, " batch"]

@@ -1,7 +1,7 @@
 """The contract of a loss: of every example, what is minimised and what is reported."""
 
 import abc
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from odenet.arrays import Array, Float
 from odenet.models import Outputs
@@ -11,17 +11,17 @@ from odenet.part import PartConfig
 PerExample = dict[str, Float[Array, " batch"]]
 
 
-class Loss(Protocol):
+class Loss(abc.ABC):
     """Losses and scores of every example, and which of them training minimises."""
 
     @property
     def minimised(self) -> str:
         """Name of the loss that training minimises; `loss` is what is reported."""
-        ...
+        return "loss"
 
+    @abc.abstractmethod
     def __call__(self, outputs: Array, targets: Array) -> PerExample:
         """Losses and scores by name, each of shape `(batch,)`; `loss` is one of them."""
-        ...
 
 
 class ObjectiveConfig(PartConfig, abc.ABC, family="objective"):
@@ -32,7 +32,7 @@ class ObjectiveConfig(PartConfig, abc.ABC, family="objective"):
     """What is added to the loss in training, integrated along the depth: `kinetic`, `jacobian`,
     `taylor`; and `steer`, a random end of the depth."""
 
-    fits: ClassVar[frozenset[Outputs]]
+    fits: ClassVar[frozenset[Outputs]] = frozenset({"logits", "values"})
     """Outputs of a model that the loss is one of: `logits` of classes, whose targets are labels of
     shape `(batch,)`; `values`, whose targets are vectors of the same shape `(batch, outputs)`."""
 

@@ -9,19 +9,14 @@ from pydantic import Field
 
 from odenet.arrays import Array, Float
 from odenet.models import Outputs
-from odenet.objectives.loss import ObjectiveConfig, PerExample
+from odenet.objectives.loss import Loss, ObjectiveConfig, PerExample
 
 VALUES: frozenset[Outputs] = frozenset({"values"})
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanSquaredError:
+class MeanSquaredError(Loss):
     """Mean of the squared differences over the outputs of an example."""
-
-    @property
-    def minimised(self) -> str:
-        """Name of the loss that training minimises."""
-        return "loss"
 
     def __call__(
         self, outputs: Float[Array, "batch outputs"], targets: Float[Array, "batch outputs"]
@@ -31,13 +26,8 @@ class MeanSquaredError:
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanAbsoluteError:
+class MeanAbsoluteError(Loss):
     """Mean of the absolute differences over the outputs of an example."""
-
-    @property
-    def minimised(self) -> str:
-        """Name of the loss that training minimises."""
-        return "loss"
 
     def __call__(
         self, outputs: Float[Array, "batch outputs"], targets: Float[Array, "batch outputs"]
@@ -47,7 +37,7 @@ class MeanAbsoluteError:
 
 
 @dataclasses.dataclass(frozen=True)
-class Huber:
+class Huber(Loss):
     r"""Mean over the outputs of $d^2 / 2$ up to $|d| = \delta$, and of a line beyond.
 
     $d$ is the difference of output and target, the line $\delta (|d| - \delta / 2)$ (Huber 1964).
@@ -58,16 +48,11 @@ class Huber:
 
     delta: float = 1.0
 
-    @property
-    def minimised(self) -> str:
-        """Name of the loss that training minimises."""
-        return "loss"
-
     def __call__(
         self, outputs: Float[Array, "batch outputs"], targets: Float[Array, "batch outputs"]
     ) -> PerExample:
         """`loss`, of shape `(batch,)`."""
-        each = optax.huber_loss(outputs, targets.astype(outputs.dtype), self.delta)
+        each = optax.huber_loss(outputs, targets.astype(outputs.dtype), delta=self.delta)
         return {"loss": jnp.mean(each, axis=-1)}
 
 

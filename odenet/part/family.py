@@ -11,11 +11,13 @@ import inspect
 import operator
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter
 
 from odenet.errors import ConfigError
+
+Part = TypeVar("Part", bound=BaseModel)
 
 CONTRACT = "odenet_contract"
 """Key in the metadata of a core schema that stands for a contract."""
@@ -51,9 +53,9 @@ def is_contract(annotation: Any) -> bool:
     )
 
 
-def members_of(contract: type[BaseModel]) -> tuple[type[BaseModel], ...]:
+def members_of(contract: type[Part]) -> tuple[type[Part], ...]:
     """The parts that fulfil a contract, by the order of their kinds."""
-    return _members_of(contract, _GENERATION)
+    return _members_of(contract, _GENERATION)  # pyright: ignore[reportReturnType]
 
 
 @functools.lru_cache(maxsize=256)

@@ -73,7 +73,7 @@ _HISTORIES = {
 
 
 def _members() -> dict[str, type[MonitorConfig]]:
-    return {kind: part for part in members_of(MonitorConfig) for kind in kinds_of(part)}  # pyright: ignore[reportReturnType]
+    return {kind: part for part in members_of(MonitorConfig) for kind in kinds_of(part)}
 
 
 def monitor_kinds(config: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from flax import nnx
 from toy_run import toy_values
 from user_settings import as_a_user
 
-from odenet.analysis.stability_meter import StabilityMeter
+from odenet.analysis.stability_probe import StabilityProbe
 from odenet.data import Split
 from odenet.data.dataset import identity_normalization
 from odenet.errors import ConfigError
@@ -83,10 +83,10 @@ def made(**block):
     return config.build((2,), 1, rngs=nnx.Rngs(0))
 
 
-def meter_of(network):
+def probe_of(network):
     inputs = np.asarray([[0.5, -1.0], [1.0, 0.25]], np.float32)
     examples = Split(inputs, np.zeros((2, 1), np.float32))
-    return StabilityMeter(network, identity_normalization(inputs), examples)
+    return StabilityProbe(network, identity_normalization(inputs), examples)
 
 
 def test_eigenvalues_are_those_of_a_known_field():
@@ -101,7 +101,7 @@ def test_eigenvalues_are_those_of_a_known_field():
     kernel[...] = jnp.asarray([[[0.3, 1.0], [-0.5, 0.7]]], kernel[...].dtype)
     graphdef, params, rest = nnx.split(network, nnx.Param, ...)
     del graphdef
-    (found,) = meter_of(network)(params, rest).plain()["blocks"]
+    (found,) = probe_of(network)(params, rest).plain()["blocks"]
     mu, gamma = 1.5, 0.4
     np.testing.assert_allclose(found["abscissa"], [-gamma / 2] * 3, rtol=1e-5)
     factor = abs(1 + 0.1 * complex(-gamma, mu) / 2)
@@ -116,7 +116,7 @@ def test_states_that_are_not_finite_leave_a_line_without_eigenvalues():
     graphdef, params, rest = nnx.split(network, nnx.Param, ...)
     del graphdef
     params = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), params)
-    (found,) = meter_of(network)(params, rest).plain()["blocks"]
+    (found,) = probe_of(network)(params, rest).plain()["blocks"]
     assert set(found) == {"method", "taus"}
 
 
@@ -125,4 +125,4 @@ def test_layers_that_are_no_steps_are_refused():
     with pytest.raises(
         ConfigError, match=r"model\.stages\.0 .*remove the monitor of kind=stability"
     ):
-        meter_of(network)
+        probe_of(network)

@@ -67,7 +67,7 @@ class FlowReport:
         return values.pop("statistics") | values
 
 
-class FlowMeter:
+class FlowProbe:
     """Compiles the measurement once, and takes it at any parameters.
 
     Args:
