@@ -19,7 +19,8 @@ _OWN = {
 }
 """Arguments that the options of every optimiser give, and which ones."""
 
-_NEED_THE_LOSS = {"lbfgs"}
+_NEED_MORE = {"lbfgs", "noisy_sgd"}
+"""The value of the loss, and a random key."""
 
 
 class OptaxConfig(OptimizerConfig):
@@ -85,17 +86,17 @@ def _arguments(name: str) -> dict[str, inspect.Parameter]:
 def optimisers() -> dict[str, dict[str, inspect.Parameter]]:
     """Every function of optax that makes an optimiser from a learning rate, and its arguments.
 
-    Neither of them are those that need the value of the loss at every step, and what scales a
-    gradient alone.
+    Left out are those that take no schedule of the learning rate, those that need more than
+    gradients at every step, and what scales a gradient alone.
     """
     found = {}
     for name in dir(optax):
         function = getattr(optax, name)
-        if name.startswith(("_", "scale_")) or name in _NEED_THE_LOSS:
+        if name.startswith(("_", "scale_")) or name in _NEED_MORE:
             continue
         if inspect.isfunction(function):
             arguments = dict(inspect.signature(function).parameters)
-            if next(iter(arguments), "") == "learning_rate":
+            if "Callable" in str(getattr(arguments.get("learning_rate"), "annotation", "")):
                 found[name] = arguments
     return found
 

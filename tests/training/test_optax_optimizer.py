@@ -66,12 +66,10 @@ def test_weight_decay_of_an_optimiser_without_one_is_added_to_the_gradient():
     assert jnp.allclose(after(config.build(9, PARAMS), PARAMS)["layer"]["kernel"], expected)
 
 
+@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated")
 @pytest.mark.parametrize("name", sorted(optimisers()))
 def test_every_optimiser_of_optax_makes_a_step(name):
-    options = {"seed": 1} if name == "noisy_sgd" else {}
-    moved = after(
-        OptaxConfig(name=name, learning_rate=0.1, options=options).build(9, PARAMS), PARAMS
-    )
+    moved = after(OptaxConfig(name=name, learning_rate=0.1).build(9, PARAMS), PARAMS)
     assert not jnp.allclose(moved["layer"]["kernel"], PARAMS["layer"]["kernel"])
     assert jnp.all(jnp.isfinite(moved["layer"]["kernel"]))
 
@@ -81,7 +79,7 @@ REFUSED = {
     "needs the loss": ({"name": "lbfgs"}, "optax has no optimiser 'lbfgs'"),
     "no argument": (
         {"name": "adabelief", "options": {"b_1": 0.9}},
-        "optax.adabelief has no argument bl; nearest: b1",
+        "optax.adabelief has no argument b_1; nearest: b1",
     ),
     "own option": (
         {"name": "lion", "options": {"weight_decay": 0.9}},
