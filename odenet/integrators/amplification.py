@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from odenet.arrays import Array, Float, Scalar
+from odenet.arrays import Array, Float, Inexact
 from odenet.integrators.stability_function import StabilityFunction
 
 _FARTHEST, _SAMPLES, _BISECTIONS = 40.0, 800, 60
@@ -147,7 +147,7 @@ def _factor(integrator: Any, taus, eigenvalues):
     return jnp.where(jnp.isnan(found), jnp.inf, found)
 
 
-def turning(eigenvalue: Scalar) -> Float[Array, "2 2"]:
+def turning(eigenvalue: Inexact[Array, ""]) -> Float[Array, "2 2"]:
     """Multiplication by a complex number, on rows of real and imaginary part: states are real."""
     real, imaginary = eigenvalue.real, eigenvalue.imag
     return jnp.asarray([[real, imaginary], [-imaginary, real]])

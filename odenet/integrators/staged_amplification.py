@@ -6,7 +6,7 @@ A method that carries something beside the state, or is partitioned, is a matrix
 
 import dataclasses
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from odenet.integrators.amplification import Amplification, turning
 from odenet.integrators.equation import Equation
 
 
+@runtime_checkable
 class Staged(Protocol):
     """What is asked of a method: see `StagedIntegrator`.
 
