@@ -11,7 +11,7 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators import Integrator
 from odenet.integrators.base import Field
-from odenet.models import Block, DepthBlock, Network
+from odenet.models import Block, Network
 
 Path = Float[Array, "points batch *state"]
 
@@ -76,9 +76,7 @@ def field_path(block: Block, h0: State) -> FieldPath:
     """A block, and the paths from the states `h0` through it."""
     path = block(h0, save_path=True).path
     assert path is not None
-    if not isinstance(block, DepthBlock):
-        return FieldPath(block, path, None, None)
-    grid = block.grid()
-    if not block.is_euler_step:
+    ode, grid = block.ode, None if block.residual is None else block.residual.grid()
+    if ode is None:
         return FieldPath(block, path, None, grid)
-    return FieldPath(block, path, block.weights.over(grid), grid, block.integrator)
+    return FieldPath(block, path, ode.weights.over(ode.grid()), grid, ode.integrator)

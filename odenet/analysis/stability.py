@@ -21,7 +21,7 @@ from odenet.arrays import Array, Float
 from odenet.errors import ConfigError
 from odenet.integrators.amplification import Amplification
 from odenet.models import Network
-from odenet.models.depth_block import NO_STEP
+from odenet.models.base import NO_STEP
 
 
 @dataclasses.dataclass(frozen=True)

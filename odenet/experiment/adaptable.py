@@ -18,7 +18,7 @@ def adaptable_blocks(config: ExperimentConfig) -> Sequence[DepthBlockConfig]:
     for index, block in enumerate(blocks):
         fits = (
             isinstance(block, DepthBlockConfig)
-            and block.is_euler_step
+            and block.ode is not None
             and block.integrator.kind == "euler"
             and block.weights.kind in ("shared", "shared_with_time")
             and block.step_sizes.kind == "fixed"

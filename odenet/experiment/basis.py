@@ -14,8 +14,7 @@ from odenet.experiment.directory import RunDirectory, full_disk_named
 from odenet.experiment.evaluate import load_trained
 from odenet.experiment.refine import refined_stages, transferred
 from odenet.experiment.refined_stage import Refinement
-from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Checkpoint, Which, fitted, named
 
 BASIS = "basis.json"
@@ -76,10 +75,9 @@ def analyse_basis(
 
 
 def _most_functions(block: BlockConfig) -> int:
-    if not isinstance(block, DepthBlockConfig):
+    if block.residual is None:
         raise ConfigError(f"block.kind={block.kind} has no weights that are functions of depth")
-    number = getattr(block.weights, "num_basis", None)
-    return number or block.num_layers
+    return block.residual.num_sets
 
 
 def _halves(most: int) -> list[int]:
@@ -95,7 +93,7 @@ def _fits(experiment: Experiment, basis: BasisName, size: int) -> bool:
         return size > 1 or basis != "piecewise_linear"
     blocks = experiment.config.model.blocks
     return all(
-        block.num_steps % size == 0 for block in blocks if isinstance(block, DepthBlockConfig)
+        block.residual.num_steps % size == 0 for block in blocks if block.residual is not None
     )
 
 

@@ -31,7 +31,7 @@ from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, Subject, look_at
 from odenet.integrators import DiffraxConfig
 from odenet.integrators.equation import FIRST_ORDER
-from odenet.models import DepthBlock, DepthBlockConfig, Discretisation
+from odenet.models import DepthBlockConfig, Discretisation
 from odenet.narration import doing
 
 NUM_EXAMPLES, ORDER_EXAMPLES = 1000, 64
@@ -114,17 +114,17 @@ def analyse_convergence(
 def _blocks(subject: Subject) -> list[DepthBlockConfig]:
     blocks = subject.experiment.config.model.blocks
     for index, block in enumerate(blocks):
-        if not isinstance(block, DepthBlockConfig) or not block.is_euler_step:
+        if block.ode is None:
             raise ConfigError(
                 f"convergence is that of a method's steps, but the layers of model.stages.{index} "
                 f"are no steps of one; look at a network whose depth is time"
             )
-    return [block for block in blocks if isinstance(block, DepthBlockConfig)]
+    return [block.ode for block in blocks if block.ode is not None]
 
 
 def _largest_step(subject: Subject, factor: float) -> float:
     way = Discretisation(step_factor=Fraction(factor))
-    blocks = [block for block in subject.network.blocks if isinstance(block, DepthBlock)]
+    blocks = [block.ode for block in subject.network.blocks if block.ode is not None]
     return max(float(jnp.max(jnp.abs(way.steps_of(block.grid()).taus))) for block in blocks)
 
 

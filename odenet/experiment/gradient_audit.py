@@ -21,7 +21,6 @@ from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, Subject, look_at
 from odenet.integrators import Integrator, LayerByLayer
 from odenet.integrators.gradient_methods import EXACT, names_of
-from odenet.models import DepthBlockConfig
 
 
 def analyse_gradient_audit(
@@ -79,8 +78,8 @@ def analyse_gradient_audit(
     )
     pairs = zip(methods, _blocks(subject), strict=True)
     own = [_own_name(of_block, block) for of_block, block in pairs]
-    blocks = [block for block in _blocks(subject) if isinstance(block, DepthBlockConfig)]
-    chooses = any(block.integrator.chooses_steps for block in blocks)
+    odes = [block.ode for block in _blocks(subject) if block.ode is not None]
+    chooses = any(ode.integrator.chooses_steps for ode in odes)
     found = {
         "num_examples": len(examples),
         "own": own,
@@ -95,21 +94,21 @@ def _blocks(subject: Subject) -> Sequence[Any]:
 
 
 def _methods_of(block: Any) -> dict[str, Integrator]:
-    if not isinstance(block, DepthBlockConfig):
+    if block.residual is None:
         return {}
     learned = block.step_sizes.kind == "learned"
     configs: dict[str, Any] = block.integrator.gradient_methods(
-        is_step=block.is_euler_step, learns_steps=learned
+        is_step=block.ode is not None, learns_steps=learned
     )
-    if block.is_euler_step:
+    if block.ode is not None:
         return {name: config.build() for name, config in configs.items()}
     return {name: LayerByLayer(config.remat) for name, config in configs.items()}
 
 
 def _own_name(methods: dict[str, Integrator], block: Any) -> str | None:
     """The gradient method that the block itself uses."""
-    if not isinstance(block, DepthBlockConfig):
+    if block.residual is None:
         return None
     integrator = block.integrator
-    own: Any = integrator.build() if block.is_euler_step else LayerByLayer(integrator.remat)  # pyright: ignore
+    own: Any = integrator.build() if block.ode is not None else LayerByLayer(integrator.remat)  # pyright: ignore
     return next((name for name, other in methods.items() if other == own), None)

@@ -16,7 +16,7 @@ from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.derived import with_blocks, write_derived
 from odenet.experiment.source import read_source
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Which
 
 

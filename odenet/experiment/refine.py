@@ -21,7 +21,7 @@ from odenet.experiment.refined_stage import (
 )
 from odenet.experiment.source import read_source
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Which
 
 

@@ -30,7 +30,7 @@ from odenet.depth.step_sizes import (
 from odenet.errors import ConfigError
 from odenet.fields import DenseFieldConfig
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 
 Prolongation = Literal["constant", "linear"]
 
@@ -94,7 +94,7 @@ def refined_stage(
     Raises:
         ConfigError: if its layers are no steps of a method, or what is asked does not fit them.
     """
-    if not isinstance(block, DepthBlockConfig) or not block.is_euler_step:
+    if not isinstance(block, DepthBlockConfig) or block.ode is None:
         raise ConfigError(
             "its layers are no steps h + tau f(t, h) of a method, so they cannot be divided or "
             "joined"

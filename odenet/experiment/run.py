@@ -41,7 +41,6 @@ from odenet.experiment.provenance import provenance
 from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
-from odenet.models import DepthBlockConfig
 from odenet.narration import shown_on
 from odenet.training import Callback, Checkpointer
 from odenet.training.checkpoint import Checkpoint, Which, fitted
@@ -212,8 +211,10 @@ def _restored(
 def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) -> None:
     for own, other in zip(trained.model.blocks, asked.model.blocks, strict=False):
         # Blocks of other kinds or numbers have other parameters: restoring them says so.
-        if isinstance(own, DepthBlockConfig) and isinstance(other, DepthBlockConfig):
-            refuse_other_equation(own.integrator.equation, other.integrator.equation)
+        if own.residual is not None and other.residual is not None:
+            refuse_other_equation(
+                own.residual.integrator.equation, other.residual.integrator.equation
+            )
 
 
 def recorded_data_dir(directory: Path, given: Path | None) -> Path | None:

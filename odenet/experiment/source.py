@@ -16,7 +16,6 @@ from odenet.experiment.held_network import held_by
 from odenet.experiment.start import Begin, Origin
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
 from odenet.models.transfer import transfer
 from odenet.training.checkpoint import Checkpoint, Checkpointer, Which, named, steps_on_disk
 
@@ -86,7 +85,7 @@ def beginning(config: ExperimentConfig) -> Begin | None:
     pairs = zip(source.config.model.blocks, config.model.blocks, strict=False)
     for index, (trained, own) in enumerate(pairs):
         try:
-            _refuse_other_meaning(trained, own)
+            _refuse_other_meaning(trained.residual, own.residual)
         except ConfigError as error:
             raise ConfigError(f"model.stages.{index}: {error}") from error
 
@@ -165,9 +164,9 @@ def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
     return dataclasses.replace(experiment, start=experiment.placement.place(found.state))
 
 
-def _refuse_other_meaning(trained: BlockConfig, own: BlockConfig) -> None:
+def _refuse_other_meaning(trained: DepthBlockConfig | None, own: DepthBlockConfig | None) -> None:
     """Refuse to give the weights of a block another meaning; whether they fit is seen later."""
-    if not (isinstance(trained, DepthBlockConfig) and isinstance(own, DepthBlockConfig)):
+    if trained is None or own is None:
         return
     refuse_other_equation(trained.integrator.equation, own.integrator.equation)
     there, here = trained.step_sizes, own.step_sizes

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from odenet.models.blocks import Block as Block
-from odenet.models.blocks import BlockConfig as BlockConfig
+from odenet.models.base import Block as Block
+from odenet.models.base import BlockConfig as BlockConfig
 from odenet.models.blocks import DepthBlockConfig as DepthBlockConfig
 from odenet.models.depth_block import DepthBlock as DepthBlock
 from odenet.models.discretisation import Discretisation as Discretisation

@@ -28,17 +28,17 @@ from odenet.integrators import (
 from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
 from odenet.integrators.separable import refuse_unpartitioned_field
-from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
+from odenet.models.base import NO_STEP, BlockConfig
+from odenet.models.depth_block import DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
-from odenet.models.empty_block import EmptyBlock, EmptyBlockConfig
-from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
+from odenet.models.empty_block import EmptyBlockConfig
+from odenet.models.feedforward import FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
-from odenet.part import PartConfig
 
 
-class DepthBlockConfig(PartConfig):
+class DepthBlockConfig(BlockConfig):
     """A block whose depth is time."""
 
     kind: Literal["depth"] = "depth"
@@ -103,6 +103,16 @@ class DepthBlockConfig(PartConfig):
     def is_euler_step(self) -> bool:
         """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
         return not self.field.acts_on_sum and isinstance(self.shortcut, IdentityConfig)
+
+    @property
+    def residual(self) -> "DepthBlockConfig":
+        """The block itself: its layers have step sizes."""
+        return self
+
+    @property
+    def ode(self) -> "DepthBlockConfig | None":
+        """The block itself, if its layers are steps of a method, else None."""
+        return self if self.is_euler_step else None
 
     @property
     def _no_step(self) -> str:
@@ -189,6 +199,13 @@ class DepthBlockConfig(PartConfig):
         return 1
 
     @property
+    def num_sets(self) -> int:
+        """Number of sets of weights that are stored."""
+        if isinstance(self.weights, BasisWeightsConfig):
+            return self.weights.num_basis
+        return self.num_layers
+
+    @property
     def summary(self) -> str:
         """What the block is, in a line."""
         return (
@@ -204,6 +221,11 @@ class DepthBlockConfig(PartConfig):
     def has_batch_norm(self) -> bool:
         """Whether the field has batch statistics."""
         return isinstance(self.field, ResidualFieldConfig)
+
+    def check_room(self, width: int, before: int | None) -> None:
+        """Refuse a state without channels for what the layers add; see `BlockConfig`."""
+        if isinstance(self.field, DenseFieldConfig):
+            self.field.check_room(self.num_steps, width, before)
 
     def check_trainable(self, *, live: bool) -> None:
         """Refuse an integrator that cannot carry the field's batch statistics through training.
@@ -258,7 +280,6 @@ class DepthBlockConfig(PartConfig):
         return LayerByLayer(self.integrator.remat)
 
 
-Block = DepthBlock | FeedForwardBlock | EmptyBlock
-BlockConfig = Annotated[
+AnyBlockConfig = Annotated[
     DepthBlockConfig | FeedForwardBlockConfig | EmptyBlockConfig, Field(discriminator="kind")
 ]

@@ -118,7 +118,7 @@ def refuse_unfit_blocks(
     integrates = any(one.integral is not None for one in given)
     for stage, block in enumerate(blocks if given else []):
         where = f"objective.regularisers do not fit model.stages.{stage}"
-        if not block.is_euler_step:
+        if block.ode is None:
             raise ValueError(
                 f"{where}: its layers are no steps in depth-time; use a block of kind=depth with "
                 f"shortcut.kind=identity and a field that any integrator runs"

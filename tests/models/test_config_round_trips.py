@@ -8,7 +8,7 @@ from odenet.depth.step_sizes import StepSizesConfig
 from odenet.fields import FieldConfig
 from odenet.integrators import IntegratorConfig
 from odenet.models import DepthBlockConfig, ModelConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.blocks import AnyBlockConfig
 from odenet.models.projections import ProjectionConfig
 from odenet.models.shortcuts import ShortcutConfig
 from odenet.models.transition import StageProjectionConfig
@@ -76,9 +76,9 @@ CASES = {
     "linear": (ProjectionConfig, {"kind": "linear", "init": "orthogonal"}),
     "matrix": (ProjectionConfig, {"kind": "matrix", "values": [[1.0, 2.0]], "learned": True}),
     "conv_projection": (ProjectionConfig, {"kind": "conv", "kernel_size": 1, "stride": 2}),
-    "depth": (BlockConfig, {"kind": "depth", "num_steps": 3}),
-    "feedforward": (BlockConfig, {"kind": "feedforward", "num_layers": 3}),
-    "no_block": (BlockConfig, {"kind": "none"}),
+    "depth": (AnyBlockConfig, {"kind": "depth", "num_steps": 3}),
+    "feedforward": (AnyBlockConfig, {"kind": "feedforward", "num_layers": 3}),
+    "no_block": (AnyBlockConfig, {"kind": "none"}),
     "classifier": (
         ModelConfig,
         {
