@@ -19,7 +19,7 @@ from flax import nnx
 from odenet.analysis.precision import double_precision, doubled
 from odenet.arrays import Array, Key
 from odenet.integrators import Integrator
-from odenet.models import Network
+from odenet.models import DepthBlock, Network
 from odenet.objectives import Objective
 from odenet.training.parallel import peak_bytes
 
