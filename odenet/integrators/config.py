@@ -8,13 +8,15 @@ from odenet.integrators.gradient_methods import EXACT
 from odenet.part import PartConfig
 
 
-class IntegratorConfig(PartConfig, abc.ABC):
+class IntegratorConfig(PartConfig, abc.ABC, family="integrator"):
     """Options of an integrator; `build` makes it.
 
     What the integrator can do is declared on its class (see `Integrator`), and read from the one
     that is built. A config adds what only options say: how else a gradient may be taken, and which
     of them would be ignored.
     """
+
+    kind: str
 
     @abc.abstractmethod
     def build(self) -> Integrator:

@@ -9,7 +9,7 @@ from flax import nnx
 from odenet.arrays import Scalar
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
-from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator
 from odenet.models.along import Along
@@ -108,7 +108,7 @@ class ResidualBlock(Block):
     """
 
     weights: FieldStack | FieldExpansion
-    step_sizes: FixedStepSizes | LearnedStepSizes
+    step_sizes: AbstractStepSizes
 
     @property
     def residual(self) -> "ResidualBlock":
@@ -143,7 +143,7 @@ class OdeBlock(ResidualBlock):
     integrator: Integrator
 
 
-class BlockConfig(PartConfig, abc.ABC):
+class BlockConfig(PartConfig, abc.ABC, family="block"):
     """The options of a block: the contract."""
 
     kind: str

@@ -1,24 +1,16 @@
 """Which blocks there are, and which of their parts fit together."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, model_validator
 
-from odenet.depth import (
-    BasisWeightsConfig,
-    PerLayerWeightsConfig,
-    WeightsConfig,
-)
+from odenet.depth import PerLayerWeightsConfig, WeightsConfig
 from odenet.depth.grid import DepthGrid
-from odenet.depth.step_sizes import (
-    FixedStepSizesConfig,
-    LearnedStepSizesConfig,
-    StepSizesConfig,
-)
+from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.errors import ConfigError
-from odenet.fields import DenseFieldConfig, FieldConfig, MLPFieldConfig, ResidualFieldConfig
+from odenet.fields import DenseFieldConfig, MLPFieldConfig, ResidualFieldConfig, VectorFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
     Integrator,
@@ -31,8 +23,8 @@ from odenet.integrators.separable import refuse_unpartitioned_field
 from odenet.models.base import NO_STEP, BlockConfig
 from odenet.models.depth_block import DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
-from odenet.models.empty_block import EmptyBlockConfig
-from odenet.models.feedforward import FeedForwardBlockConfig
+from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
+from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
@@ -42,7 +34,7 @@ class DepthBlockConfig(BlockConfig):
     """A block whose depth is time."""
 
     kind: Literal["depth"] = "depth"
-    field: FieldConfig = MLPFieldConfig()
+    field: VectorFieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_steps: int = Field(default=8, ge=1, le=10**6)
     """Number of steps of the grid; an explicit Euler step is a residual layer."""
@@ -75,9 +67,7 @@ class DepthBlockConfig(BlockConfig):
                 f"field kind={self.field.kind} depends on the first state of its block, which a "
                 f"layer with another shortcut does not know; use shortcut.kind=identity"
             )
-        if not self.is_euler_step and (
-            self.weights.kind == "shared_with_time" or self._weights_are_functions
-        ):
+        if not self.is_euler_step and (self.weights.takes_time or self._weights_are_functions):
             raise ValueError(
                 f"with {self._no_step} a layer has no time to see; use weights.kind=per_layer or "
                 f"shared"
@@ -124,31 +114,29 @@ class DepthBlockConfig(BlockConfig):
     @model_validator(mode="after")
     def _step_sizes_matter(self):
         chosen = self.step_sizes
-        if not isinstance(chosen, LearnedStepSizesConfig) or not chosen.keeps_sum:
+        if not chosen.keeps_sum:
             return self
         if self.num_layers == 1 and self.integrator.chooses_steps:
             raise ValueError(
                 f"an integrator that chooses its own steps sees the sum of the step sizes alone on "
-                f"shared weights, and {chosen.parametrisation} keeps that fixed, so nothing would "
+                f"shared weights, and {chosen.rule} keeps that fixed, so nothing would "
                 f"be learned; use weights.kind=per_layer, or step_sizes.kind=fixed"
             )
         return self
 
     @model_validator(mode="after")
     def _break_points_are_met(self):
-        if isinstance(self.step_sizes, FixedStepSizesConfig):
-            try:
-                values = self.step_sizes.build(self.num_steps).values
-            except ValueError:  # said where the block is built
-                return self
+        try:
+            values = self.step_sizes.known(self.num_steps)
+        except ValueError:  # said where the block is built
+            return self
+        if values is not None:
             refuse_break_points_outside(self.integrator.build().break_points, values)
         return self
 
     @model_validator(mode="after")
     def _dense_layers_are_their_own(self):
-        if isinstance(self.field, DenseFieldConfig) and (
-            not isinstance(self.weights, PerLayerWeightsConfig) or self.num_layers != self.num_steps
-        ):
+        if not self.field.layers_are_alike and not self.weights.one_per_step(self.num_steps):
             raise ValueError(
                 "layers of field.kind=dense add features of their own, so each has weights; use "
                 "weights.kind=per_layer without num_layers"
@@ -157,7 +145,7 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _smoothness_has_a_derivative(self):
-        if not isinstance(self.weights, PerLayerWeightsConfig) or not self.weights.smoothness:
+        if not self.weights.penalises_change:
             return self
         if self.num_layers == 1:
             raise ValueError(
@@ -184,7 +172,7 @@ class DepthBlockConfig(BlockConfig):
                 f"integrator.kind={self.integrator.kind} takes powers of step sizes, which must "
                 f"stay above 0; {use}"
             )
-        ignored = self.integrator.ignored_option(learns_steps=self.step_sizes.kind != "fixed")
+        ignored = self.integrator.ignored_option(learns_steps=self.step_sizes.is_learned)
         if ignored is not None:
             raise ValueError(ignored)
         return self
@@ -192,18 +180,12 @@ class DepthBlockConfig(BlockConfig):
     @property
     def num_layers(self) -> int:
         """Number of sets of weights."""
-        if isinstance(self.weights, PerLayerWeightsConfig):
-            return self.weights.num_layers or self.num_steps
-        if isinstance(self.weights, BasisWeightsConfig) and not self.weights.is_smooth:
-            return self.weights.num_basis
-        return 1
+        return self.weights.num_sets(self.num_steps)
 
     @property
     def num_sets(self) -> int:
         """Number of sets of weights that are stored."""
-        if isinstance(self.weights, BasisWeightsConfig):
-            return self.weights.num_basis
-        return self.num_layers
+        return self.weights.num_functions(self.num_steps)
 
     @property
     def summary(self) -> str:
@@ -215,7 +197,7 @@ class DepthBlockConfig(BlockConfig):
 
     @property
     def _weights_are_functions(self) -> bool:
-        return isinstance(self.weights, BasisWeightsConfig) and self.weights.is_smooth
+        return self.weights.are_functions
 
     @property
     def has_batch_norm(self) -> bool:
@@ -278,8 +260,3 @@ class DepthBlockConfig(BlockConfig):
             return self.integrator.build()
         assert isinstance(self.integrator, ExplicitConfig)
         return LayerByLayer(self.integrator.remat)
-
-
-AnyBlockConfig = Annotated[
-    DepthBlockConfig | FeedForwardBlockConfig | EmptyBlockConfig, Field(discriminator="kind")
-]

@@ -7,7 +7,7 @@ from flax import nnx
 from odenet.arrays import State
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
-from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.depth.time_reversal import reversed_in_time
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
@@ -45,7 +45,7 @@ class DepthBlock(OdeBlock):
     def __init__(
         self,
         weights: FieldStack | FieldExpansion,
-        step_sizes: FixedStepSizes | LearnedStepSizes,
+        step_sizes: AbstractStepSizes,
         integrator: Integrator,
     ):
         self.weights = weights

@@ -9,7 +9,7 @@ from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import State
 from odenet.depth.weights import FieldStack
-from odenet.fields import FieldConfig, MLPFieldConfig
+from odenet.fields import MLPFieldConfig, VectorFieldConfig
 from odenet.fields.base import BranchConfig
 from odenet.integrators import Integration, SolverStats
 from odenet.integrators.state_types import checked_state
@@ -69,7 +69,7 @@ class FeedForwardBlockConfig(BlockConfig):
     """A block of plain layers, without skip connections; it is not a discretised ODE."""
 
     kind: Literal["feedforward"] = "feedforward"
-    field: FieldConfig = MLPFieldConfig()
+    field: VectorFieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_layers: PositiveInt = 8
 

@@ -13,10 +13,11 @@ from odenet.fields import ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.along import Along
 from odenet.models.base import Block, BlockConfig
-from odenet.models.blocks import AnyBlockConfig, DepthBlockConfig
+from odenet.models.blocks import DepthBlockConfig
 from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.head import Head, HeadConfig
 from odenet.models.maps import Projection, Sequence
+from odenet.models.model_config import ModelConfig
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
@@ -150,11 +151,11 @@ class StageConfig(PartConfig):
     projection: StageProjectionConfig = IdentityConfig()
     """From the state of the stage before; in the first stage, from what the stem gives. `unit` is
     a residual layer itself."""
-    block: AnyBlockConfig | None = None
+    block: BlockConfig | None = None
     """The block of this stage; without it, the model's `block`."""
 
 
-class NetworkConfig(PartConfig):
+class NetworkConfig(ModelConfig):
     """Base of the models: what a classifier and a regressor have in common."""
 
     stem: ProjectionConfig = LinearConfig()
@@ -164,7 +165,7 @@ class NetworkConfig(PartConfig):
     without it, that of the first stage."""
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     """The stages in order; one is enough for a network of constant width."""
-    block: AnyBlockConfig = DepthBlockConfig()
+    block: BlockConfig = DepthBlockConfig()
     """The block of every stage that does not have its own."""
     head: HeadConfig = HeadConfig()
 

@@ -23,8 +23,10 @@ class WeightedIntegral(NamedTuple):
     integrand: Integrand
 
 
-class RegulariserConfig(PartConfig, abc.ABC):
+class RegulariserConfig(PartConfig, abc.ABC, family="regulariser"):
     """Options of what training adds along the depth: a path integral, or a random end."""
+
+    kind: str
 
     @property
     @abc.abstractmethod

@@ -9,10 +9,7 @@ from pydantic import AfterValidator, Field
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.integrators.quadrature import Integrand
 from odenet.models.along import Along
-from odenet.objectives.jacobian import JacobianNormConfig
-from odenet.objectives.kinetic import KineticEnergyConfig
 from odenet.objectives.regulariser import RegulariserConfig
-from odenet.objectives.taylor import TaylorDerivativeConfig
 
 
 class RandomEndConfig(RegulariserConfig):
@@ -38,12 +35,6 @@ class RandomEndConfig(RegulariserConfig):
         return self.width
 
 
-AnyRegulariserConfig = Annotated[
-    KineticEnergyConfig | JacobianNormConfig | TaylorDerivativeConfig | RandomEndConfig,
-    Field(discriminator="kind"),
-]
-
-
 def _each_once(given: tuple[RegulariserConfig, ...]) -> tuple[RegulariserConfig, ...]:
     names = [one.name for one in given]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -52,7 +43,7 @@ def _each_once(given: tuple[RegulariserConfig, ...]) -> tuple[RegulariserConfig,
     return given
 
 
-RegulariserConfigs = Annotated[tuple[AnyRegulariserConfig, ...], AfterValidator(_each_once)]
+RegulariserConfigs = Annotated[tuple[RegulariserConfig, ...], AfterValidator(_each_once)]
 
 
 @dataclasses.dataclass(frozen=True)

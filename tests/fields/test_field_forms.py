@@ -16,7 +16,7 @@ from odenet.fields import (
     SecondOrderFieldConfig,
 )
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import AnyBlockConfig
+from odenet.models.base import BlockConfig
 
 CONFIG = TypeAdapter(FieldConfig)
 VECTOR, IMAGE = (4,), (3, 2, 4)
@@ -196,7 +196,7 @@ def test_states_that_do_not_fit_are_refused(mapping, shape, message):
 
 @pytest.mark.parametrize("kind", ["second_order", "data_controlled", "depth_adaptive"])
 def test_forms_are_no_layers_without_time(kind):
-    adapter = TypeAdapter(AnyBlockConfig)
+    adapter = TypeAdapter(BlockConfig)
     with pytest.raises(ValidationError, match=f"kind={kind} says how a state moves in time"):
         adapter.validate_python({"kind": "feedforward", "field": {"kind": kind}})
 

@@ -18,13 +18,15 @@ from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
 
 
-class AdjointConfig(PartConfig, abc.ABC):
+class AdjointConfig(PartConfig, abc.ABC, family="adjoint"):
     """Options of an adjoint; `build` makes it.
 
     Attributes:
         solves_backwards: Whether it solves the adjoint equation, from the end of the interval.
         has_second_derivatives: Whether its gradient can be differentiated again.
     """
+
+    kind: str
 
     solves_backwards: ClassVar[bool] = False
     has_second_derivatives: ClassVar[bool] = False

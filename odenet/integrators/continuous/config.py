@@ -1,8 +1,7 @@
 """Continuous depth by a diffrax solver: its options, and which of them fit together."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field as Option
 from pydantic import PositiveInt, model_validator
 
 from odenet.integrators.config import IntegratorConfig
@@ -12,7 +11,7 @@ from odenet.integrators.continuous.adjoints import (
     CheckpointedAdjointConfig,
     DirectAdjointConfig,
 )
-from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
+from odenet.integrators.continuous.controllers import ControllerConfig, PIDControllerConfig
 from odenet.integrators.continuous.integrator import Diffrax
 from odenet.integrators.continuous.solvers import (
     IMPLICIT,
@@ -36,20 +35,15 @@ class DiffraxConfig(IntegratorConfig):
     symplectic, for fields of two halves, with the steps of the grid (controller.kind=constant)."""
     root_finder: RootFinderConfig | None = None
     """How an implicit solver solves its equations."""
-    controller: Annotated[
-        PIDControllerConfig | ConstantControllerConfig, Option(discriminator="kind")
-    ] = PIDControllerConfig()
-    adjoint: Annotated[
-        CheckpointedAdjointConfig | DirectAdjointConfig | BacksolveAdjointConfig,
-        Option(discriminator="kind"),
-    ] = CheckpointedAdjointConfig()
+    controller: ControllerConfig = PIDControllerConfig()
+    adjoint: AdjointConfig = CheckpointedAdjointConfig()
     max_steps: PositiveInt | None = None
     """Largest number of solver steps in one interval, for adaptive steps; a solve that needs more
     has failed. Without it, 256."""
 
     @model_validator(mode="after")
     def _controllable(self):
-        pid, break_points = self.controller.chooses_steps, self.controller.break_points
+        pid, break_points = self.controller.chooses_steps, self.controller.step_ends
         if self.solver in NO_ERROR_ESTIMATE and pid:
             raise ValueError(
                 f"solver={self.solver} has no error estimate, so controller.kind=pid cannot steer "
@@ -101,7 +95,7 @@ class DiffraxConfig(IntegratorConfig):
             self.adjoint.build(controller),
             (self.max_steps or 256) if controller.chooses_steps else 1,
             controller.first,
-            controller.break_points,
+            controller.step_ends,
         )
 
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
@@ -112,7 +106,7 @@ class DiffraxConfig(IntegratorConfig):
             if adjoint.chooses_norm and not self.controller.chooses_steps:
                 continue
             if adjoint.solves_backwards and (
-                self.solver in SYMPLECTIC or self.controller.break_points
+                self.solver in SYMPLECTIC or self.controller.step_ends
             ):
                 continue
             methods[name] = self.model_copy(update={"adjoint": adjoint})

@@ -105,14 +105,21 @@ class StepControl(diffrax.PIDController):
         return keep, start, start + following, jump, state, result
 
 
-class ControllerConfig(PartConfig, abc.ABC):
+class ControllerConfig(PartConfig, abc.ABC, family="controller"):
     """Options of a step-size controller; `build` makes it.
 
     Attributes:
         chooses_steps: Whether steps are chosen by their error, and not those of the grid.
     """
 
+    kind: str
+
     chooses_steps: ClassVar[bool] = False
+
+    @property
+    def step_ends(self) -> tuple[float, ...]:
+        """Depth-times at which steps end, since the field jumps there."""
+        return ()
 
     @property
     def tolerances(self) -> tuple[float, float] | tuple[None, None]:
@@ -166,6 +173,11 @@ class PIDControllerConfig(ControllerConfig):
         return self
 
     @property
+    def step_ends(self) -> tuple[float, ...]:
+        """Depth-times at which steps end: the break points."""
+        return self.break_points
+
+    @property
     def tolerances(self) -> tuple[float, float]:
         """Relative and absolute tolerance of one step."""
         return self.rtol, self.atol
@@ -197,7 +209,6 @@ class ConstantControllerConfig(ControllerConfig):
     """Fixed steps: the solver takes the steps of the grid."""
 
     kind: Literal["constant"] = "constant"
-    break_points: ClassVar[tuple[float, ...]] = ()
 
     def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> None:
         """There is nothing to control."""
