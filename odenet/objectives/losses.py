@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -90,8 +90,8 @@ class ObjectiveConfig(PartConfig, abc.ABC, family="objective"):
     `taylor`; and `steer`, a random end of the depth."""
 
     @abc.abstractmethod
-    def build(self) -> Loss:
-        """Make the loss."""
+    def build(self) -> Any:
+        """Make the loss, a `Loss`."""
 
 
 class CrossEntropyConfig(ObjectiveConfig):
