@@ -20,7 +20,7 @@ from odenet.experiment.directory import (
 )
 from odenet.experiment.interpolation import resolve
 from odenet.experiment.yaml_text import read
-from odenet.reports.instruments import INSTRUMENTS
+from odenet.instruments.table import run_instruments
 from odenet.training.callbacks import Record, read_metrics
 
 
@@ -129,7 +129,7 @@ def _read_run(directory: Path) -> RunContents:
         _json_if_there(directory / STATUS),
         read_json(results) if results.exists() else None,
         _metrics(directory / METRICS),
-        {name: instrument.read(directory) for name, instrument in INSTRUMENTS.items()},
+        {name: instrument.read(directory) for name, instrument in run_instruments().items()},
         _metrics(directory / GRADIENT_FLOW_LINES),
         _metrics(directory / STABILITY_LINES),
     )

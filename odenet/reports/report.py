@@ -5,6 +5,8 @@ from pathlib import Path
 
 from odenet.durable import replace
 from odenet.errors import RunDirectoryError
+from odenet.instruments.table import run_instruments
+from odenet.plotting.canvas import Figure
 from odenet.reports.contents import ComparisonContents, RunContents, read_contents
 from odenet.reports.figures import (
     cost_figure,
@@ -12,15 +14,11 @@ from odenet.reports.figures import (
     flow_history_figure,
     loss_and_error_figure,
     matrix_figure,
-    png,
     solver_figure,
     stability_history_figure,
     step_sizes_figure,
-    svg,
 )
-from odenet.reports.figures.canvas import Figure
-from odenet.reports.html import Picture, comparison_page, run_page
-from odenet.reports.instruments import INSTRUMENTS
+from odenet.reports.html import Picture, comparison_page, picture_of, run_page
 
 REPORT, FIGURES = "report.html", "figures"
 
@@ -69,7 +67,6 @@ _CAPTIONS = {
         "Of a few training examples the worst. A step is stable where its amplification is at most "
         "1; all steps are while the factor at right is above 1.",
     ),
-    **{instrument.key: (instrument.alt, instrument.caption) for instrument in INSTRUMENTS.values()},
 }
 
 
@@ -132,8 +129,8 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
         "curves": curves_figure({name: contents.metrics}),
         "step_sizes": step_sizes_figure({name: taus}),
         **{
-            instrument.key: instrument.figure(contents.instruments[name])
-            for name, instrument in INSTRUMENTS.items()
+            instrument.key(): instrument.figure(contents.instruments[name])
+            for name, instrument in run_instruments().items()
             if contents.instruments[name]
         },
         "flow_history": flow_history_figure(contents.flow_history),
@@ -142,13 +139,13 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
 
 
 def _pictures(figures: Mapping[str, Figure | None]) -> dict[str, Picture]:
-    pictures = {}
-    for name, figure in figures.items():
-        if figure is not None:
-            width, height = figure.get_size_inches()
-            inches = (float(width), float(height))
-            pictures[name] = Picture(name, svg(figure), png(figure), inches, *_CAPTIONS[name])
-    return pictures
+    of_instruments = {one.key(): (one.alt, one.caption) for one in run_instruments().values()}
+    captions = _CAPTIONS | of_instruments
+    return {
+        name: picture_of(name, figure, *captions[name])
+        for name, figure in figures.items()
+        if figure is not None
+    }
 
 
 def _replace(path: Path, content: bytes) -> None:

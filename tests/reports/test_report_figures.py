@@ -15,8 +15,8 @@ from odenet.reports.figures import (
     solver_figure,
     step_sizes_figure,
 )
-from odenet.reports.figures.canvas import colour_of, legible
-from odenet.reports.figures.labels import Label, levels, scale
+from odenet.plotting.canvas import colour_of, legible
+from odenet.plotting.labels import Label, levels, scale
 
 
 def texts(figure):
