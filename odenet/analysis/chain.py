@@ -174,7 +174,7 @@ def _of_steps(
     shape = (grid.num_layers, grid.steps_per_layer)
     t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
     params, fixed = nnx.split_state(fields.params, nnx.Param, ...)
-    return Chain(step, params, fixed, t0s, taus, block.is_euler_step, True)
+    return Chain(step, params, fixed, t0s, taus, block.ode is not None, True)
 
 
 def _plain(block: FeedForwardBlock) -> Chain:

@@ -76,4 +76,4 @@ def field_path(block: Block, h0: State) -> FieldPath:
     if not isinstance(block, DepthBlock):
         return FieldPath(block, path, None, None)
     grid = block.grid()
-    return FieldPath(block, path, block.weights.over(grid) if block.is_euler_step else None, grid)
+    return FieldPath(block, path, block.weights.over(grid) if block.ode is not None else None, grid)

@@ -23,7 +23,7 @@ from odenet.errors import ConfigError
 from odenet.integrators import Diffrax, ExplicitRungeKutta, Integrator
 from odenet.integrators.explicit import TABLEAUS
 from odenet.models import DepthBlock, Network
-from odenet.models.depth_block import NO_STEP
+from odenet.models.base import NO_STEP
 
 
 @dataclasses.dataclass(frozen=True)

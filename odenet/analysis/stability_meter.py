@@ -17,8 +17,8 @@ from odenet.data import Normalization, Split, normalize
 from odenet.depth.grid import DepthGrid
 from odenet.errors import ConfigError
 from odenet.integrators import Integrator
-from odenet.models import DepthBlock, Network
-from odenet.models.depth_block import NO_STEP
+from odenet.models import Network
+from odenet.models.base import NO_STEP
 
 STABILITY_EXAMPLES = 4
 """Examples along whose paths stability is measured."""
@@ -69,12 +69,12 @@ class StabilityMeter:
     def __init__(self, network: Network, normalization: Normalization, examples: Split):
         self._integrators: list[Integrator] = []
         for index, block in enumerate(network.blocks):
-            if not (isinstance(block, DepthBlock) and block.is_euler_step):
+            if block.ode is None:
                 raise ConfigError(
                     f"stability is that of steps of h' = f(t, h), but a layer of "
                     f"model.stages.{index} {NO_STEP}; remove training.stability_every"
                 )
-            self._integrators.append(block.integrator)
+            self._integrators.append(block.ode.integrator)
         graphdef = nnx.graphdef(network)
         self._examples = examples
 

@@ -13,7 +13,7 @@ from odenet.experiment.config import Overrides, override_pairs
 from odenet.experiment.directory import RUN, is_comparison, read_json
 from odenet.experiment.held_network import changed_at
 from odenet.experiment.run import load
-from odenet.models import DepthBlockConfig, Discretisation
+from odenet.models import Discretisation
 from odenet.narration import doing
 from odenet.training.checkpoint import Checkpoint, Folder
 from odenet.training.evaluate import FAILURE_METRICS
@@ -146,7 +146,7 @@ def _refuse_ignored_overrides(keys: Sequence[str]) -> None:
 
 def _refuse_ignored_factor(blocks: Sequence[Any]) -> None:
     for block in blocks:
-        if isinstance(block, DepthBlockConfig) and block.integrator.chooses_steps:
+        if block.ode is not None and block.ode.integrator.chooses_steps:
             raise ConfigError(
                 "an integrator that chooses its own steps would ignore --step-factor; remove it, "
                 "or set model.block.integrator.controller.kind=constant"

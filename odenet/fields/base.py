@@ -156,7 +156,7 @@ class ShapeChange(NamedTuple):
     shared: bool = True
 
 
-class VectorFieldConfig(PartConfig, abc.ABC):
+class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
     """What the configs of all fields share."""
 
     kind: str
@@ -201,6 +201,13 @@ class VectorFieldConfig(PartConfig, abc.ABC):
         `t`. The field that is built says the same.
         """
         return False
+
+    @property
+    def layers_are_alike(self) -> bool:
+        """Whether layers do the same thing with other weights: then they can be divided, joined,
+        and made of fewer functions of depth.
+        """
+        return True
 
     @property
     def acts_on_sum(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from odenet.depth.schedule import DepthScheduleConfig, MultilevelConfig
+from odenet.depth.schedules import DepthScheduleConfig
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
 from odenet.training.optimizer import OptimizerConfig, SGDConfig
@@ -110,16 +110,13 @@ class TrainingConfig(PartConfig):
 
     @model_validator(mode="after")
     def _schedule_is_reached(self):
-        schedule = self.depth_schedule
-        if schedule is None:
-            return self
-        late = [step for step in schedule.intervals if step >= self.num_steps]
-        if late:
-            name = "at" if isinstance(schedule, MultilevelConfig) else "every"
-            raise ValueError(
-                f"depth_schedule.{name} must be less than num_steps={self.num_steps}, so that what "
-                f"is changed is trained; got {late[0]}"
-            )
+        for name, steps in self._schedule_intervals.items():
+            late = [step for step in steps if step >= self.num_steps]
+            if late:
+                raise ValueError(
+                    f"depth_schedule.{name} must be less than num_steps={self.num_steps}, so that "
+                    f"what is changed is trained; got {late[0]}"
+                )
         return self
 
     @property
@@ -141,6 +138,10 @@ class TrainingConfig(PartConfig):
         return max(self.num_steps // 10 // self.log_every, 1) * self.log_every
 
     @property
+    def _schedule_intervals(self) -> dict[str, tuple[int, ...]]:
+        return {} if self.depth_schedule is None else self.depth_schedule.intervals
+
+    @property
     def _common_divisor(self) -> int:
         """Of everything that happens between two dispatches."""
         return math.gcd(
@@ -150,7 +151,7 @@ class TrainingConfig(PartConfig):
             self.checkpoint_interval,
             self.gradient_flow_every or 0,
             self.stability_every or 0,
-            *(() if self.depth_schedule is None else self.depth_schedule.intervals),
+            *(step for steps in self._schedule_intervals.values() for step in steps),
         )
 
     @property

@@ -16,7 +16,7 @@ from odenet.fields import (
     SecondOrderFieldConfig,
 )
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 
 CONFIG = TypeAdapter(FieldConfig)
 VECTOR, IMAGE = (4,), (3, 2, 4)

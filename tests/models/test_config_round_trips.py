@@ -8,11 +8,11 @@ from odenet.depth.step_sizes import StepSizesConfig
 from odenet.fields import FieldConfig
 from odenet.integrators import IntegratorConfig
 from odenet.models import DepthBlockConfig, ModelConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.models.projections import ProjectionConfig
 from odenet.models.shortcuts import ShortcutConfig
 from odenet.models.transition import StageProjectionConfig
-from odenet.objectives import LossConfig
+from odenet.objectives import ObjectiveConfig
 
 CASES = {
     "fixed": (StepSizesConfig, {"kind": "fixed", "taus": [1.0, -0.5]}),
@@ -115,10 +115,10 @@ CASES = {
         },
     ),
     "regressor": (ModelConfig, {"kind": "regressor", "stages": [{"width": 3}]}),
-    "cross_entropy": (LossConfig, {"kind": "cross_entropy", "label_smoothing": 0.1}),
-    "mean_squared_error": (LossConfig, {"kind": "mean_squared_error"}),
+    "cross_entropy": (ObjectiveConfig, {"kind": "cross_entropy", "label_smoothing": 0.1}),
+    "mean_squared_error": (ObjectiveConfig, {"kind": "mean_squared_error"}),
     "regularised": (
-        LossConfig,
+        ObjectiveConfig,
         {
             "kind": "cross_entropy",
             "regularisers": [

@@ -20,7 +20,7 @@ from odenet.experiment.directory import (
 from odenet.experiment.held_network import extras_of
 from odenet.experiment.provenance import provenance
 from odenet.experiment.source import Source
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Checkpoint, Checkpointer
 from odenet.training.loop import Progress
 
