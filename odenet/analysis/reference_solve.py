@@ -14,7 +14,7 @@ from odenet.arrays import Array
 from odenet.errors import ConfigError
 from odenet.integrators import DiffraxConfig
 from odenet.integrators.equation import FIRST_ORDER
-from odenet.models import DepthBlock, DepthBlockConfig, Discretisation, Network
+from odenet.models import DepthBlockConfig, Discretisation, Network
 from odenet.training.state import split_network
 
 _EXACT = {"solver": "dopri8", "controller": {"rtol": 1e-10, "atol": 1e-10}, "max_steps": 65536}
@@ -30,18 +30,18 @@ def blocks_of_steps(blocks: Sequence[Any]) -> list[DepthBlockConfig]:
         ConfigError: if the layers of one are not.
     """
     for index, block in enumerate(blocks):
-        if not isinstance(block, DepthBlockConfig) or not block.is_euler_step:
+        if block.ode is None:
             raise ConfigError(
                 f"convergence is that of a method's steps, but the layers of model.stages.{index} "
                 f"are no steps of one; look at a network whose depth is time"
             )
-    return [block for block in blocks if isinstance(block, DepthBlockConfig)]
+    return [block.ode for block in blocks if block.ode is not None]
 
 
 def largest_step(network: Network, factor: float) -> float:
     """The largest step size of any block when it takes `factor` times its number of steps."""
     way = Discretisation(step_factor=Fraction(factor))
-    blocks = [block for block in network.blocks if isinstance(block, DepthBlock)]
+    blocks = [block.ode for block in network.blocks if block.ode is not None]
     return max(float(jnp.max(jnp.abs(way.steps_of(block.grid()).taus))) for block in blocks)
 
 

@@ -104,13 +104,13 @@ def command_all(
 
 def _command_of(name: str) -> Any:
     """The command of an instrument."""
-    from odenet.instruments.base import RunInstrument
     from odenet.instruments.table import find, question
 
     instrument = find(name)
-    one = issubclass(instrument, RunInstrument)
+    one = not instrument.compares_runs
     made = _on_one_run(instrument) if one else _on_several_runs(instrument)
-    help = f"{question(name)}\n\n{_written(instrument) if one else instrument.runs}"  # pyright: ignore
+    about = (instrument.__doc__ or "").partition("\n")[0]
+    help = "\n\n".join([question(name), about, *([_written(instrument)] if one else [])])
     epilog = f"Example:\n\nodenet analyse {name} {instrument.example}"
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
     alone.command(name, help=help, epilog=epilog)(made)
@@ -139,7 +139,7 @@ def _on_one_run(instrument: Any) -> Any:
     ) -> None:
         from odenet.cli.finish import finish_instrument
         from odenet.experiment.loaded_run import load
-        from odenet.instruments.measure import measure_run
+        from odenet.instruments.measurement import measure_run
 
         if checkpoint is not None:
             warnings.warn(
@@ -175,7 +175,7 @@ def _on_several_runs(instrument: Any) -> Any:
         *, directories: list[Path], json: bool, figure: Path | None = None, **values: Any
     ) -> None:
         from odenet.cli.finish import finish_comparing_instrument
-        from odenet.instruments.measure import measure_runs
+        from odenet.instruments.measurement import measure_runs
 
         with doing(f"measuring {name}"):
             chosen = generated.filled(instrument, values, f"odenet analyse {name}")

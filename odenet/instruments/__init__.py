@@ -1,32 +1,23 @@
 """Instruments: each one file with options, measurement, table, sentences and figure.
 
-Imported lazily, so that a help page does not wait for jax.
+The names below are imported when they are first used, so that a help page does not wait for jax.
 """
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
-from odenet.instruments.base import InstrumentConfig, RunInstrument, RunsInstrument
-from odenet.instruments.table import add, find, names, question, run_instruments
+_HOMES = {
+    "base": ("InstrumentConfig", "RunInstrument", "RunsInstrument", "normalized"),
+    "every": ("Every", "measure_all"),
+    "measurement": ("measure", "measure_run", "measure_runs"),
+    "table": ("find", "names", "question", "run_instruments"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-if TYPE_CHECKING:
-    from odenet.instruments.measure import measure
-
-__all__ = [
-    "InstrumentConfig",
-    "RunInstrument",
-    "RunsInstrument",
-    "add",
-    "find",
-    "measure",
-    "names",
-    "question",
-    "run_instruments",
-]
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "measure":
-        raise AttributeError(f"module 'odenet.instruments' has no attribute {name!r}")
-    from odenet.instruments.measure import measure
-
-    return measure
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

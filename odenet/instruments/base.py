@@ -1,24 +1,24 @@
 """The contract of an instrument: options, measurement, table, sentences, figure.
 
 An instrument is one class in one file. Its fields are its options: the command
-`odenet analyse NAME` and its help are generated from them. This file imports no jax.
+`odenet analyse NAME` and its help are generated from them.
 """
 
 import abc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+from rich.console import RenderableType
+
+from odenet.analysis.flow_meter import evenly_chosen
+from odenet.arrays import Array
+from odenet.data import Split, normalize
 from odenet.errors import ConfigError, RunDirectoryError
+from odenet.experiment.directory import read_json
+from odenet.experiment.loaded_run import Run
 from odenet.part import PartConfig
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from odenet.arrays import Array
-    from odenet.data import Split
-    from odenet.experiment.loaded_run import Run
-    from odenet.plotting.canvas import Figure
+from odenet.plotting.canvas import Figure
 
 Found = Mapping[str, Any]
 """A result: numbers, texts, lists and dicts, as in the instrument's JSON file."""
@@ -27,17 +27,19 @@ SplitName = Literal["train", "validation", "test"]
 At = Literal["start", "last", "best"]
 
 
-class InstrumentConfig(PartConfig, abc.ABC):
+class InstrumentConfig(PartConfig, abc.ABC, family="instrument"):
     """An instrument and its options. A concrete one is a `RunInstrument` or a `RunsInstrument`.
 
     The first line of the docstring of its file is its question, shown by `odenet analyse --help`;
-    the name of the file, with dashes, is its name and its literal `kind`.
+    the name of the file, with dashes, is its name and its literal `kind`. Of an instrument from
+    outside, the question is the first line of the docstring of its class.
 
     Attributes:
         needs: Keys of a result without which it cannot be shown.
         rule: The criterion that judges, with its source; empty where nothing is judged.
         alt: What the figure shows, for those who cannot see it.
         caption: How to read the figure.
+        compares_runs: Whether it reads several run directories and not one loaded run.
         has_figure: Whether `figure` draws.
         example: An example for the help page, after `odenet analyse NAME`.
     """
@@ -46,6 +48,7 @@ class InstrumentConfig(PartConfig, abc.ABC):
     rule: ClassVar[str] = ""
     alt: ClassVar[str] = ""
     caption: ClassVar[str] = ""
+    compares_runs: ClassVar[bool] = False
     has_figure: ClassVar[bool] = True
     example: ClassVar[str] = "runs/quickstart-1"
 
@@ -61,7 +64,7 @@ class InstrumentConfig(PartConfig, abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def table(found: Found) -> "RenderableType":
+    def table(found: Found) -> RenderableType:
         """The result as a table for the terminal; a text is printed as it is."""
 
     @staticmethod
@@ -71,7 +74,7 @@ class InstrumentConfig(PartConfig, abc.ABC):
         return ()
 
     @staticmethod
-    def figure(found: Found) -> "Figure | None":
+    def figure(found: Found) -> Figure | None:
         """The result as a figure; None if there is nothing to draw."""
         del found
         return None
@@ -84,7 +87,7 @@ class RunInstrument(InstrumentConfig):
     """Which examples."""
 
     @abc.abstractmethod
-    def measure(self, run: "Run") -> dict[str, Any]:
+    def measure(self, run: Run) -> dict[str, Any]:
         """Measure on a loaded run.
 
         Args:
@@ -97,7 +100,7 @@ class RunInstrument(InstrumentConfig):
             ConfigError: if it does not apply, or an option is out of range.
         """
 
-    def check(self, run: "Run") -> None:
+    def check(self, run: Run) -> None:
         """Refuse a run that this instrument does not apply to, before anything is measured.
 
         Raises:
@@ -105,7 +108,7 @@ class RunInstrument(InstrumentConfig):
         """
         del run
 
-    def applies(self, run: "Run") -> str | None:
+    def applies(self, run: Run) -> str | None:
         """Why this instrument does not apply to a run; None if it does."""
         try:
             self.check(run)
@@ -113,7 +116,7 @@ class RunInstrument(InstrumentConfig):
             return str(error)
         return None
 
-    def chosen(self, run: "Run", number: int | None) -> "Split":
+    def chosen(self, run: Run, number: int | None) -> Split:
         """`number` examples spread evenly over the split, as they are stored.
 
         Args:
@@ -123,8 +126,6 @@ class RunInstrument(InstrumentConfig):
         Raises:
             ConfigError: if `number` is less than 1.
         """
-        from odenet.analysis.flow_meter import evenly_chosen
-
         split = run.experiment.split(self.split)
         return split if number is None else evenly_chosen(split, number)
 
@@ -140,8 +141,6 @@ class RunInstrument(InstrumentConfig):
         Raises:
             RunDirectoryError: if its file lacks what is shown.
         """
-        from odenet.experiment.directory import read_json
-
         path = directory / cls.file()
         found = read_json(path) if path.exists() else {}
         if found and not cls.needs <= set(found):
@@ -155,6 +154,7 @@ class RunInstrument(InstrumentConfig):
 class RunsInstrument(InstrumentConfig):
     """An instrument that reads several run directories and compares them."""
 
+    compares_runs: ClassVar[bool] = True
     runs: ClassVar[str] = "Run directories."
     """Help of its arguments."""
 
@@ -171,8 +171,6 @@ class RunsInstrument(InstrumentConfig):
         """
 
 
-def normalized(run: "Run", examples: "Split") -> "Array":
+def normalized(run: Run, examples: Split) -> Array:
     """The inputs of examples as the network takes them."""
-    from odenet.data import normalize
-
     return normalize(examples.inputs, run.dataset.normalization)

@@ -11,13 +11,12 @@ from odenet.data import Split
 from odenet.depth.basis import BasisName
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment, build
-from odenet.experiment.derived import with_blocks
 from odenet.experiment.loaded_run import Run
-from odenet.experiment.refine import refined_stages, transferred
-from odenet.experiment.refined_stage import Refinement
+from odenet.experiment.refinement.derived import with_blocks
+from odenet.experiment.refinement.refine import refined_stages, transferred
+from odenet.experiment.refinement.refined_stage import Refinement
 from odenet.instruments.base import RunInstrument, SplitName
-from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.plotting import canvas, wording
 from odenet.plotting.canvas import Figure
 from odenet.training.checkpoint import Checkpoint, fitted, named
@@ -130,10 +129,9 @@ class Basis(RunInstrument):
 
 
 def _most_functions(block: BlockConfig) -> int:
-    if not isinstance(block, DepthBlockConfig):
+    if block.residual is None:
         raise ConfigError(f"block.kind={block.kind} has no weights that are functions of depth")
-    number = getattr(block.weights, "num_basis", None)
-    return number or block.num_layers
+    return block.residual.num_sets
 
 
 def _halves(most: int) -> list[int]:
@@ -149,7 +147,7 @@ def _fits(experiment: Experiment, basis: BasisName, size: int) -> bool:
         return size > 1 or basis != "piecewise_linear"
     blocks = experiment.config.model.blocks
     return all(
-        block.num_steps % size == 0 for block in blocks if isinstance(block, DepthBlockConfig)
+        block.residual.num_steps % size == 0 for block in blocks if block.residual is not None
     )
 
 

@@ -8,8 +8,8 @@ from odenet.errors import OdenetError
 from odenet.experiment.config import Overrides
 from odenet.experiment.loaded_run import load
 from odenet.instruments.base import At
-from odenet.instruments.measure import measure_run
-from odenet.instruments.table import find_run_instrument, names
+from odenet.instruments.measurement import measure_run
+from odenet.instruments.table import find, names
 from odenet.narration import doing
 
 
@@ -49,8 +49,8 @@ def measure_all(
     run = load(directory, overrides, at, data_dir)
     results, reasons = {}, {}
     for name in names():
-        found = find_run_instrument(name)
-        if found is None:
+        found = find(name)
+        if found.compares_runs:
             reasons[name] = f"it compares several runs: odenet analyse {name} RUN..."
             continue
         instrument = found(**options)

@@ -22,7 +22,6 @@ from odenet.errors import ConfigError
 from odenet.experiment.loaded_run import Run
 from odenet.instruments.base import RunInstrument, normalized
 from odenet.integrators import Integrator, LayerByLayer
-from odenet.models import DepthBlockConfig
 from odenet.plotting import canvas, wording
 from odenet.plotting.canvas import Axes, Figure
 from odenet.plotting.tables import framed
@@ -86,11 +85,11 @@ class GradientAudit(RunInstrument):
             differences(loss, params, inputs, exact[0], key, self.directions),
             norm_of(exact[0]),
         )
-        depth_blocks = [block for block in blocks if isinstance(block, DepthBlockConfig)]
+        odes = [block.ode for block in blocks if block.ode is not None]
         return {
             "num_examples": len(examples),
             "own": [_own_name(way, block) for way, block in zip(ways, blocks, strict=True)],
-            "chooses_steps": any(block.integrator.chooses_steps for block in depth_blocks),
+            "chooses_steps": any(ode.integrator.chooses_steps for ode in odes),
             **dataclasses.asdict(audit),
         }
 
@@ -154,23 +153,23 @@ class GradientAudit(RunInstrument):
 
 
 def _ways_of(block: Any) -> dict[str, Integrator]:
-    if not isinstance(block, DepthBlockConfig):
+    if block.residual is None:
         return {}
     learned = block.step_sizes.kind == "learned"
     configs: dict[str, Any] = ways_back(
-        block.integrator, is_step=block.is_euler_step, learns_steps=learned
+        block.integrator, is_step=block.ode is not None, learns_steps=learned
     )
-    if block.is_euler_step:
+    if block.ode is not None:
         return {name: config.build() for name, config in configs.items()}
     return {name: LayerByLayer(config.remat) for name, config in configs.items()}
 
 
 def _own_name(ways: dict[str, Integrator], block: Any) -> str | None:
     """The way back that the block itself uses."""
-    if not isinstance(block, DepthBlockConfig):
+    if block.residual is None:
         return None
     integrator = block.integrator
-    own: Any = integrator.build() if block.is_euler_step else LayerByLayer(integrator.remat)  # pyright: ignore
+    own: Any = integrator.build() if block.ode is not None else LayerByLayer(integrator.remat)  # pyright: ignore
     return next((name for name, way in ways.items() if way == own), None)
 
 

@@ -46,14 +46,15 @@ def measure(
         OdenetError: as its other children say.
     """
     instrument = find(name)(**options)
-    if isinstance(instrument, RunsInstrument):
-        if overrides or at != "last" or data_dir is not None or isinstance(run, (Run, str, Path)):
+    alone = isinstance(run, (Run, str, Path))
+    if instrument.compares_runs:
+        if overrides or at != "last" or data_dir is not None or alone:
             raise ConfigError(
                 f"{name} reads several run directories as they are; give a list of them, and no "
                 f"overrides, `at` or `data_dir`"
             )
         return measure_runs(instrument, [Path(directory) for directory in run])
-    if not isinstance(instrument, RunInstrument) or not isinstance(run, (Run, str, Path)):
+    if not alone:
         raise ConfigError(f"{name} measures on one run; got {run!r}")
     if not isinstance(run, Run):
         run = load(run, overrides, at, data_dir)
