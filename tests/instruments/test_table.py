@@ -96,7 +96,7 @@ def test_an_instrument_from_outside_joins_when_it_is_defined():
         assert names()[-1] == "length"
         assert question("length") == "How long is it?"
         assert find("length") is Length
-        with pytest.raises(ConfigError, match="Short .* of kind 'short' has no measure, table"):
+        with pytest.raises(ConfigError, match=r"Short .* of kind 'short' has no measure, table"):
 
             class Short(RunInstrument):
                 kind: Literal["short"] = "short"
