@@ -68,6 +68,13 @@ def test_one_run_and_several_are_not_taken_for_each_other(trained):
     assert measure("seeds", [trained])["provenance"]["directories"] == [str(trained)]
 
 
+def test_run_is_loaded_at_its_start(trained):
+    start = load(trained, which="start")
+    assert start.step == 0
+    assert "weights   start checkpoint, step 0 of 2" in repr(start)
+    assert start.evaluate()["loss"] != load(trained).evaluate()["loss"]
+
+
 def test_basis_measures_at_the_start_and_on_few_examples(trained):
     found = measure("basis", trained, at="start", examples=10, basis=["legendre"], num_basis=[1])
     assert (found["step"], found["checkpoint"]) == (0, "start")

@@ -1,0 +1,52 @@
+"""The commands that are generated from instruments, without measuring anything."""
+
+import pytest
+from typer.testing import CliRunner
+
+from odenet.cli.analyse import RenamedOptionWarning
+from odenet.cli.main import app
+from odenet.errors import ConfigError
+
+RUNNER = CliRunner()
+
+
+def refused(*words):
+    """The error of a user that a command ends with."""
+    done = RUNNER.invoke(app, ["analyse", *words])
+    assert isinstance(done.exception, ConfigError), done.output
+    return str(done.exception)
+
+
+def test_value_out_of_range_is_refused_before_the_run_is_read():
+    said = refused("effective-depth", "nowhere", "--threshold", "1")
+    assert said.startswith("odenet analyse effective-depth: threshold: ")
+    assert "above 0 and below 1; got 1.0" in said
+    assert "at least one direction; got 0" in refused("gradient-audit", "no", "--directions", "0")
+
+
+def test_old_name_of_at_is_read_with_a_warning():
+    with pytest.warns(RenamedOptionWarning, match="--checkpoint is --at now: --at best"):
+        refused("trajectories", "nowhere", "--checkpoint", "best", "--examples", "1")
+
+
+def test_unknown_instrument_names_the_nearest():
+    done = RUNNER.invoke(app, ["analyse", "stabilty", "nowhere"], env={"TERM": "dumb"})
+    assert done.exit_code == 2
+    assert "Did you mean 'stability'" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "offered", "missing"),
+    [
+        ("stability", ("--split", "--at", "--examples", "--data-dir", "--json"), ("--figure",)),
+        ("basis", ("--split", "--at", "--examples", "--num-basis"), ("--figure",)),
+        ("seeds", ("--json", "RUN..."), ("--figure", "--at", "--split")),
+        ("critical-step", ("--json", "--figure"), ("--at", "--split")),
+    ],
+)
+def test_help_offers_what_the_instrument_has_a_use_for(name, offered, missing):
+    done = RUNNER.invoke(app, ["analyse", name, "--help"], env={"TERM": "dumb", "COLUMNS": "200"})
+    words = set(done.output.split())
+    assert set(offered) <= words
+    assert not set(missing) & words
+    assert f"odenet analyse {name} runs/" in done.output
