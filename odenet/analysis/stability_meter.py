@@ -72,7 +72,7 @@ class StabilityMeter:
             if block.ode is None:
                 raise ConfigError(
                     f"stability is that of steps of h' = f(t, h), but a layer of "
-                    f"model.stages.{index} {NO_STEP}; remove training.stability_every"
+                    f"model.stages.{index} {NO_STEP}; remove the monitor of kind=stability"
                 )
             self._integrators.append(block.ode.integrator)
         graphdef = nnx.graphdef(network)

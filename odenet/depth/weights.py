@@ -17,11 +17,8 @@ from odenet.arrays import Key, Scalar, State, Time
 from odenet.depth.basis import Basis
 from odenet.depth.grid import DepthGrid
 from odenet.depth.refine import Prolongation, refined_cells
-from odenet.depth.weights_config import MovedWeights, WeightsConfig
+from odenet.depth.weights_config import MakeField, MovedWeights, WeightsConfig
 from odenet.errors import ConfigError
-
-MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
-"""`make_field(takes_time, rngs)` initialises one vector field."""
 
 
 def _mean_over_steps(observed: Any) -> Any:

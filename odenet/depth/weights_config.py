@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from flax import nnx
@@ -10,6 +11,9 @@ from odenet.depth.basis import Basis
 from odenet.depth.refine import Prolongation, Transfer
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
+
+MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
+"""`make_field(takes_time, rngs)` initialises one vector field."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +74,7 @@ class WeightsConfig(PartConfig, abc.ABC, family="weights"):
         return False
 
     @abc.abstractmethod
-    def build(self, make_field: Any, num_steps: int, *, rngs: nnx.Rngs) -> Any:
+    def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> Any:
         """Make the weights of all layers.
 
         Args:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
+import odenet.analysis.monitors  # noqa: F401 - its kinds join the family
 from odenet.analysis.compare import REFERENCE_NAME, EvaluationConfig
 from odenet.data import DataConfig
 from odenet.errors import ConfigError
@@ -18,11 +19,13 @@ from odenet.experiment.start import StartConfig
 from odenet.experiment.values import to_values
 from odenet.experiment.yaml_file import read_yaml
 from odenet.experiment.yaml_text import write
-from odenet.models import ModelConfig
+from odenet.models import ModelConfig, Outputs
 from odenet.objectives import CrossEntropyConfig, MeanSquaredErrorConfig, ObjectiveConfig
 from odenet.objectives.regularisers import refuse_unfit_blocks
 from odenet.part import PartConfig
 from odenet.part.explain import explain
+from odenet.part.family import kinds_of, members_of
+from odenet.part.kinds import chosen
 from odenet.training import TrainingConfig
 
 __all__ = [
@@ -33,6 +36,13 @@ __all__ = [
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A name that is part of a path: letters, digits, dot, dash, underscore."""
+
+
+_USUAL: dict[Outputs, ObjectiveConfig] = {
+    "logits": CrossEntropyConfig(),
+    "values": MeanSquaredErrorConfig(),
+}
+"""What is minimised where nothing else is asked for."""
 
 
 class CompareConfig(PartConfig):
@@ -70,7 +80,8 @@ class ExperimentConfig(PartConfig):
     data: DataConfig
     model: ModelConfig
     objective: ObjectiveConfig | None = None
-    """What is minimised; without it, cross entropy for classifiers, mean squared error else."""
+    """What is minimised: for classifiers `cross_entropy`, `hinge` or `brier`; for regressors
+    `mean_squared_error`, `mean_absolute_error` or `huber`. Without it, the first of these."""
     training: TrainingConfig = TrainingConfig()
     start: StartConfig | None = None
     """A run that the first weights come from; without it, all are drawn."""
@@ -84,19 +95,21 @@ class ExperimentConfig(PartConfig):
         objective = data.get("objective") if isinstance(data, dict) else None
         if not isinstance(objective, dict) or "kind" in objective:
             return data
-        model = data.get("model")
-        kind = model.get("kind") if isinstance(model, dict) else getattr(model, "kind", model)
-        loss = "mean_squared_error" if kind == "regressor" else "cross_entropy"
-        return data | {"objective": {"kind": loss} | objective}
+        models = chosen(ModelConfig, data.get("model"))
+        outputs = models[0].outputs if len(models) == 1 else "logits"
+        return data | {"objective": {"kind": _USUAL[outputs].kind} | objective}
 
     @model_validator(mode="after")
     def _objective_fits(self):
-        if self.objective is not None and self.objective.kind != self.loss.kind:
-            raise ValueError(
-                f"objective.kind={self.objective.kind} does not fit model.kind={self.model.kind}; "
-                f"use {self.loss.kind}"
-            )
-        return self
+        outputs = self.model.outputs
+        if outputs in self.loss.fits:
+            return self
+        others = [part for part in members_of(ObjectiveConfig) if outputs in part.fits]
+        kinds = [_USUAL[outputs].kind, *(kind for part in others for kind in kinds_of(part))]
+        raise ValueError(
+            f"objective.kind={self.loss.kind} does not fit model.kind={self.model.kind}; use "
+            f"{', '.join(dict.fromkeys(kinds))}"
+        )
 
     @model_validator(mode="after")
     def _regularisers_fit(self):
@@ -135,10 +148,9 @@ class ExperimentConfig(PartConfig):
         return self
 
     @property
-    def loss(self) -> CrossEntropyConfig | MeanSquaredErrorConfig:
-        """The objective, by the kind of the model where none is given."""
-        default = CrossEntropyConfig() if self.model.is_classifier else MeanSquaredErrorConfig()
-        return self.objective if isinstance(self.objective, type(default)) else default
+    def loss(self) -> ObjectiveConfig:
+        """The objective, by the outputs of the model where none is given."""
+        return self.objective or _USUAL[self.model.outputs]
 
 
 def load_config(

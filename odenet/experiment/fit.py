@@ -18,10 +18,8 @@ from odenet.experiment.build import Experiment
 from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.directory import (
     CONFIG,
-    GRADIENT_FLOW_LINES,
     METRICS,
     RESULTS,
-    STABILITY_LINES,
     STATUS,
     RunDirectory,
 )
@@ -38,6 +36,7 @@ from odenet.training.checkpoint import Checkpoint, steps_on_disk
 from odenet.training.event_file import EventFile
 from odenet.training.interrupt import Interrupted
 from odenet.training.loop import Progress
+from odenet.training.monitor_config import monitor_file
 from odenet.training.progress_bar import ProgressBar
 
 
@@ -219,14 +218,10 @@ def _train(
         MetricsFile(place.file(METRICS), step),
         EventFile(place.file("events"), step),
     ]
-    if training.gradient_flow_every is not None:
-        meter = experiment.flow_meter(experiment.dataset.train)
-        file, every = place.file(GRADIENT_FLOW_LINES), training.gradient_flow_every
-        usual.append(Monitor("gradient_flow", meter, every, file, step))
-    if training.stability_every is not None:
-        meter = experiment.stability_meter(experiment.dataset.train)
-        file, every = place.file(STABILITY_LINES), training.stability_every
-        usual.append(Monitor("stability", meter, every, file, step))
+    for monitor in training.monitors:
+        probe, every = monitor.build(experiment), training.monitor_interval(monitor)
+        file = place.file(monitor_file(monitor.kind))
+        usual.append(Monitor(monitor.kind, probe, every, file, step))
     if console is not None:
         usual.append(ProgressBar(console, place.path.name))
     resident = experiment.resident()

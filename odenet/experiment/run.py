@@ -74,10 +74,8 @@ def run(
     with shown_on(console):
         experiment = build(config, data_dir, beginning(config))
     experiment.check_statistics()
-    if config.training.gradient_flow_every is not None:
-        experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
-    if config.training.stability_every is not None:
-        experiment.stability_meter(experiment.dataset.train)
+    for monitor in config.training.monitors:
+        monitor.build(experiment)  # refuses now what it could not measure
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         about = {"num_parameters": experiment.num_parameters, "kind": "run"}
         about |= {"data_source": experiment.dataset.source}

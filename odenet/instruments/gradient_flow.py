@@ -9,6 +9,7 @@ from rich.table import Table
 from odenet.analysis.chain import chains_of
 from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
+from odenet.analysis.monitors import flow_probe
 from odenet.experiment.loaded_run import Run
 from odenet.instruments.base import RunInstrument
 from odenet.plotting import canvas, wording
@@ -67,7 +68,8 @@ class GradientFlow(RunInstrument):
             ConfigError: if a number is out of range, or there is no batch norm to choose the
                 statistics of.
         """
-        meter = run.experiment.flow_meter(
+        probe = flow_probe(
+            run.experiment,
             run.experiment.split(self.split),
             self.examples,
             self.factor_examples,
@@ -76,9 +78,9 @@ class GradientFlow(RunInstrument):
         )
         state = run.checkpoint.state
         return {
-            "num_examples": meter.num_examples,
-            "factor_examples": min(self.factor_examples, meter.num_examples),
-            **meter(state.params, state.statistics).plain(),
+            "num_examples": probe.num_examples,
+            "factor_examples": min(self.factor_examples, probe.num_examples),
+            **probe(state.params, state.statistics).plain(),
         }
 
     @staticmethod

@@ -4,12 +4,19 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from odenet.errors import ConfigError
 from odenet.part.explain import NotANumber, explain
-from odenet.part.family import CONTRACT, found, is_contract, join, validated
+from odenet.part.family import CONTRACT, adapter_of, found, is_contract, join, validated
 from odenet.part.kinds import (
     default_of,
     direct_parts,
@@ -80,12 +87,28 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
             functools.partial(validated, cls), metadata={CONTRACT: cls}
         )
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Of a contract, that of one of its members; else pydantic's."""
+        return handler(adapter_of(cls).core_schema if is_contract(cls) else schema)
+
+    @classmethod
+    def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """What a mapping with keys of before says in those of now (see `odenet.part.old_keys`).
+
+        Args:
+            data: As it was written.
+        """
+        return data
+
     @model_validator(mode="before")
     @classmethod
     def _as_written(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        fields = cls.model_fields
+        data, fields = cls.upgraded(data), cls.model_fields
         return {
             name: _spelt_out(fields[name].annotation, value, default_of(fields[name]))
             if name in fields

@@ -52,14 +52,15 @@ def is_contract(annotation: Any) -> bool:
 
 
 def members_of(contract: type[BaseModel]) -> tuple[type[BaseModel], ...]:
-    """The parts that fulfil a contract, in the order in which they were defined."""
+    """The parts that fulfil a contract, by the order of their kinds."""
     return _members_of(contract, _GENERATION)
 
 
 @functools.lru_cache(maxsize=256)
 def _members_of(contract: type[BaseModel], generation: int) -> tuple[type[BaseModel], ...]:
     del generation
-    return tuple(member for member in _MEMBERS if issubclass(member, contract))
+    fulfil = [member for member in _MEMBERS if issubclass(member, contract)]
+    return tuple(sorted(fulfil, key=lambda member: str(kinds_of(member)[0])))
 
 
 def found(root: type[BaseModel], name: str) -> None:
@@ -150,15 +151,13 @@ def family_name(contract: type[BaseModel]) -> str:
     return _FAMILIES[families_of(contract)[0]]
 
 
-def adapter_of(contract: type[BaseModel]) -> TypeAdapter[Any]:
+def adapter_of(contract: type[BaseModel]) -> TypeAdapter:
     """What validates a mapping with `kind`, by the members that there are now."""
     return _adapter_of(contract, members_of(contract))
 
 
 @functools.lru_cache(maxsize=256)
-def _adapter_of(
-    contract: type[BaseModel], members: tuple[type[BaseModel], ...]
-) -> TypeAdapter[Any]:
+def _adapter_of(contract: type[BaseModel], members: tuple[type[BaseModel], ...]) -> TypeAdapter:
     if not members:
         raise ConfigError(f"there is no {family_name(contract)} that {contract.__name__} allows")
     if len(members) == 1:

@@ -11,14 +11,13 @@ from odenet.reports.contents import ComparisonContents, RunContents, read_conten
 from odenet.reports.figures import (
     cost_figure,
     curves_figure,
-    flow_history_figure,
     loss_and_error_figure,
     matrix_figure,
     solver_figure,
-    stability_history_figure,
     step_sizes_figure,
 )
 from odenet.reports.html import Picture, comparison_page, picture_of, run_page
+from odenet.reports.monitors import draw, history
 
 REPORT, FIGURES = "report.html", "figures"
 
@@ -57,16 +56,6 @@ _CAPTIONS = {
         "Dashed, left: the loss on training batches, its mean since the evaluation before. Solid, "
         "right: the share of test images that the network gets wrong.",
     ),
-    "flow_history": (
-        "Norms of the gradient and spread of the activations at every layer, during training",
-        "Each line is the network after so many steps of the optimiser, on the same training "
-        "examples.",
-    ),
-    "stability_history": (
-        "Stability of every layer during training",
-        "Of a few training examples the worst. A step is stable where its amplification is at most "
-        "1; all steps are while the factor at right is above 1.",
-    ),
 }
 
 
@@ -91,7 +80,9 @@ def write_report(directory: Path) -> Path:
         pictures = _pictures(_comparison_figures(contents))
         page = comparison_page(contents, pictures)
     else:
-        pictures = _pictures(_run_figures(contents))
+        histories = [history(kind) for kind in contents.monitors]
+        captions = {one.name: (one.alt, one.caption) for one in histories}
+        pictures = _pictures(_run_figures(contents), captions)
         page = run_page(contents, pictures)
     try:
         (directory / FIGURES).mkdir(exist_ok=True)
@@ -133,16 +124,17 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
             for name, instrument in run_instruments().items()
             if contents.instruments[name]
         },
-        "flow_history": flow_history_figure(contents.flow_history),
-        "stability_history": stability_history_figure(contents.stability_history),
+        **{history(kind).name: draw(kind, records) for kind, records in contents.monitors.items()},
     }
 
 
-def _pictures(figures: Mapping[str, Figure | None]) -> dict[str, Picture]:
+def _pictures(
+    figures: Mapping[str, Figure | None], captions: Mapping[str, tuple[str, str]] | None = None
+) -> dict[str, Picture]:
     of_instruments = {one.key(): (one.alt, one.caption) for one in run_instruments().values()}
-    captions = _CAPTIONS | of_instruments
+    known = {**_CAPTIONS, **of_instruments, **(captions or {})}
     return {
-        name: picture_of(name, figure, *captions[name])
+        name: picture_of(name, figure, *known[name])
         for name, figure in figures.items()
         if figure is not None
     }
