@@ -49,7 +49,7 @@ def _measured(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
         "sentences": instrument.sentences(found),
         "picture": picture,
         "table": _text(instrument.table(found)),
-        "provenance": _said(found["provenance"]),
+        "provenance": _in_words(found["provenance"]),
     }
 
 
@@ -60,14 +60,19 @@ def _text(table: Any) -> str:
     return console.export_text().rstrip()
 
 
-def _said(provenance: Mapping[str, Any]) -> str:
+def _in_words(provenance: Mapping[str, Any]) -> str:
     """What was looked at and by which rule, in one line."""
-    told = [
+    at = provenance["at"]
+    options = {
+        key: value for key, value in provenance["options"].items() if value not in (None, [])
+    }
+    said = [
         f"{provenance['split']} examples",
-        f"weights at {provenance['at']}, step {provenance['step']:,}",
+        f"{'weights at the start' if at == 'start' else f'{at} checkpoint'}",
+        f"step {provenance['step']:,}",
         *(f"{key}={value}" for key, value in provenance["overrides"].items()),
-        *(f"{key} {value}" for key, value in provenance["options"].items() if value is not None),
+        *(f"{key} {value}" for key, value in options.items()),
     ]
     rule = provenance["rule"]
     versions = f"odenet {provenance['odenet']}, jax {provenance['jax']}"
-    return "; ".join([", ".join(told), *([f"rule: {rule}"] if rule else []), versions])
+    return "; ".join([", ".join(said), *([f"rule: {rule}"] if rule else []), versions])
