@@ -67,8 +67,13 @@ def signed(command: Any, parameters: list[inspect.Parameter]) -> Any:
     return command
 
 
-def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty):
+REQUIRED: Any = ...
+"""The default of a parameter that must be given."""
+
+
+def parameter(name: str, annotation: Any, default: Any = REQUIRED) -> inspect.Parameter:
     """A keyword parameter of a command."""
+    default = inspect.Parameter.empty if default is REQUIRED else default
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
@@ -91,8 +96,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     option = typer.Option(help=help, show_default=default is not None or required)
     if isinstance(kind, type) and issubclass(kind, enum.StrEnum) and default is not None:
         default = kind(default)
-    empty = inspect.Parameter.empty
-    return parameter(name, Annotated[kind, option], empty if required else default)
+    return parameter(name, Annotated[kind, option], REQUIRED if required else default)
 
 
 def _element(annotation: Any) -> tuple[Any, bool]:

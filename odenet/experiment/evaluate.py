@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment
 from odenet.experiment.config import Overrides, override_pairs
@@ -132,7 +134,7 @@ def _at_start(directory: Path, experiment: Experiment, last: Checkpoint) -> Chec
             f"{directory} holds a network of another depth than its training began with; look "
             f"at its last checkpoint"
         )
-    return dataclasses.replace(last, state=experiment.start, step=0)
+    return dataclasses.replace(last, state=jax.device_get(experiment.start), step=0)
 
 
 def _refuse_ignored_overrides(keys: Sequence[str]) -> None:

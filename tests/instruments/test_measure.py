@@ -83,6 +83,7 @@ def test_basis_measures_at_the_start_and_on_few_examples(trained):
     )
 
 
+@pytest.mark.filterwarnings("ignore::odenet.part.old_keys.OldKeyWarning")
 def test_results_of_an_earlier_version_are_shown_and_compared(tmp_path):
     path = tmp_path / "run"
     shutil.copytree(BEFORE, path)
