@@ -78,8 +78,8 @@ def parameter(name: str, annotation: Any, default: Any = REQUIRED) -> inspect.Pa
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
-def choice(name: str, values: tuple[str, ...]) -> type[enum.StrEnum]:
-    """Texts to choose from, as typer shows them."""
+def choice(name: str, values: tuple[str, ...]) -> Any:
+    """Texts to choose from, as typer shows them: an enumeration."""
     return enum.StrEnum(name, {value: value for value in values})
 
 
