@@ -17,11 +17,11 @@ from odenet.analysis.gradient_audit import (
     measure,
     norm_of,
 )
-from odenet.analysis.ways_back import EXACT, names_of, ways_back
 from odenet.errors import ConfigError
 from odenet.experiment.loaded_run import Run
 from odenet.instruments.base import RunInstrument, normalized
 from odenet.integrators import Integrator, LayerByLayer
+from odenet.integrators.gradient_methods import EXACT, names_of
 from odenet.plotting import canvas, wording
 from odenet.plotting.canvas import Axes, Figure
 from odenet.plotting.tables import framed
@@ -56,7 +56,7 @@ class GradientAudit(RunInstrument):
 
     def check(self, run: Run) -> None:
         """Refuse a network without a block whose depth is time."""
-        if not names_of([_ways_of(block) for block in run.config.model.blocks]):
+        if not names_of([_methods_of(block) for block in run.config.model.blocks]):
             raise ConfigError(
                 "adjoints belong to blocks of kind depth; this network has none, and one way to "
                 "differentiate it"
@@ -69,13 +69,13 @@ class GradientAudit(RunInstrument):
             ConfigError: if `examples` is less than 1.
         """
         blocks = run.config.model.blocks
-        ways = [_ways_of(block) for block in blocks]
-        names = names_of(ways)
+        methods = [_methods_of(block) for block in blocks]
+        names = names_of(methods)
         examples = self.chosen(run, self.examples)
         inputs, targets = normalized(run, examples), jnp.asarray(examples.targets)
         losses = {}
         for name in names:
-            chosen = [of_block.get(name, of_block.get(EXACT)) for of_block in ways]
+            chosen = [of_block.get(name, of_block.get(EXACT)) for of_block in methods]
             losses[name] = loss_of(run.network, chosen, run.experiment.objective, targets)
         loss, params = losses[EXACT]
         exact = exact_gradient(loss, params, inputs)
@@ -88,7 +88,7 @@ class GradientAudit(RunInstrument):
         odes = [block.ode for block in blocks if block.ode is not None]
         return {
             "num_examples": len(examples),
-            "own": [_own_name(way, block) for way, block in zip(ways, blocks, strict=True)],
+            "own": [_own_name(of, block) for of, block in zip(methods, blocks, strict=True)],
             "chooses_steps": any(ode.integrator.chooses_steps for ode in odes),
             **dataclasses.asdict(audit),
         }
@@ -98,7 +98,7 @@ class GradientAudit(RunInstrument):
         """Errors, time and memory of every way to differentiate the network."""
         has_steps = any(one["step_sizes_error"] is not None for one in found["gradients"])
         table = framed(f"{found['directory']}: gradients against the exact one")
-        table.add_column("on the way back")
+        table.add_column("gradient method")
         errors = ["weights", *(["tau"] if has_steps else []), "inputs"]
         for heading in (*errors, "time", "compile", "memory"):
             table.add_column(heading, justify="right", no_wrap=True)
@@ -152,25 +152,25 @@ class GradientAudit(RunInstrument):
         return figure
 
 
-def _ways_of(block: Any) -> dict[str, Integrator]:
+def _methods_of(block: Any) -> dict[str, Integrator]:
     if block.residual is None:
         return {}
     learned = block.step_sizes.kind == "learned"
-    configs: dict[str, Any] = ways_back(
-        block.integrator, is_step=block.ode is not None, learns_steps=learned
+    configs: dict[str, Any] = block.integrator.gradient_methods(
+        is_step=block.ode is not None, learns_steps=learned
     )
     if block.ode is not None:
         return {name: config.build() for name, config in configs.items()}
     return {name: LayerByLayer(config.remat) for name, config in configs.items()}
 
 
-def _own_name(ways: dict[str, Integrator], block: Any) -> str | None:
-    """The way back that the block itself uses."""
+def _own_name(methods: dict[str, Integrator], block: Any) -> str | None:
+    """The gradient method that the block itself uses."""
     if block.residual is None:
         return None
     integrator = block.integrator
     own: Any = integrator.build() if block.ode is not None else LayerByLayer(integrator.remat)  # pyright: ignore
-    return next((name for name, way in ways.items() if way == own), None)
+    return next((name for name, other in methods.items() if other == own), None)
 
 
 def _draw_errors(axes: Axes, rows: list[Mapping[str, Any]]) -> None:

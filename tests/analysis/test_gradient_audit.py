@@ -8,7 +8,7 @@ from toy_run import toy_run
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.analysis.gradient_audit import differences, exact_gradient
-from odenet.analysis.ways_back import EXACT, ways_back
+from odenet.analysis.gradient_audit import measure as error_of
 from odenet.errors import ConfigError
 from odenet.instruments import measure
 from odenet.integrators import (
@@ -18,6 +18,7 @@ from odenet.integrators import (
     FractionalConfig,
     MomentumConfig,
 )
+from odenet.integrators.gradient_methods import EXACT
 
 LEARNED = {"kind": "learned", "horizon": 1.0}
 
@@ -91,8 +92,8 @@ def test_wrong_gradient_is_seen():
     assert max(differences(right, params, inputs, exact[0], key, 3)) < 1e-8
     halved = exact_gradient(wrong, params, inputs)
     assert min(differences(right, params, inputs, halved[0], key, 3)) == pytest.approx(0.5)
-    assert measure("wrong", wrong, params, inputs, exact).weights_error == pytest.approx(0.5)
-    assert measure("right", right, params, inputs, exact).weights_error == 0
+    assert error_of("wrong", wrong, params, inputs, exact).weights_error == pytest.approx(0.5)
+    assert error_of("right", right, params, inputs, exact).weights_error == 0
 
 
 @pytest.mark.parametrize(
@@ -132,12 +133,12 @@ def test_wrong_gradient_is_seen():
     ],
     ids=lambda value: getattr(value, "kind", ""),
 )
-def test_ways_back_are_those_of_the_integrator(config, expected):
-    ways = ways_back(config, is_step=True, learns_steps=True)
-    assert set(ways) == expected | {EXACT}
-    for way in ways.values():
-        assert way.equation == config.equation
-        way.build()
+def test_gradient_methods_are_those_of_the_integrator(config, expected):
+    methods = config.gradient_methods(is_step=True, learns_steps=True)
+    assert set(methods) == expected | {EXACT}
+    for method in methods.values():
+        assert method.equation == config.equation
+        method.build()
 
 
 def test_number_of_directions_is_checked(trained):

@@ -82,8 +82,7 @@ ALL = [
 REFUSED = [
     pair
     for pair in ALL
-    if pair.values[0] not in SEPARABLE
-    and getattr(METHODS[pair.values[1]][0], "moves_halves", False)
+    if pair.values[0] not in SEPARABLE and METHODS[pair.values[1]][0].is_partitioned
 ]
 PAIRS = [pair for pair in ALL if pair not in REFUSED]
 ORDERS = [
