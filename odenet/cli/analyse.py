@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from odenet.cli import generated
 from odenet.cli.generated import parameter
 from odenet.cli.options import DataDir, Json, Overrides, RunPath
+from odenet.cli.plugins import takes_plugins
 from odenet.narration import doing
 
 
@@ -113,7 +114,7 @@ def _command_of(name: str) -> Any:
     help = "\n\n".join([question(name), about, *([_written(instrument)] if one else [])])
     epilog = f"Example:\n\nodenet analyse {name} {instrument.example}"
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(name, help=help, epilog=epilog)(made)
+    alone.command(name, help=help, epilog=epilog)(takes_plugins(made))
     found = typer.main.get_command(alone)
     found.context_settings = {"help_option_names": ["-h", "--help"]}
     return found

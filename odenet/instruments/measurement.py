@@ -10,6 +10,7 @@ from odenet.errors import ConfigError
 from odenet.experiment.config import Overrides
 from odenet.experiment.directory import RunDirectory, full_disk_named
 from odenet.experiment.loaded_run import Run, load
+from odenet.experiment.plugin_record import recorded
 from odenet.instruments.base import At, InstrumentConfig, RunInstrument, RunsInstrument
 from odenet.instruments.table import find
 
@@ -114,5 +115,5 @@ def _by(instrument: InstrumentConfig) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    return {"odenet": __version__, "jax": version("jax")}
+def _versions() -> dict[str, Any]:
+    return {"odenet": __version__, "jax": version("jax"), **recorded()}

@@ -1,11 +1,15 @@
 """The commands that are generated from instruments, without measuring anything."""
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from odenet.cli.analyse import RenamedOptionWarning
 from odenet.cli.main import app
+from odenet.cli.plugins import load_named
 from odenet.errors import ConfigError
+from odenet.part.plugin import isolated
 
 RUNNER = CliRunner()
 
@@ -50,3 +54,15 @@ def test_help_offers_what_the_instrument_has_a_use_for(name, offered, missing):
     assert set(offered) <= words
     assert not set(missing) & words
     assert f"odenet analyse {name} runs/" in done.output
+
+
+def test_instrument_of_a_plugin_is_a_command():
+    path = Path(__file__).parent / "demonstration.py"
+    with isolated():
+        assert load_named(["analyse", "--plugin", str(path)]) == ["analyse"]
+        environment = {"TERM": "dumb", "COLUMNS": "200"}
+        listed = RUNNER.invoke(app, ["analyse", "--help"], env=environment).output
+        own = RUNNER.invoke(app, ["analyse", "demonstration", "--help"], env=environment).output
+    assert "The distance between the first state and the last of every block." in listed
+    assert "What distances are multiplied by." in own
+    assert {"--scale", "--split", "--at", "--plugin"} <= set(own.split())
