@@ -67,7 +67,11 @@ class _Instruments(TyperGroup):
     def _find(self) -> None:
         from odenet.instruments.table import names, question
 
-        for name in names():
+        found = names()
+        for name, command in list(self.commands.items()):
+            if isinstance(command, _Instrument) and name not in found:
+                del self.commands[name]
+        for name in found:
             if name not in self.commands:
                 self.commands[name] = _Instrument(name, help=question(name))
 

@@ -63,6 +63,7 @@ def test_instrument_of_a_plugin_is_a_command():
         environment = {"TERM": "dumb", "COLUMNS": "200"}
         listed = RUNNER.invoke(app, ["analyse", "--help"], env=environment).output
         own = RUNNER.invoke(app, ["analyse", "demonstration", "--help"], env=environment).output
+    assert "demonstration" not in RUNNER.invoke(app, ["analyse", "--help"], env=environment).output
     assert "The distance between the first state and the last of every block." in listed
     assert "What distances are multiplied by." in own
     assert {"--scale", "--split", "--at", "--plugin"} <= set(own.split())
