@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from rich.console import RenderableType
 
-from odenet.analysis.flow_meter import evenly_chosen
+from odenet.analysis.flow_probe import evenly_chosen
 from odenet.arrays import Array
 from odenet.data import Split, normalize
 from odenet.errors import ConfigError, RunDirectoryError

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from rich.table import Table
 
 from odenet.analysis.chain import chains_of
-from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics
+from odenet.analysis.flow_probe import NUM_EXAMPLES, BatchStatistics
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
 from odenet.analysis.monitors import flow_probe
 from odenet.experiment.loaded_run import Run

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from rich.table import Table
 
 from odenet.analysis.stability import plain, stability
-from odenet.analysis.stability_meter import STABILITY_EXAMPLES
+from odenet.analysis.stability_probe import STABILITY_EXAMPLES
 from odenet.experiment.loaded_run import Run
 from odenet.instruments.base import RunInstrument, normalized
 from odenet.plotting import canvas, wording

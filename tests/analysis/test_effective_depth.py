@@ -11,7 +11,7 @@ from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet import load
 from odenet.analysis.effective_depth import BlockDepth, check_lesions
-from odenet.analysis.flow_meter import evenly_chosen
+from odenet.analysis.flow_probe import evenly_chosen
 from odenet.errors import ConfigError
 from odenet.instruments import measure
 from odenet.instruments.base import normalized

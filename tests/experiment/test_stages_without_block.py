@@ -14,7 +14,7 @@ import odenet
 from odenet.analysis.chain import chains_of
 from odenet.analysis.effective_depth import check_lesions
 from odenet.analysis.stability import stability
-from odenet.analysis.stability_meter import StabilityMeter
+from odenet.analysis.stability_probe import StabilityProbe
 from odenet.analysis.trajectories import trajectories
 from odenet.errors import ConfigError
 from odenet.experiment.compare import networks_of
@@ -123,7 +123,7 @@ def test_comparison_evaluates_it_as_trained_only():
          "a block that has layers"),
         (lambda run, path: prune(path, 0.1, path / "p"), "block.kind=none has no step sizes"),
         (lambda run, path: refine(path, Fraction(2), path / "r"), "its layers are no steps"),
-        (lambda run, path: StabilityMeter(run.network, None, None), "of model.stages.0 is no step"),
+        (lambda run, path: StabilityProbe(run.network, None, None), "of model.stages.0 is no step"),
     ],
 )  # fmt: skip
 def test_what_needs_layers_in_depth_time_refuses(loaded, directory, ask, reason):

@@ -1,4 +1,4 @@
-"""The instrument: gradient flow of one network on fixed examples, for any parameters, judged."""
+"""A probe of gradient flow: of one network on fixed examples, for any parameters, judged."""
 
 import dataclasses
 import math
@@ -67,7 +67,7 @@ class FlowReport:
         return values.pop("statistics") | values
 
 
-class FlowMeter:
+class FlowProbe:
     """Compiles the measurement once, and takes it at any parameters.
 
     Args:

@@ -8,7 +8,7 @@ from flax import nnx
 from toy_run import toy_values
 from user_settings import as_a_user
 
-from odenet.analysis.stability_meter import StabilityMeter
+from odenet.analysis.stability_probe import StabilityProbe
 from odenet.data import Split
 from odenet.data.dataset import identity_normalization
 from odenet.errors import ConfigError
@@ -86,7 +86,7 @@ def made(**block):
 def meter_of(network):
     inputs = np.asarray([[0.5, -1.0], [1.0, 0.25]], np.float32)
     examples = Split(inputs, np.zeros((2, 1), np.float32))
-    return StabilityMeter(network, identity_normalization(inputs), examples)
+    return StabilityProbe(network, identity_normalization(inputs), examples)
 
 
 def test_eigenvalues_are_those_of_a_known_field():

@@ -54,7 +54,7 @@ class StabilityReport:
         return {"blocks": [_plain(block) for block in self.blocks]}
 
 
-class StabilityMeter:
+class StabilityProbe:
     """Compiles the measurement once, and takes it at any parameters.
 
     Args:
