@@ -93,7 +93,7 @@ class CriticalStep(RunsInstrument):
             )
         threshold = thresholds.pop()
         return {
-            "criterion": "Ott et al. 2021, arXiv:2007.15386",
+            "criterion": self.rule,
             "threshold": threshold,
             "git_commits": sorted(map(str, commits)),
             "seeds": [_of_seed(seed, list(of.values()), threshold) for seed, of in seeds.items()],
