@@ -23,6 +23,10 @@ class ConfigError(OdenetError, ValueError):
     """An experiment file, override or argument breaks a rule."""
 
 
+class PluginError(ConfigError):
+    """A file or package with parts from outside is missing, does not run, or defines no part."""
+
+
 class StateTypeError(OdenetError, TypeError):
     """A state, or the derivative that a field gives for it, has a type that no step can carry."""
 

@@ -15,6 +15,7 @@ from odenet.errors import ConfigError
 from odenet.experiment.interpolation import escaped, resolve
 from odenet.experiment.json_schema import SchemaWithBareKinds
 from odenet.experiment.overrides import Overrides, apply, override_pairs, parse_override
+from odenet.experiment.plugin_record import naming_missing, warn_of_changes
 from odenet.experiment.start import StartConfig
 from odenet.experiment.values import to_values
 from odenet.experiment.yaml_file import read_yaml
@@ -193,13 +194,15 @@ def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
 
 def _written_experiment(path: Path) -> ExperimentConfig:
     try:
-        return parse_config(read_yaml(path), where=str(path))
+        config = parse_config(read_yaml(path), where=str(path))
     except ConfigError as error:
         # Before texts such as 1e5 and ${5} were quoted, files held them as PyYAML writes them.
         try:
-            return parse_config(escaped(yaml.safe_load(path.read_text())), where=str(path))
+            config = parse_config(escaped(yaml.safe_load(path.read_text())), where=str(path))
         except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
-            raise error from None
+            raise naming_missing(error, path.parent) from None
+    warn_of_changes(path.parent)
+    return config
 
 
 def parse_config(
