@@ -138,6 +138,9 @@ def forget(parts: list[type[BaseModel]]) -> None:
 
 
 def _put_back(before: list[type[BaseModel]]) -> None:
+    # The package's own files are not loaded again, so what they define stays.
+    own = [part for part in _MEMBERS if part.__module__.partition(".")[0] == "odenet"]
+    before = before + [part for part in own if part not in before]
     if before != _MEMBERS:
         _MEMBERS[:] = before
         _changed()
