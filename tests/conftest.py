@@ -10,6 +10,7 @@ subprocess that a test starts sees the machine as a user does.
 import gc
 import itertools
 import os
+import random
 from pathlib import Path
 
 from compilation import QUICK
@@ -41,6 +42,26 @@ else:
 LARGEST_NUMBER_OF_MAPS = 20_000
 
 install_import_hook("odenet", f"{check_function.__module__}.{check_function.__name__}")
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("product", "tests of every pair of parts, marked `product`")
+    group.addoption(
+        "--product-sample", type=int, metavar="N", help="run N of them, drawn by chance"
+    )
+    group.addoption("--product-seed", type=int, default=0, metavar="N", help="seed of the draw")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out all tests of pairs but as many as `--product-sample` asks for."""
+    number = config.getoption("--product-sample")
+    pairs = sorted(item.nodeid for item in items if item.get_closest_marker("product"))
+    if number is None or number >= len(pairs):
+        return
+    kept = set(random.Random(config.getoption("--product-seed")).sample(pairs, number))
+    left_out = [item for item in items if item.nodeid in set(pairs) - kept]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import QUICKSTART, ROOT, SMALL, answer, odenet
+from commands import QUICKSTART, ROOT, SMALL, answer, odenet, odenet_process
 from without_clock import without_clock
 
 
@@ -28,7 +28,7 @@ def compared(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "out"
-    return path, answer("run", QUICKSTART, *SMALL, "--out", path, "--json")
+    return path, answer("run", QUICKSTART, *SMALL, "--out", path, "--json", by=odenet_process)
 
 
 def test_comparison_writes_everything_it_promises(compared):
@@ -80,7 +80,7 @@ def test_unfinished_comparison_is_resumed_to_the_same_rows(compared, tmp_path):
 
 def test_eval_answers_in_json(ran):
     path, trained = ran
-    found = answer("eval", path, "--json")
+    found = answer("eval", path, "--json", by=odenet_process)
     assert found["accuracy"] == trained["test"]["accuracy"]
     assert found["loss"] == trained["test"]["loss"]
     assert found["nfe"] == 4
@@ -96,7 +96,8 @@ def test_eval_swaps_the_solver_and_the_number_of_steps(ran):
 
 
 def test_same_command_twice_gives_the_same_lines(ran, tmp_path):
-    answer("run", QUICKSTART, *SMALL, "--out", tmp_path / "again", "--json")
+    words = ("run", QUICKSTART, *SMALL, "--out", tmp_path / "again", "--json")
+    answer(*words, by=odenet_process)
 
     def lines(path):
         return without_clock(map(json.loads, (path / "metrics.jsonl").read_text().splitlines()))
