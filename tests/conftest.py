@@ -52,8 +52,12 @@ def pytest_addoption(parser):
     group.addoption("--product-seed", type=int, default=0, metavar="N", help="seed of the draw")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out all tests of pairs but as many as `--product-sample` asks for."""
+    """Mark what asks for PyTorch; leave out all pairs but as many as `--product-sample` says."""
+    for item in items:
+        if "torch" in item.fixturenames:
+            item.add_marker("torch")
     number = config.getoption("--product-sample")
     pairs = sorted(item.nodeid for item in items if item.get_closest_marker("product"))
     if number is None or number >= len(pairs):
