@@ -45,7 +45,7 @@ install_import_hook("odenet", f"{check_function.__module__}.{check_function.__na
 
 
 def pytest_addoption(parser):
-    group = parser.getgroup("product", "tests of every pair of parts, marked `product`")
+    group = parser.getgroup("product", "the rest of tables of cases, marked `product`")
     group.addoption(
         "--product-sample", type=int, metavar="N", help="run N of them, drawn by chance"
     )
@@ -54,7 +54,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark what asks for PyTorch; leave out all pairs but as many as `--product-sample` says."""
+    """Mark what asks for PyTorch; leave out all of `product` but a sample."""
     for item in items:
         if "torch" in item.fixturenames:
             item.add_marker("torch")
