@@ -62,9 +62,10 @@ def pytest_collection_modifyitems(config, items):
     pairs = sorted(item.nodeid for item in items if item.get_closest_marker("product"))
     if number is None or number >= len(pairs):
         return
-    kept = set(random.Random(config.getoption("--product-seed")).sample(pairs, number))
-    left_out = [item for item in items if item.nodeid in set(pairs) - kept]
-    items[:] = [item for item in items if item not in left_out]
+    draw = random.Random(config.getoption("--product-seed"))
+    names = set(pairs) - set(draw.sample(pairs, number))
+    left_out = [item for item in items if item.nodeid in names]
+    items[:] = [item for item in items if item.nodeid not in names]
     config.hook.pytest_deselected(items=left_out)
 
 
