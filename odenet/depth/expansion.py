@@ -15,10 +15,10 @@ from odenet.depth.weights import (
     LayerFields,
     MakeField,
     PerLayerWeightsConfig,
+    WeightsConfig,
     draw_stacked,
 )
 from odenet.errors import ConfigError
-from odenet.part import PartConfig
 
 
 class FieldExpansion(nnx.Module):
@@ -146,7 +146,7 @@ def _combined(coefficients: Any, basis: Basis, s: Array) -> Any:
     )
 
 
-class BasisWeightsConfig(PartConfig):
+class BasisWeightsConfig(WeightsConfig):
     """Weights that are functions of depth, with a few coefficients for any number of steps."""
 
     kind: Literal["basis"] = "basis"

@@ -1,7 +1,8 @@
 """When a network changes its depth while it trains, and how."""
 
+import abc
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -9,7 +10,22 @@ from odenet.depth.prune import Removal
 from odenet.part import PartConfig
 
 
-class MultilevelConfig(PartConfig):
+class DepthScheduleConfig(PartConfig, abc.ABC, family="depth_schedule"):
+    """Base of the configuration of every change of the depth in training."""
+
+    kind: str
+
+    @property
+    @abc.abstractmethod
+    def intervals(self) -> tuple[int, ...]:
+        """Numbers of steps that a dispatch must divide."""
+
+    @abc.abstractmethod
+    def due(self, step: int) -> bool:
+        """Whether the network is looked at after this step."""
+
+
+class MultilevelConfig(DepthScheduleConfig):
     """Layers are divided at given steps: training at 4, 8, 16, ... layers in one run.
 
     Haber and Ruthotto 2017 (arXiv:1705.03341, sec. 5; `linear`); Chang et al. 2018
@@ -40,7 +56,7 @@ class MultilevelConfig(PartConfig):
         return step in self.at
 
 
-class PruningConfig(PartConfig):
+class PruningConfig(DepthScheduleConfig):
     """Layers whose learned step is a small part of the depth go, at an interval.
 
     Herberg, Herzog and Köhne 2023 (arXiv:2306.16111) look once per epoch and remove one layer, if
@@ -65,7 +81,7 @@ class PruningConfig(PartConfig):
         return step % self.every == 0
 
 
-class StepAdaptionConfig(PartConfig):
+class StepAdaptionConfig(DepthScheduleConfig):
     """The steps of an Euler network become shorter where it is no ODE, and longer where it is.
 
     Ott et al. 2021 (arXiv:2007.15386, alg. 2): if the accuracy under a finer solver differs by
@@ -109,8 +125,3 @@ class StepAdaptionConfig(PartConfig):
     def finer(num_steps: int) -> int:
         """The number of steps of the midpoint method that a network is compared with."""
         return num_steps if num_steps > 50 else math.ceil(math.sqrt(50 * num_steps))
-
-
-DepthScheduleConfig = Annotated[
-    MultilevelConfig | PruningConfig | StepAdaptionConfig, Field(discriminator="kind")
-]

@@ -4,6 +4,7 @@ A residual layer is one explicit Euler step, `h + tau * f(t, h)`, so there is on
 step of the grid. `taus()` is differentiable; what is learned is stored unconstrained.
 """
 
+import abc
 import math
 from typing import Annotated, Literal
 
@@ -107,7 +108,26 @@ def _inverse_softplus(y: float) -> float:
     return y + math.log(-math.expm1(-y))
 
 
-class FixedStepSizesConfig(PartConfig):
+class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
+    """Base of the configuration of every choice of step sizes."""
+
+    kind: str
+
+    @property
+    @abc.abstractmethod
+    def stays_positive(self) -> bool:
+        """Whether every step size is above 0 whatever is learned."""
+
+    @abc.abstractmethod
+    def build(self, num_steps: int) -> FixedStepSizes | LearnedStepSizes:
+        """Make the step sizes of a block of `num_steps` steps.
+
+        Raises:
+            ValueError: if the number of steps does not fit.
+        """
+
+
+class FixedStepSizesConfig(StepSizesConfig):
     """Fixed step sizes, by one value, by a list, or by the horizon that they share equally."""
 
     kind: Literal["fixed"] = "fixed"
@@ -157,7 +177,7 @@ class PenaltyConfig(PartConfig):
     """Weight of `sum(taus^2)`."""
 
 
-class LearnedStepSizesConfig(PartConfig):
+class LearnedStepSizesConfig(StepSizesConfig):
     """Learned step sizes."""
 
     kind: Literal["learned"] = "learned"
@@ -213,8 +233,3 @@ class LearnedStepSizesConfig(PartConfig):
             self.parametrisation,
             (self.penalty.horizon, self.penalty.l1, self.penalty.l2),
         )
-
-
-StepSizesConfig = Annotated[
-    FixedStepSizesConfig | LearnedStepSizesConfig, Field(discriminator="kind")
-]

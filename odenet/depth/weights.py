@@ -15,11 +15,8 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from odenet.arrays import Key, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
+from odenet.depth.weights_config import MakeField, WeightsConfig
 from odenet.errors import ConfigError
-from odenet.part import PartConfig
-
-MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
-"""`make_field(takes_time, rngs)` initialises one vector field."""
 
 
 def _mean_over_steps(observed: Any) -> Any:
@@ -242,7 +239,7 @@ class FieldStack(nnx.Module):
         return self.fields(live=live).restrict(grid.num_layers)
 
 
-class SharedWeightsConfig(PartConfig):
+class SharedWeightsConfig(WeightsConfig):
     """One set of weights at every depth; the field does not see the time (autonomous)."""
 
     kind: Literal["shared"] = "shared"
@@ -253,7 +250,7 @@ class SharedWeightsConfig(PartConfig):
         return FieldStack(make_field, 1, False, rngs=rngs)
 
 
-class SharedWithTimeWeightsConfig(PartConfig):
+class SharedWithTimeWeightsConfig(WeightsConfig):
     """One set of weights at every depth, and the time as an input (Chen et al. 2018)."""
 
     kind: Literal["shared_with_time"] = "shared_with_time"
@@ -264,7 +261,7 @@ class SharedWithTimeWeightsConfig(PartConfig):
         return FieldStack(make_field, 1, True, rngs=rngs)
 
 
-class PerLayerWeightsConfig(PartConfig):
+class PerLayerWeightsConfig(WeightsConfig):
     """A set of weights for every layer: piecewise constant in time, as in a residual network."""
 
     kind: Literal["per_layer"] = "per_layer"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from odenet.depth.schedule import StepAdaptionConfig
+from odenet.depth.step_sizes import FixedStepSizesConfig
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
 from odenet.models import BlockConfig, DepthBlockConfig
@@ -21,7 +22,7 @@ def adaptable_blocks(config: ExperimentConfig) -> Sequence[DepthBlockConfig]:
             and block.is_euler_step
             and block.integrator.kind == "euler"
             and block.weights.kind in ("shared", "shared_with_time")
-            and block.step_sizes.kind == "fixed"
+            and isinstance(block.step_sizes, FixedStepSizesConfig)
             and block.step_sizes.horizon is not None
         )
         if not fits:

@@ -156,7 +156,7 @@ class ShapeChange(NamedTuple):
     shared: bool = True
 
 
-class VectorFieldConfig(PartConfig, abc.ABC):
+class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
     """What the configs of all fields share."""
 
     kind: str

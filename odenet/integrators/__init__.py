@@ -1,9 +1,5 @@
 """Integrators: from `h(0)` to `h(horizon)`."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from odenet.integrators.adaptive import AdaptiveConfig as AdaptiveConfig
 from odenet.integrators.adaptive import AdaptiveRungeKutta as AdaptiveRungeKutta
 from odenet.integrators.asynchronous import AsynchronousLeapfrog as AsynchronousLeapfrog
@@ -14,6 +10,7 @@ from odenet.integrators.base import Integration as Integration
 from odenet.integrators.base import Integrator as Integrator
 from odenet.integrators.base import OneStepIntegrator as OneStepIntegrator
 from odenet.integrators.base import SolverStats as SolverStats
+from odenet.integrators.config import IntegratorConfig as IntegratorConfig
 from odenet.integrators.continuous import Diffrax as Diffrax
 from odenet.integrators.continuous import DiffraxConfig as DiffraxConfig
 from odenet.integrators.explicit import ExplicitConfig as ExplicitConfig
@@ -36,18 +33,3 @@ from odenet.integrators.symplectic import Leapfrog as Leapfrog
 from odenet.integrators.symplectic import LeapfrogConfig as LeapfrogConfig
 from odenet.integrators.two_step import TwoStepMidpoint as TwoStepMidpoint
 from odenet.integrators.two_step import TwoStepMidpointConfig as TwoStepMidpointConfig
-
-IntegratorConfig = Annotated[
-    ExplicitConfig
-    | TableauConfig
-    | AdaptiveConfig
-    | LeapfrogConfig
-    | FractionalConfig
-    | SeparableConfig
-    | TwoStepMidpointConfig
-    | MomentumConfig
-    | AsynchronousLeapfrogConfig
-    | ReversibleRungeKuttaConfig
-    | DiffraxConfig,
-    Field(discriminator="kind"),
-]

@@ -15,6 +15,7 @@ from odenet.depth.weights import LayerFields
 from odenet.integrators.adaptive_gradient import differentiable
 from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
 from odenet.integrators.break_points import BreakPoints
+from odenet.integrators.config import IntegratorConfig
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.embedded import EMBEDDED, EmbeddedTableau
 from odenet.integrators.embedded_step import Between, Slope, dense_output, take_step
@@ -23,7 +24,6 @@ from odenet.integrators.pieces import Pieces, pieces_between
 from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
 from odenet.integrators.step_limits import LargestStep, refuse_limits
 from odenet.integrators.step_search import Found, StepRule
-from odenet.part import PartConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +166,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         )
 
 
-class AdaptiveConfig(PartConfig):
+class AdaptiveConfig(IntegratorConfig):
     """An embedded Runge-Kutta method that chooses its own steps, with exact gradients."""
 
     kind: Literal["dopri5", "bosh3"] = "dopri5"

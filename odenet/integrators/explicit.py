@@ -9,9 +9,9 @@ from pydantic import model_validator
 
 from odenet.arrays import State, Time
 from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
+from odenet.integrators.config import IntegratorConfig
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.remat import Remat
-from odenet.part import PartConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ def combine(h0: State, tau: Time, weights: tuple[float, ...], stages: list[State
     return h0 + tau * functools.reduce(operator.add, [weight * k for weight, k in terms])
 
 
-class ExplicitConfig(PartConfig):
+class ExplicitConfig(IntegratorConfig):
     """A named explicit Runge-Kutta method with the fixed steps of the grid."""
 
     kind: ExplicitName = "euler"
@@ -134,7 +134,7 @@ class ExplicitConfig(PartConfig):
         return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat)
 
 
-class TableauConfig(PartConfig):
+class TableauConfig(IntegratorConfig):
     """An explicit Runge-Kutta method given by its coefficients."""
 
     kind: Literal["tableau"] = "tableau"

@@ -12,9 +12,9 @@ from odenet.arrays import Array, Float, State, StepSizes, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Integration, Integrator, SolverStats, path_through
+from odenet.integrators.config import IntegratorConfig
 from odenet.integrators.equation import Equation, fractional
 from odenet.integrators.remat import scan_depth
-from odenet.part import PartConfig
 
 
 def memory_coefficients(taus: StepSizes, gamma: float) -> Float[Array, "num_steps num_steps"]:
@@ -135,7 +135,7 @@ class Fractional(Integrator):
         return Integration(h1, path, SolverStats.of(grid.num_steps, grid.num_steps))
 
 
-class FractionalConfig(PartConfig):
+class FractionalConfig(IntegratorConfig):
     """A network with memory: the explicit L1 scheme for a Caputo derivative."""
 
     kind: Literal["fractional"] = "fractional"

@@ -12,11 +12,11 @@ from odenet.arrays import State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
+from odenet.integrators.config import IntegratorConfig
 from odenet.integrators.cotangents import add_cotangents
 from odenet.integrators.equation import FIRST_ORDER, Equation
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.reversible import scan_reversibly
-from odenet.part import PartConfig
 
 StagesRemat = Remat | Literal["reversible"]
 """`reversible` stores the last state alone, and computes the earlier ones from it on the way back:
@@ -54,7 +54,7 @@ class Stage(NamedTuple):
     evaluate: Callable[[Field, Time, State, Time], State] = _once
 
 
-class StagedConfig(PartConfig):
+class StagedConfig(IntegratorConfig):
     """What the configs of these integrators share."""
 
     remat: StagesRemat = "reversible"

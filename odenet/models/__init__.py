@@ -1,11 +1,7 @@
 """Models: blocks, the projections between them, and whole networks."""
 
-from typing import Annotated
-
-from pydantic import Field
-
+from odenet.models.block_config import BlockConfig as BlockConfig
 from odenet.models.blocks import Block as Block
-from odenet.models.blocks import BlockConfig as BlockConfig
 from odenet.models.blocks import DepthBlockConfig as DepthBlockConfig
 from odenet.models.depth_block import DepthBlock as DepthBlock
 from odenet.models.discretisation import Discretisation as Discretisation
@@ -15,13 +11,10 @@ from odenet.models.feedforward import FeedForwardBlock as FeedForwardBlock
 from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
 from odenet.models.init import count_parameters as count_parameters
 from odenet.models.init import init_network as init_network
+from odenet.models.model_config import ModelConfig as ModelConfig
 from odenet.models.network import ClassifierConfig as ClassifierConfig
 from odenet.models.network import Network as Network
 from odenet.models.network import Prediction as Prediction
 from odenet.models.network import RegressorConfig as RegressorConfig
 from odenet.models.network import StageConfig as StageConfig
 from odenet.models.resnet import ResNetConfig as ResNetConfig
-
-ModelConfig = Annotated[
-    ClassifierConfig | RegressorConfig | ResNetConfig, Field(discriminator="kind")
-]

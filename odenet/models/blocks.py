@@ -1,6 +1,6 @@
 """Which blocks there are, and which of their parts fit together."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -18,7 +18,7 @@ from odenet.depth.step_sizes import (
     StepSizesConfig,
 )
 from odenet.errors import ConfigError
-from odenet.fields import DenseFieldConfig, FieldConfig, MLPFieldConfig, ResidualFieldConfig
+from odenet.fields import DenseFieldConfig, MLPFieldConfig, ResidualFieldConfig, VectorFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
     FractionalConfig,
@@ -30,21 +30,21 @@ from odenet.integrators import (
 from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
 from odenet.integrators.separable import refuse_field_without_halves
+from odenet.models.block_config import BlockConfig
 from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
-from odenet.models.empty_block import EmptyBlock, EmptyBlockConfig
-from odenet.models.feedforward import FeedForwardBlock, FeedForwardBlockConfig
+from odenet.models.empty_block import EmptyBlock
+from odenet.models.feedforward import FeedForwardBlock
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
-from odenet.part import PartConfig
 
 
-class DepthBlockConfig(PartConfig):
+class DepthBlockConfig(BlockConfig):
     """A block whose depth is time."""
 
     kind: Literal["depth"] = "depth"
-    field: FieldConfig = MLPFieldConfig()
+    field: VectorFieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_steps: int = Field(default=8, ge=1, le=10**6)
     """Number of steps of the grid; an explicit Euler step is a residual layer."""
@@ -265,6 +265,3 @@ class DepthBlockConfig(PartConfig):
 
 
 Block = DepthBlock | FeedForwardBlock | EmptyBlock
-BlockConfig = Annotated[
-    DepthBlockConfig | FeedForwardBlockConfig | EmptyBlockConfig, Field(discriminator="kind")
-]

@@ -8,7 +8,7 @@ from flax import nnx
 from odenet.arrays import Scalar
 from odenet.integrators import Integration, SolverStats
 from odenet.integrators.state_types import checked_state
-from odenet.part import PartConfig
+from odenet.models.block_config import BlockConfig
 
 
 class EmptyBlock(nnx.Module):
@@ -32,7 +32,7 @@ class EmptyBlock(nnx.Module):
         return Integration(h0, h0[None] if save_path else None, SolverStats.of(0, 0))
 
 
-class EmptyBlockConfig(PartConfig):
+class EmptyBlockConfig(BlockConfig):
     """No block: the stage is its projection alone, so that its layers need not keep the width.
 
     A perceptron whose widths differ is a stem and projections of `kind: linear`, each with its

@@ -9,12 +9,12 @@ from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import Scalar, State
 from odenet.depth.weights import FieldStack
-from odenet.fields import FieldConfig, MLPFieldConfig
+from odenet.fields import MLPFieldConfig, VectorFieldConfig
 from odenet.fields.base import BranchConfig
 from odenet.integrators import Integration, SolverStats
 from odenet.integrators.state_types import checked_state
+from odenet.models.block_config import BlockConfig
 from odenet.models.eager import call_compiled
-from odenet.part import PartConfig
 
 
 class FeedForwardBlock(nnx.Module):
@@ -56,11 +56,11 @@ class FeedForwardBlock(nnx.Module):
         return Integration(h1, path, SolverStats.of(fields.num_layers, fields.num_layers))
 
 
-class FeedForwardBlockConfig(PartConfig):
+class FeedForwardBlockConfig(BlockConfig):
     """A block of plain layers, without skip connections; it is not a discretised ODE."""
 
     kind: Literal["feedforward"] = "feedforward"
-    field: FieldConfig = MLPFieldConfig()
+    field: VectorFieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_layers: PositiveInt = 8
 

@@ -17,6 +17,7 @@ from odenet.models.depth_block import DepthBlock
 from odenet.models.discretisation import Discretisation
 from odenet.models.head import Head, HeadConfig
 from odenet.models.maps import Projection, Sequence
+from odenet.models.model_config import ModelConfig
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
@@ -164,7 +165,7 @@ class StageConfig(PartConfig):
     """The block of this stage; without it, the model's `block`."""
 
 
-class NetworkConfig(PartConfig):
+class NetworkConfig(ModelConfig):
     """Base of the models: what a classifier and a regressor have in common."""
 
     stem: ProjectionConfig = LinearConfig()

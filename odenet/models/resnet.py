@@ -25,6 +25,7 @@ from odenet.fields.residual import Arrangement
 from odenet.integrators import ExplicitConfig, IntegratorConfig
 from odenet.models.blocks import DepthBlockConfig
 from odenet.models.head import HeadConfig
+from odenet.models.model_config import ModelConfig
 from odenet.models.network import ClassifierConfig, Network, StageConfig
 from odenet.models.projections import (
     ConvConfig,
@@ -42,7 +43,6 @@ from odenet.models.published_depths import (
 from odenet.models.shortcuts import ShortcutConfig
 from odenet.models.stage_step_sizes import divided, require_one_each
 from odenet.models.transition import StageProjectionConfig, TransitionConfig
-from odenet.part import PartConfig
 
 _EXPANSION = 4
 
@@ -51,7 +51,7 @@ _ACTS_FIRST: tuple[Arrangement, ...] = ("relu_only_preactivation", "full_preacti
 a projecting shortcut starts after it [2, appendix]."""
 
 
-class ResNetConfig(PartConfig):
+class ResNetConfig(ModelConfig):
     """A residual network as published, named by its depth: the number of layers with weights.
 
     `layout: cifar` has three stages of `n` units: 20, 32, 44, 56, 110, 1202 layers are `6 n + 2`

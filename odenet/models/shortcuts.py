@@ -5,7 +5,7 @@ et al. 2016 (arXiv:1603.05027, sec. 3 and table 1), which show why it should be 
 the projections where shapes differ (He et al. 2015, arXiv:1512.03385, eq. 2).
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +17,8 @@ from odenet.errors import ConfigError
 from odenet.fields.initialisers import kernel_initialiser
 from odenet.fields.layers import convolution
 from odenet.models.maps import Projection, Shape
-from odenet.models.projections import (
-    ConvConfig,
-    IdentityConfig,
-    MatrixConfig,
-    ZeroPadConfig,
-)
+from odenet.models.projection_config import ShortcutConfig
 from odenet.ops.batch_axis import example_keys
-from odenet.part import PartConfig
 
 
 class ProjectionShortcut(nnx.Module):
@@ -114,7 +108,7 @@ class DropoutShortcut(nnx.Module):
         return jnp.where(kept, h / (1 - self.rate), 0) + step
 
 
-class ScaledConfig(PartConfig):
+class ScaledConfig(ShortcutConfig):
     """The state times a constant; the branch is scaled by its step size."""
 
     kind: Literal["scaled"] = "scaled"
@@ -136,7 +130,7 @@ class ScaledConfig(PartConfig):
         return ScaledShortcut(self.factor)
 
 
-class GatedConfig(PartConfig):
+class GatedConfig(ShortcutConfig):
     """A learned gate of the state: it closes the shortcut and, if exclusive, opens the branch."""
 
     kind: Literal["gated"] = "gated"
@@ -158,7 +152,7 @@ class GatedConfig(PartConfig):
         return GatedShortcut(gate, self.exclusive)
 
 
-class DropoutConfig(PartConfig):
+class DropoutConfig(ShortcutConfig):
     """Dropout of the state around the branch, in training."""
 
     kind: Literal["dropout"] = "dropout"
@@ -169,18 +163,6 @@ class DropoutConfig(PartConfig):
         """Make the shortcut for states of `shape`."""
         _require_same(self.kind, shape, width)
         return DropoutShortcut(self.rate, rngs=rngs)
-
-
-ShortcutConfig = Annotated[
-    IdentityConfig
-    | ZeroPadConfig
-    | MatrixConfig
-    | ConvConfig
-    | ScaledConfig
-    | GatedConfig
-    | DropoutConfig,
-    Field(discriminator="kind"),
-]
 
 
 def build_shortcut(

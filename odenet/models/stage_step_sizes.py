@@ -1,6 +1,6 @@
 """Step sizes of a stage whose first unit is a layer of its own."""
 
-from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
+from odenet.depth.step_sizes import FixedStepSizesConfig, LearnedStepSizesConfig, StepSizesConfig
 
 
 def require_one_each(sizes: StepSizesConfig, stage: int, num_units: int) -> None:
@@ -41,11 +41,12 @@ def divided(sizes: StepSizesConfig, num_units: int) -> tuple[StepSizesConfig, St
             return sizes.model_copy(update={"taus": (first,)}), sizes.model_copy(
                 update={"taus": tuple(rest)}
             )
-    elif sizes.keeps_sum:
+    elif isinstance(sizes, LearnedStepSizesConfig) and sizes.keeps_sum:
         raise ValueError(
             f"{sizes.parametrisation} keeps the sum of a block's step sizes, but the first unit of "
             f"a stage is a layer of its own; use parametrisation=positive with penalty.horizon"
         )
+    assert isinstance(sizes, FixedStepSizesConfig | LearnedStepSizesConfig)
     if sizes.horizon is None:
         return sizes, sizes
     each = sizes.horizon / num_units

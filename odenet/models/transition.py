@@ -4,11 +4,11 @@ He et al. 2015 (arXiv:1512.03385, eq. 2 and sec. 4.2); Antil, Díaz and Herberg 
 (arXiv:2204.08528, sec. 4). In a network such a layer stands before a block of layers of one shape.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import After, Before
 from odenet.depth.step_sizes import (
@@ -19,21 +19,16 @@ from odenet.depth.step_sizes import (
     StepSizesConfig,
 )
 from odenet.errors import ConfigError
-from odenet.fields import FieldConfig, ResidualFieldConfig
+from odenet.fields import ResidualFieldConfig, VectorFieldConfig
 from odenet.fields.base import ShapeChange
 from odenet.fields.layers import Padding, observing
 from odenet.models.maps import Projection, Shape, StateMap
+from odenet.models.projection_config import StageProjectionConfig
 from odenet.models.projections import (
-    ConvConfig,
-    FlattenConfig,
     IdentityConfig,
-    LinearConfig,
-    MatrixConfig,
-    ZeroPadConfig,
 )
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
-from odenet.part import PartConfig
 
 
 class TransitionLayer(StateMap):
@@ -60,7 +55,7 @@ class TransitionLayer(StateMap):
         return observing(self.unit, live)(tau, x)
 
 
-class TransitionConfig(PartConfig):
+class TransitionConfig(StageProjectionConfig):
     """A residual layer from one shape to another, with a projection around its branch.
 
     It may also keep the shape, as the first unit of a network with full pre-activation does: what
@@ -68,7 +63,7 @@ class TransitionConfig(PartConfig):
     """
 
     kind: Literal["unit"] = "unit"
-    field: FieldConfig = ResidualFieldConfig()
+    field: VectorFieldConfig = ResidualFieldConfig()
     """The branch; `residual`, or `mlp` for vectors."""
     shortcut: ShortcutConfig = IdentityConfig()
     """What goes around it; `zero_pad` is option A of He et al. 2015, `conv` with `kernel_size: 1`
@@ -139,15 +134,3 @@ class TransitionConfig(PartConfig):
         before = None if self.activated else parts.before
         unit = ResidualUnit(parts.branch, shortcut, parts.after)
         return Projection(TransitionLayer(before, unit, step_sizes), after)
-
-
-StageProjectionConfig = Annotated[
-    IdentityConfig
-    | FlattenConfig
-    | ZeroPadConfig
-    | LinearConfig
-    | MatrixConfig
-    | ConvConfig
-    | TransitionConfig,
-    Field(discriminator="kind"),
-]

@@ -9,7 +9,7 @@ from pydantic import PositiveFloat
 from odenet.arrays import Array, Float, State, Time
 from odenet.integrators.base import Field
 from odenet.objectives.kinetic import squares
-from odenet.part import PartConfig
+from odenet.objectives.regulariser import RegulariserConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class JacobianNorm:
         return squares(pull(probe)[0])
 
 
-class JacobianNormConfig(PartConfig):
+class JacobianNormConfig(RegulariserConfig):
     """The integral of the squared Frobenius norm of df/dh over depth-time, estimated."""
 
     kind: Literal["jacobian"] = "jacobian"

@@ -8,7 +8,7 @@ from pydantic import PositiveFloat
 
 from odenet.arrays import Array, Float, State, Time
 from odenet.integrators.base import Field
-from odenet.part import PartConfig
+from odenet.objectives.regulariser import RegulariserConfig
 
 
 def squares(x: State) -> Float[Array, " batch"]:
@@ -26,7 +26,7 @@ class KineticEnergy:
         return squares(field(t, h))
 
 
-class KineticEnergyConfig(PartConfig):
+class KineticEnergyConfig(RegulariserConfig):
     """The integral of |f|^2 over depth-time, averaged over the examples."""
 
     kind: Literal["kinetic"] = "kinetic"

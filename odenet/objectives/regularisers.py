@@ -11,13 +11,10 @@ from odenet.integrators import AdaptiveConfig, DiffraxConfig, ExplicitConfig, Ta
 from odenet.integrators.quadrature import Integrand
 from odenet.models import DepthBlockConfig
 from odenet.models.along import Along
-from odenet.objectives.jacobian import JacobianNormConfig
-from odenet.objectives.kinetic import KineticEnergyConfig
-from odenet.objectives.taylor import TaylorDerivativeConfig
-from odenet.part import PartConfig
+from odenet.objectives.regulariser import RegulariserConfig
 
 
-class RandomEndConfig(PartConfig):
+class RandomEndConfig(RegulariserConfig):
     """Every solve of a training step ends at a random time (Ghosh et al. 2020, arXiv:2006.10711).
 
     The end is uniform between `(1 - width) T` and `(1 + width) T`, one for a stage and a step, and
@@ -33,12 +30,6 @@ class RandomEndConfig(PartConfig):
     def name(self) -> str:
         """Name in messages."""
         return "steer"
-
-
-RegulariserConfig = Annotated[
-    KineticEnergyConfig | JacobianNormConfig | TaylorDerivativeConfig | RandomEndConfig,
-    Field(discriminator="kind"),
-]
 
 
 def _each_once(given: tuple[RegulariserConfig, ...]) -> tuple[RegulariserConfig, ...]:
@@ -90,7 +81,7 @@ NO_REGULARISERS = Regularisers()
 
 def build_regularisers(given: tuple[RegulariserConfig, ...]) -> Regularisers:
     """Make the regularisers of a list of configs."""
-    integrals = [one for one in given if not isinstance(one, RandomEndConfig)]
+    integrals: list[Any] = [one for one in given if not isinstance(one, RandomEndConfig)]
     widths = [one.width for one in given if isinstance(one, RandomEndConfig)]
     return Regularisers(
         tuple(one.name for one in integrals),

@@ -13,8 +13,8 @@ from odenet.arrays import Array, Float, State, Time
 from odenet.errors import ConfigError
 from odenet.integrators.base import Field
 from odenet.objectives.kinetic import squares
+from odenet.objectives.regulariser import RegulariserConfig
 from odenet.ops import conv_taylor as conv_taylor  # gives the convolution its rule
-from odenet.part import PartConfig
 
 _NO_RULE = (NotImplementedError, KeyError, jax.errors.UnexpectedTracerError)
 """What `jet` raises: it looks rules up in a dict, and loses functions with rules of their own."""
@@ -69,7 +69,7 @@ class TaylorDerivative:
         return squares(path_derivative(field, t, h, self.order))
 
 
-class TaylorDerivativeConfig(PartConfig):
+class TaylorDerivativeConfig(RegulariserConfig):
     """The integral of |d^K h / dt^K|^2 over depth-time, averaged over the examples."""
 
     kind: Literal["taylor"] = "taylor"

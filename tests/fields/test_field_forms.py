@@ -12,13 +12,13 @@ from odenet.errors import ConfigError
 from odenet.fields import (
     DataControlledFieldConfig,
     DepthAdaptiveFieldConfig,
-    FieldConfig,
     SecondOrderFieldConfig,
+    VectorFieldConfig,
 )
 from odenet.models import DepthBlockConfig
 from odenet.models.blocks import BlockConfig
 
-CONFIG = TypeAdapter(FieldConfig)
+CONFIG = TypeAdapter(VectorFieldConfig)
 VECTOR, IMAGE = (4,), (3, 2, 4)
 CONV = {"kind": "conv", "kernel_size": 1}
 CASES = {

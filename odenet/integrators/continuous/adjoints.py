@@ -1,5 +1,6 @@
 """How a diffrax solve is differentiated."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
@@ -10,16 +11,24 @@ import jax.numpy as jnp
 from pydantic import PositiveInt
 
 from odenet.arrays import Scalar
-from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
+from odenet.integrators.continuous.controllers import ConstantControllerConfig, ControllerConfig
 from odenet.integrators.continuous.derivatives import differentiated_no_more
 from odenet.integrators.continuous.solvers import evaluations
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
 
-ControllerConfig = PIDControllerConfig | ConstantControllerConfig
+
+class AdjointConfig(PartConfig, abc.ABC, family="adjoint"):
+    """Base of the configuration of every way to differentiate a diffrax solve."""
+
+    kind: str
+
+    @abc.abstractmethod
+    def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
+        """Make the adjoint of a solve with these steps."""
 
 
-class CheckpointedAdjointConfig(PartConfig):
+class CheckpointedAdjointConfig(AdjointConfig):
     """Exact gradients by recomputing from checkpoints (discretise-then-optimise)."""
 
     kind: Literal["checkpointed"] = "checkpointed"
@@ -32,7 +41,7 @@ class CheckpointedAdjointConfig(PartConfig):
         return diffrax.RecursiveCheckpointAdjoint(self.checkpoints)
 
 
-class DirectAdjointConfig(PartConfig):
+class DirectAdjointConfig(AdjointConfig):
     """Exact gradients by storing every step; allows forward mode; slow for large `max_steps`."""
 
     kind: Literal["direct"] = "direct"
@@ -90,7 +99,7 @@ def _seminorm(adjoint: tuple[Any, Any, Any, Any]) -> Scalar:
     return batch_rms(adjoint[:2])
 
 
-class BacksolveAdjointConfig(PartConfig):
+class BacksolveAdjointConfig(AdjointConfig):
     """Approximate gradients by the adjoint equation backwards (optimise-then-discretise).
 
     Chen et al. 2018, eqs. 4 and 5. Memory does not grow with the number of steps; the gradient

@@ -1,16 +1,16 @@
 """Continuous depth by a diffrax solver: its options, and which of them fit together."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field as Option
 from pydantic import PositiveInt, model_validator
 
+from odenet.integrators.config import IntegratorConfig
 from odenet.integrators.continuous.adjoints import (
+    AdjointConfig,
     BacksolveAdjointConfig,
     CheckpointedAdjointConfig,
-    DirectAdjointConfig,
 )
-from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
+from odenet.integrators.continuous.controllers import ControllerConfig, PIDControllerConfig
 from odenet.integrators.continuous.integrator import Diffrax
 from odenet.integrators.continuous.solvers import (
     IMPLICIT,
@@ -22,10 +22,9 @@ from odenet.integrators.continuous.solvers import (
     build_solver,
 )
 from odenet.integrators.equation import FIRST_ORDER, Equation
-from odenet.part import PartConfig
 
 
-class DiffraxConfig(PartConfig):
+class DiffraxConfig(IntegratorConfig):
     """Continuous depth: a diffrax solver."""
 
     kind: Literal["diffrax"] = "diffrax"
@@ -35,13 +34,8 @@ class DiffraxConfig(PartConfig):
     symplectic, for fields of two halves, with the steps of the grid (controller.kind=constant)."""
     root_finder: RootFinderConfig | None = None
     """How an implicit solver solves its equations."""
-    controller: Annotated[
-        PIDControllerConfig | ConstantControllerConfig, Option(discriminator="kind")
-    ] = PIDControllerConfig()
-    adjoint: Annotated[
-        CheckpointedAdjointConfig | DirectAdjointConfig | BacksolveAdjointConfig,
-        Option(discriminator="kind"),
-    ] = CheckpointedAdjointConfig()
+    controller: ControllerConfig = PIDControllerConfig()
+    adjoint: AdjointConfig = CheckpointedAdjointConfig()
     max_steps: PositiveInt | None = None
     """Largest number of solver steps in one interval, for adaptive steps; a solve that needs more
     has failed. Without it, 256."""
@@ -61,7 +55,7 @@ class DiffraxConfig(PartConfig):
     @property
     def break_points(self) -> tuple[float, ...]:
         """Depth-times at which steps end, since the field jumps there."""
-        return self.controller.break_points
+        return self.controller.step_ends
 
     @model_validator(mode="after")
     def _controllable(self):

@@ -1,8 +1,9 @@
 """How a diffrax solver chooses its steps."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import diffrax
 import jax
@@ -104,7 +105,26 @@ class StepControl(diffrax.PIDController):
         return keep, start, start + following, jump, state, result
 
 
-class PIDControllerConfig(PartConfig):
+class ControllerConfig(PartConfig, abc.ABC, family="controller"):
+    """Base of the configuration of every control of a diffrax solver's steps."""
+
+    kind: str
+
+    @property
+    def step_ends(self) -> tuple[float, ...]:
+        """Depth-times at which steps end, since the field jumps there."""
+        return ()
+
+    @abc.abstractmethod
+    def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> StepControl | None:
+        """Make the controller, or None where the solver takes the steps of the grid.
+
+        Args:
+            norm: Of the scaled error; below 1, a step is accepted.
+        """
+
+
+class PIDControllerConfig(ControllerConfig):
     """Adaptive steps: a PID controller of the estimated error (Söderlind 2003)."""
 
     kind: Literal["pid"] = "pid"
@@ -134,6 +154,11 @@ class PIDControllerConfig(PartConfig):
         refuse_limits(first, self.min_step, self.max_step)
         return self
 
+    @property
+    def step_ends(self) -> tuple[float, ...]:
+        """Depth-times at which steps end: those of the jumps."""
+        return self.break_points
+
     def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> StepControl:
         """Make the controller.
 
@@ -152,11 +177,11 @@ class PIDControllerConfig(PartConfig):
         )
 
 
-class ConstantControllerConfig(PartConfig):
+class ConstantControllerConfig(ControllerConfig):
     """Fixed steps: the solver takes the steps of the grid."""
 
     kind: Literal["constant"] = "constant"
-    break_points: ClassVar[tuple[float, ...]] = ()
 
-    def build(self) -> None:
+    def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> None:
         """There is nothing to control."""
+        del norm
