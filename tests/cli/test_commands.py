@@ -9,7 +9,6 @@ import pytest
 from commands import QUICKSTART, ROOT, SMALL, answer, odenet, odenet_process
 from without_clock import without_clock
 
-
 WAYS = {
     "euler": {"integrator": {"kind": "euler"}},
     "euler_half": {"integrator": {"kind": "euler"}, "step_factor": 0.5},
