@@ -87,7 +87,9 @@ def observed(block, h0, expected, order):
     return np.log2(errors[0] / errors[1])
 
 
-@pytest.mark.parametrize("name", FIRST_ORDER | HALVED)
+@pytest.mark.parametrize(
+    "name", sample(FIRST_ORDER | HALVED, {*FIRST_ORDER, *HALVED} - {"diffrax_implicit_euler"})
+)
 def test_second_order_field_oscillates_with_the_order_of_the_method(name):
     integrator, order = (FIRST_ORDER | HALVED)[name]
     block = block_of({"kind": "second_order"}, (np.zeros(4), -K), integrator)
@@ -157,7 +159,10 @@ def adaptive_block(integrator, sign="free", weights="shared", field=None):
 METHODS = {name: integrator for name, (integrator, _) in FIRST_ORDER.items()} | CHOOSING
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name",
+    sample(METHODS, {"euler", "rk4", "asynchronous_leapfrog", "dopri5", "diffrax_backsolve"}),
+)
 def test_depth_adaptive_block_is_the_plain_one_run_to_a_horizon_for_each_example(name):
     config, block = adaptive_block(METHODS[name])
     paces = block.weights.stacked.pace
