@@ -1,4 +1,4 @@
-"""The instrument: gradient flow of one network on fixed examples, for any parameters, judged."""
+"""A probe of gradient flow: of one network on fixed examples, for any parameters, judged."""
 
 import dataclasses
 import math

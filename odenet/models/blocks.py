@@ -13,15 +13,13 @@ from odenet.errors import ConfigError
 from odenet.fields import DenseFieldConfig, MLPFieldConfig, ResidualFieldConfig, VectorFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
-    FractionalConfig,
     Integrator,
     IntegratorConfig,
     LayerByLayer,
-    TableauConfig,
 )
 from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
-from odenet.integrators.separable import refuse_field_without_halves
+from odenet.integrators.separable import refuse_unpartitioned_field
 from odenet.models.base import NO_STEP, BlockConfig
 from odenet.models.depth_block import DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
@@ -53,7 +51,7 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _field_has_the_halves_that_the_integrator_moves(self):
-        refuse_field_without_halves(self.integrator, self.field)
+        refuse_unpartitioned_field(self.integrator.build(), self.field, f"kind={self.field.kind}")
         return self
 
     @model_validator(mode="after")
@@ -133,7 +131,7 @@ class DepthBlockConfig(BlockConfig):
         except ValueError:  # said where the block is built
             return self
         if values is not None:
-            refuse_break_points_outside(self.integrator, values)
+            refuse_break_points_outside(self.integrator.build().break_points, values)
         return self
 
     @model_validator(mode="after")
@@ -169,18 +167,14 @@ class DepthBlockConfig(BlockConfig):
                 f"weights.kind=basis are functions of the depth from 0 to 1, so step sizes must "
                 f"stay above 0; {use}"
             )
-        if not isinstance(self.integrator, FractionalConfig):
-            return self
-        if not self.step_sizes.stays_positive:
+        if self.integrator.needs_positive_steps and not self.step_sizes.stays_positive:
             raise ValueError(
-                f"integrator.kind=fractional takes powers of step sizes, which must stay above 0; "
-                f"{use}"
+                f"integrator.kind={self.integrator.kind} takes powers of step sizes, which must "
+                f"stay above 0; {use}"
             )
-        if not self.integrator.memory_gradient and not self.step_sizes.is_learned:
-            raise ValueError(
-                "memory_gradient=false would be ignored: the step sizes are fixed, so no gradient "
-                "passes through the memory's coefficients; remove it"
-            )
+        ignored = self.integrator.ignored_option(learns_steps=self.step_sizes.is_learned)
+        if ignored is not None:
+            raise ValueError(ignored)
         return self
 
     @property
@@ -226,8 +220,7 @@ class DepthBlockConfig(BlockConfig):
         Raises:
             ConfigError: saying which integrators can.
         """
-        carries = isinstance(self.integrator, ExplicitConfig | TableauConfig)
-        if live and self.has_batch_norm and not carries:
+        if live and self.has_batch_norm and not self.integrator.carries_statistics:
             raise ConfigError(no_live_statistics(f"kind={self.integrator.kind}"))
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
@@ -240,7 +233,8 @@ class DepthBlockConfig(BlockConfig):
             raise ConfigError(f"with {self._no_step} a layer {NO_STEP}; leave it out")
         if discretisation.integrator is not None:
             refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
-            refuse_field_without_halves(discretisation.integrator, self.field)
+            name = f"kind={self.field.kind}"
+            refuse_unpartitioned_field(discretisation.integrator, self.field, name)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:

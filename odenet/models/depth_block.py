@@ -13,7 +13,7 @@ from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
 from odenet.integrators.equation import FIRST_ORDER, refuse_other_equation
 from odenet.integrators.quadrature import integrate_along
-from odenet.integrators.separable import refuse_field_without_halves
+from odenet.integrators.separable import refuse_unpartitioned_field
 from odenet.integrators.state_types import checked_state
 from odenet.models.along import Along
 from odenet.models.base import NO_STEP, OdeBlock
@@ -89,8 +89,9 @@ class DepthBlock(OdeBlock):
         if self.ode is None:
             self.refuse_as_ode(discretisation, along)
         integrator = discretisation.integrator or self.integrator
+        field = self.weights.stacked
         refuse_other_equation(self.integrator.equation, integrator.equation)
-        refuse_field_without_halves(integrator, self.weights.stacked)
+        refuse_unpartitioned_field(integrator, field, type(field).__name__)
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(no_live_statistics(type(integrator).__name__))
@@ -169,8 +170,9 @@ class DepthBlock(OdeBlock):
         if self.ode is None:
             return super().inverse(h1, discretisation, save_path=save_path)
         integrator = discretisation.integrator or self.integrator
+        field = self.weights.stacked
         refuse_other_equation(self.integrator.equation, integrator.equation)
-        refuse_field_without_halves(integrator, self.weights.stacked)
+        refuse_unpartitioned_field(integrator, field, type(field).__name__)
         if integrator.equation != FIRST_ORDER:
             raise ConfigError(
                 f"only {FIRST_ORDER.formula} is integrated backwards from its last state alone; "

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from odenet.part.family import kinds_of, members_of
-from odenet.reports import wording
-from odenet.reports.figures import canvas, flow_history_figure, stability_history_figure
-from odenet.reports.figures.canvas import Figure
+from odenet.plotting import canvas, wording
+from odenet.plotting.canvas import Figure
+from odenet.reports.figures import flow_history_figure, stability_history_figure
 from odenet.training.callbacks import Record
 from odenet.training.monitor_config import MonitorConfig
 

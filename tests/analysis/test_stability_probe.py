@@ -14,7 +14,7 @@ from odenet.data.dataset import identity_normalization
 from odenet.errors import ConfigError
 from odenet.experiment.config import parse_config
 from odenet.experiment.run import resume, run
-from odenet.experiment.stability import analyse_stability
+from odenet.instruments import measure
 from odenet.models import RegressorConfig
 from odenet.reports import write_report
 from odenet.training.callbacks import Callback, read_metrics
@@ -41,7 +41,7 @@ def test_line_of_a_step_is_what_the_instrument_finds_there(watched):
     start, middle, end = lines(watched)
     assert [line["step"] for line in (start, middle, end)] == [0, 10, 20]
     for moment, line in (("start", start), ("last", end)):
-        (block,) = analyse_stability(watched, moment=moment)["blocks"]
+        (block,) = measure("stability", watched, at=moment)["blocks"]
         (found,) = line["blocks"]
         assert (found["method"], found["taus"]) == (block["method"], block["taus"])
         for key, expected in (
