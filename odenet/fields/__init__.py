@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from odenet.fields.activations import ActivationName as ActivationName
 from odenet.fields.antisymmetric import AntisymmetricField as AntisymmetricField
 from odenet.fields.antisymmetric import AntisymmetricFieldConfig as AntisymmetricFieldConfig
-from odenet.fields.base import ActivationName as ActivationName
 from odenet.fields.base import VectorField as VectorField
 from odenet.fields.conv import ConvField as ConvField
 from odenet.fields.conv import ConvFieldConfig as ConvFieldConfig

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import nnx
+from pydantic import model_validator
 
 from odenet.arrays import After, Before
 from odenet.fields.mlp import MLPFieldConfig
@@ -43,7 +44,16 @@ class DataControlledFieldConfig(WrappedFieldConfig):
     @property
     def takes_start(self) -> bool:
         """Whether the field depends on the state at the start of its block too: yes."""
-        return True
+        return DataControlledField.takes_start
+
+    @model_validator(mode="after")
+    def _inner_is_a_map(self):
+        if not self.inner.is_map:
+            raise ValueError(
+                f"inner.kind={self.inner.kind} keeps the shape of what it acts on, and the inner "
+                f"map goes from state and control to dh/dt; use inner.kind=mlp or conv"
+            )
+        return self
 
     def build(
         self,

@@ -12,13 +12,14 @@ from odenet.depth import (
     WeightsConfig,
 )
 from odenet.depth.grid import DepthGrid
+from odenet.depth.layer import Layer
 from odenet.depth.step_sizes import (
     FixedStepSizesConfig,
     LearnedStepSizesConfig,
     StepSizesConfig,
 )
 from odenet.errors import ConfigError
-from odenet.fields import DenseFieldConfig, FieldConfig, MLPFieldConfig, ResidualFieldConfig
+from odenet.fields import FieldConfig, MLPFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
     FractionalConfig,
@@ -119,8 +120,8 @@ class DepthBlockConfig(BlockConfig):
     @property
     def _no_step(self) -> str:
         """The option that makes a layer something else than a step."""
-        if isinstance(self.field, ResidualFieldConfig) and self.field.acts_on_sum:
-            return f"field.arrangement={self.field.arrangement}"
+        if self.field.acts_on_sum:
+            return f"field.{self.field.sum_option}"
         return f"shortcut.kind={self.shortcut.kind}"
 
     @model_validator(mode="after")
@@ -148,12 +149,12 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _dense_layers_are_their_own(self):
-        if isinstance(self.field, DenseFieldConfig) and (
+        if not self.field.layers_are_alike and (
             not isinstance(self.weights, PerLayerWeightsConfig) or self.num_layers != self.num_steps
         ):
             raise ValueError(
-                "layers of field.kind=dense add features of their own, so each has weights; use "
-                "weights.kind=per_layer without num_layers"
+                f"layers of field.kind={self.field.kind} add features of their own, so each has "
+                f"weights; use weights.kind=per_layer without num_layers"
             )
         return self
 
@@ -226,12 +227,11 @@ class DepthBlockConfig(BlockConfig):
     @property
     def has_batch_norm(self) -> bool:
         """Whether the field has batch statistics."""
-        return isinstance(self.field, ResidualFieldConfig)
+        return self.field.has_batch_norm
 
     def check_room(self, width: int, before: int | None) -> None:
         """Refuse a state without channels for what the layers add; see `BlockConfig`."""
-        if isinstance(self.field, DenseFieldConfig):
-            self.field.check_room(self.num_steps, width, before)
+        self.field.check_room(self.num_steps, width, before)
 
     def check_trainable(self, *, live: bool) -> None:
         """Refuse an integrator that cannot carry the field's batch statistics through training.
@@ -265,8 +265,9 @@ class DepthBlockConfig(BlockConfig):
         """Make the block for states of `shape` (one example's)."""
         self.field.check(shape)
 
-        def make_layer(takes_time: bool, rngs: nnx.Rngs) -> nnx.Module:
-            field = self.field.build(shape, takes_time, depth=self.num_steps, rngs=rngs)
+        def make_layer(takes_time: bool, rngs: nnx.Rngs) -> Layer:
+            built = self.field.build(shape, takes_time, depth=self.num_steps, rngs=rngs)
+            field = self.field.check_built(built)
             if self.is_euler_step:
                 return field
             shortcut = build_shortcut(self.shortcut, shape, shape, rngs=rngs)

@@ -10,7 +10,6 @@ from pydantic import PositiveInt, model_validator
 from odenet.arrays import State
 from odenet.depth.weights import FieldStack
 from odenet.fields import FieldConfig, MLPFieldConfig
-from odenet.fields.base import BranchConfig
 from odenet.integrators import Integration, SolverStats
 from odenet.integrators.state_types import checked_state
 from odenet.models.along import Along
@@ -79,28 +78,8 @@ class FeedForwardBlockConfig(BlockConfig):
         return f"{self.num_layers} feed-forward layers, {self.field.kind}"
 
     @model_validator(mode="after")
-    def _has_no_branch(self):
-        if not isinstance(self.field, BranchConfig):
-            raise ValueError(
-                f"field kind={self.field.kind} says how a state moves in time, and a feed-forward "
-                f"layer has no time; use its inner field, kind=mlp or conv say"
-            )
-        if self.field.last_init != "as_drawn":
-            raise ValueError(
-                f"field.last_init={self.field.last_init} acts on the branch beside the identity, "
-                f"and a feed-forward layer has no identity: its signal would vanish; use last_init="
-                f"as_drawn"
-            )
-        if self.field.kind == "dense":
-            raise ValueError(
-                "field.kind=dense adds features to those before, and a feed-forward block keeps "
-                "none; use block.kind=depth"
-            )
-        if self.field.kind == "residual":
-            raise ValueError(
-                "a feed-forward block does not carry the statistics of batch norms; use field "
-                "kind=conv with group norm, or kind=mlp"
-            )
+    def _field_is_a_layer(self):
+        self.field.check_as_layer()
         return self
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> FeedForwardBlock:

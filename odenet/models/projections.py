@@ -13,7 +13,7 @@ from flax import nnx
 from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName
+from odenet.fields.activations import ActivationName
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, Padding, convolution, padding_of
 from odenet.models.batch_norm import NormedConfig

@@ -19,9 +19,9 @@ from pydantic import (
 
 from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.fields import ResidualFieldConfig
+from odenet.fields.arrangement import Arrangement
 from odenet.fields.initialisers import InitialiserName
 from odenet.fields.layers import Padding
-from odenet.fields.residual import Arrangement
 from odenet.integrators import ExplicitConfig, IntegratorConfig
 from odenet.models.blocks import DepthBlockConfig
 from odenet.models.head import HeadConfig

@@ -22,7 +22,7 @@ from odenet.errors import ConfigError
 from odenet.fields import FieldConfig, ResidualFieldConfig
 from odenet.fields.base import ShapeChange
 from odenet.fields.layers import Padding, observing
-from odenet.models.maps import Projection, Shape, StateMap
+from odenet.models.maps import NormedMap, Projection, Shape
 from odenet.models.projections import (
     ConvConfig,
     FlattenConfig,
@@ -36,7 +36,7 @@ from odenet.models.unit import ResidualUnit
 from odenet.part import PartConfig
 
 
-class TransitionLayer(StateMap):
+class TransitionLayer(NormedMap):
     r"""$A(P B(h) + \tau F(B(h)))$.
 
     Args:
@@ -101,8 +101,9 @@ class TransitionConfig(PartConfig):
             raise ValueError(f"stride=1 would ignore padding={self.padding}; remove it")
         if self.activated and not self.shared:
             raise ValueError("activated=true leaves nothing that shared=false would move; keep one")
-        for name, default in (("widened_weight", 1), ("shared", True)):
-            if self.field.kind != "residual" and getattr(self, name) != default:
+        set_by_user = {"widened_weight": self.widened_weight != 1, "shared": not self.shared}
+        for name in (name for name, is_set in set_by_user.items() if is_set):
+            if name not in self.field.transition_options:
                 raise ValueError(
                     f"field kind={self.field.kind} would ignore {name}; remove it, or use residual"
                 )
