@@ -24,8 +24,8 @@ _HOMES = {
     "odenet.experiment.config": ("ExperimentConfig", "load_config", "parse_config"),
     "odenet.experiment.evaluate": ("evaluate",),
     "odenet.experiment.loaded_run": ("Run", "load"),
-    "odenet.experiment.prune": ("prune",),
-    "odenet.experiment.refine": ("refine",),
+    "odenet.experiment.refinement.prune": ("prune",),
+    "odenet.experiment.refinement.refine": ("refine",),
     "odenet.experiment.run": ("resume", "run"),
     "odenet.fields": ("ConvFieldConfig", "MLPFieldConfig", "VectorField"),
     "odenet.integrators": (

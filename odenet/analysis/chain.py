@@ -14,16 +14,10 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import FixedStepSizes
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
-from odenet.integrators import (
-    ExplicitRungeKutta,
-    LayerByLayer,
-    OneStepIntegrator,
-    SeparableMethod,
-)
+from odenet.integrators.base import StepMap
 from odenet.integrators.equation import FIRST_ORDER
-from odenet.integrators.stages import take_step
-from odenet.models import DepthBlock, FeedForwardBlock, Network
-from odenet.models.shortcuts import DropoutShortcut
+from odenet.models import LayerStack, Network
+from odenet.models.base import OdeBlock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,33 +95,29 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             they use their running statistics, and are affine maps.
 
     Raises:
-        ConfigError: if the block's integrator is not an explicit or symplectic method with the
-            steps of the grid: one that chooses its steps has no factor for each of them, and
+        ConfigError: if the block's integrator has no steps of the grid that are maps of the state
+            (`Integrator.step_map`): one that chooses its steps has no factor for each of them, and
             others carry a velocity beside the state.
     """
-    if isinstance(block, FeedForwardBlock):
-        return _plain(block)
-    if not isinstance(block, DepthBlock):
+    if block.stack is not None:
+        return _of_layers(block.stack, live)
+    if block.ode is None:
         raise ConfigError(
             f"the gradient is followed through blocks of kind depth and feedforward; got "
             f"{type(block).__name__}, which has no layers of its own"
         )
-    if any(isinstance(module, DropoutShortcut) for _, module in nnx.iter_graph(block)):
-        raise ConfigError(
-            "the gradient is not followed through shortcut.kind=dropout: in training its factors "
-            "change from draw to draw; use another shortcut"
-        )
-    if getattr(block.weights.stacked, "takes_start", False):
+    if block.ode.weights.stacked.takes_start:
         raise ConfigError(
             "the gradient is followed from state to state, and the field of this block depends on "
             "its first state at every depth, so that the factors of the steps are not the whole "
             "gradient; use a field of another kind than data_controlled or depth_adaptive"
         )
-    integrator = block.integrator
-    if not isinstance(integrator, ExplicitRungeKutta | LayerByLayer | SeparableMethod):
+    integrator = block.ode.integrator
+    step = None if integrator.chooses_steps else integrator.step_map()
+    if step is None:
         raise ConfigError(
-            f"the gradient is followed step by step, so the integrator must be an explicit method "
-            f"with the steps of the grid, which carries nothing beside the state; got "
+            f"the gradient is followed step by step, so the integrator must be a method with the "
+            f"steps of the grid, which carries nothing beside the state; got "
             f"{type(integrator).__name__}; to look at the same weights as a residual network, set "
             f"model.block.integrator.kind=euler"
             + (
@@ -137,18 +127,19 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
                 f"{integrator.equation.formula})"
             )
         )
-    return _of_steps(block, integrator, live)
+    return _of_steps(block.ode, step, live)
 
 
-def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
+def _fields_of_layers(block: OdeBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
     """The sets of weights that the steps use, and the steps."""
     grid = block.grid()
     if not isinstance(block.weights, FieldExpansion):
         return block.weights.fields(live=live), grid
-    one_stage = isinstance(block.integrator, ExplicitRungeKutta) and (
-        block.integrator.tableau.num_stages == 1
-    )
-    if live or not one_stage or not isinstance(block.step_sizes, FixedStepSizes):
+    if (
+        live
+        or not block.integrator.evaluates_at_start
+        or not isinstance(block.step_sizes, FixedStepSizes)
+    ):
         raise ConfigError(
             "of weights that are functions of depth (weights.kind=basis), the gradient is followed "
             "through integrator.kind=euler with fixed step sizes and frozen batch statistics: then "
@@ -158,36 +149,38 @@ def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, Depth
     return block.weights.at_steps(grid), DepthGrid(grid.taus, grid.num_steps)
 
 
-def _of_steps(
-    block: DepthBlock, integrator: OneStepIntegrator | SeparableMethod, live: bool
-) -> Chain:
+def _of_steps(block: OdeBlock, step_map: StepMap, live: bool) -> Chain:
     fields, grid = _fields_of_layers(block, live)
     field = _pure(fields)
 
     def step(params, fixed, t0, tau, h):
         t0, tau = t0.astype(h.dtype), tau.astype(h.dtype)
         here = jax.tree_util.Partial(field, nnx.merge_state(params, fixed))
-        if isinstance(integrator, SeparableMethod):
-            return take_step(integrator.stages, here, (h,), t0, tau)[0]
-        return integrator.advance(here, t0, tau, h).h1
+        return step_map(here, t0, tau, h)
 
     shape = (grid.num_layers, grid.steps_per_layer)
     t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
     params, fixed = nnx.split_state(fields.params, nnx.Param, ...)
-    return Chain(step, params, fixed, t0s, taus, block.ode is not None, True)
+    return Chain(step, params, fixed, t0s, taus, True, True)
 
 
-def _plain(block: FeedForwardBlock) -> Chain:
-    fields = block.weights.fields()
-    field = _pure(fields)
+def _of_layers(stack: LayerStack, live: bool) -> Chain:
+    if stack.weights.stacked.is_random:
+        raise ConfigError(
+            "the gradient is not followed through shortcut.kind=dropout: in training its factors "
+            "change from draw to draw; use another shortcut"
+        )
+    fields = stack.layers(live=live)
+    layer = _pure(fields)
 
     def step(params, fixed, t0, tau, h):
-        del t0, tau
-        return field(nnx.merge_state(params, fixed), jnp.zeros((), h.dtype), h)
+        del t0
+        return layer(nnx.merge_state(params, fixed), tau.astype(h.dtype), h)
 
-    ones = jnp.ones((fields.num_layers, 1), dtype=float)
+    taus = stack.taus().reshape(fields.num_layers, -1)
     params, fixed = nnx.split_state(fields.params, nnx.Param, ...)
-    return Chain(step, params, fixed, jnp.zeros_like(ones), ones, False, False)
+    has_steps = stack.residual is not None
+    return Chain(step, params, fixed, jnp.zeros_like(taus), taus, False, has_steps)
 
 
 def _pure(fields: LayerFields) -> Callable[[Any, Time, State], State]:

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from odenet.analysis.amplification import Amplification, amplification_of
 from odenet.analysis.field_path import FieldPath, field_paths
 from odenet.analysis.spectra import Spectra, jacobians, spectra_of
-from odenet.analysis.stability import StepStability, method_of, step_stability
+from odenet.analysis.stability import StepStability, step_stability
 from odenet.data import Normalization, Split, normalize
 from odenet.depth.grid import DepthGrid
 from odenet.errors import ConfigError
 from odenet.integrators import Integrator
+from odenet.integrators.amplification import Amplification
 from odenet.models import Network
 from odenet.models.base import NO_STEP
 
@@ -72,7 +72,7 @@ class StabilityMeter:
             if block.ode is None:
                 raise ConfigError(
                     f"stability is that of steps of h' = f(t, h), but a layer of "
-                    f"model.stages.{index} {NO_STEP}; remove training.stability_every"
+                    f"model.stages.{index} {NO_STEP}; remove the monitor of kind=stability"
                 )
             self._integrators.append(block.ode.integrator)
         graphdef = nnx.graphdef(network)
@@ -99,11 +99,11 @@ def _measured(path: FieldPath) -> Any:
 def _status(
     integrator: Integrator, finite: np.ndarray, taus: np.ndarray, measured: Any
 ) -> BlockStatus:
-    method, lengths = method_of(integrator), np.asarray(taus, np.float64)
+    method, lengths = integrator.name, np.asarray(taus, np.float64)
     if not finite:
         return BlockStatus(method, lengths, None, None)
     found = spectra_of(measured)
-    amplification = amplification_of(integrator, DepthGrid(jnp.asarray(taus)))
+    amplification = integrator.amplification(DepthGrid(jnp.asarray(taus)))
     if not isinstance(amplification, Amplification):
         return BlockStatus(method, lengths, found, None)
     values = [np.concatenate(step) for step in found.eigenvalues]

@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from odenet.data.dataset import Dataset
-from odenet.data.source import Outline, SourceConfig
+from odenet.data.source import DataConfig, Outline
 from odenet.errors import DataError
 
 
-class AbsentConfig(SourceConfig):
+class AbsentConfig(DataConfig):
     """Data that are not here: what `odenet import` notes where a file fits no data at hand.
 
     Its network has the file's classes and channels. It can be started from, with other data:

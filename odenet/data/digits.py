@@ -9,13 +9,13 @@ from pydantic import Field, NonNegativeInt, model_validator
 from odenet.data.augment import AugmentConfig
 from odenet.data.dataset import Dataset, Split
 from odenet.data.given_normalization import GivenNormalizationConfig, chosen_normalization
-from odenet.data.source import SourceConfig
+from odenet.data.source import DataConfig
 from odenet.data.stratified import stratified_order
 
 NUM_EXAMPLES = 1797
 
 
-class DigitsConfig(SourceConfig):
+class DigitsConfig(DataConfig):
     """Images of shape (8, 8, 1) in ten classes; the 17 grey levels are spread over 0 to 255."""
 
     kind: Literal["digits"] = "digits"

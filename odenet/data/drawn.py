@@ -13,10 +13,10 @@ from odenet.data.dataset import (
     identity_normalization,
     measure_normalization,
 )
-from odenet.data.source import SourceConfig
+from odenet.data.source import DataConfig
 
 
-class DrawnConfig(SourceConfig):
+class DrawnConfig(DataConfig):
     """Base of the sources that draw their points: how many, from which seed."""
 
     train: PositiveInt = 1000

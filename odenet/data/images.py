@@ -13,13 +13,13 @@ from odenet.data.dataset import Dataset, Split
 from odenet.data.files import Examples, Part, PublishedSet, find_data_dir, find_published
 from odenet.data.given_normalization import GivenNormalizationConfig, chosen_normalization
 from odenet.data.idx import read_idx_pair
-from odenet.data.source import Outline, SourceConfig
+from odenet.data.source import DataConfig, Outline
 from odenet.data.stratified import stratified_order
 
 NUM_CLASSES = 10
 
 
-class ImagesConfig(SourceConfig):
+class ImagesConfig(DataConfig):
     """Base of the published sets of images: how many to read, and how to split them."""
 
     num_published: ClassVar[int]

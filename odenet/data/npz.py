@@ -12,12 +12,12 @@ from odenet.data.files import find_data_dir
 from odenet.data.given_normalization import GivenNormalizationConfig, chosen_normalization
 from odenet.data.npz_file import read_npz, sha256_of
 from odenet.data.npz_inputs import Layout, as_inputs, as_targets
-from odenet.data.source import SourceConfig
+from odenet.data.source import DataConfig
 from odenet.data.stratified import stratified_order
 from odenet.errors import ConfigError, DataError
 
 
-class NpzConfig(SourceConfig):
+class NpzConfig(DataConfig):
     """Images or vectors of your own, with classes or values, from a file of `numpy.savez`.
 
     It holds the arrays `train_inputs`, `train_targets`, `test_inputs`, `test_targets`, and maybe

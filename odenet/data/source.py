@@ -1,6 +1,6 @@
 """The contract of a source of data: a configuration that builds a `Dataset`."""
 
-from abc import abstractmethod
+import abc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,12 @@ class Outline:
     num_train: int | None
 
 
-class SourceConfig(PartConfig):
-    """Base of every configuration of data."""
+class DataConfig(PartConfig, abc.ABC, family="data"):
+    """Base of the configuration of every source of data; build it with `config.build(data_dir)`."""
 
-    @abstractmethod
+    kind: str
+
+    @abc.abstractmethod
     def build(self, data_dir: Path | None = None) -> Dataset:
         """Read or draw the data.
 
@@ -44,7 +46,7 @@ class SourceConfig(PartConfig):
         """
         raise NotImplementedError
 
-    def beside(self, folder: Path) -> "SourceConfig":
+    def beside(self, folder: Path) -> "DataConfig":
         """The same, as an experiment file in `folder` means it: for sources without paths, itself.
 
         Args:

@@ -7,10 +7,10 @@ import numpy as np
 from pydantic import Field
 
 from odenet.data.dataset import Dataset, Split, identity_normalization, measure_normalization
-from odenet.data.source import SourceConfig
+from odenet.data.source import DataConfig
 
 
-class SwissRollConfig(SourceConfig):
+class SwissRollConfig(DataConfig):
     r"""Two spirals, $r = s$ and $r = 0.2 + s$ with $\theta = 4\pi s$, $s$ evenly spaced in [0, 1].
 
     As in `data/setupSwissRoll.m` of Meganet.m, the code of Haber and Ruthotto 2017

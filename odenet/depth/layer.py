@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from flax import nnx
 
-from odenet.arrays import State, Time
+from odenet.arrays import After, Before, Time
 from odenet.errors import ConfigError
 
 
@@ -20,7 +20,7 @@ class Layer(nnx.Module):
     takes_start: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def __call__(self, t: Time, h: State, *start: State) -> State:
+    def __call__(self, t: Time, h: Before, *start: Before) -> After:
         """The value at depth-time `t` and state `h`, shape `(batch, *state)`."""
 
     @property
@@ -28,7 +28,7 @@ class Layer(nnx.Module):
         """Whether a part of the work depends on the weights alone: if `prepare` is defined."""
         return type(self).prepare is not Layer.prepare
 
-    def prepare(self, h: State) -> Any:
+    def prepare(self, h: Before) -> Any:
         """Arrays that depend on the weights and on the shape of the state alone.
 
         Integrators compute them once for all evaluations with the same weights.
@@ -38,7 +38,7 @@ class Layer(nnx.Module):
         """
         del h
 
-    def evaluate(self, prepared: Any, t: Time, h: State, *start: State) -> State:
+    def evaluate(self, prepared: Any, t: Time, h: Before, *start: Before) -> After:
         """The value at `(t, h)` with what `prepare` gave for the same weights."""
         del prepared
         return self(t, h, *start)
@@ -48,9 +48,14 @@ class Layer(nnx.Module):
         """Whether training calls it otherwise, by batch statistics: if `observe` is defined."""
         return type(self).observe is not Layer.observe
 
-    def observe(self, t: Time, h: State) -> State:
+    def observe(self, t: Time, h: Before) -> After:
         """The value in training: by the statistics of the batch, towards which its own move."""
         return self(t, h)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws random numbers in training."""
+        return False
 
     def number_layers(self, num_layers: int) -> None:
         """Give every layer of a stack what belongs to its index alone.

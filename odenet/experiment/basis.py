@@ -9,11 +9,11 @@ from odenet.depth.basis import BasisName
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment, build
 from odenet.experiment.config import Overrides
-from odenet.experiment.derived import with_blocks
 from odenet.experiment.directory import RunDirectory, full_disk_named
 from odenet.experiment.evaluate import load_trained
-from odenet.experiment.refine import refined_stages, transferred
-from odenet.experiment.refined_stage import Refinement
+from odenet.experiment.refinement.derived import with_blocks
+from odenet.experiment.refinement.refine import refined_stages, transferred
+from odenet.experiment.refinement.refined_stage import Refinement
 from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Checkpoint, Which, fitted, named
 

@@ -28,7 +28,6 @@ from odenet.experiment.config import (
     to_yaml,
     variant,
 )
-from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
@@ -41,6 +40,7 @@ from odenet.experiment.directory import (
 )
 from odenet.experiment.machine_options import resumed_config
 from odenet.experiment.provenance import provenance, versions
+from odenet.experiment.refinement.plan import check_schedule
 from odenet.experiment.run import (
     Experiment,
     load,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
+import odenet.analysis.monitors  # noqa: F401 - its kinds join the family
 from odenet.analysis.compare import REFERENCE_NAME, EvaluationConfig
 from odenet.data import DataConfig
 from odenet.errors import ConfigError
@@ -19,7 +20,7 @@ from odenet.experiment.values import to_values
 from odenet.experiment.yaml_file import read_yaml
 from odenet.experiment.yaml_text import write
 from odenet.models import ModelConfig
-from odenet.objectives import CrossEntropyConfig, LossConfig, MeanSquaredErrorConfig
+from odenet.objectives import CrossEntropyConfig, MeanSquaredErrorConfig, ObjectiveConfig
 from odenet.objectives.regularisers import refuse_unfit_blocks
 from odenet.part import PartConfig
 from odenet.part.explain import explain
@@ -69,7 +70,7 @@ class ExperimentConfig(PartConfig):
     """Decides initialisation, order of the data and augmentation; same seed, same bytes."""
     data: DataConfig
     model: ModelConfig
-    objective: LossConfig | None = None
+    objective: ObjectiveConfig | None = None
     """What is minimised; without it, cross entropy for classifiers, mean squared error else."""
     training: TrainingConfig = TrainingConfig()
     start: StartConfig | None = None

@@ -16,11 +16,12 @@ from odenet.analysis.gradient_audit import (
     measure,
     norm_of,
 )
-from odenet.analysis.ways_back import EXACT, names_of, ways_back
 from odenet.errors import ConfigError
 from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, Subject, look_at
-from odenet.integrators import Integrator, LayerByLayer
+from odenet.integrators import IntegratorConfig
+from odenet.integrators.gradient_methods import EXACT, names_of
+from odenet.models import BlockConfig
 
 
 def analyse_gradient_audit(
@@ -55,8 +56,8 @@ def analyse_gradient_audit(
             f"finite differences are taken along at least one direction; got {directions}"
         )
     subject = look_at(directory, overrides, split, moment, data_dir)
-    ways = [_ways_of(block) for block in subject.experiment.config.model.blocks]
-    names = names_of(ways)
+    methods = [block.gradient_methods() for block in _blocks(subject)]
+    names = names_of(methods)
     if not names:
         raise ConfigError(
             "adjoints belong to blocks of kind depth; this network has none, and one way to "
@@ -66,7 +67,7 @@ def analyse_gradient_audit(
     inputs, targets = subject.normalized(examples), jnp.asarray(examples.targets)
     losses = {}
     for name in names:
-        chosen = [of_block.get(name, of_block.get(EXACT)) for of_block in ways]
+        chosen = [of_block.get(name, of_block.get(EXACT)) for of_block in methods]
         losses[name] = loss_of(subject.network, chosen, subject.experiment.objective, targets)
     loss, params = losses[EXACT]
     exact = exact_gradient(loss, params, inputs)
@@ -76,9 +77,8 @@ def analyse_gradient_audit(
         differences(loss, params, inputs, exact[0], key, directions),
         norm_of(exact[0]),
     )
-    own = [
-        _own_name(of_block, block) for of_block, block in zip(ways, _blocks(subject), strict=True)
-    ]
+    pairs = zip(methods, _blocks(subject), strict=True)
+    own = [_own_name(of_block, block) for of_block, block in pairs]
     odes = [block.ode for block in _blocks(subject) if block.ode is not None]
     chooses = any(ode.integrator.chooses_steps for ode in odes)
     found = {
@@ -90,26 +90,13 @@ def analyse_gradient_audit(
     return subject.write("gradient-audit", found)
 
 
-def _blocks(subject: Subject) -> Sequence[Any]:
+def _blocks(subject: Subject) -> Sequence[BlockConfig]:
     return subject.experiment.config.model.blocks
 
 
-def _ways_of(block: Any) -> dict[str, Integrator]:
-    if block.residual is None:
-        return {}
-    learned = block.step_sizes.kind == "learned"
-    configs: dict[str, Any] = ways_back(
-        block.integrator, is_step=block.ode is not None, learns_steps=learned
-    )
-    if block.ode is not None:
-        return {name: config.build() for name, config in configs.items()}
-    return {name: LayerByLayer(config.remat) for name, config in configs.items()}
-
-
-def _own_name(ways: dict[str, Integrator], block: Any) -> str | None:
-    """The way back that the block itself uses."""
+def _own_name(methods: dict[str, IntegratorConfig], block: BlockConfig) -> str | None:
+    """The gradient method that the block itself uses."""
     if block.residual is None:
         return None
-    integrator = block.integrator
-    own: Any = integrator.build() if block.ode is not None else LayerByLayer(integrator.remat)  # pyright: ignore
-    return next((name for name, way in ways.items() if way == own), None)
+    own = block.residual.integrator
+    return next((name for name, method in methods.items() if method == own), None)

@@ -5,6 +5,7 @@ from typing import Any
 
 from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
+from odenet.analysis.monitors import flow_probe
 from odenet.experiment.config import Overrides
 from odenet.experiment.subject import Moment, look_at
 
@@ -42,8 +43,14 @@ def analyse_gradient_flow(
         OdenetError: as its other children say.
     """
     subject = look_at(directory, overrides, split, moment, data_dir)
-    meter = subject.experiment.flow_meter(
-        subject.experiment.split(split), num_examples, factor_examples, threshold, batch_statistics
+    experiment = subject.experiment
+    meter = flow_probe(
+        experiment,
+        experiment.split(split),
+        num_examples,
+        factor_examples,
+        threshold,
+        batch_statistics,
     )
     found = {
         "num_examples": meter.num_examples,

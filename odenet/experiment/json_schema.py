@@ -1,13 +1,29 @@
 """JSON schema of configurations, with the bare kind that is short for a part of that kind."""
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from typing import Any
+
+from pydantic.json_schema import CoreRef, GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
+
+from odenet.part.family import CONTRACT, adapter_of
 
 
 class SchemaWithBareKinds(GenerateJsonSchema):
-    """Allows `rk4` where `{kind: rk4}` is allowed."""
+    """Allows `rk4` where `{kind: rk4}` is allowed, and every member of a family where it is."""
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
         """One of the parts, or the kind of one."""
         kinds = [str(kind) for kind in schema["choices"]]
         return {"anyOf": [super().tagged_union_schema(schema), {"enum": kinds}]}
+
+    def generate_inner(self, schema: Any) -> JsonSchemaValue:
+        """The schema; of a contract, a reference to one of the members that there are now."""
+        contract = schema.get("metadata", {}).get(CONTRACT)
+        if contract is None:
+            return super().generate_inner(schema)
+        name = CoreRef(f"{contract.__module__}.{contract.__qualname__}:{id(contract)}")
+        definition, reference = self.get_cache_defs_ref_schema(name)
+        if definition not in self.definitions:
+            self.definitions[definition] = {}  # a member may refer to the contract again
+            self.definitions[definition] = super().generate_inner(adapter_of(contract).core_schema)
+        return reference

@@ -24,7 +24,6 @@ from odenet.experiment.continuation import (
     save_again,
     with_best,
 )
-from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
     CONFIG,
     RUN,
@@ -38,6 +37,7 @@ from odenet.experiment.fit import fit
 from odenet.experiment.held_network import changed_at, held_by
 from odenet.experiment.machine_options import in_step, on_these_devices, resumed_config
 from odenet.experiment.provenance import provenance
+from odenet.experiment.refinement.plan import check_schedule
 from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
@@ -74,10 +74,8 @@ def run(
     with shown_on(console):
         experiment = build(config, data_dir, beginning(config))
     experiment.check_statistics()
-    if config.training.gradient_flow_every is not None:
-        experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
-    if config.training.stability_every is not None:
-        experiment.stability_meter(experiment.dataset.train)
+    for monitor in config.training.monitors:
+        monitor.build(experiment)  # refuses now what it could not measure
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         about = {"num_parameters": experiment.num_parameters, "kind": "run"}
         about |= {"data_source": experiment.dataset.source}

@@ -1,13 +1,10 @@
 """Vector fields `f(t, h)`."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from odenet.fields.activations import ActivationName as ActivationName
 from odenet.fields.antisymmetric import AntisymmetricField as AntisymmetricField
 from odenet.fields.antisymmetric import AntisymmetricFieldConfig as AntisymmetricFieldConfig
 from odenet.fields.base import VectorField as VectorField
+from odenet.fields.base import VectorFieldConfig as VectorFieldConfig
 from odenet.fields.conv import ConvField as ConvField
 from odenet.fields.conv import ConvFieldConfig as ConvFieldConfig
 from odenet.fields.data_controlled import DataControlledField as DataControlledField
@@ -32,18 +29,3 @@ from odenet.fields.residual import ResidualField as ResidualField
 from odenet.fields.residual import ResidualFieldConfig as ResidualFieldConfig
 from odenet.fields.second_order import SecondOrderField as SecondOrderField
 from odenet.fields.second_order import SecondOrderFieldConfig as SecondOrderFieldConfig
-
-FieldConfig = Annotated[
-    MLPFieldConfig
-    | ConvFieldConfig
-    | ResidualFieldConfig
-    | AntisymmetricFieldConfig
-    | HamiltonianFieldConfig
-    | TwoLayerHamiltonianFieldConfig
-    | ParabolicFieldConfig
-    | SecondOrderFieldConfig
-    | DataControlledFieldConfig
-    | DepthAdaptiveFieldConfig
-    | DenseFieldConfig,
-    Field(discriminator="kind"),
-]

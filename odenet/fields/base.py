@@ -117,7 +117,7 @@ class ShapeChange(NamedTuple):
     shared: bool = True
 
 
-class VectorFieldConfig(PartConfig, abc.ABC):
+class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
     """The options of a field, and what a block must know of the field before it is built.
 
     `check` and `build` are all that a field's config must define; everything else has a default.
@@ -128,6 +128,8 @@ class VectorFieldConfig(PartConfig, abc.ABC):
 
     layers_are_alike: ClassVar[bool] = True
     """Whether layers may be divided, joined and shared; else each is bound to its index."""
+    is_wrapped: ClassVar[bool] = False
+    """Whether it is made of another field, so that no other field may be made of it."""
     is_map: ClassVar[bool] = False
     """Whether it can be a map between states of any two widths, by `build_map`."""
     transition_options: ClassVar[frozenset[str]] = frozenset()

@@ -7,8 +7,9 @@ from flax import nnx
 from pydantic import model_validator
 
 from odenet.arrays import After, Before
+from odenet.fields.base import VectorFieldConfig
 from odenet.fields.mlp import MLPFieldConfig
-from odenet.fields.wrapped import InnerMapConfig, WrappedField, WrappedFieldConfig
+from odenet.fields.wrapped import WrappedField, WrappedFieldConfig
 
 
 class DataControlledField(WrappedField):
@@ -38,7 +39,7 @@ class DataControlledFieldConfig(WrappedFieldConfig):
     """f(t, h, h(0)): the field sees the first state of its block at every depth."""
 
     kind: Literal["data_controlled"] = "data_controlled"
-    inner: InnerMapConfig = MLPFieldConfig()
+    inner: VectorFieldConfig = MLPFieldConfig()
     """The map from state and control, side by side, to dh/dt."""
 
     @property

@@ -10,9 +10,9 @@ from flax import nnx
 from pydantic import PositiveInt
 
 from odenet.arrays import After, Array, Before, Float
-from odenet.fields.base import VectorField
+from odenet.fields.base import VectorField, VectorFieldConfig
 from odenet.fields.mlp import MLPFieldConfig
-from odenet.fields.wrapped import InnerFieldConfig, WrappedField, WrappedFieldConfig
+from odenet.fields.wrapped import WrappedField, WrappedFieldConfig
 
 Sign = Literal["positive", "free"]
 
@@ -85,7 +85,7 @@ class DepthAdaptiveFieldConfig(WrappedFieldConfig):
     """s(h(0)) g(t, h): every example goes as far as a learned number for it says."""
 
     kind: Literal["depth_adaptive"] = "depth_adaptive"
-    inner: InnerFieldConfig = MLPFieldConfig()
+    inner: VectorFieldConfig = MLPFieldConfig()
     """The field `g`, the same for all examples."""
     sign: Sign = "positive"
     """Whether `s` is positive or any number; it is 1 at first."""

@@ -8,9 +8,9 @@ from pydantic import model_validator
 
 from odenet.arrays import After, Before
 from odenet.errors import ConfigError
-from odenet.fields.base import VectorField
+from odenet.fields.base import VectorField, VectorFieldConfig
 from odenet.fields.mlp import MLPFieldConfig
-from odenet.fields.wrapped import InnerFieldConfig, WrappedField, WrappedFieldConfig
+from odenet.fields.wrapped import WrappedField, WrappedFieldConfig
 
 
 class SecondOrderField(WrappedField):
@@ -47,7 +47,7 @@ class SecondOrderFieldConfig(WrappedFieldConfig):
     """h'' = g(t, h) or g(t, h, h'), of a state [h; h'] in two halves."""
 
     kind: Literal["second_order"] = "second_order"
-    inner: InnerFieldConfig = MLPFieldConfig()
+    inner: VectorFieldConfig = MLPFieldConfig()
     """The acceleration `g`."""
     sees_velocity: bool = False
     """Whether `g` depends on the velocity too. Without it, each half moves the other alone, so that

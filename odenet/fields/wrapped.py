@@ -1,30 +1,12 @@
 """Fields made of another field, and which fields they can be made of."""
 
 import abc
-from typing import Annotated, Any
+from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from odenet.arrays import After, Before, State, Time
-from odenet.fields.antisymmetric import AntisymmetricFieldConfig
 from odenet.fields.base import VectorField, VectorFieldConfig
-from odenet.fields.conv import ConvFieldConfig
-from odenet.fields.hamiltonian import HamiltonianFieldConfig, TwoLayerHamiltonianFieldConfig
-from odenet.fields.mlp import MLPFieldConfig
-from odenet.fields.parabolic import ParabolicFieldConfig
-
-InnerMapConfig = Annotated[MLPFieldConfig | ConvFieldConfig, Field(discriminator="kind")]
-"""Fields that are maps between states of any two widths."""
-
-InnerFieldConfig = Annotated[
-    MLPFieldConfig
-    | ConvFieldConfig
-    | AntisymmetricFieldConfig
-    | HamiltonianFieldConfig
-    | TwoLayerHamiltonianFieldConfig
-    | ParabolicFieldConfig,
-    Field(discriminator="kind"),
-]
 
 
 class WrappedField(VectorField):
@@ -67,6 +49,8 @@ class WrappedField(VectorField):
 class WrappedFieldConfig(VectorFieldConfig):
     """What the configs of these fields share: `inner`, of which each says what it may be."""
 
+    is_wrapped: ClassVar[bool] = True
+
     @property
     def _inner(self) -> VectorFieldConfig:
         return getattr(self, "inner")  # noqa: B009 - its type is the child's
@@ -82,6 +66,8 @@ class WrappedFieldConfig(VectorFieldConfig):
             reason = "depends on the state at the start of the block"
         elif inner.has_batch_norm:
             reason = "has batch statistics"
+        elif inner.is_wrapped:
+            reason = "is made of another field itself"
         elif not inner.layers_are_alike:
             reason = "adds features of its own in every layer"
         if reason is not None:

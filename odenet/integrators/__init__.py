@@ -1,9 +1,5 @@
 """Integrators: from `h(0)` to `h(horizon)`."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from odenet.integrators.adaptive import AdaptiveConfig as AdaptiveConfig
 from odenet.integrators.adaptive import AdaptiveRungeKutta as AdaptiveRungeKutta
 from odenet.integrators.asynchronous import AsynchronousLeapfrog as AsynchronousLeapfrog
@@ -12,8 +8,8 @@ from odenet.integrators.asynchronous import (
 )
 from odenet.integrators.base import Integration as Integration
 from odenet.integrators.base import Integrator as Integrator
-from odenet.integrators.base import OneStepIntegrator as OneStepIntegrator
 from odenet.integrators.base import SolverStats as SolverStats
+from odenet.integrators.config import IntegratorConfig as IntegratorConfig
 from odenet.integrators.continuous import Diffrax as Diffrax
 from odenet.integrators.continuous import DiffraxConfig as DiffraxConfig
 from odenet.integrators.explicit import ExplicitConfig as ExplicitConfig
@@ -23,9 +19,9 @@ from odenet.integrators.explicit import TableauConfig as TableauConfig
 from odenet.integrators.failure import Failure as Failure
 from odenet.integrators.fractional import Fractional as Fractional
 from odenet.integrators.fractional import FractionalConfig as FractionalConfig
-from odenet.integrators.layers import LayerByLayer as LayerByLayer
 from odenet.integrators.momentum import Momentum as Momentum
 from odenet.integrators.momentum import MomentumConfig as MomentumConfig
+from odenet.integrators.one_step import OneStepIntegrator as OneStepIntegrator
 from odenet.integrators.reversible_rk import ReversibleRungeKutta as ReversibleRungeKutta
 from odenet.integrators.reversible_rk import (
     ReversibleRungeKuttaConfig as ReversibleRungeKuttaConfig,
@@ -36,18 +32,3 @@ from odenet.integrators.symplectic import Leapfrog as Leapfrog
 from odenet.integrators.symplectic import LeapfrogConfig as LeapfrogConfig
 from odenet.integrators.two_step import TwoStepMidpoint as TwoStepMidpoint
 from odenet.integrators.two_step import TwoStepMidpointConfig as TwoStepMidpointConfig
-
-IntegratorConfig = Annotated[
-    ExplicitConfig
-    | TableauConfig
-    | AdaptiveConfig
-    | LeapfrogConfig
-    | FractionalConfig
-    | SeparableConfig
-    | TwoStepMidpointConfig
-    | MomentumConfig
-    | AsynchronousLeapfrogConfig
-    | ReversibleRungeKuttaConfig
-    | DiffraxConfig,
-    Field(discriminator="kind"),
-]

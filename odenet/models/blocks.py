@@ -1,41 +1,30 @@
 """Which blocks there are, and which of their parts fit together."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, model_validator
 
-from odenet.depth import (
-    BasisWeightsConfig,
-    PerLayerWeightsConfig,
-    WeightsConfig,
-)
+from odenet.depth import PerLayerWeightsConfig, WeightsConfig
 from odenet.depth.grid import DepthGrid
 from odenet.depth.layer import Layer
-from odenet.depth.step_sizes import (
-    FixedStepSizesConfig,
-    LearnedStepSizesConfig,
-    StepSizesConfig,
-)
+from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.errors import ConfigError
-from odenet.fields import FieldConfig, MLPFieldConfig
+from odenet.fields import MLPFieldConfig, VectorFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
-    FractionalConfig,
-    Integrator,
     IntegratorConfig,
-    LayerByLayer,
-    TableauConfig,
 )
 from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
-from odenet.integrators.separable import refuse_field_without_halves
+from odenet.integrators.separable import refuse_unpartitioned_field
 from odenet.models.base import NO_STEP, BlockConfig
 from odenet.models.depth_block import DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
-from odenet.models.empty_block import EmptyBlockConfig
-from odenet.models.feedforward import FeedForwardBlockConfig
+from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
+from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
+from odenet.models.layer_stack import UnitBlock
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
@@ -45,7 +34,7 @@ class DepthBlockConfig(BlockConfig):
     """A block whose depth is time."""
 
     kind: Literal["depth"] = "depth"
-    field: FieldConfig = MLPFieldConfig()
+    field: VectorFieldConfig = MLPFieldConfig()
     """What one layer computes."""
     num_steps: int = Field(default=8, ge=1, le=10**6)
     """Number of steps of the grid; an explicit Euler step is a residual layer."""
@@ -62,12 +51,12 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _field_has_the_halves_that_the_integrator_moves(self):
-        refuse_field_without_halves(self.integrator, self.field)
+        refuse_unpartitioned_field(self.integrator.build(), self.field, f"kind={self.field.kind}")
         return self
 
     @model_validator(mode="after")
     def _layers_are_steps_of_the_integrator(self):
-        if not self.is_euler_step and self.integrator.kind != "euler":
+        if not self.is_euler_step and self.integrator.layer_remat is None:
             raise ValueError(
                 f"integrator.kind={self.integrator.kind} cannot run this block: with "
                 f"{self._no_step} a layer {NO_STEP}; use integrator.kind=euler, or "
@@ -78,9 +67,7 @@ class DepthBlockConfig(BlockConfig):
                 f"field kind={self.field.kind} depends on the first state of its block, which a "
                 f"layer with another shortcut does not know; use shortcut.kind=identity"
             )
-        if not self.is_euler_step and (
-            self.weights.kind == "shared_with_time" or self._weights_are_functions
-        ):
+        if not self.is_euler_step and (self.weights.takes_time or self._weights_are_functions):
             raise ValueError(
                 f"with {self._no_step} a layer has no time to see; use weights.kind=per_layer or "
                 f"shared"
@@ -89,23 +76,23 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _shortcut_matters(self):
-        if self.shortcut.kind == "zero_pad":
+        if self.shortcut.is_for_new_channels:
             raise ValueError(
-                "a block keeps the shape of its state, so shortcut.kind=zero_pad would add "
-                "nothing; use identity"
+                f"a block keeps the shape of its state, so shortcut.kind={self.shortcut.kind} "
+                f"would add nothing; use identity"
             )
-        if self.shortcut.kind == "dropout" and self.num_layers != self.num_steps:
+        if self.shortcut.is_random and self.num_layers != self.num_steps:
             raise ValueError(
-                f"shortcut.kind=dropout draws anew in every layer, and {self.num_steps} steps over "
-                f"{self.num_layers} layers would share draws; use weights.kind=per_layer without "
-                f"num_layers"
+                f"shortcut.kind={self.shortcut.kind} draws anew in every layer, and "
+                f"{self.num_steps} steps over {self.num_layers} layers would share draws; use "
+                f"weights.kind=per_layer without num_layers"
             )
         return self
 
     @property
     def is_euler_step(self) -> bool:
         """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
-        return not self.field.acts_on_sum and isinstance(self.shortcut, IdentityConfig)
+        return not self.field.acts_on_sum and self.shortcut.is_identity
 
     @property
     def residual(self) -> "DepthBlockConfig":
@@ -127,31 +114,29 @@ class DepthBlockConfig(BlockConfig):
     @model_validator(mode="after")
     def _step_sizes_matter(self):
         chosen = self.step_sizes
-        if not isinstance(chosen, LearnedStepSizesConfig) or not chosen.keeps_sum:
+        if not chosen.keeps_sum:
             return self
         if self.num_layers == 1 and self.integrator.chooses_steps:
             raise ValueError(
                 f"an integrator that chooses its own steps sees the sum of the step sizes alone on "
-                f"shared weights, and {chosen.parametrisation} keeps that fixed, so nothing would "
+                f"shared weights, and {chosen.rule} keeps that fixed, so nothing would "
                 f"be learned; use weights.kind=per_layer, or step_sizes.kind=fixed"
             )
         return self
 
     @model_validator(mode="after")
     def _break_points_are_met(self):
-        if isinstance(self.step_sizes, FixedStepSizesConfig):
-            try:
-                values = self.step_sizes.build(self.num_steps).values
-            except ValueError:  # said where the block is built
-                return self
-            refuse_break_points_outside(self.integrator, values)
+        try:
+            values = self.step_sizes.known(self.num_steps)
+        except ValueError:  # said where the block is built
+            return self
+        if values is not None:
+            refuse_break_points_outside(self.integrator.build().break_points, values)
         return self
 
     @model_validator(mode="after")
     def _dense_layers_are_their_own(self):
-        if not self.field.layers_are_alike and (
-            not isinstance(self.weights, PerLayerWeightsConfig) or self.num_layers != self.num_steps
-        ):
+        if not self.field.layers_are_alike and not self.weights.one_per_step(self.num_steps):
             raise ValueError(
                 f"layers of field.kind={self.field.kind} add features of their own, so each has "
                 f"weights; use weights.kind=per_layer without num_layers"
@@ -160,7 +145,7 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _smoothness_has_a_derivative(self):
-        if not isinstance(self.weights, PerLayerWeightsConfig) or not self.weights.smoothness:
+        if not self.weights.penalises_change:
             return self
         if self.num_layers == 1:
             raise ValueError(
@@ -182,35 +167,25 @@ class DepthBlockConfig(BlockConfig):
                 f"weights.kind=basis are functions of the depth from 0 to 1, so step sizes must "
                 f"stay above 0; {use}"
             )
-        if not isinstance(self.integrator, FractionalConfig):
-            return self
-        if not self.step_sizes.stays_positive:
+        if self.integrator.needs_positive_steps and not self.step_sizes.stays_positive:
             raise ValueError(
-                f"integrator.kind=fractional takes powers of step sizes, which must stay above 0; "
-                f"{use}"
+                f"integrator.kind={self.integrator.kind} takes powers of step sizes, which must "
+                f"stay above 0; {use}"
             )
-        if not self.integrator.memory_gradient and self.step_sizes.kind == "fixed":
-            raise ValueError(
-                "memory_gradient=false would be ignored: the step sizes are fixed, so no gradient "
-                "passes through the memory's coefficients; remove it"
-            )
+        ignored = self.integrator.ignored_option(learns_steps=self.step_sizes.is_learned)
+        if ignored is not None:
+            raise ValueError(ignored)
         return self
 
     @property
     def num_layers(self) -> int:
         """Number of sets of weights."""
-        if isinstance(self.weights, PerLayerWeightsConfig):
-            return self.weights.num_layers or self.num_steps
-        if isinstance(self.weights, BasisWeightsConfig) and not self.weights.is_smooth:
-            return self.weights.num_basis
-        return 1
+        return self.weights.num_sets(self.num_steps)
 
     @property
     def num_sets(self) -> int:
         """Number of sets of weights that are stored."""
-        if isinstance(self.weights, BasisWeightsConfig):
-            return self.weights.num_basis
-        return self.num_layers
+        return self.weights.num_functions(self.num_steps)
 
     @property
     def summary(self) -> str:
@@ -222,12 +197,17 @@ class DepthBlockConfig(BlockConfig):
 
     @property
     def _weights_are_functions(self) -> bool:
-        return isinstance(self.weights, BasisWeightsConfig) and self.weights.is_smooth
+        return self.weights.are_functions
 
     @property
     def has_batch_norm(self) -> bool:
-        """Whether the field has batch statistics."""
-        return self.field.has_batch_norm
+        """Whether a layer has batch statistics."""
+        return self.field.has_batch_norm or self.shortcut.has_batch_norm
+
+    def gradient_methods(self) -> dict[str, IntegratorConfig]:
+        """The integrator with other gradients, by name; see `BlockConfig`."""
+        learns = self.step_sizes.is_learned
+        return self.integrator.gradient_methods(is_step=self.is_euler_step, learns_steps=learns)
 
     def check_room(self, width: int, before: int | None) -> None:
         """Refuse a state without channels for what the layers add; see `BlockConfig`."""
@@ -244,8 +224,7 @@ class DepthBlockConfig(BlockConfig):
         Raises:
             ConfigError: saying which integrators can.
         """
-        carries = isinstance(self.integrator, ExplicitConfig | TableauConfig)
-        if live and self.has_batch_norm and not carries:
+        if live and self.has_batch_norm and not self.integrator.carries_statistics:
             raise ConfigError(no_live_statistics(f"kind={self.integrator.kind}"))
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
@@ -258,10 +237,11 @@ class DepthBlockConfig(BlockConfig):
             raise ConfigError(f"with {self._no_step} a layer {NO_STEP}; leave it out")
         if discretisation.integrator is not None:
             refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
-            refuse_field_without_halves(discretisation.integrator, self.field)
+            name = f"kind={self.field.kind}"
+            refuse_unpartitioned_field(discretisation.integrator, self.field, name)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
-    def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:
+    def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock | UnitBlock:
         """Make the block for states of `shape` (one example's)."""
         self.field.check(shape)
 
@@ -278,15 +258,8 @@ class DepthBlockConfig(BlockConfig):
             step_sizes = self.step_sizes.build(self.num_steps)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        return DepthBlock(weights, step_sizes, self._integrator())
-
-    def _integrator(self) -> Integrator:
         if self.is_euler_step:
-            return self.integrator.build()
-        assert isinstance(self.integrator, ExplicitConfig)
-        return LayerByLayer(self.integrator.remat)
-
-
-AnyBlockConfig = Annotated[
-    DepthBlockConfig | FeedForwardBlockConfig | EmptyBlockConfig, Field(discriminator="kind")
-]
+            return DepthBlock(weights, step_sizes, self.integrator.build())
+        remat = self.integrator.layer_remat
+        assert remat is not None
+        return UnitBlock(weights, step_sizes, remat)

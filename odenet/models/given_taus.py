@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.step_sizes import AbstractStepSizes, FixedStepSizes
 from odenet.errors import ConfigError
 from odenet.models.base import ResidualBlock
 from odenet.models.maps import Projection
@@ -68,8 +68,6 @@ def _set_block(block: ResidualBlock, taus: np.ndarray) -> None:
 def _set_projection(projection: Projection, taus: np.ndarray) -> None:
     """Give every layer in a projection its step size."""
     modules = dict(nnx.iter_graph(projection.operation))
-    places = [
-        path for path, m in modules.items() if isinstance(m, FixedStepSizes | LearnedStepSizes)
-    ]
+    places = [path for path, m in modules.items() if isinstance(m, AbstractStepSizes)]
     for path, tau in zip(places, taus, strict=True):
         setattr(modules[path[:-1]], str(path[-1]), FixedStepSizes((float(tau),)))

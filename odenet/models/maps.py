@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from odenet.arrays import After, Array, Before, Float, Scalar, StepSizes
-from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.errors import located
 from odenet.fields.activations import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
@@ -28,7 +28,7 @@ class Projection(nnx.Module):
         shape: Shape of one example's state after it.
     """
 
-    def __init__(self, operation: "StateMap", shape: Shape):
+    def __init__(self, operation: nnx.Module, shape: Shape):
         self.operation = operation
         self.shape = shape
 
@@ -40,6 +40,8 @@ class Projection(nnx.Module):
             live: Whether batch norms, if there are any, use the statistics of this batch, and
                 move their running ones towards them.
         """
+        # A layer of Flax alone, such as a convolution, is the same in training.
+        live = live and isinstance(self.operation, StateMap)
         return observing(self.operation, live)(x)
 
     def penalty(self) -> Scalar:
@@ -51,9 +53,9 @@ class Projection(nnx.Module):
         """Step sizes of the layers in it, in order."""
         return [sizes.taus().astype(float) for sizes in self._step_sizes()]
 
-    def _step_sizes(self) -> list[FixedStepSizes | LearnedStepSizes]:
+    def _step_sizes(self) -> list[AbstractStepSizes]:
         modules = [module for _, module in nnx.iter_graph(self.operation)]
-        return [m for m in modules if isinstance(m, FixedStepSizes | LearnedStepSizes)]
+        return [m for m in modules if isinstance(m, AbstractStepSizes)]
 
 
 _AROUND: Any = ((1, 1), (1, 1))

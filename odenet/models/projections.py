@@ -6,11 +6,11 @@ between the blocks, so that a block itself keeps its shape and can be integrated
 """
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field, FiniteFloat, PositiveInt, model_validator
+from pydantic import FiniteFloat, PositiveInt, model_validator
 
 from odenet.errors import ConfigError
 from odenet.fields.activations import ActivationName
@@ -28,7 +28,7 @@ from odenet.models.maps import (
     Shape,
     ZeroPad,
 )
-from odenet.part import PartConfig
+from odenet.models.projection_config import ProjectionConfig, ShortcutConfig
 
 
 def _followed(
@@ -42,8 +42,10 @@ def _followed(
     return Followed(affine, norm, activation_name, max_pool)
 
 
-class IdentityConfig(PartConfig):
+class IdentityConfig(ProjectionConfig, ShortcutConfig):
     """The state as it is; the widths on both sides must be equal."""
+
+    is_identity: ClassVar[bool] = True
 
     kind: Literal["identity"] = "identity"
 
@@ -58,7 +60,7 @@ class IdentityConfig(PartConfig):
         return Projection(Identity(), shape)
 
 
-class FlattenConfig(PartConfig):
+class FlattenConfig(ProjectionConfig):
     """An image as a vector of its pixels."""
 
     kind: Literal["flatten"] = "flatten"
@@ -74,8 +76,10 @@ class FlattenConfig(PartConfig):
         return Projection(Flatten(), (width,))
 
 
-class ZeroPadConfig(PartConfig):
+class ZeroPadConfig(ProjectionConfig, ShortcutConfig):
     """Zeros in the new channels: option A of He et al. 2015; the augmentation of Dupont et al."""
+
+    is_for_new_channels: ClassVar[bool] = True
 
     kind: Literal["zero_pad"] = "zero_pad"
     stride: PositiveInt = 1
@@ -83,6 +87,11 @@ class ZeroPadConfig(PartConfig):
     zeros: Literal["after", "around"] = "after"
     """Where the new channels stand: `after` the old ones, or half of them before and half after, as
     in Y. Idelbayev's CIFAR networks for PyTorch."""
+
+    @property
+    def pads_behind(self) -> bool:
+        """Whether the zeros stand behind the channels of the state."""
+        return self.zeros == "after"
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""
@@ -100,7 +109,7 @@ class ZeroPadConfig(PartConfig):
         return Projection(ZeroPad((before, missing - before), self.stride), (*size, width))
 
 
-class LinearConfig(NormedConfig):
+class LinearConfig(NormedConfig, ProjectionConfig):
     """An affine map of the flattened state to a vector."""
 
     kind: Literal["linear"] = "linear"
@@ -123,7 +132,7 @@ class LinearConfig(NormedConfig):
         return Projection(_followed(affine, norm, self.activation), (width,))
 
 
-class MatrixConfig(PartConfig):
+class MatrixConfig(ProjectionConfig, ShortcutConfig):
     r"""$P x$ or $P x + b$ of a vector, with a matrix $P$ that is fixed or learned, and $b$ learned.
 
     The $P$ of Antil, Díaz and Herberg 2022 (arXiv:2204.08528, sec. 4) may be any matrix. An
@@ -168,7 +177,7 @@ class MatrixConfig(PartConfig):
         return Projection(Matrix(kernel, self.learned, self.bias), (width,))
 
 
-class ConvConfig(NormedConfig):
+class ConvConfig(NormedConfig, ProjectionConfig, ShortcutConfig):
     """A convolution, with a stride that makes the image smaller.
 
     With `kernel_size: 1` and `bias: false` it is the projection shortcut of He et al. 2015: option
@@ -241,9 +250,3 @@ class ConvConfig(NormedConfig):
         pooled = self.pool_padding if self.max_pool else None
         affine = _followed(conv, norm, self.activation, pooled)
         return Projection(affine, (*size, width))
-
-
-ProjectionConfig = Annotated[
-    IdentityConfig | FlattenConfig | ZeroPadConfig | LinearConfig | MatrixConfig | ConvConfig,
-    Field(discriminator="kind"),
-]

@@ -25,6 +25,7 @@ from odenet.fields.layers import Padding
 from odenet.integrators import ExplicitConfig, IntegratorConfig
 from odenet.models.blocks import DepthBlockConfig
 from odenet.models.head import HeadConfig
+from odenet.models.model_config import ModelConfig
 from odenet.models.network import ClassifierConfig, Network, StageConfig
 from odenet.models.projections import (
     ConvConfig,
@@ -40,9 +41,8 @@ from odenet.models.published_depths import (
     require_whole_units,
 )
 from odenet.models.shortcuts import ShortcutConfig
-from odenet.models.stage_step_sizes import divided, require_one_each
+from odenet.models.stage_step_sizes import require_one_each
 from odenet.models.transition import StageProjectionConfig, TransitionConfig
-from odenet.part import PartConfig
 
 _EXPANSION = 4
 
@@ -51,7 +51,7 @@ _ACTS_FIRST: tuple[Arrangement, ...] = ("relu_only_preactivation", "full_preacti
 a projecting shortcut starts after it [2, appendix]."""
 
 
-class ResNetConfig(PartConfig):
+class ResNetConfig(ModelConfig):
     """A residual network as published, named by its depth: the number of layers with weights.
 
     `layout: cifar` has three stages of `n` units: 20, 32, 44, 56, 110, 1202 layers are `6 n + 2`
@@ -156,6 +156,11 @@ class ResNetConfig(PartConfig):
         return True
 
     @property
+    def resnet(self) -> "ResNetConfig":
+        """The options themselves."""
+        return self
+
+    @property
     def blocks(self) -> list[Any]:
         """The block of every stage."""
         return self.expanded().blocks
@@ -211,7 +216,7 @@ class ResNetConfig(PartConfig):
         relu_is_last = self.arrangement in ("full_preactivation", "relu_only_preactivation")
         return ClassifierConfig(
             stem=self._stem(),
-            stem_width=None if isinstance(stages[0].projection, IdentityConfig) else width,
+            stem_width=None if stages[0].projection.is_identity else width,
             stages=stages,
             head=HeadConfig(
                 **self._norm(self.arrangement == "full_preactivation"),
@@ -245,19 +250,17 @@ class ResNetConfig(PartConfig):
             init=self.init,
             last_init=self.last_init,
         )
-        before = width
+        before, given = width, self.step_sizes
         for index, num_units in enumerate(self.units):
             outer = width * 2**index * (_EXPANSION if self.unit_kind == "bottleneck" else 1)
-            sizes = (
-                self.step_sizes[index] if isinstance(self.step_sizes, tuple) else self.step_sizes
-            )
+            sizes = given[index] if isinstance(given, tuple) else given
             require_one_each(sizes, index, num_units)
             stride = 2 if index and self.layout != "vector" else 1
             changes = stride > 1 or outer != before
             activated = index == 0 and self.arrangement in _ACTS_FIRST
             first: StageProjectionConfig = IdentityConfig()
             if changes or activated:
-                own, sizes = divided(sizes, num_units)
+                own, sizes = sizes.divided(num_units)
                 num_units -= 1
                 first = TransitionConfig(
                     field=field,

@@ -6,7 +6,7 @@ the projections where shapes differ (He et al. 2015, arXiv:1512.03385, eq. 2).
 """
 
 import abc
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +18,15 @@ from odenet.errors import ConfigError
 from odenet.fields.initialisers import kernel_initialiser
 from odenet.fields.layers import convolution
 from odenet.models.maps import Projection, Shape
-from odenet.models.projections import (
-    ConvConfig,
-    IdentityConfig,
-    MatrixConfig,
-    ZeroPadConfig,
-)
+from odenet.models.projection_config import ShortcutConfig
 from odenet.ops.batch_axis import example_keys
-from odenet.part import PartConfig
 
 
 class Shortcut(nnx.Module):
     """What goes around a branch: the contract."""
+
+    is_random: ClassVar[bool] = False
+    """Whether it draws random numbers in training."""
 
     @abc.abstractmethod
     def __call__(self, h: Before, step: After) -> After:
@@ -105,6 +102,8 @@ class DropoutShortcut(Shortcut):
         rngs: Random keys.
     """
 
+    is_random: ClassVar[bool] = True
+
     def __init__(self, rate: float, *, rngs: nnx.Rngs):
         self.rate = rate
         self.key = nnx.Variable(jax.random.key_data(rngs.params()))
@@ -127,7 +126,7 @@ class DropoutShortcut(Shortcut):
         return jnp.where(kept, h / (1 - self.rate), 0) + step
 
 
-class ScaledConfig(PartConfig):
+class ScaledConfig(ShortcutConfig):
     """The state times a constant; the branch is scaled by its step size."""
 
     kind: Literal["scaled"] = "scaled"
@@ -149,7 +148,7 @@ class ScaledConfig(PartConfig):
         return ScaledShortcut(self.factor)
 
 
-class GatedConfig(PartConfig):
+class GatedConfig(ShortcutConfig):
     """A learned gate of the state: it closes the shortcut and, if exclusive, opens the branch."""
 
     kind: Literal["gated"] = "gated"
@@ -171,8 +170,10 @@ class GatedConfig(PartConfig):
         return GatedShortcut(gate, self.exclusive)
 
 
-class DropoutConfig(PartConfig):
+class DropoutConfig(ShortcutConfig):
     """Dropout of the state around the branch, in training."""
+
+    is_random: ClassVar[bool] = True
 
     kind: Literal["dropout"] = "dropout"
     rate: float = Field(default=0.5, gt=0, lt=1)
@@ -182,18 +183,6 @@ class DropoutConfig(PartConfig):
         """Make the shortcut for states of `shape`."""
         _require_same(self.kind, shape, width)
         return DropoutShortcut(self.rate, rngs=rngs)
-
-
-ShortcutConfig = Annotated[
-    IdentityConfig
-    | ZeroPadConfig
-    | MatrixConfig
-    | ConvConfig
-    | ScaledConfig
-    | GatedConfig
-    | DropoutConfig,
-    Field(discriminator="kind"),
-]
 
 
 def build_shortcut(

@@ -4,36 +4,29 @@ He et al. 2015 (arXiv:1512.03385, eq. 2 and sec. 4.2); Antil, Díaz and Herberg 
 (arXiv:2204.08528, sec. 4). In a network such a layer stands before a block of layers of one shape.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import nnx
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import After, Before
 from odenet.depth.step_sizes import (
-    FixedStepSizes,
+    AbstractStepSizes,
     FixedStepSizesConfig,
-    LearnedStepSizes,
-    LearnedStepSizesConfig,
     StepSizesConfig,
 )
 from odenet.errors import ConfigError
-from odenet.fields import FieldConfig, ResidualFieldConfig
+from odenet.fields import ResidualFieldConfig, VectorFieldConfig
 from odenet.fields.base import ShapeChange
 from odenet.fields.layers import Padding, observing
 from odenet.models.maps import NormedMap, Projection, Shape
+from odenet.models.projection_config import StageProjectionConfig
 from odenet.models.projections import (
-    ConvConfig,
-    FlattenConfig,
     IdentityConfig,
-    LinearConfig,
-    MatrixConfig,
-    ZeroPadConfig,
 )
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
-from odenet.part import PartConfig
 
 
 class TransitionLayer(NormedMap):
@@ -45,9 +38,7 @@ class TransitionLayer(NormedMap):
         step_sizes: One step size.
     """
 
-    def __init__(
-        self, before: Any, unit: ResidualUnit, step_sizes: FixedStepSizes | LearnedStepSizes
-    ):
+    def __init__(self, before: Any, unit: ResidualUnit, step_sizes: AbstractStepSizes):
         self.before = before
         self.unit = unit
         self.step_sizes = step_sizes
@@ -60,7 +51,7 @@ class TransitionLayer(NormedMap):
         return observing(self.unit, live)(tau, x)
 
 
-class TransitionConfig(PartConfig):
+class TransitionConfig(StageProjectionConfig):
     """A residual layer from one shape to another, with a projection around its branch.
 
     It may also keep the shape, as the first unit of a network with full pre-activation does: what
@@ -68,7 +59,7 @@ class TransitionConfig(PartConfig):
     """
 
     kind: Literal["unit"] = "unit"
-    field: FieldConfig = ResidualFieldConfig()
+    field: VectorFieldConfig = ResidualFieldConfig()
     """The branch; `residual`, or `mlp` for vectors."""
     shortcut: ShortcutConfig = IdentityConfig()
     """What goes around it; `zero_pad` is option A of He et al. 2015, `conv` with `kernel_size: 1`
@@ -108,12 +99,22 @@ class TransitionConfig(PartConfig):
                     f"field kind={self.field.kind} would ignore {name}; remove it, or use residual"
                 )
         chosen = self.step_sizes
-        if isinstance(chosen, LearnedStepSizesConfig) and chosen.keeps_sum:
+        if chosen.keeps_sum:
             raise ValueError(
-                f"{chosen.parametrisation} fixes the sum of the step sizes, and a layer has one, "
+                f"{chosen.rule} fixes the sum of the step sizes, and a layer has one, "
                 f"so nothing would be learned; use parametrisation=free or positive, or "
                 f"step_sizes.kind=fixed"
             )
+        return self
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether a batch norm is in branch or shortcut."""
+        return self.field.has_batch_norm or self.shortcut.has_batch_norm
+
+    @property
+    def unit(self) -> "TransitionConfig":
+        """The options themselves."""
         return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
@@ -140,15 +141,3 @@ class TransitionConfig(PartConfig):
         before = None if self.activated else parts.before
         unit = ResidualUnit(parts.branch, shortcut, parts.after)
         return Projection(TransitionLayer(before, unit, step_sizes), after)
-
-
-StageProjectionConfig = Annotated[
-    IdentityConfig
-    | FlattenConfig
-    | ZeroPadConfig
-    | LinearConfig
-    | MatrixConfig
-    | ConvConfig
-    | TransitionConfig,
-    Field(discriminator="kind"),
-]

@@ -26,6 +26,11 @@ class ResidualUnit(Layer):
         self.shortcut = shortcut
         self.after = after
 
+    @property
+    def is_random(self) -> bool:
+        """Whether the shortcut draws random numbers in training."""
+        return self.shortcut is not None and self.shortcut.is_random
+
     def __call__(self, tau: Time, h: Before) -> After:
         """The next state."""
         return self._through(tau, h, False)

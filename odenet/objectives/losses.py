@@ -1,7 +1,8 @@
 """Losses per example: what is minimised, before it is averaged and penalised."""
 
+import abc
 import dataclasses
-from typing import Annotated, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -80,15 +81,20 @@ class MeanSquaredError:
         return {"loss": jnp.mean(jnp.square(outputs - targets.astype(outputs.dtype)), axis=-1)}
 
 
-class RegularisedConfig(PartConfig):
-    """What the configs of all losses share."""
+class ObjectiveConfig(PartConfig, abc.ABC, family="objective"):
+    """Base of the configuration of everything that can be minimised."""
 
+    kind: str
     regularisers: RegulariserConfigs = ()
     """What is added to the loss in training, integrated along the depth: `kinetic`, `jacobian`,
     `taylor`; and `steer`, a random end of the depth."""
 
+    @abc.abstractmethod
+    def build(self) -> Any:
+        """Make the loss, a `Loss`."""
 
-class CrossEntropyConfig(RegularisedConfig):
+
+class CrossEntropyConfig(ObjectiveConfig):
     """Cross entropy of a softmax, for classifiers."""
 
     kind: Literal["cross_entropy"] = "cross_entropy"
@@ -101,7 +107,7 @@ class CrossEntropyConfig(RegularisedConfig):
         return CrossEntropy(self.label_smoothing)
 
 
-class MeanSquaredErrorConfig(RegularisedConfig):
+class MeanSquaredErrorConfig(ObjectiveConfig):
     """Mean squared error, for regressors."""
 
     kind: Literal["mean_squared_error"] = "mean_squared_error"
@@ -109,6 +115,3 @@ class MeanSquaredErrorConfig(RegularisedConfig):
     def build(self) -> MeanSquaredError:
         """Make the loss."""
         return MeanSquaredError()
-
-
-LossConfig = Annotated[CrossEntropyConfig | MeanSquaredErrorConfig, Field(discriminator="kind")]

@@ -1,12 +1,22 @@
 """The contract of a part's configuration: frozen, strict about its keys, chosen by `kind`."""
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from odenet.errors import ConfigError
 from odenet.part.explain import NotANumber, explain
+from odenet.part.family import CONTRACT, adapter_of, found, is_contract, join, validated
 from odenet.part.kinds import (
     default_of,
     direct_parts,
@@ -25,6 +35,11 @@ class _PartMeta(type(BaseModel)):
     if not TYPE_CHECKING:  # it would hide from a type checker what a call gives
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            if is_contract(cls):
+                raise TypeError(
+                    f"{cls.__name__} is a contract, which has no objects of its own; give its "
+                    f"subclass a kind, such as `kind: Literal['gated'] = 'gated'`"
+                )
             try:
                 return super().__call__(*args, **kwargs)
             except ValidationError as error:
@@ -35,11 +50,13 @@ class _PartMeta(type(BaseModel)):
 class PartConfig(BaseModel, metaclass=_PartMeta):
     """Base of every configuration: one frozen model beside each part that it builds.
 
-    A part that can be exchanged has a literal `kind`; a union of such parts is discriminated by
-    it. A mapping without `kind` is of the default's kind, and a bare kind, `rk4`, is short for
-    `{kind: rk4}`. Unknown keys are errors, so an option that the chosen part would ignore is
-    refused; a boolean is no number. There is no registry beside these unions: to add a part, write
-    its config and add it to the union.
+    A part that can be exchanged has a literal `kind` and belongs to a family: a contract, made by
+    `class VectorFieldConfig(PartConfig, abc.ABC, family="field")`, whose concrete subclasses are
+    its kinds. An option with the contract for its annotation takes any of them, as an object or as
+    a mapping with `kind`. A mapping without `kind` is of the default's kind, and a bare kind,
+    `rk4`, is short for `{kind: rk4}`. Unknown keys are errors, so an option that the chosen part
+    would ignore is refused; a boolean is no number. There is no registry beside the families: to
+    add a part, write its config.
 
     Raises:
         ConfigError: if an option is unknown, or of the wrong type, or out of range.
@@ -49,12 +66,49 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
         frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
     )
 
+    def __init_subclass__(cls, *, family: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if family is not None:
+            found(cls, family)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, *, family: str | None = None, **kwargs: Any) -> None:
+        """Let a kind join its families."""
+        del family
+        super().__pydantic_init_subclass__(**kwargs)
+        join(cls)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Of a contract, a validator that asks for the members when it runs; else pydantic's."""
+        if not is_contract(cls):
+            return handler(source)
+        return core_schema.no_info_plain_validator_function(
+            functools.partial(validated, cls), metadata={CONTRACT: cls}
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Of a contract, that of one of its members; else pydantic's."""
+        return handler(adapter_of(cls).core_schema if is_contract(cls) else schema)
+
+    @classmethod
+    def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """What a mapping with keys of before says in those of now (see `odenet.part.old_keys`).
+
+        Args:
+            data: As it was written.
+        """
+        return data
+
     @model_validator(mode="before")
     @classmethod
     def _as_written(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        fields = cls.model_fields
+        data, fields = cls.upgraded(data), cls.model_fields
         return {
             name: _spelt_out(fields[name].annotation, value, default_of(fields[name]))
             if name in fields

@@ -1,7 +1,7 @@
 """What an annotation of a configuration allows: parts, their kinds, numbers, text."""
 
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -9,15 +9,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from odenet.part.family import generation, is_contract, kinds_of, members_of
 
-def kinds_of(part: type[BaseModel]) -> tuple[Any, ...]:
-    """The values of `kind` that choose a part; none, if it is not chosen by `kind`."""
-    kind = part.model_fields.get("kind")
-    return () if kind is None else get_args(kind.annotation)
+__all__ = [
+    "all_parts", "chosen", "default_of", "direct_parts", "element", "is_part", "item", "kinds_of",
+    "members", "takes_numbers_alone", "takes_text",
+]  # fmt: skip
 
 
 def members(annotation: Any) -> list[Any]:
-    """What a value may be one of: the members of a union, without `Annotated`."""
+    """What a value may be one of: the members of a union or a family, without `Annotated`."""
+    if is_contract(annotation):
+        return list(members_of(annotation))
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return members(inner[0])
@@ -52,12 +55,19 @@ def item(annotation: Any) -> Any:
     return None
 
 
-@cache
 def all_parts(annotation: Any) -> tuple[type[BaseModel], ...]:
-    """All parts in an annotation, through unions, lists and mappings."""
+    """All parts in an annotation, through unions, families, lists and mappings."""
+    return _all_parts(annotation, generation())
+
+
+@lru_cache(maxsize=1024)
+def _all_parts(annotation: Any, generation: int) -> tuple[type[BaseModel], ...]:
+    del generation
 
     def found(annotation: Any) -> Iterator[type[BaseModel]]:
-        if is_part(annotation):
+        if is_contract(annotation):
+            yield from members_of(annotation)
+        elif is_part(annotation):
             yield annotation
         elif get_origin(annotation) is not Literal:
             for inner in get_args(annotation):

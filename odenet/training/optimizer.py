@@ -1,5 +1,6 @@
 """Optimisers and learning-rate schedules, with groups for step sizes and biases."""
 
+import abc
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,17 @@ from odenet.training.freezing import TransferredConfig, frozen, frozen_until, wi
 Schedule = optax.Schedule
 
 
-class ConstantScheduleConfig(PartConfig):
+class LearningRateScheduleConfig(PartConfig, abc.ABC, family="schedule"):
+    """Base of the configuration of every course of the learning rate after the warm-up."""
+
+    kind: str
+
+    @abc.abstractmethod
+    def build(self, num_steps: int) -> Schedule:
+        """A factor of the learning rate over `num_steps` steps."""
+
+
+class ConstantScheduleConfig(LearningRateScheduleConfig):
     """The same learning rate at every step, after the warm-up."""
 
     kind: Literal["constant"] = "constant"
@@ -27,7 +38,7 @@ class ConstantScheduleConfig(PartConfig):
         return optax.constant_schedule(1.0)
 
 
-class CosineScheduleConfig(PartConfig):
+class CosineScheduleConfig(LearningRateScheduleConfig):
     """Half a cosine from 1 down to `final` (Loshchilov and Hutter 2017, arXiv:1608.03983)."""
 
     kind: Literal["cosine"] = "cosine"
@@ -39,7 +50,7 @@ class CosineScheduleConfig(PartConfig):
         return optax.cosine_decay_schedule(1.0, max(num_steps, 1), alpha=self.final)
 
 
-class StepScheduleConfig(PartConfig):
+class StepScheduleConfig(LearningRateScheduleConfig):
     """A factor at given points: He et al. 2015 divide by 10 at 1/2 and 3/4 of the training."""
 
     kind: Literal["step"] = "step"
@@ -62,12 +73,6 @@ class StepScheduleConfig(PartConfig):
         return optax.piecewise_constant_schedule(1.0, boundaries)
 
 
-ScheduleConfig = Annotated[
-    ConstantScheduleConfig | CosineScheduleConfig | StepScheduleConfig,
-    Field(discriminator="kind"),
-]
-
-
 class GroupConfig(PartConfig):
     """How one group of parameters differs from the weights."""
 
@@ -77,11 +82,12 @@ class GroupConfig(PartConfig):
     """Weight decay of the group."""
 
 
-class _OptimizerConfig(PartConfig):
-    """What all optimisers share."""
+class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
+    """Base of the configuration of every optimiser: learning rate, groups, clipping, freezing."""
 
+    kind: str
     learning_rate: PositiveFloat = Field(default=1e-3, allow_inf_nan=False)
-    schedule: ScheduleConfig = ConstantScheduleConfig()
+    schedule: LearningRateScheduleConfig = ConstantScheduleConfig()
     """How the learning rate falls after the warm-up."""
     warmup_steps: NonNegativeInt = 0
     """Steps over which the learning rate rises linearly from 0."""
@@ -110,8 +116,9 @@ class _OptimizerConfig(PartConfig):
             )
         return self
 
+    @abc.abstractmethod
     def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
-        raise NotImplementedError  # pragma: no cover - every optimiser defines it
+        """The optimiser of one group of parameters."""
 
     def learning_rate_at(self, num_steps: int) -> Schedule:
         """The learning rate of the weights as a function of the step.
@@ -233,7 +240,7 @@ def parameter_groups(params: Any, transferred: Collection[str] = ()) -> Any:
     return jax.tree_util.tree_map_with_path(group, params)
 
 
-class SGDConfig(_OptimizerConfig):
+class SGDConfig(OptimizerConfig):
     """Stochastic gradient descent with momentum; weight decay adds to the gradient (L2)."""
 
     kind: Literal["sgd"] = "sgd"
@@ -252,7 +259,7 @@ class SGDConfig(_OptimizerConfig):
         return optax.chain(*decay, optax.sgd(rate, momentum, nesterov=self.nesterov))
 
 
-class AdamWConfig(_OptimizerConfig):
+class AdamWConfig(OptimizerConfig):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
 
     kind: Literal["adamw"] = "adamw"
@@ -262,6 +269,3 @@ class AdamWConfig(_OptimizerConfig):
 
     def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
         return optax.adamw(rate, self.b1, self.b2, self.eps, weight_decay=weight_decay)
-
-
-OptimizerConfig = Annotated[SGDConfig | AdamWConfig, Field(discriminator="kind")]

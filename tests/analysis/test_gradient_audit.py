@@ -8,7 +8,6 @@ from toy_run import toy_run
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.analysis.gradient_audit import differences, exact_gradient, measure
-from odenet.analysis.ways_back import EXACT, ways_back
 from odenet.errors import ConfigError
 from odenet.experiment.gradient_audit import analyse_gradient_audit
 from odenet.integrators import (
@@ -18,6 +17,7 @@ from odenet.integrators import (
     FractionalConfig,
     MomentumConfig,
 )
+from odenet.integrators.gradient_methods import EXACT
 
 LEARNED = {"kind": "learned", "horizon": 1.0}
 
@@ -132,12 +132,12 @@ def test_wrong_gradient_is_seen():
     ],
     ids=lambda value: getattr(value, "kind", ""),
 )
-def test_ways_back_are_those_of_the_integrator(config, expected):
-    ways = ways_back(config, is_step=True, learns_steps=True)
-    assert set(ways) == expected | {EXACT}
-    for way in ways.values():
-        assert way.equation == config.equation
-        way.build()
+def test_gradient_methods_are_those_of_the_integrator(config, expected):
+    methods = config.gradient_methods(is_step=True, learns_steps=True)
+    assert set(methods) == expected | {EXACT}
+    for method in methods.values():
+        assert method.equation == config.equation
+        method.build()
 
 
 def test_number_of_directions_is_checked(trained):

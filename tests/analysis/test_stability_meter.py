@@ -19,7 +19,10 @@ from odenet.models import RegressorConfig
 from odenet.reports import write_report
 from odenet.training.callbacks import Callback, read_metrics
 
-EVERY = [("training.stability_every", 10), ("training.checkpoint_every", 10)]
+EVERY = [
+    ("training.monitors", [{"kind": "stability", "every": 10}]),
+    ("training.checkpoint_every", 10),
+]
 
 
 @pytest.fixture(scope="module")
@@ -119,5 +122,7 @@ def test_states_that_are_not_finite_leave_a_line_without_eigenvalues():
 
 def test_layers_that_are_no_steps_are_refused():
     network = made(kind="feedforward")
-    with pytest.raises(ConfigError, match=r"model\.stages\.0 .*remove training\.stability_every"):
+    with pytest.raises(
+        ConfigError, match=r"model\.stages\.0 .*remove the monitor of kind=stability"
+    ):
         meter_of(network)

@@ -13,7 +13,15 @@ DEPTH = 4
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
     path = tmp_path_factory.mktemp("watched") / "out"
-    answer("run", QUICKSTART, *SMALL, "training.gradient_flow_every=10", "--out", path, "--json")
+    answer(
+        "run",
+        QUICKSTART,
+        *SMALL,
+        "training.monitors=[{kind: gradient_flow, every: 10}]",
+        "--out",
+        path,
+        "--json",
+    )
     return path
 
 
@@ -82,7 +90,10 @@ def test_what_cannot_be_measured_is_refused(watched, words, message):
 
 
 def test_training_that_could_not_be_watched_is_refused_before_it_begins(tmp_path):
-    words = ("model.block.integrator.kind=dopri5", "training.gradient_flow_every=10")
+    words = (
+        "model.block.integrator.kind=dopri5",
+        "training.monitors=[{kind: gradient_flow, every: 10}]",
+    )
     done = odenet("run", QUICKSTART, *words, "--out", tmp_path / "new")
     assert done.returncode == 2
     assert "followed step by step" in " ".join(done.stderr.split())

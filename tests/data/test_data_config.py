@@ -1,7 +1,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from odenet.data.config import DataConfig
+from odenet.data import DataConfig
 
 ADAPTER = TypeAdapter(DataConfig)
 KINDS = [

@@ -10,7 +10,7 @@ from user_settings import settings_of_a_user as settings_of_a_user
 from odenet.errors import ConfigError
 from odenet.experiment.basis import analyse_basis
 from odenet.experiment.evaluate import evaluate
-from odenet.experiment.refine import refine
+from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import run
 from odenet.reports import basis_table, write_basis_figure
 

@@ -5,6 +5,7 @@ import math
 import pytest
 from tiny_experiment import classifier, tiny
 
+from odenet.analysis.monitors import flow_probe
 from odenet.errors import ConfigError
 from odenet.experiment.build import build
 from odenet.experiment.compare import networks_of
@@ -52,7 +53,7 @@ def test_training_on_one_value_is_refused_before_a_directory_is_made(tmp_path):
 
 
 def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
-    watched = parse_config(VALUES, [("training.gradient_flow_every", 4)])
+    watched = parse_config(VALUES, [("training.monitors", [{"kind": "gradient_flow", "every": 4}])])
     run(watched, tmp_path / "run")
     live = analyse_gradient_flow(tmp_path / "run", num_examples=16, factor_examples=2)
     (during,) = [
@@ -75,4 +76,4 @@ def test_statistics_of_no_batch_norm_cannot_be_chosen():
     values = tiny(classifier(8))
     experiment = build(parse_config(values))
     with pytest.raises(ConfigError, match="frozen would be ignored: the model has no batch norm"):
-        experiment.flow_meter(experiment.dataset.train, batch_statistics="frozen")
+        flow_probe(experiment, experiment.dataset.train, batch_statistics="frozen")

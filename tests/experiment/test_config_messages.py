@@ -67,7 +67,7 @@ SHAPES = {
     "training=4": "training: a mapping of options is needed; got 4",
     "training.watch_test=3": "watch_test: true or false is needed; got 3",
     "model.stages.0.block={num_steps: 4}": "needs a `kind`, one of depth, feedforward, none$",
-    "objective.regularisers=[{weight: 1}]": "0 needs a `kind`, one of kinetic, jacobian, taylor",
+    "objective.regularisers=[{weight: 1}]": "0 needs a `kind`, one of jacobian, kinetic",
     "model.block.integrator=rk5": "integrator.kind=rk5 does not exist; nearest: rk4",
     "model.block+=3": r"model.block is a mapping, which is no list; set it with model.block=",
     "model.stages.1.width=3": "there is 1, counted from 0; to append.*=",

@@ -14,7 +14,7 @@ from without_clock import without_clock
 
 from odenet.errors import ConfigError
 from odenet.experiment.gradient_flow import analyse_gradient_flow
-from odenet.experiment.refine import refine
+from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import load, resume, run
 from odenet.training.callbacks import Callback, read_metrics
 from odenet.training.checkpoint import Checkpointer, named

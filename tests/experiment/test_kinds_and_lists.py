@@ -74,7 +74,7 @@ def test_bare_kinds_in_files_overrides_and_python(tmp_path):
 
 
 def test_schema_offers_bare_kinds():
-    schema = json.loads(json_schema())["$defs"]["DepthBlockConfig"]["properties"]["integrator"]
+    schema = json.loads(json_schema())["$defs"]["IntegratorConfig"]
     assert any("rk4" in choice.get("enum", ()) for choice in schema["anyOf"])
 
 

@@ -13,7 +13,7 @@ from odenet.errors import ConfigError, RunDirectoryError
 from odenet.experiment.config import parse_config, to_values, to_yaml
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.gradient_flow import analyse_gradient_flow
-from odenet.experiment.prune import prune, select_layers
+from odenet.experiment.refinement.prune import prune, select_layers
 from odenet.experiment.run import load, resume, run
 from odenet.training.checkpoint import Checkpointer, named
 

@@ -24,8 +24,8 @@ from odenet.experiment.convergence import analyse_convergence
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.gradient_audit import analyse_gradient_audit
 from odenet.experiment.import_weights import import_weights
-from odenet.experiment.prune import prune
-from odenet.experiment.refine import refine
+from odenet.experiment.refinement.prune import prune
+from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import run
 from odenet.models import EmptyBlockConfig
 from odenet.models.pretrained import write_safetensors

@@ -13,16 +13,16 @@ from pydantic import TypeAdapter, ValidationError
 from odenet.errors import ConfigError
 from odenet.fields import (
     AntisymmetricFieldConfig,
-    FieldConfig,
     HamiltonianFieldConfig,
     ParabolicFieldConfig,
     TwoLayerHamiltonianFieldConfig,
+    VectorFieldConfig,
 )
 from odenet.fields.activations import ActivationName, activation
 from odenet.fields.stable import SLOPE_CHANGES_SIGN
 from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
 
-CONFIG = TypeAdapter(FieldConfig)
+CONFIG = TypeAdapter(VectorFieldConfig)
 SHAPES = {"vectors": (4,), "images": (5, 3, 4)}
 HALVED = {
     "hamiltonian": HamiltonianFieldConfig(),

@@ -12,12 +12,12 @@ from odenet.errors import ConfigError
 from odenet.fields import (
     AntisymmetricFieldConfig,
     ConvFieldConfig,
-    FieldConfig,
     HamiltonianFieldConfig,
     MLPFieldConfig,
     ParabolicFieldConfig,
     TwoLayerHamiltonianFieldConfig,
     VectorField,
+    VectorFieldConfig,
 )
 
 VECTOR, IMAGE = (3,), (5, 4, 4)
@@ -244,4 +244,4 @@ def test_states_and_options_that_do_not_fit_are_refused(config, shape, message):
 )
 def test_field_options_that_do_not_exist_are_refused(mapping):
     with pytest.raises(ValidationError):
-        TypeAdapter(FieldConfig).validate_python(mapping)
+        TypeAdapter(VectorFieldConfig).validate_python(mapping)

@@ -5,14 +5,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from odenet.depth import WeightsConfig
 from odenet.depth.step_sizes import StepSizesConfig
-from odenet.fields import FieldConfig
+from odenet.fields import VectorFieldConfig
 from odenet.integrators import IntegratorConfig
 from odenet.models import DepthBlockConfig, ModelConfig
-from odenet.models.blocks import AnyBlockConfig
+from odenet.models.base import BlockConfig
 from odenet.models.projections import ProjectionConfig
 from odenet.models.shortcuts import ShortcutConfig
 from odenet.models.transition import StageProjectionConfig
-from odenet.objectives import LossConfig
+from odenet.objectives import ObjectiveConfig
 
 CASES = {
     "fixed": (StepSizesConfig, {"kind": "fixed", "taus": [1.0, -0.5]}),
@@ -28,19 +28,25 @@ CASES = {
     "shared": (WeightsConfig, {"kind": "shared"}),
     "shared_with_time": (WeightsConfig, {"kind": "shared_with_time"}),
     "per_layer": (WeightsConfig, {"kind": "per_layer", "num_layers": 3, "smoothness": 0.1}),
-    "mlp": (FieldConfig, {"kind": "mlp", "hidden": [3, 4], "form": "between", "last_init": "1/L"}),
-    "conv": (FieldConfig, {"kind": "conv", "kernel_size": 5, "num_groups": 2}),
-    "antisymmetric": (FieldConfig, {"kind": "antisymmetric", "gamma": 0.5}),
-    "hamiltonian": (FieldConfig, {"kind": "hamiltonian", "kernel_size": 5}),
-    "two_layer_hamiltonian": (FieldConfig, {"kind": "two_layer_hamiltonian", "hidden": 3}),
-    "parabolic": (FieldConfig, {"kind": "parabolic", "hidden": 3}),
+    "mlp": (
+        VectorFieldConfig,
+        {"kind": "mlp", "hidden": [3, 4], "form": "between", "last_init": "1/L"},
+    ),
+    "conv": (VectorFieldConfig, {"kind": "conv", "kernel_size": 5, "num_groups": 2}),
+    "antisymmetric": (VectorFieldConfig, {"kind": "antisymmetric", "gamma": 0.5}),
+    "hamiltonian": (VectorFieldConfig, {"kind": "hamiltonian", "kernel_size": 5}),
+    "two_layer_hamiltonian": (VectorFieldConfig, {"kind": "two_layer_hamiltonian", "hidden": 3}),
+    "parabolic": (VectorFieldConfig, {"kind": "parabolic", "hidden": 3}),
     "second_order": (
-        FieldConfig,
+        VectorFieldConfig,
         {"kind": "second_order", "sees_velocity": True, "inner": {"kind": "conv"}},
     ),
-    "data_controlled": (FieldConfig, {"kind": "data_controlled", "inner": {"hidden": [3]}}),
-    "depth_adaptive": (FieldConfig, {"kind": "depth_adaptive", "sign": "free", "hidden": [4]}),
-    "dense": (FieldConfig, {"kind": "dense", "growth": 3, "activation": "relu"}),
+    "data_controlled": (VectorFieldConfig, {"kind": "data_controlled", "inner": {"hidden": [3]}}),
+    "depth_adaptive": (
+        VectorFieldConfig,
+        {"kind": "depth_adaptive", "sign": "free", "hidden": [4]},
+    ),
+    "dense": (VectorFieldConfig, {"kind": "dense", "growth": 3, "activation": "relu"}),
     "euler": (IntegratorConfig, {"kind": "euler", "remat": "step"}),
     "leapfrog": (IntegratorConfig, {"kind": "leapfrog", "remat": "sqrt"}),
     "kick_drift": (IntegratorConfig, {"kind": "leapfrog", "form": "kick_drift"}),
@@ -76,9 +82,9 @@ CASES = {
     "linear": (ProjectionConfig, {"kind": "linear", "init": "orthogonal"}),
     "matrix": (ProjectionConfig, {"kind": "matrix", "values": [[1.0, 2.0]], "learned": True}),
     "conv_projection": (ProjectionConfig, {"kind": "conv", "kernel_size": 1, "stride": 2}),
-    "depth": (AnyBlockConfig, {"kind": "depth", "num_steps": 3}),
-    "feedforward": (AnyBlockConfig, {"kind": "feedforward", "num_layers": 3}),
-    "no_block": (AnyBlockConfig, {"kind": "none"}),
+    "depth": (BlockConfig, {"kind": "depth", "num_steps": 3}),
+    "feedforward": (BlockConfig, {"kind": "feedforward", "num_layers": 3}),
+    "no_block": (BlockConfig, {"kind": "none"}),
     "classifier": (
         ModelConfig,
         {
@@ -115,10 +121,10 @@ CASES = {
         },
     ),
     "regressor": (ModelConfig, {"kind": "regressor", "stages": [{"width": 3}]}),
-    "cross_entropy": (LossConfig, {"kind": "cross_entropy", "label_smoothing": 0.1}),
-    "mean_squared_error": (LossConfig, {"kind": "mean_squared_error"}),
+    "cross_entropy": (ObjectiveConfig, {"kind": "cross_entropy", "label_smoothing": 0.1}),
+    "mean_squared_error": (ObjectiveConfig, {"kind": "mean_squared_error"}),
     "regularised": (
-        LossConfig,
+        ObjectiveConfig,
         {
             "kind": "cross_entropy",
             "regularisers": [

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from odenet.objectives import CrossEntropyConfig, LossConfig, MeanSquaredErrorConfig
+from odenet.objectives import CrossEntropyConfig, MeanSquaredErrorConfig, ObjectiveConfig
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.1, 0.0], [-30.0, 40.0, 1.0]])
 LABELS = np.array([0, 2, 1])
@@ -46,4 +46,4 @@ def test_mean_squared_error_equals_its_formula():
 )
 def test_loss_options_that_do_not_exist_are_refused(mapping):
     with pytest.raises(ValidationError):
-        TypeAdapter(LossConfig).validate_python(mapping)
+        TypeAdapter(ObjectiveConfig).validate_python(mapping)

@@ -20,14 +20,14 @@ from odenet.integrators import IntegratorConfig
 from odenet.integrators.quadrature import integrate_along
 from odenet.models import RegressorConfig, init_network
 from odenet.models.along import Along
-from odenet.objectives import LossConfig, MeanSquaredErrorConfig, Objective
+from odenet.objectives import MeanSquaredErrorConfig, Objective, ObjectiveConfig
 from odenet.objectives.jacobian import JacobianNorm
 from odenet.objectives.kinetic import KineticEnergy
 from odenet.objectives.regularisers import build_regularisers
 from odenet.objectives.taylor import TaylorDerivative, path_derivative
 from odenet.ops.batch_axis import batch_axis
 
-CONFIG, LOSS = TypeAdapter(IntegratorConfig), TypeAdapter(LossConfig)
+CONFIG, LOSS = TypeAdapter(IntegratorConfig), TypeAdapter(ObjectiveConfig)
 A = np.array([[-0.6, 1.2], [-0.9, -0.4]])
 H0 = np.array([[1.0, -0.5], [0.25, 0.75], [0.3, 0.4]])
 HORIZON = 1.3

@@ -10,9 +10,9 @@ from odenet.errors import ConfigError
 from odenet.experiment.config import parse_config
 from odenet.integrators import IntegratorConfig
 from odenet.integrators.quadrature import integrate_along
-from odenet.objectives import LossConfig
+from odenet.objectives import ObjectiveConfig
 
-CONFIG, LOSS = TypeAdapter(IntegratorConfig), TypeAdapter(LossConfig)
+CONFIG, LOSS = TypeAdapter(IntegratorConfig), TypeAdapter(ObjectiveConfig)
 SYMPLECTIC = {
     "kind": "diffrax",
     "solver": "semi_implicit_euler",

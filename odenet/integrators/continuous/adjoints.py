@@ -1,8 +1,9 @@
 """How a diffrax solve is differentiated."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import diffrax
 import jax
@@ -10,16 +11,41 @@ import jax.numpy as jnp
 from pydantic import PositiveInt
 
 from odenet.arrays import Scalar
-from odenet.integrators.continuous.controllers import ConstantControllerConfig, PIDControllerConfig
+from odenet.integrators.continuous.controllers import ControllerConfig
 from odenet.integrators.continuous.derivatives import differentiated_no_more
 from odenet.integrators.continuous.solvers import evaluations
 from odenet.integrators.shared_control import batch_rms
 from odenet.part import PartConfig
 
-ControllerConfig = PIDControllerConfig | ConstantControllerConfig
+
+class AdjointConfig(PartConfig, abc.ABC, family="adjoint"):
+    """Options of an adjoint; `build` makes it.
+
+    Attributes:
+        solves_backwards: Whether it solves the adjoint equation, from the end of the interval.
+        has_second_derivatives: Whether its gradient can be differentiated again.
+    """
+
+    kind: str
+
+    solves_backwards: ClassVar[bool] = False
+    has_second_derivatives: ClassVar[bool] = False
+
+    @property
+    def chooses_norm(self) -> bool:
+        """Whether it says by which norm steps backwards are chosen."""
+        return False
+
+    @abc.abstractmethod
+    def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
+        """Make the adjoint.
+
+        Args:
+            controller: How the solver chooses its steps.
+        """
 
 
-class CheckpointedAdjointConfig(PartConfig):
+class CheckpointedAdjointConfig(AdjointConfig):
     """Exact gradients by recomputing from checkpoints (discretise-then-optimise)."""
 
     kind: Literal["checkpointed"] = "checkpointed"
@@ -32,8 +58,10 @@ class CheckpointedAdjointConfig(PartConfig):
         return diffrax.RecursiveCheckpointAdjoint(self.checkpoints)
 
 
-class DirectAdjointConfig(PartConfig):
+class DirectAdjointConfig(AdjointConfig):
     """Exact gradients by storing every step; allows forward mode; slow for large `max_steps`."""
+
+    has_second_derivatives: ClassVar[bool] = True
 
     kind: Literal["direct"] = "direct"
 
@@ -90,7 +118,7 @@ def _seminorm(adjoint: tuple[Any, Any, Any, Any]) -> Scalar:
     return batch_rms(adjoint[:2])
 
 
-class BacksolveAdjointConfig(PartConfig):
+class BacksolveAdjointConfig(AdjointConfig):
     """Approximate gradients by the adjoint equation backwards (optimise-then-discretise).
 
     Chen et al. 2018, eqs. 4 and 5. Memory does not grow with the number of steps; the gradient
@@ -98,6 +126,8 @@ class BacksolveAdjointConfig(PartConfig):
     hold parts of the batch by `pmap`, the adjoints of each are those of its own mean loss, so that
     the steps backwards, not the accuracy, depend on the number of devices.
     """
+
+    solves_backwards: ClassVar[bool] = True
 
     kind: Literal["backsolve"] = "backsolve"
     seminorm: bool = False
@@ -107,9 +137,14 @@ class BacksolveAdjointConfig(PartConfig):
 
     def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
         """Make the adjoint, with the same step-size control on the way back."""
-        if isinstance(controller, ConstantControllerConfig):
+        if not controller.chooses_steps:
             return _Backsolve()
         return _Backsolve(stepsize_controller=controller.build(self.norm))
+
+    @property
+    def chooses_norm(self) -> bool:
+        """Whether it says by which norm steps backwards are chosen."""
+        return self.seminorm
 
     @property
     def norm(self) -> Callable[[Any], Scalar]:

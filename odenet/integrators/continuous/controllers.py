@@ -1,5 +1,6 @@
 """How a diffrax solver chooses its steps."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, cast
@@ -104,8 +105,45 @@ class StepControl(diffrax.PIDController):
         return keep, start, start + following, jump, state, result
 
 
-class PIDControllerConfig(PartConfig):
+class ControllerConfig(PartConfig, abc.ABC, family="controller"):
+    """Options of a step-size controller; `build` makes it.
+
+    Attributes:
+        chooses_steps: Whether steps are chosen by their error, and not those of the grid.
+    """
+
+    kind: str
+
+    chooses_steps: ClassVar[bool] = False
+
+    @property
+    def step_ends(self) -> tuple[float, ...]:
+        """Depth-times at which steps end, since the field jumps there."""
+        return ()
+
+    @property
+    def tolerances(self) -> tuple[float, float] | tuple[None, None]:
+        """Relative and absolute tolerance of one step, or None twice where steps are fixed."""
+        return None, None
+
+    @property
+    def first(self) -> float | None:
+        """First step that is tried, as a part of the interval; None chooses it from the field."""
+        return 1.0
+
+    @abc.abstractmethod
+    def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> StepControl | None:
+        """Make the controller, or None for fixed steps.
+
+        Args:
+            norm: Of the scaled error; below 1, a step is accepted.
+        """
+
+
+class PIDControllerConfig(ControllerConfig):
     """Adaptive steps: a PID controller of the estimated error (Söderlind 2003)."""
+
+    chooses_steps: ClassVar[bool] = True
 
     kind: Literal["pid"] = "pid"
     rtol: PositiveFloat = 1e-3
@@ -134,6 +172,21 @@ class PIDControllerConfig(PartConfig):
         refuse_limits(first, self.min_step, self.max_step)
         return self
 
+    @property
+    def step_ends(self) -> tuple[float, ...]:
+        """Depth-times at which steps end: the break points."""
+        return self.break_points
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """Relative and absolute tolerance of one step."""
+        return self.rtol, self.atol
+
+    @property
+    def first(self) -> float | None:
+        """First step that is tried, as a part of the interval; None chooses it from the field."""
+        return None if self.first_step == "auto" else self.first_step
+
     def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> StepControl:
         """Make the controller.
 
@@ -152,11 +205,11 @@ class PIDControllerConfig(PartConfig):
         )
 
 
-class ConstantControllerConfig(PartConfig):
+class ConstantControllerConfig(ControllerConfig):
     """Fixed steps: the solver takes the steps of the grid."""
 
     kind: Literal["constant"] = "constant"
-    break_points: ClassVar[tuple[float, ...]] = ()
 
-    def build(self) -> None:
+    def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> None:
         """There is nothing to control."""
+        del norm

@@ -8,19 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from odenet.depth import BasisWeightsConfig
 from odenet.depth.basis import BasisName
+from odenet.depth.refine import Prolongation, Transfer
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig, parse_config, to_values
-from odenet.experiment.derived import Arrays, with_blocks, write_derived
-from odenet.experiment.refined_stage import (
-    Prolongation,
-    RefinedStage,
-    Refinement,
-    refined_stage,
-)
+from odenet.experiment.refinement.derived import Arrays, with_blocks, write_derived
+from odenet.experiment.refinement.refined_stage import RefinedStage, Refinement, refined_stage
 from odenet.experiment.source import read_source
-from odenet.models import DepthBlockConfig
 from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Which
 
@@ -127,9 +121,8 @@ def refined_stages(
     """
     stages = []
     for index, block in enumerate(config.model.blocks):
-        raw = None if arrays is None else arrays.get(f"params/blocks/{index}/step_sizes/raw")
         try:
-            stages.append(refined_stage(block, asked, raw))
+            stages.append(refined_stage(block, asked, step_size_params(arrays or {}, index)))
         except ConfigError as error:
             raise ConfigError(f"model.stages.{index}: {error}") from error
     if not may_stay and [stage.block for stage in stages] == config.model.blocks:
@@ -157,16 +150,30 @@ def stage_sizes(old: Sequence[BlockConfig], new: Sequence[BlockConfig]) -> list[
 
 
 def _sizes(old: BlockConfig, new: BlockConfig) -> dict[str, Any]:
-    if not isinstance(old, DepthBlockConfig) or not isinstance(new, DepthBlockConfig):
+    before, after = old.residual, new.residual
+    if before is None or after is None:
         return {}
     sizes = {
-        "num_layers": [old.num_layers, new.num_layers],
-        "num_steps": [old.num_steps, new.num_steps],
+        "num_layers": [before.num_layers, after.num_layers],
+        "num_steps": [before.num_steps, after.num_steps],
     }
-    if not any(isinstance(block.weights, BasisWeightsConfig) for block in (old, new)):
+    if not (before.weights.counts_functions or after.weights.counts_functions):
         return sizes
-    functions = [getattr(block.weights, "num_basis", block.num_layers) for block in (old, new)]
+    functions = [block.weights.num_functions(block.num_steps) for block in (before, after)]
     return sizes | {"num_basis": functions}
+
+
+def step_size_params(arrays: Arrays, index: int) -> dict[str, np.ndarray]:
+    """The parameters of the step sizes of a block, by attribute name.
+
+    Args:
+        arrays: A training state by path.
+        index: Number of the block.
+    """
+    prefix = f"params/blocks/{index}/step_sizes/"
+    return {
+        path.removeprefix(prefix): leaf for path, leaf in arrays.items() if path.startswith(prefix)
+    }
 
 
 def transferred(arrays: Arrays, stages: Sequence[RefinedStage]) -> dict[str, np.ndarray]:
@@ -178,23 +185,33 @@ def transferred(arrays: Arrays, stages: Sequence[RefinedStage]) -> dict[str, np.
     """
     moved = {}
     for path, leaf in arrays.items():
-        found = re.search(r"(?:^|/)blocks/(\d+)/(weights/stacked|step_sizes)/", path)
+        found = re.search(r"(?:^|/)blocks/(\d+)/(weights/stacked|step_sizes)/(.+)$", path)
         if found is not None:
-            leaf = _moved(path, leaf, stages[int(found[1])], found[2])
+            stage, is_weight = stages[int(found[1])], found[2] == "weights/stacked"
+            leaf = _weight(path, leaf, stage) if is_weight else _size(path, leaf, stage, found[3])
         moved[path] = leaf
     return moved
 
 
-def _moved(path: str, leaf: np.ndarray, stage: RefinedStage, part: str) -> np.ndarray:
-    weights = stage.statistics if path.startswith("statistics/") else stage.weights
-    transfer = weights if part == "weights/stacked" else stage.steps
+def _weight(path: str, leaf: np.ndarray, stage: RefinedStage) -> np.ndarray:
+    transfer = stage.statistics if path.startswith("statistics/") else stage.weights
     if transfer is None:
         return leaf
     if not path.startswith("opt_state/"):
-        if part == "step_sizes":
-            assert stage.raw is not None
-            return np.asarray(stage.raw, np.asarray(leaf).dtype)
         return transfer.values(leaf)
+    return _moment(path, leaf, transfer)
+
+
+def _size(path: str, leaf: np.ndarray, stage: RefinedStage, name: str) -> np.ndarray:
+    if name not in stage.step_sizes:
+        return leaf
+    if not path.startswith("opt_state/"):
+        return np.asarray(stage.step_sizes[name], np.asarray(leaf).dtype)
+    return _moment(path, leaf, stage.step_moves[name])
+
+
+def _moment(path: str, leaf: np.ndarray, transfer: Transfer) -> np.ndarray:
+    """A mean of gradients, or of their squares."""
     leaf = np.asarray(leaf)
     move = transfer.squares if "/nu/" in path else transfer.gradients
     return move(np.atleast_1d(leaf)).reshape((-1, *leaf.shape[1:]) if leaf.ndim else ())

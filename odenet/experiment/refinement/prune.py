@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from odenet.depth.prune import Removal, step_shares, surviving_layers
-from odenet.depth.step_sizes import LearnedStepSizesConfig
-from odenet.depth.weights import PerLayerWeightsConfig
+from odenet.depth.step_sizes import StepSizesConfig
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
-from odenet.experiment.derived import with_blocks, write_derived
+from odenet.experiment.refinement.derived import with_blocks, write_derived
+from odenet.experiment.refinement.refine import step_size_params
 from odenet.experiment.source import read_source
-from odenet.models import DepthBlockConfig
 from odenet.models.base import BlockConfig
 from odenet.training.checkpoint import Which
 
@@ -124,37 +123,36 @@ def select_pruned(
         config: The experiment without them.
     """
     kept = {stage.stage: np.asarray(stage.kept) for stage in stages if stage.removed}
-    remainders = frozenset(filter(lambda index: _has_remainder(config.model.blocks[index]), kept))
-    return select_layers(arrays, kept, remainders)
+    depths = {index: config.model.blocks[index].residual for index in kept}
+    sizes = {index: depth.step_sizes for index, depth in depths.items() if depth is not None}
+    return select_layers(arrays, kept, sizes)
 
 
 def select_layers(
     arrays: Mapping[str, np.ndarray],
     kept: Mapping[int, np.ndarray],
-    remainders: frozenset[int] = frozenset(),
+    step_sizes: Mapping[int, StepSizesConfig] = {},
 ) -> dict[str, np.ndarray]:
     """The arrays of a training state with some layers of some blocks only.
 
     Args:
         arrays: By path; moments of the optimiser end in the path of their parameter.
         kept: Indices of the layers that stay, by the number of the block.
-        remainders: Blocks whose last step size is no parameter.
+        step_sizes: By the number of the block, the step sizes whose parameters stay by a rule of
+            their own; without it, every layer has one.
     """
     chosen = {}
     for path, leaf in arrays.items():
         found = re.search(r"(?:^|/)blocks/(\d+)/(weights/stacked|step_sizes)/", path)
         chosen[path] = leaf
-        if found is not None and int(found[1]) in kept:
-            layers, learned = kept[int(found[1])], found[2] == "step_sizes"
-            if learned and int(found[1]) in remainders:
-                layers = layers[:-1]  # the last survivor is the remainder now
+        if found is None or int(found[1]) not in kept:
+            continue
+        index, layers = int(found[1]), kept[int(found[1])]
+        if found[2] == "step_sizes" and index in step_sizes:
+            chosen[path] = step_sizes[index].pruned_leaf(np.asarray(leaf), layers)
+        else:
             chosen[path] = np.asarray(leaf)[layers]
     return chosen
-
-
-def _has_remainder(block: BlockConfig) -> bool:
-    chosen = block.step_sizes if isinstance(block, DepthBlockConfig) else None
-    return isinstance(chosen, LearnedStepSizesConfig) and chosen.parametrisation == "remainder"
 
 
 def _look_at(
@@ -165,27 +163,24 @@ def _look_at(
     remove: Removal,
     spare_pairs: bool,
 ) -> PrunedStage:
-    if not isinstance(block, DepthBlockConfig):
+    depth = block.residual
+    if depth is None:
         return PrunedStage(index, f"block.kind={block.kind} has no step sizes")
-    if not isinstance(block.step_sizes, LearnedStepSizesConfig):
-        return PrunedStage(index, "its step sizes are fixed")
-    if block.step_sizes.sharing == "shared":
-        return PrunedStage(index, "one step size serves all of its layers")
-    if not isinstance(block.weights, PerLayerWeightsConfig) or block.num_layers < block.num_steps:
+    sizes, weights = depth.step_sizes, depth.weights
+    if sizes.kept_whole is not None:
+        return PrunedStage(index, sizes.kept_whole)
+    if not weights.one_per_step(depth.num_steps):
         return PrunedStage(index, "several steps share the weights of a layer")
-    step_sizes = block.step_sizes.build(block.num_steps)
-    if arrays is not None:
-        step_sizes.raw[...] = arrays[f"params/blocks/{index}/step_sizes/raw"]
-    taus = np.asarray(step_sizes.taus())
-    pairs = _has_remainder(block) or block.weights.smoothness > 0
-    least = 2 if spare_pairs and pairs else 1
+    params = {} if arrays is None else step_size_params(arrays, index)
+    taus = np.asarray(sizes.with_params(depth.num_steps, params).taus())
+    least = max(sizes.least_steps, 2 if weights.penalises_change else 1) if spare_pairs else 1
     try:
         kept = surviving_layers(taus, share, remove, least)
     except ConfigError as error:
         raise ConfigError(f"model.stages.{index}: {error}") from error
-    if len(kept) == 1 and _has_remainder(block):
+    if len(kept) < sizes.least_steps:
         raise ConfigError(
-            f"model.stages.{index}: one layer would stay, and its step size, the remainder, "
+            f"model.stages.{index}: one layer would stay, and its step size, the {sizes.rule}, "
             f"would not be learned; use a smaller share"
         )
     removed = np.setdiff1d(np.arange(len(taus)), kept)
@@ -220,19 +215,14 @@ def pruned_config(config: ExperimentConfig, stages: Sequence[PrunedStage]) -> Ex
 
 
 def _pruned_block(block: BlockConfig, stage: PrunedStage) -> BlockConfig:
-    assert isinstance(block, DepthBlockConfig)
-    assert isinstance(block.step_sizes, LearnedStepSizesConfig)
-    num_steps = len(stage.kept)
-    # The penalty still pulls the sum of the step sizes to where it did; a sum that is kept is what
-    # is left.
-    horizon = block.step_sizes.horizon or float(block.num_steps)
-    if block.step_sizes.keeps_sum:
-        horizon = float(sum(stage.taus[layer] for layer in stage.kept))
+    depth = block.residual
+    assert depth is not None
+    kept = tuple(stage.taus[layer] for layer in stage.kept)
     changes = {
-        "num_steps": num_steps,
-        "step_sizes": block.step_sizes.model_copy(update={"horizon": horizon}),
-        "weights": block.weights.model_copy(update={"num_layers": None}),
+        "num_steps": len(kept),
+        "step_sizes": depth.step_sizes.pruned(depth.num_steps, kept),
+        "weights": depth.weights.pruned(),
     }
-    if num_steps == 1:
-        changes["field"] = block.field.of_one_layer()
-    return block.model_copy(update=changes)
+    if len(kept) == 1:
+        changes["field"] = depth.field.of_one_layer()
+    return depth.model_copy(update=changes)

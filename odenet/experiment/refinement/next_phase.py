@@ -1,79 +1,56 @@
-"""A training between two changes of depth, and what each change does to the loss."""
+"""From one phase of a training to the next, with the network that a change of depth makes."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
 from odenet.experiment.build import Experiment, build
-from odenet.experiment.depth_change import DepthChange
 from odenet.experiment.directory import LEVELS, RunDirectory, read_json
 from odenet.experiment.held_network import extras_of
+from odenet.experiment.phase import Phase
+from odenet.experiment.refinement.surgery import DepthChange
 from odenet.narration import doing
 from odenet.training import TrainState
-from odenet.training.checkpoint import Checkpoint, fitted
-from odenet.training.loop import Progress
+from odenet.training.checkpoint import Checkpoint, fitted, named
 
 ORDINARY_STEPS = 8
 """How many steps without a change of depth its effect on the loss is compared with."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Level:
-    """Where a training has come, with the network that it has there.
-
-    Attributes:
-        experiment: The experiment with this network.
-        state: The state of the training.
-        step: Number of optimiser steps taken.
-        data: Position in the data, or None at their start.
-        progress: What the run knows beside its state.
-        extras: What checkpoints say about the network, where the schedule made it.
-    """
-
-    experiment: Experiment
-    state: TrainState
-    step: int
-    data: Mapping[str, Any] | None
-    progress: Progress
-    extras: Mapping[str, Any]
-
-
-def next_level(
-    level: Level, change: DepthChange, arrays: Mapping[str, np.ndarray], place: RunDirectory
-) -> Level:
+def next_phase(phase: Phase, change: DepthChange, place: RunDirectory) -> Phase:
     """The training with the next network, from the same step on.
 
     What the change does to the loss is measured on the validation split, and appended to
     `levels.json`.
 
     Args:
-        level: The training before.
+        phase: The training before.
         change: What happens to the network.
-        arrays: Its training state by path.
         place: The run directory.
     """
-    old, origin = level.experiment, level.experiment.origin
+    arrays = named(jax.device_get(phase.state))
+    old, origin = phase.experiment, phase.experiment.origin
     begin = None if origin is None else lambda params, rest: (params, rest, origin)
     new = build(change.config, begin=begin, dataset=old.dataset)
-    found = Checkpoint(level.step, change.arrays(arrays), {}, "")
+    found = Checkpoint(phase.step, change.arrays(arrays), {}, "")
     state = new.placement.place(fitted(found, new.start, "the changed network").state)
     with doing("measuring what the change of depth does to the loss"):
-        jump = _jump(level, new, state)
+        jump = _jump(phase, new, state)
     record = {
-        "step": level.step,
+        "step": phase.step,
         **change.record,
         "num_parameters": [old.num_parameters, new.num_parameters],
         **jump,
     }
-    earlier = [one for one in levels_of(place) if one["step"] < level.step]
+    earlier = [one for one in levels_of(place) if one["step"] < phase.step]
     place.write_json(LEVELS, [*earlier, record])
     # Nobody has evaluated the new network, so none of the scores is its best.
-    progress = dataclasses.replace(level.progress, best_score=None, best_step=None)
-    extras = extras_of(change.config, level.step)
-    return Level(new, state, level.step, level.data, progress, extras)
+    progress = dataclasses.replace(phase.progress, best_score=None, best_step=None)
+    extras = extras_of(change.config, phase.step)
+    return Phase(new, state, phase.step, phase.data, progress, extras)
 
 
 def levels_of(place: RunDirectory) -> list[dict[str, Any]]:
@@ -81,17 +58,17 @@ def levels_of(place: RunDirectory) -> list[dict[str, Any]]:
     return read_json(place.file(LEVELS)) if place.file(LEVELS).exists() else []
 
 
-def _jump(level: Level, new: Experiment, state: TrainState) -> dict[str, Any]:
+def _jump(phase: Phase, new: Experiment, state: TrainState) -> dict[str, Any]:
     """The validation loss before and after the change, and after more steps in its place."""
-    old = level.experiment
+    old = phase.experiment
     validation = old.evaluator(old.dataset.validation)
 
     def loss(evaluator, state):
         return evaluator(state.params, state.statistics).metrics["loss"]
 
-    before = loss(validation, level.state)
+    before = loss(validation, phase.state)
     after = loss(new.evaluator(new.dataset.validation), state)
-    stepped = [loss(validation, state) for state in _more_steps(level)]
+    stepped = [loss(validation, state) for state in _more_steps(phase)]
     changes = np.diff([before, *stepped])
     return {
         "split": "validation",
@@ -104,12 +81,12 @@ def _jump(level: Level, new: Experiment, state: TrainState) -> dict[str, Any]:
     }
 
 
-def _more_steps(level: Level) -> Iterator[TrainState]:
+def _more_steps(phase: Phase) -> Iterator[TrainState]:
     """The states after more steps of the old network, as if it had stayed."""
-    experiment = level.experiment
+    experiment = phase.experiment
     pieces = []
     with experiment.batches() as batches:
-        batches.restore(level.data or batches.state())
+        batches.restore(phase.data or batches.state())
         while len(pieces) < ORDINARY_STEPS:
             found = next(batches)
             pieces += [
@@ -118,7 +95,7 @@ def _more_steps(level: Level) -> Iterator[TrainState]:
             ]
     resident = experiment.resident()
     program = experiment.compile(resident, pieces[0])
-    state = jax.tree.map(lambda leaf: leaf.copy(), level.state)  # what a step takes is donated
+    state = jax.tree.map(lambda leaf: leaf.copy(), phase.state)  # what a step takes is donated
     for piece in pieces[:ORDINARY_STEPS]:
         state = program.run(state, resident, experiment.placement.place_piece(piece))[0]
         yield state

@@ -1,0 +1,174 @@
+"""Families of parts: an abstract config is contract and annotation, its kinds join when defined.
+
+`class VectorFieldConfig(PartConfig, abc.ABC, family="field")` makes a family. Its members are the
+concrete subclasses that give themselves a literal `kind`, wherever they are defined. A subclass
+without one is a narrower contract: as an annotation it allows its own subclasses alone.
+"""
+
+import contextlib
+import functools
+import inspect
+import operator
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from odenet.errors import ConfigError
+
+CONTRACT = "odenet_contract"
+"""Key in the metadata of a core schema that stands for a contract."""
+
+_FAMILIES: dict[type[BaseModel], str] = {}
+_MEMBERS: list[type[BaseModel]] = []
+_GENERATION = 0
+
+
+def generation() -> int:
+    """A number that changes whenever a member joins or leaves a family, for caches."""
+    return _GENERATION
+
+
+def kinds_of(part: type[BaseModel]) -> tuple[Any, ...]:
+    """The values of `kind` that choose a part; none, if it is not chosen by `kind`."""
+    kind = part.model_fields.get("kind")
+    return () if kind is None else get_args(kind.annotation)
+
+
+def families_of(part: type) -> list[type[BaseModel]]:
+    """The roots of the families that a class belongs to; of a root, itself."""
+    return [root for root in part.__mro__ if root in _FAMILIES]
+
+
+def is_contract(annotation: Any) -> bool:
+    """Whether an annotation is the root of a family, or a narrower contract in one."""
+    return (
+        isinstance(annotation, type)
+        and issubclass(annotation, BaseModel)
+        and bool(families_of(annotation))
+        and not kinds_of(annotation)
+    )
+
+
+def members_of(contract: type[BaseModel]) -> tuple[type[BaseModel], ...]:
+    """The parts that fulfil a contract, by the order of their kinds."""
+    return _members_of(contract, _GENERATION)
+
+
+@functools.lru_cache(maxsize=256)
+def _members_of(contract: type[BaseModel], generation: int) -> tuple[type[BaseModel], ...]:
+    del generation
+    fulfil = [member for member in _MEMBERS if issubclass(member, contract)]
+    return tuple(sorted(fulfil, key=lambda member: str(kinds_of(member)[0])))
+
+
+def found(root: type[BaseModel], name: str) -> None:
+    """Make a class the root of the family `name`."""
+    _FAMILIES[root] = name
+
+
+def join(part: type[BaseModel]) -> None:
+    """Let a class take its place in its families, if it gives itself a literal `kind`.
+
+    A class that is defined again, by loading its file again, replaces the one before.
+
+    Raises:
+        ConfigError: if it lacks methods of its contract, or another class has its kind.
+    """
+    roots = families_of(part)
+    if not roots or not kinds_of(part) or "kind" not in inspect.get_annotations(part):
+        return
+    if missing := sorted(getattr(part, "__abstractmethods__", ())):
+        raise ConfigError(
+            f"{part.__qualname__} ({file_of(part)}) of kind {kinds_of(part)[0]!r} has no "
+            f"{', '.join(missing)}; define what {roots[0].__name__} declares"
+        )
+    for other in [other for other in _MEMBERS if _same_kind(other, part, roots)]:
+        if (file_of(other), other.__qualname__) != (file_of(part), part.__qualname__):
+            kind = next(kind for kind in kinds_of(part) if kind in kinds_of(other))
+            name = next(_FAMILIES[root] for root in roots if issubclass(other, root))
+            raise ConfigError(
+                f"two kinds of {name} are called {kind!r}: {other.__qualname__} in "
+                f"{file_of(other)} and {part.__qualname__} in {file_of(part)}; rename one"
+            )
+        _MEMBERS.remove(other)
+    _MEMBERS.append(part)
+    _changed()
+
+
+def _same_kind(one: type[BaseModel], other: type[BaseModel], roots: list[type[BaseModel]]) -> bool:
+    shared = set(kinds_of(one)) & set(kinds_of(other))
+    return bool(shared) and any(issubclass(one, root) for root in roots)
+
+
+def file_of(part: type) -> str:
+    """The file that defines a class, or the name of its module where there is no file."""
+    module = sys.modules.get(part.__module__)
+    return getattr(module, "__file__", None) or part.__module__
+
+
+def members_from(files: set[str]) -> list[type[BaseModel]]:
+    """The members that some files define."""
+    return [member for member in _MEMBERS if file_of(member) in files]
+
+
+@contextlib.contextmanager
+def restored(on_error: bool = False) -> Iterator[None]:
+    """While this is open, parts may join; then the families are as they were before.
+
+    Args:
+        on_error: Whether that holds only if an error ends it.
+    """
+    before = list(_MEMBERS)
+    try:
+        yield
+    except BaseException:
+        _put_back(before)
+        raise
+    if not on_error:
+        _put_back(before)
+
+
+def forget(parts: list[type[BaseModel]]) -> None:
+    """Let parts leave their families."""
+    _put_back([member for member in _MEMBERS if member not in parts])
+
+
+def _put_back(before: list[type[BaseModel]]) -> None:
+    if before != _MEMBERS:
+        _MEMBERS[:] = before
+        _changed()
+
+
+def _changed() -> None:
+    global _GENERATION
+    _GENERATION += 1
+
+
+def family_name(contract: type[BaseModel]) -> str:
+    """The name of the family of a contract, such as `field`."""
+    return _FAMILIES[families_of(contract)[0]]
+
+
+def adapter_of(contract: type[BaseModel]) -> TypeAdapter:
+    """What validates a mapping with `kind`, by the members that there are now."""
+    return _adapter_of(contract, members_of(contract))
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter_of(contract: type[BaseModel], members: tuple[type[BaseModel], ...]) -> TypeAdapter:
+    if not members:
+        raise ConfigError(f"there is no {family_name(contract)} that {contract.__name__} allows")
+    if len(members) == 1:
+        return TypeAdapter(members[0])
+    union: Any = functools.reduce(operator.or_, members)
+    by_kind: Any = Annotated[union, Field(discriminator="kind")]
+    return TypeAdapter(by_kind)
+
+
+def validated(contract: type[BaseModel], value: Any) -> Any:
+    """A part of a contract, from a mapping with `kind`; a part object is taken as it is."""
+    if isinstance(value, contract):
+        return value
+    return adapter_of(contract).validate_python(value)
