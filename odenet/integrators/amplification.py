@@ -138,13 +138,19 @@ def _factor(integrator: Any, taus, eigenvalues):
     start = jnp.asarray([[1.0, 0.0]], float)
 
     def factor(tau, eigenvalue):
-        turn = turning(eigenvalue)
-        return jnp.linalg.norm(step(lambda t, h: h @ turn, jnp.zeros_like(tau), tau, start))
+        field = jax.tree_util.Partial(_turned, turning(eigenvalue))
+        return jnp.linalg.norm(step(field, jnp.zeros_like(tau), tau, start))
 
     for _ in range(taus.ndim):
         factor = jax.vmap(factor)
     found = factor(taus, eigenvalues)
     return jnp.where(jnp.isnan(found), jnp.inf, found)
+
+
+def _turned(turn: Float[Array, "2 2"], t: Any, h: Any) -> Any:
+    """The test equation."""
+    del t
+    return h @ turn
 
 
 def turning(eigenvalue: Inexact[Array, ""]) -> Float[Array, "2 2"]:

@@ -14,6 +14,7 @@ from odenet.models.layer_stack import FeedForwardBlock as FeedForwardBlock
 from odenet.models.layer_stack import LayerStack as LayerStack
 from odenet.models.layer_stack import UnitBlock as UnitBlock
 from odenet.models.model_config import ModelConfig as ModelConfig
+from odenet.models.model_config import Outputs as Outputs
 from odenet.models.network import ClassifierConfig as ClassifierConfig
 from odenet.models.network import Network as Network
 from odenet.models.network import Prediction as Prediction
