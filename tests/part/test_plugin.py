@@ -62,7 +62,7 @@ def test_a_changed_file_is_loaded_again_and_what_it_lost_is_gone(tmp_path):
     assert config.training.optimizer.schedule.factor == 3.0  # pyright: ignore
     written(tmp_path / "mine.py", SCHEDULE.replace("warm", "cold"))
     load_plugin(tmp_path / "mine.py")
-    with pytest.raises(ConfigError, match="schedule.kind=warm does not exist"):
+    with pytest.raises(ConfigError, match=r"schedule.kind=warm does not exist"):
         parse_config(VALUES, ["training.optimizer.schedule=warm"])
 
 
@@ -122,7 +122,7 @@ def test_an_installed_package_is_named_by_entry_point_distribution_or_module(
 ):
     package(tmp_path, monkeypatch)
     assert "warm" in installed()
-    with pytest.raises(ConfigError, match="schedule.kind=warm does not exist"):
+    with pytest.raises(ConfigError, match=r"schedule.kind=warm does not exist"):
         parse_config(VALUES, WARM)  # an entry point is not loaded unless it is named
     assert "warm_parts" not in sys.modules
     try:
