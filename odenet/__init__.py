@@ -27,7 +27,7 @@ _HOMES = {
     "odenet.experiment.refinement.prune": ("prune",),
     "odenet.experiment.refinement.refine": ("refine",),
     "odenet.experiment.run": ("resume", "run"),
-    "odenet.fields": ("ConvFieldConfig", "MLPFieldConfig", "VectorField"),
+    "odenet.fields": ("ConvFieldConfig", "MLPFieldConfig", "VectorField", "VectorFieldConfig"),
     "odenet.integrators": (
         "AdaptiveConfig",
         "AsynchronousLeapfrogConfig",
@@ -53,6 +53,7 @@ _HOMES = {
         "init_network",
     ),
     "odenet.models.along": ("Along",),
+    "odenet.part": ("load_plugin",),
     "odenet.reports": ("write_report",),
     "odenet.training": ("Callback",),
     "odenet.training.callbacks": ("Info", "StopTraining"),

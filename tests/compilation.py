@@ -2,9 +2,18 @@
 
 from importlib.metadata import version
 
-QUICK: dict[str, str | bool | int] = {"xla_backend_optimization_level": 0}
-"""Without LLVM's optimisations and, where jaxlib still has the choice, XLA's fusion emitters."""
-AS_USERS_DO: dict[str, str | bool | int] = {"xla_backend_optimization_level": 3}
+QUICK: dict[str, str | bool | int] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""Without LLVM's optimisations, each program as one piece of code, and, where jaxlib still has the
+choice, without XLA's fusion emitters."""
+AS_USERS_DO: dict[str, str | bool | int] = {
+    "xla_backend_optimization_level": 3,
+    "xla_llvm_disable_expensive_passes": False,
+    "xla_cpu_parallel_codegen_split_count": 32,
+}
 """`compiler_options` of `jax.jit` for what is compared bit by bit, or to the last digits."""
 if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):
     QUICK["xla_cpu_use_fusion_emitters"] = False

@@ -10,6 +10,7 @@ subprocess that a test starts sees the machine as a user does.
 import gc
 import itertools
 import os
+import random
 from pathlib import Path
 
 from compilation import QUICK
@@ -30,7 +31,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".jax_cache"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 jax.devices()
 if flags_of_the_user is None:
@@ -41,6 +42,31 @@ else:
 LARGEST_NUMBER_OF_MAPS = 20_000
 
 install_import_hook("odenet", f"{check_function.__module__}.{check_function.__name__}")
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("product", "the rest of tables of cases, marked `product`")
+    group.addoption(
+        "--product-sample", type=int, metavar="N", help="run N of them, drawn by chance"
+    )
+    group.addoption("--product-seed", type=int, default=0, metavar="N", help="seed of the draw")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark what asks for PyTorch; leave out all of `product` but a sample."""
+    for item in items:
+        if "torch" in item.fixturenames:
+            item.add_marker("torch")
+    number = config.getoption("--product-sample")
+    pairs = sorted(item.nodeid for item in items if item.get_closest_marker("product"))
+    if number is None or number >= len(pairs):
+        return
+    draw = random.Random(config.getoption("--product-seed"))
+    names = set(pairs) - set(draw.sample(pairs, number))
+    left_out = [item for item in items if item.nodeid in names]
+    items[:] = [item for item in items if item.nodeid not in names]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture

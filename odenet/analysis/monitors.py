@@ -4,10 +4,10 @@ from typing import ClassVar, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics, FlowMeter, evenly_chosen
+from odenet.analysis.flow_probe import NUM_EXAMPLES, BatchStatistics, FlowProbe, evenly_chosen
 from odenet.analysis.gradient_flow import chains_of
 from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
-from odenet.analysis.stability_meter import STABILITY_EXAMPLES, StabilityMeter
+from odenet.analysis.stability_probe import STABILITY_EXAMPLES, StabilityProbe
 from odenet.data import Split
 from odenet.errors import ConfigError
 from odenet.training.monitor_config import MonitorConfig, MonitoredExperiment
@@ -21,7 +21,7 @@ def flow_probe(
     factor_examples: int = 0,
     threshold: float = DEFAULT_THRESHOLD,
     batch_statistics: BatchStatistics | None = None,
-) -> FlowMeter:
+) -> FlowProbe:
     """The measurement of gradient flow, on examples spread evenly over a split.
 
     Args:
@@ -46,7 +46,7 @@ def flow_probe(
         batch_statistics = experiment.config.training.batch_statistics
     network = experiment.network(experiment.start.params, experiment.start.statistics)
     chains_of(network)
-    return FlowMeter(
+    return FlowProbe(
         split_network(network)[0],
         experiment.objective,
         experiment.dataset.normalization,
@@ -70,7 +70,7 @@ class GradientFlowMonitorConfig(MonitorConfig):
 
     figure_name: ClassVar[str] = "flow_history"
 
-    def build(self, experiment: MonitoredExperiment) -> FlowMeter:
+    def build(self, experiment: MonitoredExperiment) -> FlowProbe:
         """Make the probe."""
         split = experiment.dataset.train
         return flow_probe(
@@ -85,9 +85,9 @@ class StabilityMonitorConfig(MonitorConfig):
     num_examples: PositiveInt = STABILITY_EXAMPLES
     """Training examples along whose paths stability is measured."""
 
-    def build(self, experiment: MonitoredExperiment) -> StabilityMeter:
+    def build(self, experiment: MonitoredExperiment) -> StabilityProbe:
         """Make the probe."""
-        return StabilityMeter(
+        return StabilityProbe(
             experiment.network(experiment.start.params, experiment.start.statistics),
             experiment.dataset.normalization,
             evenly_chosen(experiment.dataset.train, self.num_examples),

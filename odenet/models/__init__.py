@@ -12,6 +12,7 @@ from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlock
 from odenet.models.init import count_parameters as count_parameters
 from odenet.models.init import init_network as init_network
 from odenet.models.model_config import ModelConfig as ModelConfig
+from odenet.models.model_config import Outputs as Outputs
 from odenet.models.network import ClassifierConfig as ClassifierConfig
 from odenet.models.network import Network as Network
 from odenet.models.network import Prediction as Prediction

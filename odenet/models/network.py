@@ -1,6 +1,6 @@
 """stem -> [block, projection]* -> head: the shape of every model here."""
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
@@ -17,7 +17,7 @@ from odenet.models.blocks import DepthBlockConfig
 from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.head import Head, HeadConfig
 from odenet.models.maps import Projection, Sequence
-from odenet.models.model_config import ModelConfig
+from odenet.models.model_config import ModelConfig, Outputs
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
@@ -187,11 +187,6 @@ class NetworkConfig(ModelConfig):
             block.check_room(stage.width, before if padded else None)
         return self
 
-    @property
-    def is_classifier(self) -> bool:
-        """Whether outputs are logits of classes."""
-        return False
-
     def expanded(self) -> "NetworkConfig":
         """The network with stem, stages and head written out: itself."""
         return self
@@ -266,10 +261,7 @@ class ClassifierConfig(NetworkConfig):
 
     kind: Literal["classifier"] = "classifier"
 
-    @property
-    def is_classifier(self) -> bool:
-        """Whether outputs are logits of classes: yes."""
-        return True
+    outputs: ClassVar[Outputs] = "logits"
 
 
 class RegressorConfig(NetworkConfig):

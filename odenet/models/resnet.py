@@ -5,7 +5,7 @@ arXiv:1603.05027, appendix. [3] Antil, Díaz and Herberg 2022, arXiv:2204.08528,
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from flax import nnx
 from pydantic import (
@@ -25,7 +25,7 @@ from odenet.fields.residual import Arrangement
 from odenet.integrators import ExplicitConfig, IntegratorConfig
 from odenet.models.blocks import DepthBlockConfig
 from odenet.models.head import HeadConfig
-from odenet.models.model_config import ModelConfig
+from odenet.models.model_config import ModelConfig, Outputs
 from odenet.models.network import ClassifierConfig, Network, StageConfig
 from odenet.models.projections import (
     ConvConfig,
@@ -60,6 +60,9 @@ class ResNetConfig(ModelConfig):
     """
 
     kind: Literal["resnet"] = "resnet"
+
+    outputs: ClassVar[Outputs] = "logits"
+
     depth: PositiveInt = 20
     """Layers with weights, those of projections around branches not counted."""
     layout: Literal["cifar", "imagenet", "vector"] = "cifar"
@@ -149,11 +152,6 @@ class ResNetConfig(ModelConfig):
             message = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise ValueError(message) from error
         return self
-
-    @property
-    def is_classifier(self) -> bool:
-        """Whether outputs are logits of classes: yes."""
-        return True
 
     @property
     def blocks(self) -> list[Any]:

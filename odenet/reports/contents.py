@@ -18,7 +18,7 @@ from odenet.experiment.directory import (
 )
 from odenet.experiment.interpolation import resolve
 from odenet.experiment.yaml_text import read
-from odenet.reports.instruments import INSTRUMENTS
+from odenet.instruments.table import run_instruments
 from odenet.reports.monitors import monitor_kinds
 from odenet.training.callbacks import Record, read_metrics
 from odenet.training.monitor_config import monitor_file
@@ -128,7 +128,7 @@ def _read_run(directory: Path) -> RunContents:
         _json_if_there(directory / STATUS),
         read_json(results) if results.exists() else None,
         _metrics(directory / METRICS),
-        {name: instrument.read(directory) for name, instrument in INSTRUMENTS.items()},
+        {name: instrument.read(directory) for name, instrument in run_instruments().items()},
         {kind: _metrics(directory / monitor_file(kind)) for kind in monitor_kinds(config)},
     )
 

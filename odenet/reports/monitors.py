@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from odenet.part.family import kinds_of, members_of
-from odenet.reports import wording
-from odenet.reports.figures import canvas, flow_history_figure, stability_history_figure
-from odenet.reports.figures.canvas import Figure
+from odenet.plotting import canvas, wording
+from odenet.plotting.canvas import Figure
+from odenet.reports.figures import flow_history_figure, stability_history_figure
 from odenet.training.callbacks import Record
 from odenet.training.monitor_config import MonitorConfig
 
@@ -73,7 +73,7 @@ _HISTORIES = {
 
 
 def _members() -> dict[str, type[MonitorConfig]]:
-    return {kind: part for part in members_of(MonitorConfig) for kind in kinds_of(part)}  # pyright: ignore[reportReturnType]
+    return {kind: part for part in members_of(MonitorConfig) for kind in kinds_of(part)}
 
 
 def monitor_kinds(config: Mapping[str, Any]) -> list[str]:

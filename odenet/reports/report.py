@@ -5,20 +5,18 @@ from pathlib import Path
 
 from odenet.durable import replace
 from odenet.errors import RunDirectoryError
+from odenet.instruments.table import run_instruments
+from odenet.plotting.canvas import Figure
 from odenet.reports.contents import ComparisonContents, RunContents, read_contents
 from odenet.reports.figures import (
     cost_figure,
     curves_figure,
     loss_and_error_figure,
     matrix_figure,
-    png,
     solver_figure,
     step_sizes_figure,
-    svg,
 )
-from odenet.reports.figures.canvas import Figure
-from odenet.reports.html import Picture, comparison_page, run_page
-from odenet.reports.instruments import INSTRUMENTS
+from odenet.reports.html import Picture, comparison_page, picture_of, run_page
 from odenet.reports.monitors import draw, history
 
 REPORT, FIGURES = "report.html", "figures"
@@ -58,7 +56,6 @@ _CAPTIONS = {
         "Dashed, left: the loss on training batches, its mean since the evaluation before. Solid, "
         "right: the share of test images that the network gets wrong.",
     ),
-    **{instrument.key: (instrument.alt, instrument.caption) for instrument in INSTRUMENTS.values()},
 }
 
 
@@ -123,8 +120,8 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
         "curves": curves_figure({name: contents.metrics}),
         "step_sizes": step_sizes_figure({name: taus}),
         **{
-            instrument.key: instrument.figure(contents.instruments[name])
-            for name, instrument in INSTRUMENTS.items()
+            instrument.key(): instrument.figure(contents.instruments[name])
+            for name, instrument in run_instruments().items()
             if contents.instruments[name]
         },
         **{history(kind).name: draw(kind, records) for kind, records in contents.monitors.items()},
@@ -134,14 +131,13 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
 def _pictures(
     figures: Mapping[str, Figure | None], captions: Mapping[str, tuple[str, str]] | None = None
 ) -> dict[str, Picture]:
-    pictures = {}
-    known = {**_CAPTIONS, **(captions or {})}
-    for name, figure in figures.items():
-        if figure is not None:
-            width, height = figure.get_size_inches()
-            inches = (float(width), float(height))
-            pictures[name] = Picture(name, svg(figure), png(figure), inches, *known[name])
-    return pictures
+    of_instruments = {one.key(): (one.alt, one.caption) for one in run_instruments().values()}
+    known = {**_CAPTIONS, **of_instruments, **(captions or {})}
+    return {
+        name: picture_of(name, figure, *known[name])
+        for name, figure in figures.items()
+        if figure is not None
+    }
 
 
 def _replace(path: Path, content: bytes) -> None:

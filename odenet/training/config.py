@@ -77,7 +77,8 @@ class TrainingConfig(PartConfig):
         old = [name for name in _OLD_MONITORS if name in data]
         if not old:
             return data
-        data, given = dict(data), list(data.get("monitors") or ())
+        data = dict(data)
+        given: list[Any] = list(data.get("monitors") or ())
         for name in old:
             every, kind = data.pop(name), _OLD_MONITORS[name]
             if every is not None:

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import PositiveInt
 
@@ -14,6 +14,7 @@ from odenet.training.callbacks import Record
 from odenet.training.state import TrainState
 
 
+@runtime_checkable
 class Measurement(Protocol):
     """What a probe found."""
 
@@ -26,6 +27,7 @@ Probe = Callable[[Any, Any], Measurement]
 """`probe(params, statistics)` measures a network at these parameters; its first call compiles."""
 
 
+@runtime_checkable
 class MonitoredExperiment(Protocol):
     """What a monitor may ask of an experiment that is about to be trained."""
 

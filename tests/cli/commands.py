@@ -1,12 +1,24 @@
-"""The command line as a user runs it: another process, its exit code and its two streams."""
+"""The command line as a user runs it: its exit code and its two streams.
 
+`odenet` calls it in this process, since another one spends seconds on importing jax. What a process
+alone shows (signals, locks, full disks, the devices of the machine) is tested by `odenet_process`.
+"""
+
+import contextlib
+import dataclasses
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
+from unittest import mock
 
+from user_settings import as_a_user
+
+from odenet.cli.main import main
 from odenet.training.callbacks import read_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +29,7 @@ SMALL = (
     "training.optimizer.warmup_steps=0",
     "model.block.num_steps=4",
     "model.stages.0.width=8",
+    "training.parallel.devices=1",
 )
 """Overrides that make the quickstart a matter of seconds."""
 
@@ -34,7 +47,49 @@ def command(*words):
     return [sys.executable, "-m", "odenet", *map(str, words)]
 
 
-def odenet(*words, cwd=ROOT, **options):
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a command ended, by the names of `subprocess.CompletedProcess`."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@contextlib.contextmanager
+def warnings_of_a_new_process():
+    """Warnings are shown as they are outside of tests, each once; but not of their precision."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):
+            warnings.simplefilter("ignore", category)
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.filterwarnings("ignore", "JAX_ENABLE_X64 is set", UserWarning)
+        yield
+
+
+def odenet(*words, cwd=ROOT):
+    """What a command does, called in this process, where there is no terminal."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["odenet", *map(str, words)]),
+        mock.patch.dict(os.environ, {"COLUMNS": "100"}),
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings_of_a_new_process(),
+        as_a_user(),
+    ):
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def odenet_process(*words, cwd=ROOT):
+    """The same in a process of its own."""
     return subprocess.run(
         command(*words),
         capture_output=True,
@@ -43,13 +98,12 @@ def odenet(*words, cwd=ROOT, **options):
         env=environment(),
         timeout=300,
         check=False,
-        **options,
     )
 
 
-def answer(*words, **options):
+def answer(*words, by=odenet, **options):
     """The JSON object that a command prints, after it ended well."""
-    done = odenet(*words, **options)
+    done = by(*words, **options)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

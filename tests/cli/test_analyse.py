@@ -5,24 +5,14 @@ import math
 
 import numpy as np
 import pytest
-from commands import QUICKSTART, SMALL, answer, odenet
+from commands import QUICKSTART, answer, odenet
 
 DEPTH = 4
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory):
-    path = tmp_path_factory.mktemp("watched") / "out"
-    answer(
-        "run",
-        QUICKSTART,
-        *SMALL,
-        "training.monitors=[{kind: gradient_flow, every: 10}]",
-        "--out",
-        path,
-        "--json",
-    )
-    return path
+def watched(trained):
+    return trained
 
 
 def test_lines_of_the_training_are_what_the_command_finds_in_its_checkpoints(watched):

@@ -3,14 +3,7 @@
 import json
 
 import pytest
-from commands import QUICKSTART, SMALL, answer, odenet
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    path = tmp_path_factory.mktemp("trained") / "out"
-    answer("run", QUICKSTART, *SMALL, "--out", path, "--json")
-    return path
+from commands import answer, odenet
 
 
 def test_command_writes_numbers_figure_and_report_and_says_what_they_mean(trained):

@@ -6,8 +6,15 @@ import subprocess
 import sys
 
 import pytest
-from commands import QUICKSTART, ROOT, SMALL, answer, odenet
+from commands import QUICKSTART, ROOT, SMALL, answer, odenet, odenet_process
 from without_clock import without_clock
+
+WAYS = {
+    "euler": {"integrator": {"kind": "euler"}},
+    "euler_half": {"integrator": {"kind": "euler"}, "step_factor": 0.5},
+    "rk4": {"integrator": {"kind": "rk4"}},
+    "tsit5_1e-5": {"integrator": {"kind": "diffrax", "controller": {"rtol": 1e-5, "atol": 1e-5}}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +27,7 @@ def compared(tmp_path_factory):
         "--out",
         path,
         "compare.networks.feedforward={model.block: {kind: feedforward}}",
+        f"compare.evaluate={json.dumps(WAYS)}",
     )
     assert done.returncode == 0, done.stderr
     return path, done
@@ -28,7 +36,7 @@ def compared(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "out"
-    return path, answer("run", QUICKSTART, *SMALL, "--out", path, "--json")
+    return path, answer("run", QUICKSTART, *SMALL, "--out", path, "--json", by=odenet_process)
 
 
 def test_comparison_writes_everything_it_promises(compared):
@@ -37,8 +45,8 @@ def test_comparison_writes_everything_it_promises(compared):
     section = comparison["rows"]
     networks = ["euler", "euler_learned_tau", "continuous", "feedforward"]
     assert [verdict["network"] for verdict in comparison["verdicts"]] == networks
-    # Three networks by as trained, seven ways and the reference; the control only as trained.
-    assert len(section) == 3 * 9 + 1
+    # Three networks by as trained, all ways and the reference; the control only as trained.
+    assert len(section) == 3 * (len(WAYS) + 2) + 1
     with (path / "comparison.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == [row["loss"] for row in section]
@@ -65,13 +73,10 @@ def test_euler_of_the_same_steps_is_the_network_as_trained(compared):
     assert found["euler", "tsit5_1e-5"]["solver_error"] < found["euler", "rk4"]["solver_error"]
 
 
-def test_unfinished_comparison_is_resumed_to_the_same_rows(compared, tmp_path):
-    path = tmp_path / "copy"
-    shutil.copytree(compared[0], path)
-    before = json.loads((path / "comparison.json").read_text())["rows"]
-    (path / "comparison.json").unlink()
+def test_unfinished_comparison_is_resumed_to_the_same_rows(comparison_to_resume):
+    path, before = comparison_to_resume
     (path / "networks" / "euler" / "results.json").unlink()
-    shutil.rmtree(path / "networks" / "continuous")
+    shutil.rmtree(path / "networks" / "seed")
     after = answer("resume", path, "--json")["rows"]
     for one, two in zip(before, after, strict=True):
         assert one["loss"] == two["loss"]
@@ -80,7 +85,7 @@ def test_unfinished_comparison_is_resumed_to_the_same_rows(compared, tmp_path):
 
 def test_eval_answers_in_json(ran):
     path, trained = ran
-    found = answer("eval", path, "--json")
+    found = answer("eval", path, "--json", by=odenet_process)
     assert found["accuracy"] == trained["test"]["accuracy"]
     assert found["loss"] == trained["test"]["loss"]
     assert found["nfe"] == 4
@@ -96,7 +101,8 @@ def test_eval_swaps_the_solver_and_the_number_of_steps(ran):
 
 
 def test_same_command_twice_gives_the_same_lines(ran, tmp_path):
-    answer("run", QUICKSTART, *SMALL, "--out", tmp_path / "again", "--json")
+    words = ("run", QUICKSTART, *SMALL, "--out", tmp_path / "again", "--json")
+    answer(*words, by=odenet_process)
 
     def lines(path):
         return without_clock(map(json.loads, (path / "metrics.jsonl").read_text().splitlines()))
@@ -166,13 +172,10 @@ def test_eval_refuses_what_it_would_ignore(ran, compared):
         assert message in done.stderr
 
 
-def test_damaged_checkpoint_of_a_finished_network_is_trained_again(compared, tmp_path):
-    path = tmp_path / "copy"
-    shutil.copytree(compared[0], path)
-    before = json.loads((path / "comparison.json").read_text())["rows"]
+def test_damaged_checkpoint_of_a_finished_network_is_trained_again(comparison_to_resume):
+    path, before = comparison_to_resume
     newest = max((path / "networks" / "euler" / "checkpoints" / "last").iterdir())
     (newest / "extras.json").write_text("{}")
-    (path / "comparison.json").unlink()
     done = odenet("resume", path, "--json")
     assert done.returncode == 0, done.stderr
     assert "is damaged" in done.stderr

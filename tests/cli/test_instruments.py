@@ -3,14 +3,7 @@
 import json
 
 import pytest
-from commands import QUICKSTART, SMALL, answer, odenet
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    path = tmp_path_factory.mktemp("trained") / "out"
-    answer("run", QUICKSTART, *SMALL, "--out", path, "--json")
-    return path
+from commands import answer, odenet
 
 
 @pytest.mark.parametrize(

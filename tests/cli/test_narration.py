@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from commands import QUICKSTART, SMALL, command, environment, odenet
+from commands import command, environment, odenet
 from rich.console import Console
 
 from odenet.narration import doing, narrator, part, shown_on, silence
@@ -109,14 +109,9 @@ def in_order(text, *phrases):
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory):
-    path = tmp_path_factory.mktemp("compare") / "out"
-    networks = "compare.networks={euler: {}, seed: {seed: 1}}"
-    ways = "compare.evaluate={rk4: {integrator: {kind: rk4}}}"
-    words = ("compare", QUICKSTART, *SMALL, networks, ways, "--out", path)
-    done = odenet(*words)
-    assert done.returncode == 0, done.stderr
-    return path, done.stderr
+def compared(small_comparison, tmp_path_factory):
+    path = shutil.copytree(small_comparison / "out", tmp_path_factory.mktemp("compare") / "out")
+    return path, (small_comparison / "stderr").read_text()
 
 
 def test_comparison_in_a_pipe_says_which_network_and_what_is_done(compared):

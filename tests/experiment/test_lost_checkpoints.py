@@ -4,11 +4,11 @@ import json
 import re
 import shlex
 import shutil
-import signal
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from stopping import SignalAt
 from tiny_experiment import classifier, configured, tiny
 
 from odenet.cli.main import app
@@ -30,19 +30,6 @@ VALUES = tiny(
     evaluate_every=4,
     optimizer={"kind": "sgd", "learning_rate": 0.05},
 )
-
-
-class SignalAt(Callback):
-    """Asks the run to stop once a step is logged."""
-
-    when = frozenset({"log"})
-
-    def __init__(self, step):
-        self.step = step
-
-    def __call__(self, info):
-        if info.step == self.step:
-            signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import signal
 
 import jax
 import numpy as np
 import pytest
+from stopping import SignalAt
 from tiny_experiment import classifier, configured, tiny
 
 from odenet.errors import ConfigError
@@ -15,7 +15,7 @@ from odenet.experiment.config import read_experiment
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.import_weights import export_weights
 from odenet.experiment.run import load, resume, run
-from odenet.training.callbacks import Callback, read_metrics
+from odenet.training.callbacks import read_metrics
 from odenet.training.interrupt import Interrupted
 
 VALUES = tiny(
@@ -25,19 +25,6 @@ VALUES = tiny(
     evaluate_every=6,
     parallel={"devices": 4},
 )
-
-
-class SignalAt(Callback):
-    """Asks the run to stop once a step is logged."""
-
-    when = frozenset({"log"})
-
-    def __init__(self, step):
-        self.step = step
-
-    def __call__(self, info):
-        if info.step == self.step:
-            signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,7 @@ def test_activated_layer_has_nothing_before_its_first_weight(arrangement):
     check_layer(projection, ("", *LETTERS[arrangement][1:]), [2, 1], True)
 
 
+@pytest.mark.torch
 def test_layer_equals_pytorch():
     torch = pytest.importorskip("torch")
     F = torch.nn.functional

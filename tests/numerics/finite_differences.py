@@ -10,11 +10,11 @@ def check_gradient(loss, params, *inputs, step=1e-6, rtol=1e-6):
     direction = jax.tree.map(
         lambda p: jnp.cos(jnp.arange(p.size, dtype=float)).reshape(p.shape), params
     )
-    value = jax.jit(loss)
-    ahead, behind = (
+    value = jax.jit(jax.value_and_grad(loss))
+    (ahead, _), (behind, _) = (
         value(jax.tree.map(lambda p, d: p + length * d, params, direction), *inputs)  # noqa: B023
         for length in (step, -step)
     )
-    gradient = jax.jit(jax.grad(loss))(params, *inputs)
+    _, gradient = value(params, *inputs)
     found = sum(jax.tree.leaves(jax.tree.map(jnp.vdot, gradient, direction)))
     np.testing.assert_allclose(found, (ahead - behind) / (2 * step), rtol=rtol)

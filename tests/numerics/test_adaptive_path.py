@@ -1,5 +1,7 @@
 """The path of an adaptive solve: states at all grid points, of one solve per stretch of weights."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +30,11 @@ def path_of(taus, num_layers=1, solver="dopri5", tolerance=1e-8, **options):
     return integrator.integrate(fields, grid, jnp.asarray(PROBLEM.h0), save_path=True)
 
 
+@functools.cache
+def compiled(solver, num_layers):
+    return jax.jit(lambda taus: path_of(taus, num_layers, solver))
+
+
 SOLVERS = ["dopri5", "own_dopri5", "own_bosh3"]
 
 
@@ -35,7 +42,7 @@ SOLVERS = ["dopri5", "own_dopri5", "own_bosh3"]
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_path_is_the_exact_flow_at_every_grid_point(solver, num_layers, sign):
-    result = jax.jit(lambda taus: path_of(taus, num_layers, solver))(sign * TAUS)
+    result = compiled(solver, num_layers)(sign * TAUS)
     times = np.r_[0, np.cumsum(sign * TAUS)]
     exact = np.stack([PROBLEM.flow(time) for time in times])
     np.testing.assert_allclose(result.path, exact, atol=1e-6)

@@ -4,29 +4,15 @@ import signal
 import jax
 import numpy as np
 import pytest
+from stopping import SignalAt
 from without_clock import without_clock
 
 from odenet.errors import ConfigError, NonFiniteLoss, RunDirectoryError, SolverFailure
 from odenet.experiment.run import load, resume, run
-from odenet.training.callbacks import Callback, read_metrics
+from odenet.training.callbacks import read_metrics
 from odenet.training.checkpoint import DamagedCheckpointWarning
 from odenet.training.interrupt import Interrupted
 from odenet.training.loop import SolverWarning
-
-
-class SignalAt(Callback):
-    """Sends this process a signal when a step is logged, as an operator would."""
-
-    when = frozenset({"log"})
-
-    def __init__(self, step, signum):
-        self.step, self.signum = step, signum
-
-    def __call__(self, info):
-        if info.step >= self.step and self.signum is not None:
-            # A second signal would be obeyed at once, and end the tests.
-            signum, self.signum = self.signum, None
-            signal.raise_signal(signum)
 
 
 def assert_same_run(one, other):

@@ -50,7 +50,11 @@ class MovedStepSizes:
 
 
 class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
-    """How long the steps of a block are: the options, and what other parts may ask."""
+    """How long the steps of a block are: the options, and what other parts may ask.
+
+    A kind of its own needs `build` alone, and says with `is_learned` whether training changes its
+    step sizes; without more, its networks are not refined, divided or pruned.
+    """
 
     kind: str
 
@@ -58,16 +62,17 @@ class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
     """Whether training changes the step sizes."""
 
     @property
-    @abc.abstractmethod
     def rule(self) -> str:
-        """Name of the rule by which step sizes follow from parameters, for messages and equality:
-        the same parameters under the same rule are the same step sizes, up to the horizon.
+        """Name of the rule by which step sizes follow from parameters, for messages and equality.
+
+        The same parameters under the same rule are the same step sizes, up to the horizon.
         """
+        return self.kind
 
     @property
-    @abc.abstractmethod
     def stays_positive(self) -> bool:
         """Whether every step size is above 0 whatever is learned."""
+        return False
 
     @property
     def keeps_sum(self) -> bool:
@@ -92,11 +97,13 @@ class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
     @property
     def kept_whole(self) -> str | None:
         """Why no layer can be removed by the size of its step, or None if one can."""
-        return "its step sizes are fixed"
+        if not self.is_learned:
+            return "its step sizes are fixed"
+        return f"step_sizes.kind={self.kind} has no rule for it"
 
-    @abc.abstractmethod
     def start_horizon(self, num_steps: int) -> float:
         """The sum of the step sizes of a block of `num_steps` steps before training."""
+        return float(np.sum(np.asarray(self.build(num_steps).taus(), np.float64)))
 
     @abc.abstractmethod
     def build(self, num_steps: int) -> AbstractStepSizes:
@@ -122,7 +129,6 @@ class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
             vars(sizes)[name][...] = jnp.asarray(value)
         return sizes
 
-    @abc.abstractmethod
     def moved(self, num_steps: int, new: int, params: StepSizeParams) -> MovedStepSizes:
         """The same depth axis in another number of steps (see `refined_taus`).
 
@@ -130,9 +136,13 @@ class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
             num_steps: The present number.
             new: Another one, at least `least_steps`.
             params: The present parameters; none for those at the start.
-        """
 
-    @abc.abstractmethod
+        Raises:
+            ConfigError: if they cannot be moved.
+        """
+        del num_steps, new, params
+        raise ConfigError(f"step_sizes.kind={self.kind} has no rule for another number of steps")
+
     def divided(self, num_units: int) -> tuple[Any, Any]:
         """Options for the first of `num_units` units, at least 2, and for the others.
 
@@ -142,6 +152,11 @@ class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
         Raises:
             ValueError: if the parts cannot be learned apart from each other.
         """
+        del num_units
+        raise ValueError(
+            f"step_sizes.kind={self.kind} has no rule for a stage whose first unit is a layer of "
+            f"its own; use kind=fixed or learned"
+        )
 
     def pruned(self, num_steps: int, kept: tuple[float, ...]) -> "StepSizesConfig":
         """Options after layers were removed, where `kept_whole` is None.

@@ -60,7 +60,7 @@ class Parametrisation(abc.ABC):
     def inverse(self, taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, "*shape"]:
         """Parameters that give these step sizes, which are in the range of `forward`."""
         raw = self._inverse(np.asarray(taus, np.float64))
-        return raw[0].reshape(()) if self.shared else raw
+        return raw[:1].reshape(()) if self.shared else raw
 
     def jacobian(self, raw: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "num_steps learned"]:
         """The derivative of the step sizes by the parameters, in double precision."""

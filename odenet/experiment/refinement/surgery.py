@@ -9,6 +9,7 @@ import numpy as np
 
 from odenet.depth.prune import Removal
 from odenet.depth.refine import Prolongation
+from odenet.depth.schedule import Change, ChangeableNetwork
 from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.refinement.adaptable import adaptable_blocks, with_steps
 from odenet.experiment.refinement.derived import Arrays, with_blocks
@@ -23,7 +24,7 @@ from odenet.experiment.refinement.refined_stage import Refinement
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthChange:
+class DepthChange(Change):
     """What happens to a network at a step.
 
     Attributes:
@@ -47,7 +48,7 @@ class DepthChange:
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkSurgery:
+class NetworkSurgery(ChangeableNetwork):
     """A network that a depth schedule looks at (`odenet.depth.schedule.ChangeableNetwork`).
 
     Attributes:

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import sys
 import tracemalloc
 from collections import OrderedDict
 
@@ -101,7 +102,15 @@ def test_deep_keys_do_not_overflow_the_stack():
 
 
 def test_deep_values_are_made_and_freed():
-    load(b"\x80\x02)" + b"\x85" * 50_000 + b".")
+    made = inner = load(b"\x80\x02)" + b"\x85" * 50_000 + b".")
+    depth = 0
+    while inner:
+        (inner,) = inner
+        depth += 1
+    assert depth == 50_000
+    blocks = sys.getallocatedblocks()
+    del made  # all of it at once, which must not overflow the stack
+    assert blocks - sys.getallocatedblocks() > 40_000  # some are kept for the next tuples
 
 
 def peak_of(content):

@@ -94,6 +94,7 @@ def torch_network(torch, units):
     return nn.ModuleDict(stem | stages | {"fc": nn.Linear(512, 1000)})
 
 
+@pytest.mark.torch
 def test_state_dict_of_pytorch_has_these_names_and_loads_ours(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -104,6 +104,7 @@ def test_type_that_numpy_lacks_is_refused(tmp_path):
         read_weights(tmp_path / "w")
 
 
+@pytest.mark.torch
 def test_files_of_pytorch_and_ours_are_the_same(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

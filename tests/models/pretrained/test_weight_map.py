@@ -86,7 +86,9 @@ def test_convert_makes_new_arrays_of_one_type():
 
 def test_counts_of_batches_are_left_out():
     foreign = export(ours(), MAP) | {"bn.num_batches_tracked": np.array(3)}
-    convert(foreign, MAP, shapes_of(ours()))
+    back = convert(foreign, MAP, shapes_of(ours()))
+    assert jax.tree.structure(back) == jax.tree.structure(ours())
+    jax.tree.map(np.testing.assert_array_equal, back, ours())
 
 
 def test_everything_that_misfits_is_in_one_error():
@@ -147,6 +149,7 @@ def test_map_that_does_not_fit_the_model_is_refused(entries, words, direction):
         calls[direction]()
 
 
+@pytest.mark.torch
 def test_converted_layers_compute_what_pytorch_computes():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
