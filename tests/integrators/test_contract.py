@@ -100,6 +100,15 @@ def test_config_says_what_its_integrator_says(name):
         assert getattr(config, member) == getattr(config.build(), member), member
 
 
+def test_name_is_the_kind_in_experiment_files():
+    for config in CONFIGS.values():
+        integrator = config.build()
+        assert integrator.choice.startswith(f"kind={config.kind}")
+        if config.kind != "diffrax":
+            assert integrator.name == config.kind
+    assert CONFIGS["fixed_tsit5"].build().name == "diffrax tsit5"
+
+
 @pytest.mark.parametrize("member", TRUE)
 def test_methods_declare_what_the_literature_says_of_them(member):
     found = {name for name, config in CONFIGS.items() if getattr(config.build(), member)}
