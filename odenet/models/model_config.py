@@ -35,6 +35,11 @@ class ModelConfig(PartConfig, abc.ABC, family="model"):
     def blocks(self) -> list[BlockConfig]:
         """The block of every stage."""
 
+    @property
+    def resnet(self) -> Any:
+        """The options of kind=resnet, whose arrays published files name, or None."""
+        return None
+
     @abc.abstractmethod
     def expanded(self) -> Any:
         """The network with stem, stages and head written out."""
