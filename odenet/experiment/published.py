@@ -76,8 +76,8 @@ def with_padding_of_flax(config: ExperimentConfig, is_own: bool) -> tuple[Experi
     Returns:
         The experiment, and what was assumed.
     """
-    model = config.model
-    if not isinstance(model, ResNetConfig):
+    model = config.model.residual_network
+    if model is None:
         return config, (
             "convolutions are padded as the experiment says for each (`padding`); Flax's own "
             "default is same, which differs from PyTorch's symmetric where they stride"
@@ -119,12 +119,12 @@ def resnet_of(model: ModelConfig) -> ResNetConfig:
     Raises:
         ConfigError: if it is not.
     """
-    if not isinstance(model, ResNetConfig):
+    if model.residual_network is None:
         raise ConfigError(
             f"the names of a published network are those of model.kind=resnet; got {model.kind}; "
             f"name its arrays by a map with entries"
         )
-    return model
+    return model.residual_network
 
 
 def refuse_other_function(name: str, architecture: Architecture, model: ResNetConfig) -> None:

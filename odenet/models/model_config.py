@@ -26,6 +26,11 @@ class ModelConfig(PartConfig, abc.ABC, family="model"):
         return self.outputs == "logits"
 
     @property
+    def residual_network(self) -> Any:
+        """The options of kind=resnet, whose arrays published weights have names for, else None."""
+        return None
+
+    @property
     @abc.abstractmethod
     def has_batch_norm(self) -> bool:
         """Whether any part has batch statistics."""

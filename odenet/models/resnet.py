@@ -63,6 +63,11 @@ class ResNetConfig(ModelConfig):
 
     outputs: ClassVar[Outputs] = "logits"
 
+    @property
+    def residual_network(self) -> "ResNetConfig":
+        """The options themselves: published weights have names for their arrays."""
+        return self
+
     depth: PositiveInt = 20
     """Layers with weights, those of projections around branches not counted."""
     layout: Literal["cifar", "imagenet", "vector"] = "cifar"
