@@ -63,11 +63,6 @@ class ResNetConfig(ModelConfig):
 
     outputs: ClassVar[Outputs] = "logits"
 
-    @property
-    def residual_network(self) -> "ResNetConfig":
-        """The options themselves: published weights have names for their arrays."""
-        return self
-
     depth: PositiveInt = 20
     """Layers with weights, those of projections around branches not counted."""
     layout: Literal["cifar", "imagenet", "vector"] = "cifar"
@@ -156,6 +151,11 @@ class ResNetConfig(ModelConfig):
         except ValidationError as error:
             message = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise ValueError(message) from error
+        return self
+
+    @property
+    def residual_network(self) -> "ResNetConfig":
+        """The options themselves: published weights have names for their arrays."""
         return self
 
     @property
