@@ -16,8 +16,8 @@ from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.integrators.base import StepMap
 from odenet.integrators.equation import FIRST_ORDER
-from odenet.models import DepthBlock, FeedForwardBlock, Network
-from odenet.models.shortcuts import DropoutShortcut
+from odenet.models import LayerStack, Network
+from odenet.models.base import OdeBlock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,25 +99,20 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             (`Integrator.step_map`): one that chooses its steps has no factor for each of them, and
             others carry a velocity beside the state.
     """
-    if isinstance(block, FeedForwardBlock):
-        return _plain(block)
-    if not isinstance(block, DepthBlock):
+    if block.stack is not None:
+        return _of_layers(block.stack, live)
+    if block.ode is None:
         raise ConfigError(
             f"the gradient is followed through blocks of kind depth and feedforward; got "
             f"{type(block).__name__}, which has no layers of its own"
         )
-    if any(isinstance(module, DropoutShortcut) for _, module in nnx.iter_graph(block)):
-        raise ConfigError(
-            "the gradient is not followed through shortcut.kind=dropout: in training its factors "
-            "change from draw to draw; use another shortcut"
-        )
-    if getattr(block.weights.stacked, "takes_start", False):
+    if block.ode.weights.stacked.takes_start:
         raise ConfigError(
             "the gradient is followed from state to state, and the field of this block depends on "
             "its first state at every depth, so that the factors of the steps are not the whole "
             "gradient; use a field of another kind than data_controlled or depth_adaptive"
         )
-    integrator = block.integrator
+    integrator = block.ode.integrator
     step = None if integrator.chooses_steps else integrator.step_map()
     if step is None:
         raise ConfigError(
@@ -132,10 +127,10 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
                 f"{integrator.equation.formula})"
             )
         )
-    return _of_steps(block, step, live)
+    return _of_steps(block.ode, step, live)
 
 
-def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
+def _fields_of_layers(block: OdeBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
     """The sets of weights that the steps use, and the steps."""
     grid = block.grid()
     if not isinstance(block.weights, FieldExpansion):
@@ -154,7 +149,7 @@ def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, Depth
     return block.weights.at_steps(grid), DepthGrid(grid.taus, grid.num_steps)
 
 
-def _of_steps(block: DepthBlock, step_map: StepMap, live: bool) -> Chain:
+def _of_steps(block: OdeBlock, step_map: StepMap, live: bool) -> Chain:
     fields, grid = _fields_of_layers(block, live)
     field = _pure(fields)
 
@@ -166,20 +161,26 @@ def _of_steps(block: DepthBlock, step_map: StepMap, live: bool) -> Chain:
     shape = (grid.num_layers, grid.steps_per_layer)
     t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
     params, fixed = nnx.split_state(fields.params, nnx.Param, ...)
-    return Chain(step, params, fixed, t0s, taus, block.ode is not None, True)
+    return Chain(step, params, fixed, t0s, taus, True, True)
 
 
-def _plain(block: FeedForwardBlock) -> Chain:
-    fields = block.weights.fields()
-    field = _pure(fields)
+def _of_layers(stack: LayerStack, live: bool) -> Chain:
+    if stack.weights.stacked.is_random:
+        raise ConfigError(
+            "the gradient is not followed through shortcut.kind=dropout: in training its factors "
+            "change from draw to draw; use another shortcut"
+        )
+    fields = stack.layers(live=live)
+    layer = _pure(fields)
 
     def step(params, fixed, t0, tau, h):
-        del t0, tau
-        return field(nnx.merge_state(params, fixed), jnp.zeros((), h.dtype), h)
+        del t0
+        return layer(nnx.merge_state(params, fixed), tau.astype(h.dtype), h)
 
-    ones = jnp.ones((fields.num_layers, 1), dtype=float)
+    taus = stack.taus().reshape(fields.num_layers, -1)
     params, fixed = nnx.split_state(fields.params, nnx.Param, ...)
-    return Chain(step, params, fixed, jnp.zeros_like(ones), ones, False, False)
+    has_steps = stack.residual is not None
+    return Chain(step, params, fixed, jnp.zeros_like(taus), taus, False, has_steps)
 
 
 def _pure(fields: LayerFields) -> Callable[[Any, Time, State], State]:

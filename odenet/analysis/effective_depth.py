@@ -20,7 +20,8 @@ from odenet.arrays import Array, Float, Int, Scalar, StepSizes
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import FieldStack, LayerFields
 from odenet.errors import ConfigError
-from odenet.models import DepthBlock, Network
+from odenet.models import Network
+from odenet.models.base import ResidualBlock
 
 Scores = dict[str, Scalar]
 """`loss`, and `accuracy` of a classifier, means over the examples."""
@@ -81,17 +82,18 @@ def check_lesions(network: Network) -> None:
         ConfigError: naming the block, and why.
     """
     for index, block in enumerate(network.blocks):
-        if not isinstance(block, DepthBlock):
+        if block.residual is None:
             raise ConfigError(
                 f"a layer without a way around it cannot be left out: the block of model.stages."
                 f"{index} is {type(block).__name__}; look at a network whose depth is time"
             )
-        if not block.integrator.zero_step_is_identity:
+        if block.ode is not None and not block.ode.integrator.zero_step_is_identity:
+            name = type(block.ode.integrator).__name__
             raise ConfigError(
-                f"a layer is left out by a step of size 0, which {type(block.integrator).__name__} "
+                f"a layer is left out by a step of size 0, which {name} "
                 f"in model.stages.{index} does not have"
             )
-        if not isinstance(block.weights, FieldStack):
+        if not isinstance(block.residual.weights, FieldStack):
             raise ConfigError(
                 f"the weights of model.stages.{index} are functions of depth (weights.kind=basis): "
                 f"no layer has its own to be left out with"
@@ -169,10 +171,11 @@ def outputs_of(network: Network, index: int, x: Array, alter: Alter) -> Array:
     ):
         x = projection(x)
         if number == index:
-            assert isinstance(block, DepthBlock)
-            grid = block.grid()
-            fields, taus = alter(block.weights.over(grid), grid.taus)
-            x = block.integrator.integrate(fields, DepthGrid(taus, grid.num_layers), x).h1
+            residual = block.residual
+            assert residual is not None
+            grid = residual.grid()
+            fields, taus = alter(residual.weights.over(grid), grid.taus)
+            x = residual.run(fields, DepthGrid(taus, grid.num_layers), x).h1
         else:
             x = block(x).h1
     return network.head(x)
@@ -218,7 +221,7 @@ def _contributions(network: Network, index: int, x: Array, parts: int) -> Float[
     return size(states[1:] - states[:-1]) / size(states[:-1])
 
 
-def _block(network: Network, index: int) -> DepthBlock:
-    block = network.blocks[index]
-    assert isinstance(block, DepthBlock)
+def _block(network: Network, index: int) -> ResidualBlock:
+    block = network.blocks[index].residual
+    assert block is not None
     return block

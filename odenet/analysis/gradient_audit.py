@@ -18,8 +18,8 @@ from flax import nnx
 
 from odenet.analysis.precision import double_precision, doubled
 from odenet.arrays import Array, Key
-from odenet.integrators import Integrator
-from odenet.models import DepthBlock, Network
+from odenet.integrators import IntegratorConfig
+from odenet.models import Network
 from odenet.objectives import Objective
 from odenet.training.parallel import peak_bytes
 
@@ -73,24 +73,24 @@ Loss = Callable[[Any, Array], Array]
 
 def loss_of(
     network: Network,
-    integrators: Sequence[Integrator | None],
+    integrators: Sequence[IntegratorConfig | None],
     objective: Objective,
     targets: Array,
 ) -> tuple[Loss, Any]:
-    """The loss of a network under other integrators, as a function, and its parameters.
+    """The loss of a network differentiated by other methods, as a function, and its parameters.
 
     Batch norms use their running statistics: a loss of which every example has its own part.
 
     Args:
         network: It is left as it is.
-        integrators: Of every block; None for a block whose depth is no time.
+        integrators: The method of every block; None for a block without step sizes.
         objective: Gives the loss, a mean over the examples; penalties belong to it.
         targets: Of the examples.
     """
     copy = nnx.clone(network)
     for block, integrator in zip(copy.blocks, integrators, strict=True):
-        if isinstance(block, DepthBlock) and integrator is not None:
-            block.integrator = integrator
+        if block.residual is not None and integrator is not None:
+            block.residual.differentiate_by(integrator)
     graphdef, params, fixed = nnx.split(copy, nnx.Param, ...)
 
     def loss(params: Any, inputs: Array) -> Array:

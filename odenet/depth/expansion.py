@@ -58,7 +58,7 @@ class FieldExpansion(nnx.Module):
     @property
     def has_statistics(self) -> bool:
         """Whether the field has batch statistics."""
-        return hasattr(self.stacked, "observe")
+        return self.stacked.has_training_mode
 
     @property
     def _knots(self) -> Basis:
@@ -99,8 +99,7 @@ class FieldExpansion(nnx.Module):
         lead = jax.tree.map(lambda leaf: leaf[None], (coefficients, statistics, grid.horizon))
         if live and self.has_statistics:
             return LayerFields(observe, lead, 1, observes=True, collect=self._collected)
-        takes_start = getattr(self.stacked, "takes_start", False)
-        return LayerFields(apply, lead, 1, takes_start=takes_start)
+        return LayerFields(apply, lead, 1, takes_start=self.stacked.takes_start)
 
     def _collected(self, observed: Any) -> Any:
         """Statistics at the knots after a training step, from those that every step saw."""

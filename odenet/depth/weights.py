@@ -4,8 +4,6 @@ A family holds the parameters of a vector field at every layer, stacked along a 
 that integrators scan over them; `fields()` hands them over in functional form.
 """
 
-import dataclasses
-from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -13,95 +11,14 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import NonNegativeFloat, PositiveInt
 
-from odenet.arrays import Key, Scalar, State, Time
+from odenet.arrays import Key, Scalar
 from odenet.depth.basis import Basis
 from odenet.depth.grid import DepthGrid
+from odenet.depth.layer import Layer, checked_layer
+from odenet.depth.layer_fields import LayerFields as LayerFields
 from odenet.depth.refine import Prolongation, refined_cells
 from odenet.depth.weights_config import MakeField, MovedWeights, WeightsConfig
 from odenet.errors import ConfigError
-
-
-def _mean_over_steps(observed: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), observed)
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class LayerFields:
-    """The vector fields of all layers in functional form, as integrators take them.
-
-    Args:
-        apply: `apply(params, t, h) -> dh/dt` with the (prepared) parameters of one layer.
-        params: Parameters of every layer; each array has a leading axis `num_layers`.
-        num_layers: Number of sets of weights.
-        prepare: `prepare(params, h) -> prepared` computes what depends on the weights of a layer
-            and on the shape of the state alone; None where there is nothing to prepare.
-        observes: Whether `apply` gives `(dh/dt, statistics)`: normalised by the statistics of the
-            batch, with the running ones after it.
-        collect: From what the steps observed, with leading axes `(num_layers, steps_per_layer)`, to
-            the running statistics after them.
-        takes_start: Whether the fields depend on the state at the start of the depth too; then
-            `apply(params, start, t, h)`.
-        given: That state, once it is known.
-    """
-
-    apply: Callable[..., Any] = dataclasses.field(metadata={"static": True})
-    params: Any
-    num_layers: int = dataclasses.field(metadata={"static": True})
-    prepare: Callable[[Any, State], Any] | None = dataclasses.field(
-        metadata={"static": True}, default=None
-    )
-    observes: bool = dataclasses.field(metadata={"static": True}, default=False)
-    collect: Callable[[Any], Any] = dataclasses.field(
-        metadata={"static": True}, default=_mean_over_steps
-    )
-    takes_start: bool = dataclasses.field(metadata={"static": True}, default=False)
-    given: tuple[State, ...] = ()
-
-    def field(self, params: Any) -> Callable[[Time, State], Any]:
-        """The field with the (prepared) parameters of one layer, a pytree of what it depends on."""
-        return jax.tree_util.Partial(self.apply, params, *self.given)
-
-    def from_start(self, h0: State) -> "LayerFields":
-        """The same fields for a solve that starts at `h0`."""
-        return dataclasses.replace(self, given=(h0,)) if self.takes_start else self
-
-    def prepared(self, h: State) -> "LayerFields":
-        """The same fields, with what their weights alone decide computed, once for every layer.
-
-        Args:
-            h: A state of the shape and type that the fields will be evaluated at.
-        """
-        prepare = self.prepare
-        if prepare is None:
-            return self
-        params = jax.vmap(lambda params: prepare(params, h))(self.params)
-        return dataclasses.replace(self, params=params, prepare=None)
-
-    def restrict(self, num_layers: int) -> "LayerFields":
-        """Keep the first of every `self.num_layers / num_layers` layers (injection).
-
-        This is how a grid with fewer steps than layers samples piecewise-constant weights: at
-        the left end of its steps, as explicit Euler does.
-
-        Raises:
-            ConfigError: if `num_layers` does not divide the number of layers.
-        """
-        if self.num_layers % num_layers:
-            raise ConfigError(
-                f"{self.num_layers} layers cannot be sampled by {num_layers} equal steps; "
-                f"use a divisor of {self.num_layers}"
-            )
-        stride = self.num_layers // num_layers
-        if stride == 1:
-            return self
-        params = jax.tree.map(lambda leaf: leaf[::stride], self.params)
-        return dataclasses.replace(self, params=params, num_layers=num_layers)
-
-    @staticmethod
-    def from_function(field: Callable[[Time, State], State]) -> "LayerFields":
-        """One layer without parameters: any function `field(t, h)`."""
-        return LayerFields(lambda params, t, h: field(t, h), (), 1)
 
 
 def draw_stacked(
@@ -111,7 +28,7 @@ def draw_stacked(
     draw: Literal["each", "once"] = "each",
     *,
     rngs: nnx.Rngs,
-) -> Any:
+) -> Layer:
     """One field whose arrays have a leading axis `num_sets`.
 
     Args:
@@ -127,7 +44,7 @@ def draw_stacked(
     @jax.jit
     def init(keys: Key[jax.Array, " sets"]):
         def one(key):
-            return nnx.split(make_field(takes_time, nnx.Rngs(key)))
+            return nnx.split(checked_layer(make_field(takes_time, nnx.Rngs(key))))
 
         return jax.vmap(lambda key: one(key)[1])(keys)
 
@@ -160,8 +77,7 @@ class FieldStack(nnx.Module):
         self.num_layers = num_layers
         self.smoothness = smoothness
         self.stacked = draw_stacked(make_field, num_layers, takes_time, draw, rngs=rngs)
-        if hasattr(self.stacked, "number_layers"):
-            self.stacked.number_layers(num_layers)  # a layer may do something of its own
+        self.stacked.number_layers(num_layers)
 
     @property
     def needs_positive_steps(self) -> bool:
@@ -171,7 +87,7 @@ class FieldStack(nnx.Module):
     @property
     def has_statistics(self) -> bool:
         """Whether the field has batch statistics."""
-        return hasattr(self.stacked, "observe")
+        return self.stacked.has_training_mode
 
     def fields(self, *, live: bool = False) -> LayerFields:
         """The fields of all layers in functional form.
@@ -180,7 +96,7 @@ class FieldStack(nnx.Module):
             live: Whether batch norms use the statistics of the batch, if the field has any.
         """
         graphdef, state = nnx.split(self.stacked)
-        takes_start = getattr(self.stacked, "takes_start", False)
+        takes_start = self.stacked.takes_start
 
         def observe(params, t, h):
             field = nnx.merge(graphdef, params, copy=True)  # its statistics change, ours do not
@@ -194,7 +110,7 @@ class FieldStack(nnx.Module):
             *start, t, h = at
             return nnx.merge(graphdef, params)(t, h, *start)
 
-        if not hasattr(self.stacked, "prepare"):
+        if not self.stacked.prepares:
             return LayerFields(apply, state, self.num_layers, takes_start=takes_start)
 
         def prepare(params, h):

@@ -8,11 +8,12 @@ from typing import Any
 from flax import nnx
 
 from odenet.depth.basis import Basis
+from odenet.depth.layer import Layer
 from odenet.depth.refine import Prolongation, Transfer
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
 
-MakeField = Callable[[bool, nnx.Rngs], nnx.Module]
+MakeField = Callable[[bool, nnx.Rngs], Layer]
 """`make_field(takes_time, rngs)` initialises one vector field."""
 
 

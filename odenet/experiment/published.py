@@ -76,7 +76,7 @@ def with_padding_of_flax(config: ExperimentConfig, is_own: bool) -> tuple[Experi
     Returns:
         The experiment, and what was assumed.
     """
-    model = config.model.residual_network
+    model = config.model.resnet
     if model is None:
         return config, (
             "convolutions are padded as the experiment says for each (`padding`); Flax's own "
@@ -119,12 +119,12 @@ def resnet_of(model: ModelConfig) -> ResNetConfig:
     Raises:
         ConfigError: if it is not.
     """
-    if model.residual_network is None:
+    if model.resnet is None:
         raise ConfigError(
             f"the names of a published network are those of model.kind=resnet; got {model.kind}; "
             f"name its arrays by a map with entries"
         )
-    return model.residual_network
+    return model.resnet
 
 
 def refuse_other_function(name: str, architecture: Architecture, model: ResNetConfig) -> None:
@@ -150,7 +150,7 @@ def refuse_other_function(name: str, architecture: Architecture, model: ResNetCo
                 f"model.{option}={other}; the run has {own}, another function of the same arrays; "
                 f"export by our names, without --arch"
             )
-    if model.integrator.kind != "euler":
+    if model.integrator.layer_remat is None:
         raise CheckpointError(
             f"the units of {name} add their branches, which is model.integrator.kind=euler; the "
             f"run has {model.integrator.kind}; export by our names, without --arch"

@@ -1,8 +1,8 @@
 """Vector fields `f(t, h)`."""
 
+from odenet.fields.activations import ActivationName as ActivationName
 from odenet.fields.antisymmetric import AntisymmetricField as AntisymmetricField
 from odenet.fields.antisymmetric import AntisymmetricFieldConfig as AntisymmetricFieldConfig
-from odenet.fields.base import ActivationName as ActivationName
 from odenet.fields.base import VectorField as VectorField
 from odenet.fields.base import VectorFieldConfig as VectorFieldConfig
 from odenet.fields.conv import ConvField as ConvField

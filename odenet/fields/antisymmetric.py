@@ -6,13 +6,14 @@ from flax import nnx
 from pydantic import NonNegativeFloat, model_validator
 
 from odenet.arrays import State, Time
-from odenet.fields.base import ActivationName, activation, require_small_start
+from odenet.fields.activations import ActivationName, activation, require_small_start
+from odenet.fields.base import VectorField
 from odenet.fields.initialisers import InitialiserName
 from odenet.fields.stable import StableFieldConfig, TimeBias, refuse_slope_of_both_signs
 from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
 
 
-class AntisymmetricField(nnx.Module):
+class AntisymmetricField(VectorField):
     r"""$f(t, h) = \sigma(\frac12 (K - K^T - \gamma I) h + b + t v)$.
 
     Haber and Ruthotto 2017, arXiv:1705.03341, eq. 4.12. The Jacobian is

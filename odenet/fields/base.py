@@ -1,90 +1,51 @@
 """The contract of a vector field, and the choices that all fields share."""
 
 import abc
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple
 
-import jax
-import jax.numpy as jnp
 from flax import nnx
 
-from odenet.arrays import Array, State, Time
+from odenet.depth.layer import Layer
 from odenet.errors import ConfigError
-from odenet.fields.initialisers import InitialiserName, LastInit, draw_time_weights, scale_last
+from odenet.fields.initialisers import InitialiserName, draw_time_weights
 from odenet.fields.layers import Padding
 from odenet.part import PartConfig
 
 
-@runtime_checkable
-class VectorField(Protocol):
-    """`field(t, h) -> dh/dt`: same shape and dtype as `h`.
+class VectorField(Layer):
+    """`field(t, h) -> dh/dt`: same shape and dtype as `h`. The base of every field.
 
     A field does not know who integrates it. It is pure: no random draws and no change of state
     while it is integrated.
 
-    A field may split its work in two: `prepare(h)` returns arrays that depend on its weights and
-    on the shape of the state alone, and `evaluate(prepared, t, h)` the time derivative. Integrators
-    then prepare once for all evaluations with the same weights.
+    `__call__` is all that a field must define. Everything else has a default, here and in `Layer`:
 
-    A field may depend on the state at the start of its block too. Then its `takes_start` is true,
-    and it is called as `field(t, h, start)`.
+    * `prepare(h)` and `evaluate(prepared, t, h)`: the work in two parts, of which the first
+      depends on the weights and on the shape of the state alone, and is done once for all
+      evaluations with the same weights;
+    * `observe(t, h)`: the derivative in training, by the statistics of the batch, which are
+      variables of type `nnx.BatchStat`;
+    * `takes_start`: whether it depends on the state at the start of its block too, and is called
+      as `field(t, h, start)`;
+    * `is_separable`: whether the state is partitioned;
+    * `last_weights()`: the weights of the last map of its branch;
+    * `number_layers(num_layers)`: what belongs to the index of a layer.
+
+    The config of a field declares the same where a block must know it before it is built.
     """
 
-    def __call__(self, t: Time, h: State) -> State:
-        """The time derivative of `h` at depth-time `t`."""
-        ...
+    @property
+    def is_separable(self) -> bool:
+        """Whether the state is two halves `[y; z]` of its last axis, and `f` is too.
 
+        Then the half of `f` that moves `y` depends on `z` and `t` alone, and the other on `y` and
+        `t`.
+        """
+        return False
 
-ActivationName = Literal[
-    "tanh", "relu", "elu", "gelu", "silu", "softplus", "sigmoid", "sin", "identity"
-]
-
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": jnp.tanh,
-    "relu": jax.nn.relu,
-    "elu": jax.nn.elu,
-    "gelu": jax.nn.gelu,
-    "silu": jax.nn.silu,
-    "softplus": jax.nn.softplus,
-    "sigmoid": jax.nn.sigmoid,
-    "sin": jnp.sin,
-    "identity": lambda x: x,
-}
-
-
-def activation(name: ActivationName) -> Callable[[Array], Array]:
-    """The activation function of that name, elementwise."""
-    return _ACTIVATIONS[name]
-
-
-NOT_ZERO_AT_ZERO: frozenset[ActivationName] = frozenset({"sigmoid", "softplus"})
-FLAT_AT_ZERO: frozenset[ActivationName] = frozenset({"relu"})
-
-
-def require_small_start(ends: str, activation: ActivationName, last_init: str, fix: str) -> None:
-    """Refuse `last_init` where an activation comes after the last map and works against it.
-
-    Args:
-        ends: What ends with the activation, for the message.
-        activation: Its name.
-        last_init: Where the last map starts.
-        fix: What to use instead, for the message.
-
-    Raises:
-        ValueError: if the field would not start small, or never leave zero.
-    """
-    if last_init == "as_drawn":
-        return
-    if activation in NOT_ZERO_AT_ZERO:
-        raise ValueError(
-            f"last_init={last_init} would not make the field small: {ends} ends with "
-            f"{activation}, which is not zero at zero; use {fix}"
-        )
-    if last_init == "zero" and activation in FLAT_AT_ZERO:
-        raise ValueError(
-            f"last_init=zero would never be left: {ends} ends with {activation}, "
-            f"whose derivative at zero is zero; use {fix}"
-        )
+    def last_weights(self) -> list[nnx.Param]:
+        """The weights of its last map, to which it is proportional while biases are 0, if any."""
+        return []
 
 
 def require_rank(kind: str, shape: tuple[int, ...], rank: int, advice: str) -> None:
@@ -157,9 +118,22 @@ class ShapeChange(NamedTuple):
 
 
 class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
-    """What the configs of all fields share."""
+    """The options of a field, and what a block must know of the field before it is built.
+
+    `check` and `build` are all that a field's config must define; everything else has a default.
+    Where the field that is built says the same, the two agree.
+    """
 
     kind: str
+
+    layers_are_alike: ClassVar[bool] = True
+    """Whether layers may be divided, joined and shared; else each is bound to its index."""
+    is_wrapped: ClassVar[bool] = False
+    """Whether it is made of another field, so that no other field may be made of it."""
+    is_map: ClassVar[bool] = False
+    """Whether it can be a map between states of any two widths, by `build_map`."""
+    transition_options: ClassVar[frozenset[str]] = frozenset()
+    """Options of a layer between two shapes (`projection.kind: unit`) that it alone acts on."""
 
     @abc.abstractmethod
     def check(self, shape: tuple[int, ...]) -> None:
@@ -177,7 +151,7 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         *,
         depth: int | None = None,
         rngs: nnx.Rngs,
-    ) -> Any:
+    ) -> VectorField:
         """Make the field of one of `depth` layers for states of `shape` (one example's).
 
         Raises:
@@ -189,34 +163,101 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         """Whether the field depends on the state at the start of its block too."""
         return False
 
-    def of_one_layer(self) -> Any:
-        """The same field without first weights that need more layers than one."""
-        return self
-
     @property
     def is_separable(self) -> bool:
-        """Whether the state is two halves `[y; z]` of its last axis, and `f` is too.
-
-        Then the half of `f` that moves `y` depends on `z` and `t` alone, and the other on `y` and
-        `t`. The field that is built says the same.
-        """
+        """Whether the state is two halves, each of which moves the other."""
         return False
 
     @property
-    def layers_are_alike(self) -> bool:
-        """Whether layers do the same thing with other weights: then they can be divided, joined,
-        and made of fewer functions of depth.
-        """
-        return True
+    def has_batch_norm(self) -> bool:
+        """Whether the field has batch statistics."""
+        return False
 
     @property
     def acts_on_sum(self) -> bool:
         """Whether something acts on the sum of state and branch; then a layer is no Euler step."""
         return False
 
-    def draw_after(self, width: int, *, rngs: nnx.Rngs) -> Any:
+    @property
+    def sum_option(self) -> str:
+        """The option of the field that decides on that, as messages name it."""
+        return f"kind={self.kind}"
+
+    def of_one_layer(self) -> "VectorFieldConfig":
+        """The same field without first weights that need more layers than one."""
+        return self
+
+    def check_as_layer(self) -> None:
+        """Refuse a field that is no layer by itself, without a state to be added to.
+
+        Raises:
+            ValueError: saying what is one.
+        """
+        raise ValueError(
+            f"field kind={self.kind} says how a state moves in time, and a feed-forward "
+            f"layer has no time; use its inner field, kind=mlp or conv say"
+        )
+
+    def check_room(self, num_layers: int, width: int, before: int | None) -> None:
+        """Refuse a state without channels for the features that the layers add.
+
+        Args:
+            num_layers: Number of layers.
+            width: Width of the state.
+            before: Width of what comes before the zeros, or None where there are none.
+
+        Raises:
+            ConfigError: saying which width fits.
+        """
+        del num_layers, width, before
+
+    def check_built(self, field: Any) -> VectorField:
+        """The field that was built, if it says of itself what its config says.
+
+        Raises:
+            ConfigError: naming what they disagree on.
+        """
+        if not isinstance(field, VectorField):
+            raise ConfigError(
+                f"{type(self).__name__}.build must give a field, of a class derived from "
+                f"odenet.fields.VectorField; got {type(field).__name__}"
+            )
+        pairs = {
+            "takes_start": (self.takes_start, field.takes_start),
+            "is_separable": (self.is_separable, field.is_separable),
+            "has_batch_norm": (self.has_batch_norm, field.has_training_mode),
+        }
+        for name, (said, found) in pairs.items():
+            if said != found:
+                own = f"defines {'an' if found else 'no'} `observe`"
+                raise ConfigError(
+                    f"a block is checked by what the config of its field says, so both must say "
+                    f"the same: {type(self).__name__} has {name}={said}, and "
+                    f"{type(field).__name__} "
+                    f"{own if name == 'has_batch_norm' else f'has {name}={found}'}"
+                )
+        return field
+
+    def draw_after(self, width: int, *, rngs: nnx.Rngs) -> VectorField | None:
         """What acts on the sum, for states of `width` channels, or None."""
         del width, rngs
+
+    def build_map(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> VectorField:
+        """Make a map of the same form from states of `shape` to states of `width` channels.
+
+        Raises:
+            ConfigError: if the field is no such map (`is_map`), or shapes do not fit.
+        """
+        del shape, width, takes_time, depth, rngs
+        raise ConfigError(f"field kind={self.kind} keeps the shape of its state")
 
     def build_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the parts of a layer that changes the shape of the state.
@@ -229,64 +270,3 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
             f"field kind={self.kind} keeps the shape of its state; a layer between two shapes "
             f"needs field kind=mlp (vectors) or residual"
         )
-
-
-class BranchConfig(VectorFieldConfig):
-    """What the configs of fields with weights share: how those of a layer's branch start."""
-
-    init: InitialiserName = "lecun_normal"
-    """Law of the initial weights, by name; `he_fan_out` is that of residual networks."""
-    last_init: LastInit = "as_drawn"
-    """Where the last map of the branch starts, or the scale of a norm that comes after it: `zero`
-    makes every layer the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the
-    block's num_steps."""
-
-    @abc.abstractmethod
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> Any:
-        """Make the field, its weights as drawn; it tells its `last_weights()`."""
-
-    def of_one_layer(self) -> Any:
-        """The same field; where its first weights are scaled by 1/L, as drawn."""
-        scaled = self.last_init in ("1/L", "1/sqrt(L)")
-        return self.model_copy(update={"last_init": "as_drawn"}) if scaled else self
-
-    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
-        """Make the parts of a layer that changes the shape of the state, its weights as drawn.
-
-        Raises:
-            ConfigError: if the field cannot change the shape that way.
-        """
-        return super().build_transition(change, rngs=rngs)
-
-    def build_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
-        """Make the parts of a layer that changes the shape of the state; see `draw_transition`.
-
-        Raises:
-            ConfigError: if shapes do not fit the field, or `last_init` needs a number of layers.
-        """
-        self.check((*change.shape[:-1], change.width))
-        if change.stride != 1 and len(change.shape) == 1:
-            raise ConfigError(
-                f"a vector has no rows to skip, so stride={change.stride} would be ignored"
-            )
-        transition = self.draw_transition(change, rngs=rngs)
-        scale_last(self.last_init, None, *transition.branch.last_weights())
-        return transition
-
-    def build(
-        self,
-        shape: tuple[int, ...],
-        takes_time: bool,
-        *,
-        depth: int | None = None,
-        rngs: nnx.Rngs,
-    ) -> Any:
-        """Make the field of one of `depth` layers for states of `shape` (one example's).
-
-        Raises:
-            ConfigError: if the shape does not fit the field, or `depth` not `last_init`.
-        """
-        self.check(shape)
-        field = self.draw(shape, takes_time, rngs=rngs)
-        scale_last(self.last_init, depth, *field.last_weights())
-        return field

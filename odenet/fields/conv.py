@@ -1,7 +1,7 @@
 """Convolutional fields on images: norm, activation, convolution, repeated."""
 
 import itertools
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,8 +9,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from odenet.arrays import After, Array, Before, Float, Time
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName, BranchConfig, TimeWeight, activation, require_rank
-from odenet.fields.initialisers import InitialiserName, scale_last
+from odenet.fields.activations import ActivationName, activation
+from odenet.fields.base import TimeWeight, VectorField, require_rank
+from odenet.fields.branch import BranchConfig
+from odenet.fields.initialisers import InitialiserName
 from odenet.fields.layers import GroupNorm, convolution
 from odenet.ops.conv import conv_general_dilated
 
@@ -19,7 +21,7 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 Maps = list[Float[Array, "1 height width _"]]
 
 
-class ConvField(nnx.Module):
+class ConvField(VectorField):
     """`[norm, activation, convolution]` repeated, on images of constant size.
 
     The order is that of full pre-activation (He et al. 2016, arXiv:1603.05027, fig. 4e), with
@@ -109,6 +111,8 @@ def _as_map(bias: Array) -> Array:
 
 class ConvFieldConfig(BranchConfig):
     """A convolutional field on images."""
+
+    is_map: ClassVar[bool] = True
 
     kind: Literal["conv"] = "conv"
     activation: ActivationName = "relu"
@@ -212,7 +216,7 @@ class ConvFieldConfig(BranchConfig):
         """Make a map of the same form from images of `shape` to those of `width` channels."""
         self._check_map(shape, width)
         made = self._from(self._widths(shape[-1], width), takes_time, rngs=rngs)
-        scale_last(self.last_init, depth, *made.last_weights())
+        self.scaled(made, depth)
         return made
 
     def _from(self, widths: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:

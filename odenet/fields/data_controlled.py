@@ -4,10 +4,12 @@ from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import nnx
+from pydantic import model_validator
 
 from odenet.arrays import After, Before
+from odenet.fields.base import VectorFieldConfig
 from odenet.fields.mlp import MLPFieldConfig
-from odenet.fields.wrapped import InnerMapConfig, WrappedField, WrappedFieldConfig
+from odenet.fields.wrapped import WrappedField, WrappedFieldConfig
 
 
 class DataControlledField(WrappedField):
@@ -37,13 +39,22 @@ class DataControlledFieldConfig(WrappedFieldConfig):
     """f(t, h, h(0)): the field sees the first state of its block at every depth."""
 
     kind: Literal["data_controlled"] = "data_controlled"
-    inner: InnerMapConfig = MLPFieldConfig()
+    inner: VectorFieldConfig = MLPFieldConfig()
     """The map from state and control, side by side, to dh/dt."""
 
     @property
     def takes_start(self) -> bool:
         """Whether the field depends on the state at the start of its block too: yes."""
-        return True
+        return DataControlledField.takes_start
+
+    @model_validator(mode="after")
+    def _inner_is_a_map(self):
+        if not self.inner.is_map:
+            raise ValueError(
+                f"inner.kind={self.inner.kind} keeps the shape of what it acts on, and the inner "
+                f"map goes from state and control to dh/dt; use inner.kind=mlp or conv"
+            )
+        return self
 
     def build(
         self,

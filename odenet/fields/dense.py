@@ -1,6 +1,6 @@
 """Layers that add features of their own to those before: a densely connected network with `tau`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,9 @@ from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import State, Time
 from odenet.errors import ConfigError
-from odenet.fields.base import (
-    ActivationName,
-    BranchConfig,
-    activation,
-    require_rank,
-    require_small_start,
-)
+from odenet.fields.activations import ActivationName, activation, require_small_start
+from odenet.fields.base import VectorField, require_rank
+from odenet.fields.branch import BranchConfig
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 
 
@@ -23,7 +19,7 @@ class Place(nnx.Variable):
     """Where in the state a layer writes; it is stored with the network and is not trained."""
 
 
-class DenseField(nnx.Module):
+class DenseField(VectorField):
     r"""$f_\ell(t, h) = E_\ell\,\sigma(W_\ell h + b_\ell)$, with $E_\ell$ into channels of its own.
 
     A step of explicit Euler is then $y_\ell = [y_{\ell-1};\; \tau_\ell \sigma(W_\ell y_{\ell-1} +
@@ -87,6 +83,8 @@ class DenseFieldConfig(BranchConfig):
     before plus `num_steps` times `growth`.
     """
 
+    layers_are_alike: ClassVar[bool] = False
+
     kind: Literal["dense"] = "dense"
     growth: PositiveInt = 4
     """Number of features that every layer adds."""
@@ -98,14 +96,17 @@ class DenseFieldConfig(BranchConfig):
         require_small_start("kind=dense", self.activation, self.last_init, fix)
         return self
 
-    @property
-    def layers_are_alike(self) -> bool:
-        """Whether layers do the same thing: no, each adds features of its own."""
-        return False
-
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuse a state of `shape` (one example's) that is not a vector."""
         require_rank("dense", shape, 1, "use field kind=conv, or a stem of kind=linear or flatten")
+
+    def check_as_layer(self) -> None:
+        """Refuse it as a layer of a block that keeps no features of those before."""
+        super().check_as_layer()
+        raise ValueError(
+            "field.kind=dense adds features to those before, and a feed-forward block keeps "
+            "none; use block.kind=depth"
+        )
 
     def check_room(self, num_layers: int, width: int, before: int | None) -> None:
         """Refuse a state without channels for the features of all layers.

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,9 @@ from flax import nnx
 from pydantic import PositiveInt
 
 from odenet.arrays import After, Array, Before, Float
+from odenet.fields.base import VectorField, VectorFieldConfig
 from odenet.fields.mlp import MLPFieldConfig
-from odenet.fields.wrapped import InnerFieldConfig, WrappedField, WrappedFieldConfig
+from odenet.fields.wrapped import WrappedField, WrappedFieldConfig
 
 Sign = Literal["positive", "free"]
 
@@ -61,14 +62,14 @@ class DepthAdaptiveField(WrappedField):
 
     takes_start: ClassVar[bool] = True
 
-    def __init__(self, inner: Any, pace: Pace):
+    def __init__(self, inner: VectorField, pace: Pace):
         super().__init__(inner)
         self.pace = pace
 
     @property
     def is_separable(self) -> bool:
         """Whether the inner field is."""
-        return getattr(self.inner, "is_separable", False)
+        return self.inner.is_separable
 
     def seen(self, h: Before, start: Before) -> After:
         """The state."""
@@ -84,7 +85,7 @@ class DepthAdaptiveFieldConfig(WrappedFieldConfig):
     """s(h(0)) g(t, h): every example goes as far as a learned number for it says."""
 
     kind: Literal["depth_adaptive"] = "depth_adaptive"
-    inner: InnerFieldConfig = MLPFieldConfig()
+    inner: VectorFieldConfig = MLPFieldConfig()
     """The field `g`, the same for all examples."""
     sign: Sign = "positive"
     """Whether `s` is positive or any number; it is 1 at first."""
@@ -95,7 +96,7 @@ class DepthAdaptiveFieldConfig(WrappedFieldConfig):
     @property
     def takes_start(self) -> bool:
         """Whether the field depends on the state at the start of its block too: yes."""
-        return True
+        return DepthAdaptiveField.takes_start
 
     @property
     def is_separable(self) -> bool:

@@ -1,7 +1,7 @@
 """Fields on two halves of the state, each of which moves the other: Hamiltonian dynamics."""
 
 import abc
-from typing import ClassVar, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,16 +9,20 @@ from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import State, Time
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName, activation, require_small_start
+from odenet.fields.activations import ActivationName, activation, require_small_start
+from odenet.fields.base import VectorField
 from odenet.fields.initialisers import InitialiserName
 from odenet.fields.stable import StableFieldConfig, TimeBias, refuse_small_product
 from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
 
 
-class SeparableField(nnx.Module):
+class SeparableField(VectorField):
     """`f` in two halves of the last axis: `y' = slope_of_y(t, z)`, `z' = slope_of_z(t, y)`."""
 
-    is_separable: ClassVar[bool] = True
+    @property
+    def is_separable(self) -> bool:
+        """Whether the state is two halves, each of which moves the other: yes."""
+        return True
 
     @abc.abstractmethod
     def slope_of_y(self, t: Time, z: State) -> State:

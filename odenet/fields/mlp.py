@@ -1,29 +1,22 @@
 """Multilayer-perceptron fields on vectors, the simplified residual layer among them."""
 
 import itertools
-from typing import Literal
+from typing import ClassVar, Literal
 
 from flax import nnx
 from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import After, Before, Time
 from odenet.errors import ConfigError
-from odenet.fields.base import (
-    ActivationName,
-    BranchConfig,
-    ShapeChange,
-    TimeWeight,
-    Transition,
-    activation,
-    require_rank,
-    require_small_start,
-)
-from odenet.fields.initialisers import InitialiserName, kernel_initialiser, scale_last
+from odenet.fields.activations import ActivationName, activation, require_small_start
+from odenet.fields.base import ShapeChange, TimeWeight, Transition, VectorField, require_rank
+from odenet.fields.branch import BranchConfig
+from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 
 Form = Literal["inside", "outside", "between"]
 
 
-class MLPField(nnx.Module):
+class MLPField(VectorField):
     r"""$f(t, h)$ made of affine maps $A_i x = W_i x + v_i t + b_i$ and an activation $\sigma$.
 
     * `inside`: $\sigma A_n \cdots \sigma A_1 h$; with one map it is the simplified residual layer
@@ -84,6 +77,8 @@ class MLPField(nnx.Module):
 class MLPFieldConfig(BranchConfig):
     """A multilayer-perceptron field on vectors."""
 
+    is_map: ClassVar[bool] = True
+
     kind: Literal["mlp"] = "mlp"
     form: Form = "inside"
     """`inside`: sigma(W h + b); `outside`: W sigma(h) + b; `between`: W2 sigma(W1 h + b1) + b2."""
@@ -126,7 +121,7 @@ class MLPFieldConfig(BranchConfig):
         """Make a map of the same form from vectors of `shape` to those of `width`."""
         self.check(shape)
         made = self._from(shape[0], width, takes_time, rngs=rngs)
-        scale_last(self.last_init, depth, *made.last_weights())
+        self.scaled(made, depth)
         return made
 
     def _from(self, inputs: int, outputs: int, takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:

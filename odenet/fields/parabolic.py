@@ -6,7 +6,8 @@ from flax import nnx
 from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import State, Time
-from odenet.fields.base import ActivationName, activation
+from odenet.fields.activations import ActivationName, activation
+from odenet.fields.base import VectorField
 from odenet.fields.initialisers import InitialiserName
 from odenet.fields.stable import (
     StableFieldConfig,
@@ -17,7 +18,7 @@ from odenet.fields.stable import (
 from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
 
 
-class ParabolicField(nnx.Module):
+class ParabolicField(VectorField):
     r"""$f(t, h) = -K^T \sigma(K h + b + t v)$.
 
     Ruthotto and Haber 2020, arXiv:1804.04272, sec. 3. The Jacobian $-K^T \mathrm{diag}(\sigma') K$

@@ -6,7 +6,7 @@ ReLU before addition (c), ReLU-only pre-activation (d), full pre-activation (e).
 (a) and batch norm after addition (b) act on the sum too, so that they are no steps of any method.
 """
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import jax
 from flax import nnx
@@ -14,44 +14,14 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from odenet.arrays import After, Before, Time
 from odenet.errors import ConfigError, located
-from odenet.fields.base import BranchConfig, ShapeChange, Transition
+from odenet.fields.arrangement import ORDER, Arrangement
+from odenet.fields.base import ShapeChange, Transition, VectorField
+from odenet.fields.branch import BranchConfig
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, Padding, convolution, padding_of
 
-Arrangement = Literal[
-    "original",
-    "batch_norm_after_addition",
-    "relu_before_addition",
-    "relu_only_preactivation",
-    "full_preactivation",
-]
 
-
-class _Order(NamedTuple):
-    """Letters that stand once for every weight: W weight, B batch norm, R ReLU.
-
-    Attributes:
-        each: The letters.
-        after: How many of the last ones act on the sum.
-        shared: How many of the first ones act before the two paths part, where a unit projects
-            its shortcut or is the first of a network (sec. 4.1 and the appendix of the paper).
-    """
-
-    each: str
-    after: int = 0
-    shared: int = 0
-
-
-_ORDER: dict[Arrangement, _Order] = {
-    "original": _Order("WBR", after=1),
-    "batch_norm_after_addition": _Order("WBR", after=2),
-    "relu_before_addition": _Order("WBR"),
-    "relu_only_preactivation": _Order("RWB", shared=1),
-    "full_preactivation": _Order("BRW", shared=2),
-}
-
-
-class ResidualField(nnx.Module):
+class ResidualField(VectorField):
     """Weights, batch norms and ReLUs in a given order, on vectors or images.
 
     Weights have no bias. The field does not see the time. Where widths and strides keep the shape
@@ -147,6 +117,8 @@ def _weight(
 class ResidualFieldConfig(BranchConfig):
     """The residual units of He et al. 2016 with batch norm, on vectors or images."""
 
+    transition_options: ClassVar[frozenset[str]] = frozenset({"widened_weight", "shared"})
+
     kind: Literal["residual"] = "residual"
     arrangement: Arrangement = "full_preactivation"
     """Order of weights, batch norm, ReLU and sum: (a) to (e) of the paper's fig. 4. With (a),
@@ -191,9 +163,27 @@ class ResidualFieldConfig(BranchConfig):
             )
 
     @property
+    def has_batch_norm(self) -> bool:
+        """Whether the field has batch statistics: yes."""
+        return True
+
+    @property
+    def sum_option(self) -> str:
+        """The arrangement, which decides on whether something acts on the sum."""
+        return f"arrangement={self.arrangement}"
+
+    def check_as_layer(self) -> None:
+        """Refuse it as a layer of a block that keeps no statistics of batch norms."""
+        super().check_as_layer()
+        raise ValueError(
+            "a feed-forward block does not carry the statistics of batch norms; use field "
+            "kind=conv with group norm, or kind=mlp"
+        )
+
+    @property
     def acts_on_sum(self) -> bool:
         """Whether something acts on the sum of state and branch, as in (a) and (b)."""
-        return _ORDER[self.arrangement].after > 0
+        return ORDER[self.arrangement].after > 0
 
     @property
     def _reduction(self) -> int:
@@ -213,17 +203,17 @@ class ResidualFieldConfig(BranchConfig):
             raise ConfigError(
                 "field kind=residual does not see the time; use weights.kind=per_layer or shared"
             )
-        letters = self._letters[: -_ORDER[self.arrangement].after or None]
+        letters = self._letters[: -ORDER[self.arrangement].after or None]
         return self._part(letters, shape, shape[-1], rngs=rngs)
 
     def draw_after(self, width: int, *, rngs: nnx.Rngs) -> ResidualField | None:
         """What acts on the sum, for states of `width` channels; None in (c), (d) and (e)."""
-        after = _ORDER[self.arrangement].after
+        after = ORDER[self.arrangement].after
         return self._norms_alone(self._letters[-after:], width, rngs=rngs) if after else None
 
     def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the parts of a unit from states of `shape` to states of `width` channels."""
-        order = _ORDER[self.arrangement]
+        order = ORDER[self.arrangement]
         strides = [1] * len(self._kernel_sizes)
         if change.strided_weight >= len(strides):
             raise ConfigError(
@@ -255,7 +245,7 @@ class ResidualFieldConfig(BranchConfig):
 
     @property
     def _letters(self) -> str:
-        return _ORDER[self.arrangement].each * len(self._kernel_sizes)
+        return ORDER[self.arrangement].each * len(self._kernel_sizes)
 
     def _norms_alone(self, letters: str, width: int, *, rngs: nnx.Rngs) -> ResidualField:
         return ResidualField(

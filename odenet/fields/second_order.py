@@ -1,6 +1,6 @@
 """Second-order dynamics: the state is a position and a velocity."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -8,9 +8,9 @@ from pydantic import model_validator
 
 from odenet.arrays import After, Before
 from odenet.errors import ConfigError
-from odenet.fields.conv import ConvFieldConfig
+from odenet.fields.base import VectorField, VectorFieldConfig
 from odenet.fields.mlp import MLPFieldConfig
-from odenet.fields.wrapped import InnerFieldConfig, WrappedField, WrappedFieldConfig
+from odenet.fields.wrapped import WrappedField, WrappedFieldConfig
 
 
 class SecondOrderField(WrappedField):
@@ -25,7 +25,7 @@ class SecondOrderField(WrappedField):
         sees_velocity: Whether `g` acts on both halves.
     """
 
-    def __init__(self, inner: Any, sees_velocity: bool):
+    def __init__(self, inner: VectorField, sees_velocity: bool):
         super().__init__(inner)
         self.sees_velocity = sees_velocity
 
@@ -47,7 +47,7 @@ class SecondOrderFieldConfig(WrappedFieldConfig):
     """h'' = g(t, h) or g(t, h, h'), of a state [h; h'] in two halves."""
 
     kind: Literal["second_order"] = "second_order"
-    inner: InnerFieldConfig = MLPFieldConfig()
+    inner: VectorFieldConfig = MLPFieldConfig()
     """The acceleration `g`."""
     sees_velocity: bool = False
     """Whether `g` depends on the velocity too. Without it, each half moves the other alone, so that
@@ -55,7 +55,7 @@ class SecondOrderFieldConfig(WrappedFieldConfig):
 
     @model_validator(mode="after")
     def _inner_is_a_map(self):
-        if self.sees_velocity and not isinstance(self.inner, MLPFieldConfig | ConvFieldConfig):
+        if self.sees_velocity and not self.inner.is_map:
             raise ValueError(
                 f"sees_velocity needs an inner field from position and velocity to acceleration, "
                 f"inner.kind=mlp or conv; got {self.inner.kind}, which keeps the shape of what it "
@@ -90,7 +90,6 @@ class SecondOrderFieldConfig(WrappedFieldConfig):
         self.check(shape)
         half = shape[-1] // 2
         if self.sees_velocity:
-            assert isinstance(self.inner, MLPFieldConfig | ConvFieldConfig)
             inner = self.inner.build_map(shape, half, takes_time, depth=depth, rngs=rngs)
         else:
             inner = self.inner.build((*shape[:-1], half), takes_time, depth=depth, rngs=rngs)

@@ -6,7 +6,9 @@ from pydantic import PositiveInt
 
 from odenet.arrays import Array, Float, Time
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName, BranchConfig, TimeWeight
+from odenet.fields.activations import ActivationName
+from odenet.fields.base import TimeWeight
+from odenet.fields.branch import BranchConfig
 from odenet.fields.initialisers import InitialiserName
 
 SLOPE_CHANGES_SIGN: frozenset[ActivationName] = frozenset({"gelu", "silu", "sin"})

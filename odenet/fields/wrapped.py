@@ -1,43 +1,22 @@
 """Fields made of another field, and which fields they can be made of."""
 
 import abc
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from flax import nnx
-from pydantic import Field
+from pydantic import model_validator
 
 from odenet.arrays import After, Before, State, Time
-from odenet.fields.antisymmetric import AntisymmetricFieldConfig
-from odenet.fields.base import VectorFieldConfig
-from odenet.fields.conv import ConvFieldConfig
-from odenet.fields.hamiltonian import HamiltonianFieldConfig, TwoLayerHamiltonianFieldConfig
-from odenet.fields.mlp import MLPFieldConfig
-from odenet.fields.parabolic import ParabolicFieldConfig
-
-InnerMapConfig = Annotated[MLPFieldConfig | ConvFieldConfig, Field(discriminator="kind")]
-"""Fields that are maps between states of any two widths."""
-
-InnerFieldConfig = Annotated[
-    MLPFieldConfig
-    | ConvFieldConfig
-    | AntisymmetricFieldConfig
-    | HamiltonianFieldConfig
-    | TwoLayerHamiltonianFieldConfig
-    | ParabolicFieldConfig,
-    Field(discriminator="kind"),
-]
+from odenet.fields.base import VectorField, VectorFieldConfig
 
 
-class WrappedField(nnx.Module):
+class WrappedField(VectorField):
     """A field that evaluates an inner one once, and makes dh/dt of what that gives.
 
     Args:
         inner: The inner field, or map.
     """
 
-    takes_start: ClassVar[bool] = False
-
-    def __init__(self, inner: Any):
+    def __init__(self, inner: VectorField):
         self.inner = inner
 
     @abc.abstractmethod
@@ -48,17 +27,18 @@ class WrappedField(nnx.Module):
     def formed(self, slope: After, h: Before, *start: Before) -> Before:
         """dh/dt, from what the inner field gave."""
 
+    @property
+    def prepares(self) -> bool:
+        """Whether the inner field does."""
+        return self.inner.prepares
+
     def prepare(self, h: State) -> Any:
-        """What the inner field prepares for states of the shape of `h`, if it does."""
-        if not hasattr(self.inner, "prepare"):
-            return None
+        """What the inner field prepares for states of the shape of `h`."""
         return self.inner.prepare(self.seen(h, *(h,) * self.takes_start))
 
     def evaluate(self, prepared: Any, t: Time, h: State, *start: State) -> State:
         """dh/dt at `(t, h)` with what `prepare` gave for the same weights."""
-        x = self.seen(h, *start)
-        has_prepared = hasattr(self.inner, "prepare")
-        slope = self.inner.evaluate(prepared, t, x) if has_prepared else self.inner(t, x)
+        slope = self.inner.evaluate(prepared, t, self.seen(h, *start))
         return self.formed(slope, h, *start)
 
     def __call__(self, t: Time, h: State, *start: State) -> State:
@@ -69,6 +49,8 @@ class WrappedField(nnx.Module):
 class WrappedFieldConfig(VectorFieldConfig):
     """What the configs of these fields share: `inner`, of which each says what it may be."""
 
+    is_wrapped: ClassVar[bool] = True
+
     @property
     def _inner(self) -> VectorFieldConfig:
         return getattr(self, "inner")  # noqa: B009 - its type is the child's
@@ -77,6 +59,24 @@ class WrappedFieldConfig(VectorFieldConfig):
         """Refuse a state of `shape` (one example's) that the inner field cannot act on."""
         self._inner.check(shape)
 
-    def of_one_layer(self) -> Any:
+    @model_validator(mode="after")
+    def _inner_is_evaluated_once(self):
+        inner, reason = self._inner, None
+        if inner.takes_start:
+            reason = "depends on the state at the start of the block"
+        elif inner.has_batch_norm:
+            reason = "has batch statistics"
+        elif inner.is_wrapped:
+            reason = "is made of another field itself"
+        elif not inner.layers_are_alike:
+            reason = "adds features of its own in every layer"
+        if reason is not None:
+            raise ValueError(
+                f"inner.kind={inner.kind} {reason}, which the field around it does not pass on; "
+                f"use inner.kind=mlp or conv"
+            )
+        return self
+
+    def of_one_layer(self) -> VectorFieldConfig:
         """The same with an inner field whose first weights do not need more layers than one."""
         return self.model_copy(update={"inner": self._inner.of_one_layer()})

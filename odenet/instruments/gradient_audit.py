@@ -20,8 +20,9 @@ from odenet.analysis.gradient_audit import (
 from odenet.errors import ConfigError
 from odenet.experiment.loaded_run import Run
 from odenet.instruments.base import RunInstrument, normalized
-from odenet.integrators import Integrator, LayerByLayer
+from odenet.integrators import IntegratorConfig
 from odenet.integrators.gradient_methods import EXACT, names_of
+from odenet.models import BlockConfig
 from odenet.plotting import canvas, wording
 from odenet.plotting.canvas import Axes, Figure
 from odenet.plotting.tables import framed
@@ -56,7 +57,7 @@ class GradientAudit(RunInstrument):
 
     def check(self, run: Run) -> None:
         """Refuse a network without a block whose depth is time."""
-        if not names_of([_methods_of(block) for block in run.config.model.blocks]):
+        if not names_of([block.gradient_methods() for block in run.config.model.blocks]):
             raise ConfigError(
                 "adjoints belong to blocks of kind depth; this network has none, and one way to "
                 "differentiate it"
@@ -69,7 +70,7 @@ class GradientAudit(RunInstrument):
             ConfigError: if `examples` is less than 1.
         """
         blocks = run.config.model.blocks
-        methods = [_methods_of(block) for block in blocks]
+        methods = [block.gradient_methods() for block in blocks]
         names = names_of(methods)
         examples = self.chosen(run, self.examples)
         inputs, targets = normalized(run, examples), jnp.asarray(examples.targets)
@@ -152,25 +153,12 @@ class GradientAudit(RunInstrument):
         return figure
 
 
-def _methods_of(block: Any) -> dict[str, Integrator]:
-    if block.residual is None:
-        return {}
-    learned = block.step_sizes.kind == "learned"
-    configs: dict[str, Any] = block.integrator.gradient_methods(
-        is_step=block.ode is not None, learns_steps=learned
-    )
-    if block.ode is not None:
-        return {name: config.build() for name, config in configs.items()}
-    return {name: LayerByLayer(config.remat) for name, config in configs.items()}
-
-
-def _own_name(methods: dict[str, Integrator], block: Any) -> str | None:
+def _own_name(methods: dict[str, IntegratorConfig], block: BlockConfig) -> str | None:
     """The gradient method that the block itself uses."""
     if block.residual is None:
         return None
-    integrator = block.integrator
-    own: Any = integrator.build() if block.ode is not None else LayerByLayer(integrator.remat)  # pyright: ignore
-    return next((name for name, other in methods.items() if other == own), None)
+    own = block.residual.integrator
+    return next((name for name, method in methods.items() if method == own), None)
 
 
 def _draw_errors(axes: Axes, rows: list[Mapping[str, Any]]) -> None:

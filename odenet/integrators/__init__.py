@@ -19,7 +19,6 @@ from odenet.integrators.explicit import TableauConfig as TableauConfig
 from odenet.integrators.failure import Failure as Failure
 from odenet.integrators.fractional import Fractional as Fractional
 from odenet.integrators.fractional import FractionalConfig as FractionalConfig
-from odenet.integrators.layers import LayerByLayer as LayerByLayer
 from odenet.integrators.momentum import Momentum as Momentum
 from odenet.integrators.momentum import MomentumConfig as MomentumConfig
 from odenet.integrators.one_step import OneStepIntegrator as OneStepIntegrator

@@ -5,6 +5,7 @@ import abc
 from odenet.integrators.base import Integrator
 from odenet.integrators.equation import Equation
 from odenet.integrators.gradient_methods import EXACT
+from odenet.integrators.remat import Remat
 from odenet.part import PartConfig
 
 
@@ -51,6 +52,14 @@ class IntegratorConfig(PartConfig, abc.ABC, family="integrator"):
     def is_partitioned(self) -> bool:
         """Whether it is a method for a state of two parts that move each other."""
         return self.build().is_partitioned
+
+    @property
+    def layer_remat(self) -> Remat | None:
+        """What is stored for the backward pass, if a step is one layer `h + tau F(h)`, else None.
+
+        Only then may layers that are no steps of a method take the place of the steps.
+        """
+        return None
 
     def ignored_option(self, *, learns_steps: bool) -> str | None:
         """A sentence about an option that would be ignored, or None.

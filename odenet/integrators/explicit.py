@@ -149,6 +149,11 @@ class ExplicitConfig(IntegratorConfig):
         """Make the integrator."""
         return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat)
 
+    @property
+    def layer_remat(self) -> Remat | None:
+        """That of explicit Euler."""
+        return self.remat if self.kind == "euler" else None
+
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
         """What is stored, and the adjoint equation by the method of that name of diffrax."""
         del learns_steps

@@ -7,10 +7,12 @@ from odenet.models.depth_block import DepthBlock as DepthBlock
 from odenet.models.discretisation import Discretisation as Discretisation
 from odenet.models.empty_block import EmptyBlock as EmptyBlock
 from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
-from odenet.models.feedforward import FeedForwardBlock as FeedForwardBlock
 from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
 from odenet.models.init import count_parameters as count_parameters
 from odenet.models.init import init_network as init_network
+from odenet.models.layer_stack import FeedForwardBlock as FeedForwardBlock
+from odenet.models.layer_stack import LayerStack as LayerStack
+from odenet.models.layer_stack import UnitBlock as UnitBlock
 from odenet.models.model_config import ModelConfig as ModelConfig
 from odenet.models.model_config import Outputs as Outputs
 from odenet.models.network import ClassifierConfig as ClassifierConfig

@@ -6,12 +6,13 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from odenet.arrays import Scalar
+from odenet.arrays import Scalar, State
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
+from odenet.depth.layer_fields import LayerFields
 from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.errors import ConfigError
-from odenet.integrators import Integration, Integrator
+from odenet.integrators import Integration, Integrator, IntegratorConfig
 from odenet.models.along import Along
 from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.part import PartConfig
@@ -43,6 +44,11 @@ class Block(nnx.Module):
     @property
     def ode(self) -> "OdeBlock | None":
         """The block itself, if it discretises an ODE, else None."""
+        return None
+
+    @property
+    def stack(self) -> Any:
+        """The block itself, if it is a `LayerStack`: layers that discretise no ODE; else None."""
         return None
 
     @abc.abstractmethod
@@ -119,6 +125,27 @@ class ResidualBlock(Block):
         """The block's own grid."""
         return DepthGrid(self.step_sizes.taus(), self.weights.num_layers)
 
+    @abc.abstractmethod
+    def run(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """Carry `h0` through layers of the block's form, with other weights or step sizes.
+
+        Args:
+            fields: The layers in functional form.
+            grid: Their step sizes.
+            h0: The first states, shape `(batch, *state)`.
+            save_path: Whether to return the states between the steps too.
+        """
+
+    @abc.abstractmethod
+    def differentiate_by(self, config: IntegratorConfig) -> None:
+        """Take the gradient as an integrator of the same steps does, from now on.
+
+        Args:
+            config: One of `BlockConfig.gradient_methods`.
+        """
+
     def layer_weights(self) -> Any:
         """Weights and running statistics of every layer, a tree with a leading axis of layers.
 
@@ -141,6 +168,11 @@ class OdeBlock(ResidualBlock):
     """
 
     integrator: Integrator
+
+    @property
+    def ode(self) -> "OdeBlock":
+        """The block itself."""
+        return self
 
 
 class BlockConfig(PartConfig, abc.ABC, family="block"):
@@ -175,6 +207,13 @@ class BlockConfig(PartConfig, abc.ABC, family="block"):
     def has_batch_norm(self) -> bool:
         """Whether a layer has batch statistics."""
         return False
+
+    def gradient_methods(self) -> dict[str, IntegratorConfig]:
+        """Integrators that take the block's steps and are differentiated otherwise, by name.
+
+        The block's own is one of them. Without step sizes there is none.
+        """
+        return {}
 
     def check_room(self, width: int, before: int | None) -> None:
         """Refuse a state without channels for what the layers add.

@@ -26,6 +26,11 @@ class NormedConfig(PartConfig):
                 raise ValueError(f"norm=none would ignore {name}; remove it, or use norm=batch")
         return self
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether there is a batch norm."""
+        return self.norm == "batch"
+
     def build_norm(self, width: int, *, rngs: nnx.Rngs) -> BatchNorm | None:
         """Make the batch norm of `width` channels, or None."""
         if self.norm == "none":

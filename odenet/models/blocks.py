@@ -8,14 +8,13 @@ from pydantic import Field, model_validator
 
 from odenet.depth import PerLayerWeightsConfig, WeightsConfig
 from odenet.depth.grid import DepthGrid
+from odenet.depth.layer import Layer
 from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.errors import ConfigError
-from odenet.fields import DenseFieldConfig, MLPFieldConfig, ResidualFieldConfig, VectorFieldConfig
+from odenet.fields import MLPFieldConfig, VectorFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
-    Integrator,
     IntegratorConfig,
-    LayerByLayer,
 )
 from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
@@ -25,6 +24,7 @@ from odenet.models.depth_block import DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
 from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
 from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
+from odenet.models.layer_stack import UnitBlock
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
@@ -56,7 +56,7 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _layers_are_steps_of_the_integrator(self):
-        if not self.is_euler_step and self.integrator.kind != "euler":
+        if not self.is_euler_step and self.integrator.layer_remat is None:
             raise ValueError(
                 f"integrator.kind={self.integrator.kind} cannot run this block: with "
                 f"{self._no_step} a layer {NO_STEP}; use integrator.kind=euler, or "
@@ -76,23 +76,23 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _shortcut_matters(self):
-        if self.shortcut.kind == "zero_pad":
+        if self.shortcut.is_for_new_channels:
             raise ValueError(
-                "a block keeps the shape of its state, so shortcut.kind=zero_pad would add "
-                "nothing; use identity"
+                f"a block keeps the shape of its state, so shortcut.kind={self.shortcut.kind} "
+                f"would add nothing; use identity"
             )
-        if self.shortcut.kind == "dropout" and self.num_layers != self.num_steps:
+        if self.shortcut.is_random and self.num_layers != self.num_steps:
             raise ValueError(
-                f"shortcut.kind=dropout draws anew in every layer, and {self.num_steps} steps over "
-                f"{self.num_layers} layers would share draws; use weights.kind=per_layer without "
-                f"num_layers"
+                f"shortcut.kind={self.shortcut.kind} draws anew in every layer, and "
+                f"{self.num_steps} steps over {self.num_layers} layers would share draws; use "
+                f"weights.kind=per_layer without num_layers"
             )
         return self
 
     @property
     def is_euler_step(self) -> bool:
         """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
-        return not self.field.acts_on_sum and isinstance(self.shortcut, IdentityConfig)
+        return not self.field.acts_on_sum and self.shortcut.is_identity
 
     @property
     def residual(self) -> "DepthBlockConfig":
@@ -107,8 +107,8 @@ class DepthBlockConfig(BlockConfig):
     @property
     def _no_step(self) -> str:
         """The option that makes a layer something else than a step."""
-        if isinstance(self.field, ResidualFieldConfig) and self.field.acts_on_sum:
-            return f"field.arrangement={self.field.arrangement}"
+        if self.field.acts_on_sum:
+            return f"field.{self.field.sum_option}"
         return f"shortcut.kind={self.shortcut.kind}"
 
     @model_validator(mode="after")
@@ -138,8 +138,8 @@ class DepthBlockConfig(BlockConfig):
     def _dense_layers_are_their_own(self):
         if not self.field.layers_are_alike and not self.weights.one_per_step(self.num_steps):
             raise ValueError(
-                "layers of field.kind=dense add features of their own, so each has weights; use "
-                "weights.kind=per_layer without num_layers"
+                f"layers of field.kind={self.field.kind} add features of their own, so each has "
+                f"weights; use weights.kind=per_layer without num_layers"
             )
         return self
 
@@ -201,13 +201,17 @@ class DepthBlockConfig(BlockConfig):
 
     @property
     def has_batch_norm(self) -> bool:
-        """Whether the field has batch statistics."""
-        return isinstance(self.field, ResidualFieldConfig)
+        """Whether a layer has batch statistics."""
+        return self.field.has_batch_norm or self.shortcut.has_batch_norm
+
+    def gradient_methods(self) -> dict[str, IntegratorConfig]:
+        """The integrator with other gradients, by name; see `BlockConfig`."""
+        learns = self.step_sizes.is_learned
+        return self.integrator.gradient_methods(is_step=self.is_euler_step, learns_steps=learns)
 
     def check_room(self, width: int, before: int | None) -> None:
         """Refuse a state without channels for what the layers add; see `BlockConfig`."""
-        if isinstance(self.field, DenseFieldConfig):
-            self.field.check_room(self.num_steps, width, before)
+        self.field.check_room(self.num_steps, width, before)
 
     def check_trainable(self, *, live: bool) -> None:
         """Refuse an integrator that cannot carry the field's batch statistics through training.
@@ -237,12 +241,13 @@ class DepthBlockConfig(BlockConfig):
             refuse_unpartitioned_field(discretisation.integrator, self.field, name)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
-    def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:
+    def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock | UnitBlock:
         """Make the block for states of `shape` (one example's)."""
         self.field.check(shape)
 
-        def make_layer(takes_time: bool, rngs: nnx.Rngs) -> nnx.Module:
-            field = self.field.build(shape, takes_time, depth=self.num_steps, rngs=rngs)
+        def make_layer(takes_time: bool, rngs: nnx.Rngs) -> Layer:
+            built = self.field.build(shape, takes_time, depth=self.num_steps, rngs=rngs)
+            field = self.field.check_built(built)
             if self.is_euler_step:
                 return field
             shortcut = build_shortcut(self.shortcut, shape, shape, rngs=rngs)
@@ -253,10 +258,8 @@ class DepthBlockConfig(BlockConfig):
             step_sizes = self.step_sizes.build(self.num_steps)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        return DepthBlock(weights, step_sizes, self._integrator())
-
-    def _integrator(self) -> Integrator:
         if self.is_euler_step:
-            return self.integrator.build()
-        assert isinstance(self.integrator, ExplicitConfig)
-        return LayerByLayer(self.integrator.remat)
+            return DepthBlock(weights, step_sizes, self.integrator.build())
+        remat = self.integrator.layer_remat
+        assert remat is not None
+        return UnitBlock(weights, step_sizes, remat)

@@ -7,16 +7,17 @@ from flax import nnx
 from odenet.arrays import State
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
+from odenet.depth.layer_fields import LayerFields
 from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.depth.time_reversal import reversed_in_time
 from odenet.errors import ConfigError
-from odenet.integrators import Integration, Integrator, LayerByLayer
+from odenet.integrators import Integration, Integrator, IntegratorConfig
 from odenet.integrators.equation import FIRST_ORDER, refuse_other_equation
 from odenet.integrators.quadrature import integrate_along
 from odenet.integrators.separable import refuse_unpartitioned_field
 from odenet.integrators.state_types import checked_state
 from odenet.models.along import Along
-from odenet.models.base import NO_STEP, OdeBlock
+from odenet.models.base import OdeBlock
 from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.eager import call_compiled
 
@@ -40,8 +41,6 @@ class DepthBlock(OdeBlock):
         integrator: How the steps are added up; any other runs the same parameters.
     """
 
-    no_ode = f"a layer of this block {NO_STEP}"
-
     def __init__(
         self,
         weights: FieldStack | FieldExpansion,
@@ -52,10 +51,15 @@ class DepthBlock(OdeBlock):
         self.step_sizes = step_sizes
         self.integrator = integrator
 
-    @property
-    def ode(self) -> "DepthBlock | None":
-        """The block itself, unless a layer is no step of a method."""
-        return None if isinstance(self.integrator, LayerByLayer) else self
+    def run(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """Integrate other fields of this form on another grid; see `ResidualBlock`."""
+        return self.integrator.integrate(fields, grid, h0, save_path=save_path)
+
+    def differentiate_by(self, config: IntegratorConfig) -> None:
+        """Take the gradient as the integrator of these options does; see `ResidualBlock`."""
+        self.integrator = config.build()
 
     def __call__(
         self,
@@ -86,8 +90,6 @@ class DepthBlock(OdeBlock):
                 method, and another way to integrate is asked for.
         """
         h0 = checked_state(h0)
-        if self.ode is None:
-            self.refuse_as_ode(discretisation, along)
         integrator = discretisation.integrator or self.integrator
         field = self.weights.stacked
         refuse_other_equation(self.integrator.equation, integrator.equation)
@@ -167,8 +169,6 @@ class DepthBlock(OdeBlock):
                 `__call__`.
         """
         h1 = checked_state(h1)
-        if self.ode is None:
-            return super().inverse(h1, discretisation, save_path=save_path)
         integrator = discretisation.integrator or self.integrator
         field = self.weights.stacked
         refuse_other_equation(self.integrator.equation, integrator.equation)

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from odenet.arrays import Array, Float
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName, activation
+from odenet.fields.activations import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm
 from odenet.models.batch_norm import NormedConfig

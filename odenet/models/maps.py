@@ -1,5 +1,6 @@
 """What projections do: maps of states, with the shapes that they give."""
 
+import abc
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from flax import nnx
 from odenet.arrays import After, Array, Before, Float, Scalar, StepSizes
 from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.errors import located
-from odenet.fields.base import ActivationName, activation
+from odenet.fields.activations import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, Padding, observing
 
@@ -39,6 +40,8 @@ class Projection(nnx.Module):
             live: Whether batch norms, if there are any, use the statistics of this batch, and
                 move their running ones towards them.
         """
+        # A layer of Flax alone, such as a convolution, is the same in training.
+        live = live and isinstance(self.operation, StateMap)
         return observing(self.operation, live)(x)
 
     def penalty(self) -> Scalar:
@@ -58,7 +61,19 @@ class Projection(nnx.Module):
 _AROUND: Any = ((1, 1), (1, 1))
 
 
-class Identity(nnx.Module):
+class StateMap(nnx.Module):
+    """A map of states: the contract."""
+
+    @abc.abstractmethod
+    def __call__(self, x: Before) -> After:
+        """The state after it."""
+
+    def observe(self, x: Before) -> After:
+        """The state after it in training, where batch norms use the statistics of the batch."""
+        return self(x)
+
+
+class Identity(StateMap):
     """The state as it is."""
 
     def __call__(self, x: Before) -> After:
@@ -66,7 +81,7 @@ class Identity(nnx.Module):
         return x
 
 
-class Flatten(nnx.Module):
+class Flatten(StateMap):
     """An image as a vector of its numbers."""
 
     def __call__(self, x: Before) -> After:
@@ -74,7 +89,7 @@ class Flatten(nnx.Module):
         return x.reshape(x.shape[0], -1)
 
 
-class ZeroPad(nnx.Module):
+class ZeroPad(StateMap):
     """Every `stride`-th row and column of an image, and zeros in new channels.
 
     Args:
@@ -93,7 +108,7 @@ class ZeroPad(nnx.Module):
         return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + (self.zeros,))
 
 
-class Affine(nnx.Module):
+class Affine(StateMap):
     """$W x + b$ of the flattened state, or $W x$.
 
     Args:
@@ -115,7 +130,7 @@ class Affine(nnx.Module):
         return self.linear(x.reshape(x.shape[0], -1))
 
 
-class Matrix(nnx.Module):
+class Matrix(StateMap):
     """$P x$ of a vector, or $P x + b$.
 
     Args:
@@ -134,7 +149,7 @@ class Matrix(nnx.Module):
         return y if self.bias is None else y + self.bias[...][None, :]
 
 
-class StateMap(nnx.Module):
+class NormedMap(StateMap):
     """A map of states that may have batch norms in it: `through` says what it does."""
 
     def __call__(self, x: Before) -> After:
@@ -145,12 +160,12 @@ class StateMap(nnx.Module):
         """The state after it; batch norms use the statistics of this batch, and move theirs."""
         return self.through(x, True)
 
+    @abc.abstractmethod
     def through(self, x: Before, live: bool) -> After:
         """The state after it, its batch norms live or not."""
-        raise NotImplementedError  # pragma: no cover - every map defines it
 
 
-class Followed(StateMap):
+class Followed(NormedMap):
     """An affine map, batch norm if there is one, activation, maximum over windows if asked for.
 
     Args:
@@ -185,7 +200,7 @@ class Followed(StateMap):
         return x
 
 
-class Preceded(StateMap):
+class Preceded(NormedMap):
     """Batch norm if there is one, activation, and an affine map: a shortcut with pre-activation.
 
     Args:
@@ -206,7 +221,7 @@ class Preceded(StateMap):
         return self.affine(activation(self.activation_name)(x))
 
 
-class Sequence(StateMap):
+class Sequence(NormedMap):
     """The stem, and the projection that follows it before the first block.
 
     Args:

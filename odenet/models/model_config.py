@@ -26,11 +26,6 @@ class ModelConfig(PartConfig, abc.ABC, family="model"):
         return self.outputs == "logits"
 
     @property
-    def residual_network(self) -> Any:
-        """The options of kind=resnet, whose arrays published weights have names for, else None."""
-        return None
-
-    @property
     @abc.abstractmethod
     def has_batch_norm(self) -> bool:
         """Whether any part has batch statistics."""
@@ -39,6 +34,11 @@ class ModelConfig(PartConfig, abc.ABC, family="model"):
     @abc.abstractmethod
     def blocks(self) -> list[BlockConfig]:
         """The block of every stage."""
+
+    @property
+    def resnet(self) -> Any:
+        """The options of kind=resnet, whose arrays published files name, or None."""
+        return None
 
     @abc.abstractmethod
     def expanded(self) -> Any:

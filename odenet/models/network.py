@@ -9,7 +9,6 @@ from pydantic import Field, PositiveInt, model_validator
 
 from odenet.arrays import Array, Float, Scalar, StepSizes
 from odenet.errors import ConfigError, located
-from odenet.fields import ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.along import Along
 from odenet.models.base import Block, BlockConfig
@@ -22,7 +21,6 @@ from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
     ProjectionConfig,
-    ZeroPadConfig,
 )
 from odenet.models.transition import StageProjectionConfig
 from odenet.part import PartConfig
@@ -171,7 +169,7 @@ class NetworkConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _stem_width_matters(self):
-        if self.stem_width is not None and isinstance(self.stages[0].projection, IdentityConfig):
+        if self.stem_width is not None and self.stages[0].projection.is_identity:
             raise ValueError(
                 "stem_width would be ignored: without a projection in the first stage, the stem "
                 "gives that stage's width; remove it"
@@ -182,9 +180,7 @@ class NetworkConfig(ModelConfig):
     def _dense_features_have_room(self):
         for index, (stage, block) in enumerate(zip(self.stages, self.blocks, strict=True)):
             before = self.stages[index - 1].width if index else self._stem_width
-            padding = stage.projection
-            padded = isinstance(padding, ZeroPadConfig) and padding.zeros == "after"
-            block.check_room(stage.width, before if padded else None)
+            block.check_room(stage.width, before if stage.projection.pads_behind else None)
         return self
 
     def expanded(self) -> "NetworkConfig":
@@ -204,7 +200,7 @@ class NetworkConfig(ModelConfig):
     def has_batch_norm(self) -> bool:
         """Whether any part has batch statistics."""
         used = [self.stem, self.head, *self.blocks, *(stage.projection for stage in self.stages)]
-        return any(map(_has_batch_norm, used))
+        return any(part.has_batch_norm for part in used)
 
     def check_trainable(self, *, live: bool) -> None:
         """Refuse what can be evaluated, but not trained.
@@ -234,7 +230,7 @@ class NetworkConfig(ModelConfig):
             for index, stage in enumerate(self.stages):
                 where = f"model.stages.{index}.projection"
                 projection = stem
-                if index or not isinstance(stage.projection, IdentityConfig):
+                if index or not stage.projection.is_identity:
                     projection = stage.projection.build(shape, stage.width, rngs=rngs)
                     shape = projection.shape
                     if not index:
@@ -246,14 +242,6 @@ class NetworkConfig(ModelConfig):
             raise ConfigError(f"{where}: {error}") from error
         head = self.head.build(shape[-1], num_outputs, rngs=rngs)
         return Network(projections, blocks, head)
-
-
-def _has_batch_norm(config: PartConfig) -> bool:
-    """Whether the part, or one inside of it, has batch statistics."""
-    if isinstance(config, ResidualFieldConfig) or getattr(config, "norm", None) == "batch":
-        return True
-    inside = [getattr(config, name) for name in type(config).model_fields]
-    return any(_has_batch_norm(part) for part in inside if isinstance(part, PartConfig))
 
 
 class ClassifierConfig(NetworkConfig):

@@ -6,14 +6,14 @@ between the blocks, so that a block itself keeps its shape and can be integrated
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from flax import nnx
 from pydantic import FiniteFloat, PositiveInt, model_validator
 
 from odenet.errors import ConfigError
-from odenet.fields.base import ActivationName
+from odenet.fields.activations import ActivationName
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.fields.layers import BatchNorm, Padding, convolution, padding_of
 from odenet.models.batch_norm import NormedConfig
@@ -44,6 +44,8 @@ def _followed(
 
 class IdentityConfig(ProjectionConfig, ShortcutConfig):
     """The state as it is; the widths on both sides must be equal."""
+
+    is_identity: ClassVar[bool] = True
 
     kind: Literal["identity"] = "identity"
 
@@ -77,12 +79,19 @@ class FlattenConfig(ProjectionConfig):
 class ZeroPadConfig(ProjectionConfig, ShortcutConfig):
     """Zeros in the new channels: option A of He et al. 2015; the augmentation of Dupont et al."""
 
+    is_for_new_channels: ClassVar[bool] = True
+
     kind: Literal["zero_pad"] = "zero_pad"
     stride: PositiveInt = 1
     """Keep every `stride`-th row and column of an image."""
     zeros: Literal["after", "around"] = "after"
     """Where the new channels stand: `after` the old ones, or half of them before and half after, as
     in Y. Idelbayev's CIFAR networks for PyTorch."""
+
+    @property
+    def pads_behind(self) -> bool:
+        """Whether the zeros stand behind the channels of the state."""
+        return self.zeros == "after"
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
         """Make the projection of states of `shape`."""

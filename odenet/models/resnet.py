@@ -19,9 +19,9 @@ from pydantic import (
 
 from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.fields import ResidualFieldConfig
+from odenet.fields.arrangement import Arrangement
 from odenet.fields.initialisers import InitialiserName
 from odenet.fields.layers import Padding
-from odenet.fields.residual import Arrangement
 from odenet.integrators import ExplicitConfig, IntegratorConfig
 from odenet.models.blocks import DepthBlockConfig
 from odenet.models.head import HeadConfig
@@ -154,8 +154,8 @@ class ResNetConfig(ModelConfig):
         return self
 
     @property
-    def residual_network(self) -> "ResNetConfig":
-        """The options themselves: published weights have names for their arrays."""
+    def resnet(self) -> "ResNetConfig":
+        """The options themselves."""
         return self
 
     @property
@@ -214,7 +214,7 @@ class ResNetConfig(ModelConfig):
         relu_is_last = self.arrangement in ("full_preactivation", "relu_only_preactivation")
         return ClassifierConfig(
             stem=self._stem(),
-            stem_width=None if isinstance(stages[0].projection, IdentityConfig) else width,
+            stem_width=None if stages[0].projection.is_identity else width,
             stages=stages,
             head=HeadConfig(
                 **self._norm(self.arrangement == "full_preactivation"),
@@ -248,12 +248,10 @@ class ResNetConfig(ModelConfig):
             init=self.init,
             last_init=self.last_init,
         )
-        before = width
+        before, given = width, self.step_sizes
         for index, num_units in enumerate(self.units):
             outer = width * 2**index * (_EXPANSION if self.unit_kind == "bottleneck" else 1)
-            sizes = (
-                self.step_sizes[index] if isinstance(self.step_sizes, tuple) else self.step_sizes
-            )
+            sizes = given[index] if isinstance(given, tuple) else given
             require_one_each(sizes, index, num_units)
             stride = 2 if index and self.layout != "vector" else 1
             changes = stride > 1 or outer != before

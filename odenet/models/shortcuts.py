@@ -5,7 +5,8 @@ et al. 2016 (arXiv:1603.05027, sec. 3 and table 1), which show why it should be 
 the projections where shapes differ (He et al. 2015, arXiv:1512.03385, eq. 2).
 """
 
-from typing import Literal
+import abc
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,22 @@ from odenet.models.projection_config import ShortcutConfig
 from odenet.ops.batch_axis import example_keys
 
 
-class ProjectionShortcut(nnx.Module):
+class Shortcut(nnx.Module):
+    """What goes around a branch: the contract."""
+
+    is_random: ClassVar[bool] = False
+    """Whether it draws random numbers in training."""
+
+    @abc.abstractmethod
+    def __call__(self, h: Before, step: After) -> After:
+        """The sum of what goes around the branch and `step`, which the branch gives."""
+
+    def observe(self, h: Before, step: After) -> After:
+        """The sum in training."""
+        return self(h, step)
+
+
+class ProjectionShortcut(Shortcut):
     """$P h + \tau F$.
 
     Args:
@@ -40,7 +56,7 @@ class ProjectionShortcut(nnx.Module):
         return self.projection(h, live=True) + step
 
 
-class ScaledShortcut(nnx.Module):
+class ScaledShortcut(Shortcut):
     r"""$\lambda h + \tau F$ (He et al. 2016, eq. 6).
 
     Args:
@@ -55,7 +71,7 @@ class ScaledShortcut(nnx.Module):
         return self.factor * h + step if self.factor else step
 
 
-class GatedShortcut(nnx.Module):
+class GatedShortcut(Shortcut):
     r"""$(1 - g)\,h + g\,\tau F$, or without the second $g$; $g = \mathrm{sigmoid}(W h + b)$.
 
     He et al. 2016, sec. 3.1: exclusive gating, as in highway networks, and shortcut-only gating.
@@ -75,7 +91,7 @@ class GatedShortcut(nnx.Module):
         return (1 - gate) * h + (gate * step if self.is_exclusive else step)
 
 
-class DropoutShortcut(nnx.Module):
+class DropoutShortcut(Shortcut):
     r"""$m h / (1 - p) + \tau F$ in training, $h + \tau F$ after it.
 
     Each component of $m$ is 0 with probability $p$, else 1.
@@ -85,6 +101,8 @@ class DropoutShortcut(nnx.Module):
         rate: $p$, in (0, 1).
         rngs: Random keys.
     """
+
+    is_random: ClassVar[bool] = True
 
     def __init__(self, rate: float, *, rngs: nnx.Rngs):
         self.rate = rate
@@ -154,6 +172,8 @@ class GatedConfig(ShortcutConfig):
 
 class DropoutConfig(ShortcutConfig):
     """Dropout of the state around the branch, in training."""
+
+    is_random: ClassVar[bool] = True
 
     kind: Literal["dropout"] = "dropout"
     rate: float = Field(default=0.5, gt=0, lt=1)

@@ -20,7 +20,7 @@ from odenet.errors import ConfigError
 from odenet.fields import ResidualFieldConfig, VectorFieldConfig
 from odenet.fields.base import ShapeChange
 from odenet.fields.layers import Padding, observing
-from odenet.models.maps import Projection, Shape, StateMap
+from odenet.models.maps import NormedMap, Projection, Shape
 from odenet.models.projection_config import StageProjectionConfig
 from odenet.models.projections import (
     IdentityConfig,
@@ -29,7 +29,7 @@ from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
 
 
-class TransitionLayer(StateMap):
+class TransitionLayer(NormedMap):
     r"""$A(P B(h) + \tau F(B(h)))$.
 
     Args:
@@ -92,8 +92,9 @@ class TransitionConfig(StageProjectionConfig):
             raise ValueError(f"stride=1 would ignore padding={self.padding}; remove it")
         if self.activated and not self.shared:
             raise ValueError("activated=true leaves nothing that shared=false would move; keep one")
-        for name, default in (("widened_weight", 1), ("shared", True)):
-            if self.field.kind != "residual" and getattr(self, name) != default:
+        set_by_user = {"widened_weight": self.widened_weight != 1, "shared": not self.shared}
+        for name in (name for name, is_set in set_by_user.items() if is_set):
+            if name not in self.field.transition_options:
                 raise ValueError(
                     f"field kind={self.field.kind} would ignore {name}; remove it, or use residual"
                 )
@@ -104,6 +105,16 @@ class TransitionConfig(StageProjectionConfig):
                 f"so nothing would be learned; use parametrisation=free or positive, or "
                 f"step_sizes.kind=fixed"
             )
+        return self
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether a batch norm is in branch or shortcut."""
+        return self.field.has_batch_norm or self.shortcut.has_batch_norm
+
+    @property
+    def unit(self) -> "TransitionConfig":
+        """The options themselves."""
         return self
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:

@@ -3,13 +3,13 @@
 from typing import Any
 
 import jax.numpy as jnp
-from flax import nnx
 
 from odenet.arrays import After, Before, Time
+from odenet.depth.layer import Layer
 from odenet.fields.layers import observing
 
 
-class ResidualUnit(nnx.Module):
+class ResidualUnit(Layer):
     r"""$h_1 = A(S(h_0) + \tau F(h_0))$, the residual unit of He et al. 2016, eq. 1 and 2.
 
     With $S$ and $A$ the identity it is a step of explicit Euler. The names there are $h$ for $S$
@@ -25,6 +25,11 @@ class ResidualUnit(nnx.Module):
         self.branch = branch
         self.shortcut = shortcut
         self.after = after
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the shortcut draws random numbers in training."""
+        return self.shortcut is not None and self.shortcut.is_random
 
     def __call__(self, tau: Time, h: Before) -> After:
         """The next state."""

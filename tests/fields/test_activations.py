@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from odenet.fields import ActivationName
-from odenet.fields.base import activation
+from odenet.fields.activations import activation
 
 POINTS = np.array([-3.0, -0.5, 0.0, 0.25, 2.0])
 FORMULAS = {

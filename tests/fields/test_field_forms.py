@@ -215,3 +215,17 @@ def test_data_controlled_field_has_no_weights_without_effect():
     field = DataControlledFieldConfig().build(VECTOR, True, rngs=nnx.Rngs(0))
     shapes = sorted(leaf.shape for leaf in jax.tree.leaves(nnx.state(field, nnx.Param)))
     assert shapes == [(4,), (4,), (8, 4)]
+
+
+@pytest.mark.parametrize("kind", ["second_order", "depth_adaptive", "data_controlled"])
+@pytest.mark.parametrize(
+    ("inner", "reason"),
+    [
+        ("data_controlled", "depends on the state at the start of the block"),
+        ("residual", "has batch statistics"),
+        ("dense", "adds features of its own in every layer"),
+    ],
+)
+def test_inner_field_that_is_not_passed_on_is_refused(kind, inner, reason):
+    with pytest.raises(ValidationError, match=f"inner.kind={inner} {reason}, which the field"):
+        CONFIG.validate_python({"kind": kind, "inner": {"kind": inner}})

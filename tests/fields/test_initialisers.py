@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from odenet.errors import ConfigError
 from odenet.fields import ActivationName, ConvFieldConfig, MLPFieldConfig
-from odenet.fields.base import FLAT_AT_ZERO, NOT_ZERO_AT_ZERO, activation
+from odenet.fields.activations import FLAT_AT_ZERO, NOT_ZERO_AT_ZERO, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 from odenet.models import DepthBlockConfig, FeedForwardBlockConfig
 from odenet.models.head import Head

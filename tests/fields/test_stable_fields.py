@@ -18,7 +18,7 @@ from odenet.fields import (
     TwoLayerHamiltonianFieldConfig,
     VectorFieldConfig,
 )
-from odenet.fields.base import ActivationName, activation
+from odenet.fields.activations import ActivationName, activation
 from odenet.fields.stable import SLOPE_CHANGES_SIGN
 from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
 

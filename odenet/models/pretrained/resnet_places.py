@@ -97,10 +97,7 @@ class _Places:
 
     def __init__(self, model: ResNetConfig):
         self._is_preactivated = model.arrangement == "full_preactivation"
-        self._transitions = [
-            stage.projection if isinstance(stage.projection, TransitionConfig) else None
-            for stage in model.expanded().stages
-        ]
+        self._transitions = [stage.projection.unit for stage in model.expanded().stages]
 
     def __call__(self, array: ForeignArray) -> tuple[str, int | None]:
         if array.part == "fc":

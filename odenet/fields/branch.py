@@ -1,0 +1,92 @@
+"""What the configs of fields with weights share: how those of a layer's branch start."""
+
+import abc
+
+from flax import nnx
+
+from odenet.errors import ConfigError
+from odenet.fields.base import ShapeChange, Transition, VectorField, VectorFieldConfig
+from odenet.fields.initialisers import InitialiserName, LastInit, scale_last
+
+
+class BranchConfig(VectorFieldConfig):
+    """What the configs of fields with weights share: how those of a layer's branch start."""
+
+    init: InitialiserName = "lecun_normal"
+    """Law of the initial weights, by name; `he_fan_out` is that of residual networks."""
+    last_init: LastInit = "as_drawn"
+    """Where the last map of the branch starts, or the scale of a norm that comes after it: `zero`
+    makes every layer the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the
+    block's num_steps."""
+
+    @abc.abstractmethod
+    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> VectorField:
+        """Make the field, its weights as drawn; it tells its `last_weights()`."""
+
+    def check_as_layer(self) -> None:
+        """Refuse first weights that make a branch small: as a layer it would lose its signal."""
+        if self.last_init != "as_drawn":
+            raise ValueError(
+                f"field.last_init={self.last_init} acts on the branch beside the identity, "
+                f"and a feed-forward layer has no identity: its signal would vanish; use last_init="
+                f"as_drawn"
+            )
+
+    def of_one_layer(self) -> VectorFieldConfig:
+        """The same field; where its first weights are scaled by 1/L, as drawn."""
+        scaled = self.last_init in ("1/L", "1/sqrt(L)")
+        return self.model_copy(update={"last_init": "as_drawn"}) if scaled else self
+
+    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
+        """Make the parts of a layer that changes the shape of the state, its weights as drawn.
+
+        Raises:
+            ConfigError: if the field cannot change the shape that way.
+        """
+        return super().build_transition(change, rngs=rngs)
+
+    def build_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
+        """Make the parts of a layer that changes the shape of the state; see `draw_transition`.
+
+        Raises:
+            ConfigError: if shapes do not fit the field, or `last_init` needs a number of layers.
+        """
+        self.check((*change.shape[:-1], change.width))
+        if change.stride != 1 and len(change.shape) == 1:
+            raise ConfigError(
+                f"a vector has no rows to skip, so stride={change.stride} would be ignored"
+            )
+        transition = self.draw_transition(change, rngs=rngs)
+        self.scaled(transition.branch, None)
+        return transition
+
+    def build(
+        self,
+        shape: tuple[int, ...],
+        takes_time: bool,
+        *,
+        depth: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> VectorField:
+        """Make the field of one of `depth` layers for states of `shape` (one example's).
+
+        Raises:
+            ConfigError: if the shape does not fit the field, or `depth` not `last_init`.
+        """
+        self.check(shape)
+        return self.scaled(self.draw(shape, takes_time, rngs=rngs), depth)
+
+    def scaled(self, field: VectorField, depth: int | None) -> VectorField:
+        """The field with its last weights multiplied by what `last_init` says, in place.
+
+        Raises:
+            ConfigError: if `last_init` would be ignored.
+        """
+        weights = field.last_weights()
+        if self.last_init != "as_drawn" and not weights:
+            raise ConfigError(
+                f"last_init={self.last_init} would be ignored: {type(field).__name__} names no "
+                f"last weights; define its last_weights(), or use last_init=as_drawn"
+            )
+        scale_last(self.last_init, depth, *weights)
+        return field

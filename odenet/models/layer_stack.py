@@ -1,0 +1,169 @@
+"""Layers one after another that discretise no ODE: feed-forward ones, and units as published."""
+
+import abc
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from odenet.arrays import State, StepSizes
+from odenet.depth import FieldStack
+from odenet.depth.grid import DepthGrid
+from odenet.depth.layer_fields import LayerFields
+from odenet.depth.step_sizes import AbstractStepSizes
+from odenet.integrators import Integration, IntegratorConfig, SolverStats
+from odenet.integrators.path import path_through
+from odenet.integrators.remat import Remat, scan_depth
+from odenet.integrators.state_types import (
+    carried_type,
+    checked_fields,
+    checked_state,
+    grid_for,
+    refuse_other_layers,
+)
+from odenet.models.along import Along
+from odenet.models.base import NO_STEP, Block, ResidualBlock
+from odenet.models.discretisation import AS_TRAINED, Discretisation
+from odenet.models.eager import call_compiled
+
+
+class LayerStack(Block):
+    r"""$h_k = g(\tau_k, h_{k-1}; \theta_k)$, where $g$ is a layer as a whole: the contract.
+
+    There is no vector field $f$ that a layer is a step of, so no other method or number of steps.
+
+    Attributes:
+        weights: The layers, called as `layer(tau, h)`.
+        remat: What is stored for the backward pass.
+    """
+
+    weights: FieldStack
+    remat: Remat = "none"
+
+    @property
+    def stack(self) -> "LayerStack":
+        """The block itself."""
+        return self
+
+    @abc.abstractmethod
+    def taus(self) -> StepSizes:
+        """What every layer is called with beside the state, shape `(num_steps,)`."""
+
+    def layers(self, *, live: bool = False) -> LayerFields:
+        """The layers in functional form, `apply(params, tau, h) -> next state`.
+
+        Args:
+            live: Whether batch norms use the statistics of the batch.
+        """
+        return self.weights.fields(live=live)
+
+    def __call__(
+        self,
+        h0: Any,
+        discretisation: Discretisation = AS_TRAINED,
+        *,
+        save_path: bool = False,
+        live: bool = False,
+        along: Along | None = None,
+    ) -> Integration:
+        """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number.
+
+        Args:
+            h0: The first states, a JAX or NumPy array of floating-point numbers.
+            discretisation: As it was trained: there is no other.
+            save_path: Whether to return the states between the layers too.
+            live: Whether the layers run as in training, by the statistics of the batch.
+            along: Nothing.
+
+        Raises:
+            StateTypeError: if the states are integers, or layers give another shape or type.
+            ConfigError: if something is asked for that only an ODE has.
+        """
+        h0 = checked_state(h0)
+        self.refuse_as_ode(discretisation, along)
+        live = live and self.weights.has_statistics
+        return call_compiled(LayerStack._apply, self, h0, save_path, live)
+
+    def _apply(self, h0: State, save_path: bool, live: bool) -> Integration:
+        grid = DepthGrid(self.taus(), self.weights.num_layers)
+        found = self.run(self.layers(live=live), grid, h0, save_path=save_path)
+        if found.statistics is not None:
+            nnx.update(self.weights.stacked, found.statistics)
+        return found
+
+    def run(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """Apply layers to `h0`, those of the block or others like them.
+
+        A state in half precision is carried in float32 between layers, as integrators carry it.
+
+        Args:
+            fields: The layers in functional form.
+            grid: The step sizes that they are called with.
+            h0: The first states, shape `(batch, *state)`.
+            save_path: Whether to return the states between the layers too.
+        """
+        refuse_other_layers(fields, grid)
+        start = h0.astype(carried_type(h0.dtype))
+        fields, grid = checked_fields(fields, h0.dtype), grid_for(grid, h0.dtype)
+
+        def step(layer, h, t0, tau):
+            del t0
+            found = layer(tau, h)
+            h, statistics = found if fields.observes else (found, None)
+            return h, (h if save_path else None, statistics)
+
+        h1, (states, each) = scan_depth(step, start, fields, grid, self.remat)
+        path = path_through(start, states).astype(h0.dtype) if save_path else None
+        stats = SolverStats.of(grid.num_steps, grid.num_steps).arriving_at(grid.horizon)
+        statistics = fields.collect(each) if fields.observes else None
+        return Integration(h1.astype(h0.dtype), path, stats, statistics)
+
+
+class FeedForwardBlock(LayerStack):
+    r"""$h_{k} = f(h_{k-1}; \theta_k)$: the layers of a residual network without `h + ...`.
+
+    Args:
+        weights: The map of every layer.
+    """
+
+    def __init__(self, weights: FieldStack):
+        self.weights = weights
+
+    def taus(self) -> StepSizes:
+        """Ones: a plain layer has no step size, and does not see the time."""
+        return jnp.ones(self.weights.num_layers, dtype=float)
+
+    def layer_weights(self) -> Any:
+        """Weights of every layer, a tree with a leading axis `num_layers`."""
+        return self.weights.of_layers()
+
+
+class UnitBlock(LayerStack, ResidualBlock):
+    r"""Residual units that are no steps of a method, $h_k = A(S(h_{k-1}) + \tau_k F(h_{k-1}))$.
+
+    The original residual unit is one: ReLU acts on the sum of state and branch too, so that no
+    vector field has it as a step (He et al. 2016, arXiv:1603.05027, fig. 4a).
+
+    Args:
+        weights: The unit of every layer.
+        step_sizes: The step sizes, fixed or learned.
+        remat: What is stored for the backward pass.
+    """
+
+    no_ode = f"a layer of this block {NO_STEP}"
+
+    def __init__(self, weights: FieldStack, step_sizes: AbstractStepSizes, remat: Remat = "none"):
+        self.weights = weights
+        self.step_sizes = step_sizes
+        self.remat: Remat = remat
+
+    def taus(self) -> StepSizes:
+        """The step sizes, shape `(num_steps,)`."""
+        return self.step_sizes.taus()
+
+    def differentiate_by(self, config: IntegratorConfig) -> None:
+        """Store for the backward pass what these options say; see `ResidualBlock`."""
+        assert config.layer_remat is not None
+        self.remat = config.layer_remat
