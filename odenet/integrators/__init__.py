@@ -6,6 +6,7 @@ from odenet.integrators.asynchronous import AsynchronousLeapfrog as Asynchronous
 from odenet.integrators.asynchronous import (
     AsynchronousLeapfrogConfig as AsynchronousLeapfrogConfig,
 )
+from odenet.integrators.base import Advance as Advance
 from odenet.integrators.base import Integration as Integration
 from odenet.integrators.base import Integrator as Integrator
 from odenet.integrators.base import SolverStats as SolverStats

@@ -117,8 +117,13 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
         return self
 
     @abc.abstractmethod
-    def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
-        """The optimiser of one group of parameters."""
+    def transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
+        """Make the optimiser of one group of parameters.
+
+        Args:
+            rate: The learning rate of the group, a function of the step.
+            weight_decay: Of the group.
+        """
 
     def learning_rate_at(self, num_steps: int) -> Schedule:
         """The learning rate of the weights as a function of the step.
@@ -164,7 +169,7 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
         groups |= {"step_sizes": self.step_sizes or GroupConfig()}
         groups |= {"biases": self.biases or GroupConfig()}
         parts: dict[Any, optax.GradientTransformation] = {
-            name: self._transform(_scaled(rate, group.learning_rate_factor), group.weight_decay)
+            name: self.transform(_scaled(rate, group.learning_rate_factor), group.weight_decay)
             for name, group in groups.items()
         }
         asleep: dict[str, int] = {}
@@ -193,7 +198,7 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
         wait = transferred.unfreeze_at or 0
         # What waits counts its own steps from 0, and the schedule goes on meanwhile.
         late = _scaled(lambda step: rate(step + wait), factor)
-        transform = self._transform(late, group.weight_decay)
+        transform = self.transform(late, group.weight_decay)
         return frozen_until(transform, wait) if wait else transform
 
     def _refuse_ignored(self, num_steps: int, present: set[str]) -> None:
@@ -253,7 +258,8 @@ class SGDConfig(OptimizerConfig):
             raise ValueError("nesterov would be ignored without momentum; set momentum above 0")
         return self
 
-    def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
+    def transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
+        """Make the optimiser of one group of parameters."""
         decay = [optax.add_decayed_weights(weight_decay)] if weight_decay else []
         momentum = self.momentum or None
         return optax.chain(*decay, optax.sgd(rate, momentum, nesterov=self.nesterov))
@@ -267,5 +273,6 @@ class AdamWConfig(OptimizerConfig):
     b2: float = Field(default=0.999, ge=0, lt=1)
     eps: PositiveFloat = 1e-8
 
-    def _transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
+    def transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
+        """Make the optimiser of one group of parameters."""
         return optax.adamw(rate, self.b1, self.b2, self.eps, weight_decay=weight_decay)

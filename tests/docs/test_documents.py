@@ -28,10 +28,15 @@ def blocks_of(path, language):
     return re.findall(fence, path.read_text(), re.DOTALL | re.MULTILINE)
 
 
+WITH_PARTS_OF_ITS_OWN = ROOT / "docs" / "own_part.md"
+"""Run as a whole by `test_own_part.py`."""
+
+
 def blocks(language):
     return [
         pytest.param(code, id=f"{path.stem}-{language}-{number}")
         for path in DOCUMENTS
+        if path != WITH_PARTS_OF_ITS_OWN
         for number, code in enumerate(blocks_of(path, language))
     ]
 
