@@ -1,6 +1,6 @@
 """Memory that a step frees is kept for the next one.
 
-XLA asks for the temporaries of a program anew at every call, in one piece. glibc takes a piece of
+XLA asks for the temporaries of a program anew at every call, in one block. glibc takes a block of
 32 MiB or more from the system and gives it back when it is freed, and so does every thread's own
 heap; the system then hands out each page again, zeroed, at the first touch. For a training step on
 a CPU with large temporaries that takes time (`python -m benchmarks allocator` measures it).
@@ -26,10 +26,10 @@ def share_heap() -> bool:
 
 
 def keep_freed_memory(peak_bytes: int | None = None) -> bool:
-    """Tell the allocator of this process to keep what is freed instead of giving it back.
+    """Tell the allocator of this process to keep freed memory instead of giving it back.
 
     It works on Linux with glibc, and best before JAX makes its first array, since threads that
-    exist already keep their own heaps. Aligned pieces seldom fit where one was freed, so the heap
+    exist already keep their own heaps. Aligned blocks seldom fit where one was freed, so the heap
     grows to several times the temporaries of a step before it settles. A training run does this for
     itself where there is memory for sixteen; a notebook or script calls it first.
 

@@ -1,6 +1,6 @@
 """Files that outlive a crash: renamed when they are whole, and flushed to the disk.
 
-Not every file system does what this asks of it. What cannot be flushed is said once and passed
+Not every file system can flush. A file that cannot be flushed is named once and passed
 over; a rename that fails is tried again.
 """
 
@@ -17,14 +17,14 @@ _FULL_OR_BROKEN = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 
 
 class NotFlushedWarning(UserWarning):
-    """The file system does not say when what was written is on the disk."""
+    """The file system does not report when written data are on the disk."""
 
 
 def replace(source: Path, target: Path) -> None:
     """Rename a file or folder, and try again for a second where that fails.
 
     Args:
-        source: What is renamed.
+        source: Path of the file or folder.
         target: Its new name; a file there is replaced, an empty folder too.
 
     Raises:
@@ -78,9 +78,9 @@ def flush(descriptor: int, path: Path) -> None:
 def _passed_over(path: Path, error: OSError) -> None:
     if error.errno in _FULL_OR_BROKEN:
         raise error
-    what = "a folder" if path.is_dir() else "a file"
+    kind = "a folder" if path.is_dir() else "a file"
     warnings.warn(
-        f"{what} cannot be flushed to the disk here ({error.strerror}: {path}); after a power cut "
+        f"{kind} cannot be flushed to the disk here ({error.strerror}: {path}); after a power cut "
         f"the newest checkpoint may be damaged, which its checksums find",
         NotFlushedWarning,
         stacklevel=4,

@@ -1,4 +1,4 @@
-"""What can go wrong for a user: each error says the rule, what was given, and what to do."""
+"""Errors of users: each says the rule, the value that breaks it, and a remedy."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ class OdenetError(Exception):
     """Base of every error that a user can cause or must hear of.
 
     Attributes:
-        exit_code: What the command line ends with: 2 for bad input, 1 for a run that broke.
+        exit_code: Exit status of the command line: 2 for bad input, 1 for a run that broke.
         resume_from: The run directory that can be continued, if there is one.
-        instead: What to do where continuing would end in the same error, or None.
+        instead: The remedy where continuing would end in the same error, or None.
     """
 
     exit_code = 2
@@ -21,6 +21,10 @@ class OdenetError(Exception):
 
 class ConfigError(OdenetError, ValueError):
     """An experiment file, override or argument breaks a rule."""
+
+
+class PluginError(ConfigError):
+    """A file or package with parts from outside is missing, does not run, or defines no part."""
 
 
 class StateTypeError(OdenetError, TypeError):
@@ -41,7 +45,7 @@ def located(place: str) -> Iterator[None]:
 
 
 class DataError(OdenetError, ValueError):
-    """Data files are missing, damaged, or do not fit what was asked of them."""
+    """Data files are missing, damaged, or do not fit the request."""
 
 
 class RunDirectoryError(OdenetError, RuntimeError):

@@ -1,6 +1,6 @@
-"""What a command is doing, said while it does it: one live line on a terminal, else plain lines.
+"""The activity of a command: one updated line on a terminal, else plain lines.
 
-Nothing is said unless somebody listens: `shown_on` opens a console for what is called inside it.
+Nothing is printed by default: `shown_on` opens a console for the code inside it.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,11 +28,11 @@ class Narrator:
         self._spinner = Spinner("dots")
         self._listener: Callable[[str | None], None] | None = None
 
-    def begin(self, what: str) -> None:
+    def begin(self, activity: str) -> None:
         """An activity begins."""
-        self._activities.append(what)
+        self._activities.append(activity)
         if self._listener is None and not self.console.is_terminal:
-            self.line(what)
+            self.line(activity)
         self._show()
 
     def end(self) -> None:
@@ -49,7 +49,7 @@ class Narrator:
         self.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
     def listen(self, listener: Callable[[str | None], None] | None) -> None:
-        """Hand the live line over to a progress bar, or take it back."""
+        """Hand the updated line over to a progress bar, or take it back."""
         self._listener = listener
         self._show()
 
@@ -83,13 +83,13 @@ _current: ContextVar[Narrator | None] = ContextVar("narrator", default=None)
 
 
 def narrator() -> Narrator | None:
-    """Who shows what is going on, or None where nobody listens."""
+    """The narrator of the current console, or None."""
     return _current.get()
 
 
 @contextmanager
 def shown_on(console: Console | None) -> Iterator[None]:
-    """Show what is done inside on a console, or nowhere."""
+    """Show activities inside on a console, or nowhere."""
     outer = _current.get()
     if outer is not None and outer.console is console:
         yield
@@ -107,13 +107,13 @@ def shown_on(console: Console | None) -> Iterator[None]:
 
 
 @contextmanager
-def doing(what: str) -> Iterator[None]:
-    """Say what is done inside, such as `reading data`."""
+def doing(activity: str) -> Iterator[None]:
+    """Name the activity inside, such as `reading data`."""
     current = _current.get()
     if current is None:
         yield
         return
-    current.begin(what)
+    current.begin(activity)
     try:
         yield
     finally:
@@ -121,13 +121,13 @@ def doing(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def part(what: str) -> Iterator[None]:
-    """Put what everything inside belongs to before it, such as `network 2 of 4`."""
+def part(name: str) -> Iterator[None]:
+    """Prefix every line inside, such as by `network 2 of 4`."""
     current = _current.get()
     if current is None:
         yield
         return
-    current.parts.append(what)
+    current.parts.append(name)
     try:
         yield
     finally:
@@ -135,7 +135,7 @@ def part(what: str) -> Iterator[None]:
 
 
 def silence() -> None:
-    """Show nothing any more: results are printed next, or nobody wants to see it."""
+    """Show nothing any more: results are printed next."""
     current = _current.get()
     if current is not None:
         current.silence()

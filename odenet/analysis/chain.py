@@ -14,14 +14,8 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import FixedStepSizes
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
-from odenet.integrators import (
-    ExplicitRungeKutta,
-    LayerByLayer,
-    OneStepIntegrator,
-    SeparableMethod,
-)
+from odenet.integrators.base import StepMap
 from odenet.integrators.equation import FIRST_ORDER
-from odenet.integrators.stages import take_step
 from odenet.models import DepthBlock, FeedForwardBlock, Network
 from odenet.models.shortcuts import DropoutShortcut
 
@@ -101,8 +95,8 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             they use their running statistics, and are affine maps.
 
     Raises:
-        ConfigError: if the block's integrator is not an explicit or symplectic method with the
-            steps of the grid: one that chooses its steps has no factor for each of them, and
+        ConfigError: if the block's integrator has no steps of the grid that are maps of the state
+            (`Integrator.step_map`): one that chooses its steps has no factor for each of them, and
             others carry a velocity beside the state.
     """
     if isinstance(block, FeedForwardBlock):
@@ -124,10 +118,11 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             "gradient; use a field of another kind than data_controlled or depth_adaptive"
         )
     integrator = block.integrator
-    if not isinstance(integrator, ExplicitRungeKutta | LayerByLayer | SeparableMethod):
+    step = None if integrator.chooses_steps else integrator.step_map()
+    if step is None:
         raise ConfigError(
-            f"the gradient is followed step by step, so the integrator must be an explicit method "
-            f"with the steps of the grid, which carries nothing beside the state; got "
+            f"the gradient is followed step by step, so the integrator must be a method with the "
+            f"steps of the grid, which carries nothing beside the state; got "
             f"{type(integrator).__name__}; to look at the same weights as a residual network, set "
             f"model.block.integrator.kind=euler"
             + (
@@ -137,7 +132,7 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
                 f"{integrator.equation.formula})"
             )
         )
-    return _of_steps(block, integrator, live)
+    return _of_steps(block, step, live)
 
 
 def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
@@ -145,10 +140,11 @@ def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, Depth
     grid = block.grid()
     if not isinstance(block.weights, FieldExpansion):
         return block.weights.fields(live=live), grid
-    one_stage = isinstance(block.integrator, ExplicitRungeKutta) and (
-        block.integrator.tableau.num_stages == 1
-    )
-    if live or not one_stage or not isinstance(block.step_sizes, FixedStepSizes):
+    if (
+        live
+        or not block.integrator.evaluates_at_start
+        or not isinstance(block.step_sizes, FixedStepSizes)
+    ):
         raise ConfigError(
             "of weights that are functions of depth (weights.kind=basis), the gradient is followed "
             "through integrator.kind=euler with fixed step sizes and frozen batch statistics: then "
@@ -158,23 +154,19 @@ def _fields_of_layers(block: DepthBlock, live: bool) -> tuple[LayerFields, Depth
     return block.weights.at_steps(grid), DepthGrid(grid.taus, grid.num_steps)
 
 
-def _of_steps(
-    block: DepthBlock, integrator: OneStepIntegrator | SeparableMethod, live: bool
-) -> Chain:
+def _of_steps(block: DepthBlock, step_map: StepMap, live: bool) -> Chain:
     fields, grid = _fields_of_layers(block, live)
     field = _pure(fields)
 
     def step(params, fixed, t0, tau, h):
         t0, tau = t0.astype(h.dtype), tau.astype(h.dtype)
         here = jax.tree_util.Partial(field, nnx.merge_state(params, fixed))
-        if isinstance(integrator, SeparableMethod):
-            return take_step(integrator.stages, here, (h,), t0, tau)[0]
-        return integrator.advance(here, t0, tau, h).h1
+        return step_map(here, t0, tau, h)
 
     shape = (grid.num_layers, grid.steps_per_layer)
     t0s, taus = grid.times[:-1].reshape(shape), grid.taus.reshape(shape)
     params, fixed = nnx.split_state(fields.params, nnx.Param, ...)
-    return Chain(step, params, fixed, t0s, taus, block.is_euler_step, True)
+    return Chain(step, params, fixed, t0s, taus, block.ode is not None, True)
 
 
 def _plain(block: FeedForwardBlock) -> Chain:

@@ -16,8 +16,6 @@ import numpy as np
 from odenet.analysis.field_path import FieldPath
 from odenet.analysis.growth import path_jacobians
 from odenet.analysis.layer_factors import jacobian
-from odenet.integrators import LayerByLayer, OneStepIntegrator
-from odenet.models import DepthBlock
 
 NEARNESS = 0.05
 """Part of their distance below which two paths count as having met, in more than one dimension."""
@@ -114,22 +112,25 @@ def orientation(field_path: FieldPath) -> Orientation | None:
     """Follow the sign of the determinant along the paths.
 
     Returns:
-        None for states of more than `ORIENTATION_SIZE` numbers.
+        None for states of more than `ORIENTATION_SIZE` numbers, and where `path_jacobians` is.
     """
     if math.prod(field_path.path.shape[2:]) > ORIENTATION_SIZE:
         return None
-    block = field_path.block
-    integrator = block.integrator if isinstance(block, DepthBlock) else None
-    if isinstance(integrator, OneStepIntegrator) and not isinstance(integrator, LayerByLayer):
+    integrator = field_path.integrator
+    step = None if integrator is None else integrator.step_map()
+    if step is not None:
         # The factors of single steps are better conditioned than their product.
         def factor(field, t0, tau, h):
-            return jacobian(lambda h: integrator.advance(field, t0, tau, h).h1, h)
+            return jacobian(lambda h: step(field, t0, tau, h), h)
 
         signs, known = _signs(jax.jit(lambda: field_path.each_step(factor))())
         changed = known & (signs < 0)
         negative = np.cumprod(np.where(changed, -1, 1), axis=0) < 0
         return _orientation(changed, negative, known)
-    signs, known = _signs(path_jacobians(field_path))
+    matrices = path_jacobians(field_path)
+    if matrices is None:
+        return None
+    signs, known = _signs(matrices)
     changed = known[1:] & known[:-1] & (signs[1:] != signs[:-1])
     return _orientation(changed, known & (signs < 0), known)
 

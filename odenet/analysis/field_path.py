@@ -9,9 +9,10 @@ import jax
 from odenet.arrays import Array, Float, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.models import Block, DepthBlock, Network
+from odenet.integrators import Integrator
+from odenet.integrators.base import Field
+from odenet.models import Block, Network
 
-Field = Callable[[Time, State], State]
 Path = Float[Array, "points batch *state"]
 
 
@@ -25,12 +26,14 @@ class FieldPath:
         fields: The field of every layer; None where a layer is no step of a method, and so no
             field is integrated.
         grid: The steps; None in a block whose depth is no time.
+        integrator: How the steps are added up; None where there are no fields.
     """
 
     block: Block
     path: Path
     fields: LayerFields | None
     grid: DepthGrid | None
+    integrator: Integrator | None = None
 
     def each_step(self, measure: Callable[[Field, Time, Time, State], Any]) -> Any:
         """`measure(field, t0, tau, h)` of every step at the states where it starts, stacked.
@@ -73,7 +76,7 @@ def field_path(block: Block, h0: State) -> FieldPath:
     """A block, and the paths from the states `h0` through it."""
     path = block(h0, save_path=True).path
     assert path is not None
-    if not isinstance(block, DepthBlock):
-        return FieldPath(block, path, None, None)
-    grid = block.grid()
-    return FieldPath(block, path, block.weights.over(grid) if block.is_euler_step else None, grid)
+    ode, grid = block.ode, None if block.residual is None else block.residual.grid()
+    if ode is None:
+        return FieldPath(block, path, None, grid)
+    return FieldPath(block, path, ode.weights.over(ode.grid()), grid, ode.integrator)

@@ -24,7 +24,7 @@ from flax import nnx
 
 from odenet.analysis.chain import Chain, chains_of
 from odenet.arrays import Array, Float, Scalar, State
-from odenet.integrators.base import path_through
+from odenet.integrators.path import path_through
 from odenet.models import Network
 
 Path = Float[Array, "points batch *state"]

@@ -6,6 +6,7 @@ singular values of $\partial y_k / \partial y_0$, through the block's own integr
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +16,8 @@ from odenet.analysis.field_path import FieldPath, Path
 from odenet.analysis.layer_factors import jacobian
 from odenet.analysis.spectra import DENSE_SIZE
 from odenet.arrays import Array, Float, State
-from odenet.integrators import AdaptiveRungeKutta, Diffrax, OneStepIntegrator
-from odenet.integrators.stages import StagedIntegrator
-from odenet.models import Block, DepthBlock, Discretisation
+from odenet.integrators.base import StepMap
+from odenet.models import Discretisation
 
 _POWER_ITERATIONS, _RANDOM_DIRECTIONS = 24, 8
 
@@ -42,57 +42,62 @@ def growth(field_path: FieldPath) -> Growth | None:
     """Measure growth along the paths of a few examples.
 
     Returns:
-        None for a large state under an integrator that has no forward derivative.
+        None for a large state under an integrator that has no forward derivative, and for any
+        state where `path_jacobians` is.
     """
     if math.prod(field_path.path.shape[2:]) <= DENSE_SIZE:
-        matrices = np.asarray(path_jacobians(field_path), np.float64)
+        found = path_jacobians(field_path)
+        if found is None:
+            return None
+        matrices = np.asarray(found, np.float64)
         values = np.linalg.svd(matrices, compute_uv=False)
         typical = np.sqrt(np.mean(values**2, axis=-1))
         return Growth(values[..., 0], typical, values[..., -1])
-    if _without_forward_derivative(field_path) is not None:
+    path = _forward_path(field_path)
+    if path is None:
         return None
-    large = jax.jit(lambda h0: _large(field_path, h0))(field_path.path[0])
+    large = jax.jit(lambda h0: _large(path, h0))(field_path.path[0])
     largest, typical = map(np.asarray, large)
     return Growth(largest, typical, None)
 
 
-def path_jacobians(field_path: FieldPath) -> Float[Array, "points batch rows columns"]:
-    """Derivatives of the states at all points by the first, for a state that is not large."""
-    integrator = _without_forward_derivative(field_path)
-    if integrator is not None:
-        return jax.jit(lambda: _by_products(field_path, integrator))()
-    return jax.jit(lambda h0: _by_tangents(field_path, h0))(field_path.path[0])
+def path_jacobians(field_path: FieldPath) -> Float[Array, "points batch rows columns"] | None:
+    """Derivatives of the states at all points by the first, for a state that is not large.
 
-
-def _without_forward_derivative(field_path: FieldPath) -> OneStepIntegrator | None:
-    """The integrator of the block, if JAX cannot push tangents through it."""
-    if not isinstance(field_path.block, DepthBlock):
+    Returns:
+        None where neither the path has a forward derivative nor a step is a map of the state.
+    """
+    path = _forward_path(field_path)
+    if path is not None:
+        return jax.jit(lambda h0: _by_tangents(path, h0))(field_path.path[0])
+    step = None if field_path.integrator is None else field_path.integrator.step_map()
+    if step is None:
         return None
-    integrator = field_path.block.integrator
-    if isinstance(integrator, AdaptiveRungeKutta | Diffrax):
-        return integrator
-    return None
+    return jax.jit(lambda: _by_products(field_path, step))()
 
 
-def _path(block: Block, h0: State) -> Path:
-    """The path as a function of the first states, with a forward derivative."""
-    if not isinstance(block, DepthBlock):
-        path = block(h0, save_path=True).path
-    else:
-        way = Discretisation()
-        if isinstance(block.integrator, StagedIntegrator):
-            # What is stored for a backward pass changes no number.
-            way = Discretisation(dataclasses.replace(block.integrator, remat="none"))
-        path = block(h0, way, save_path=True).path
-    assert path is not None
+def _forward_path(field_path: FieldPath) -> Callable[[State], Path] | None:
+    """The path as a function of the first states, if JAX can push tangents through it."""
+    block, how = field_path.block, ()
+    if field_path.integrator is not None:
+        integrator = field_path.integrator.with_forward_mode()
+        if integrator is None:
+            return None
+        how = (Discretisation(integrator),)
+
+    def path(h0: State) -> Path:
+        found = block(h0, *how, save_path=True).path
+        assert found is not None
+        return found
+
     return path
 
 
-def _by_tangents(field_path: FieldPath, h0):
+def _by_tangents(path_from: Callable[[State], Path], h0: State):
     """Jacobians of all points, shape `(points, batch, size, size)`."""
     batch, shape = h0.shape[0], h0.shape[1:]
     size = math.prod(shape)
-    _, push = jax.linearize(lambda h0: _path(field_path.block, h0), h0)
+    _, push = jax.linearize(path_from, h0)
 
     def column(unit):
         path = push(jnp.broadcast_to(unit.reshape(shape), h0.shape))
@@ -101,12 +106,12 @@ def _by_tangents(field_path: FieldPath, h0):
     return jnp.moveaxis(jax.lax.map(column, jnp.eye(size, dtype=h0.dtype)), 0, -1)
 
 
-def _by_products(field_path: FieldPath, integrator: OneStepIntegrator):
+def _by_products(field_path: FieldPath, step: StepMap):
     """The same for an integrator without a forward derivative, solved from point to point."""
     h0 = field_path.path[0]
 
     def factor(field, t0, tau, h):
-        return jacobian(lambda h: integrator.advance(field, t0, tau, h).h1, h)
+        return jacobian(lambda h: step(field, t0, tau, h), h)
 
     factors = field_path.each_step(factor)
     first = jnp.broadcast_to(jnp.eye(factors.shape[-1], dtype=h0.dtype), factors.shape[1:])
@@ -119,9 +124,9 @@ def _by_products(field_path: FieldPath, integrator: OneStepIntegrator):
     return jnp.concatenate([first[None], products])
 
 
-def _large(field_path: FieldPath, h0):
-    _, push = jax.linearize(lambda h0: _path(field_path.block, h0), h0)
-    _, push_end = jax.linearize(lambda h0: _path(field_path.block, h0)[-1], h0)
+def _large(path_from: Callable[[State], Path], h0: State):
+    _, push = jax.linearize(path_from, h0)
+    _, push_end = jax.linearize(lambda h0: path_from(h0)[-1], h0)
     pull_end = jax.linear_transpose(push_end, h0)
 
     def norm(v, axes):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from odenet.analysis.amplification import Amplification
+from odenet.integrators.amplification import Amplification
 
 _POINTS = 121
 _LARGEST = 4.0

@@ -13,17 +13,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from odenet.analysis.amplification import Amplification, amplification_of
 from odenet.analysis.field_path import FieldPath, field_paths
 from odenet.analysis.growth import Growth, growth
 from odenet.analysis.region import Region, region_of
 from odenet.analysis.spectra import Spectra, spectra
 from odenet.arrays import Array, Float
 from odenet.errors import ConfigError
-from odenet.integrators import Diffrax, ExplicitRungeKutta, Integrator
-from odenet.integrators.explicit import TABLEAUS
-from odenet.models import DepthBlock, Network
-from odenet.models.depth_block import NO_STEP
+from odenet.integrators.amplification import Amplification
+from odenet.models import Network
+from odenet.models.base import NO_STEP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +89,7 @@ def stability(
 
 def block_stability(field_path: FieldPath) -> BlockStability:
     """The stability of one block; see `stability`."""
-    if field_path.fields is None or field_path.grid is None:
+    if field_path.fields is None or field_path.grid is None or field_path.integrator is None:
         raise ConfigError(
             f"stability is that of steps of h' = f(t, h), but a layer of this block {NO_STEP}; "
             f"of a block that has layers, `odenet analyse gradient-flow` measures their factors"
@@ -102,10 +100,9 @@ def block_stability(field_path: FieldPath) -> BlockStability:
             "an earlier checkpoint, or use shorter steps (model.block.num_steps is refined by "
             "odenet refine)"
         )
-    assert isinstance(field_path.block, DepthBlock)
-    integrator, found = field_path.block.integrator, spectra(field_path)
+    integrator, found = field_path.integrator, spectra(field_path)
     taus = np.asarray(field_path.grid.taus, np.float64)
-    amplification = amplification_of(integrator, field_path.grid)
+    amplification = integrator.amplification(field_path.grid)
     judged = isinstance(amplification, Amplification)
     power = amplification.power if judged else 1
     values = [np.concatenate(step) for step in found.eigenvalues]
@@ -114,7 +111,7 @@ def block_stability(field_path: FieldPath) -> BlockStability:
         eps = float(jnp.finfo(field_path.path.dtype).eps)
         steps = step_stability(amplification, taus, values, eps, draw=True)
     return BlockStability(
-        method_of(integrator),
+        integrator.name,
         integrator.equation.formula,
         None if judged else amplification,
         taus,
@@ -123,16 +120,6 @@ def block_stability(field_path: FieldPath) -> BlockStability:
         steps,
         growth(field_path),
     )
-
-
-def method_of(integrator: Integrator) -> str:
-    """The name of an integrator as a kind, where it has one."""
-    if isinstance(integrator, ExplicitRungeKutta):
-        names = (name for name, tableau in TABLEAUS.items() if tableau == integrator.tableau)
-        return next(names, "the tableau")
-    if isinstance(integrator, Diffrax):
-        return f"diffrax {type(integrator.solver).__name__.strip('_').lower()}"
-    return getattr(integrator, "kind", type(integrator).__name__)
 
 
 def step_stability(

@@ -4,7 +4,8 @@ from odenet.cli.options import DataDir, Json
 
 
 def command(data_dir: DataDir = None, json: Json = False) -> None:
-    """Show versions, devices, threads, memory, and which data sets are there or missing."""
+    """Show versions, devices, threads, memory, plug-ins, and which data sets are there."""
+    import dataclasses
     import os
 
     import jax
@@ -16,6 +17,7 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     from odenet.data import PUBLISHED, check, find_data_dir
     from odenet.data.files import ENVIRONMENT_VARIABLE
     from odenet.experiment.provenance import versions
+    from odenet.part.plugin import installed, loaded
 
     folder = find_data_dir(data_dir)
     data, remedies = {}, {}
@@ -36,6 +38,8 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
         if hasattr(os, "sched_getaffinity")
         else (os.cpu_count()),
         "keeps_freed_memory": keep_freed_memory(),  # as every command began; again, for its answer
+        "plugins": [dataclasses.asdict(plugin) for plugin in loaded()],
+        "installed_plugins": installed(),
         "data_dir": str(folder),
         "data": data,
         "to_fetch": remedies,
@@ -51,6 +55,13 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     table.add_row("threads", str(facts["threads"]))
     kept = facts["keeps_freed_memory"]
     table.add_row("freed memory", "kept" if kept else "given back: no glibc to tell otherwise")
+    table.add_section()
+    for plugin in loaded():
+        version = f"{plugin.version}, " if plugin.version else ""
+        about = f"{version}sha256 {plugin.sha256[:12]}: {', '.join(plugin.parts)}"
+        table.add_row(f"plug-in {plugin.name}", about)
+    for name in installed():
+        table.add_row("installed parts", f"{name}: load it with --plugin {name}")
     table.add_section()
     table.add_row("data in", str(folder))
     for name, state in data.items():

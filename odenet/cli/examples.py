@@ -29,11 +29,7 @@ _EXAMPLES = {
     "data fetch": ("odenet data fetch cifar10 --data-dir ~/data",),
     "data check": ("odenet data check mnist cifar10",),
     "analyse": ("odenet analyse gradient-flow runs/quickstart-1",),
-    "analyse seeds": ("odenet analyse seeds runs/seed-0 runs/seed-1 runs/seed-2",),
-    "analyse gradient-scaling": ("odenet analyse gradient-scaling runs/depth-8 runs/depth-16",),
-    "analyse steps-to-reach": (
-        "odenet analyse steps-to-reach runs/new runs/transferred --accuracy 0.9",
-    ),
+    "analyse all": ("odenet analyse all runs/quickstart-1",),
 }
 
 

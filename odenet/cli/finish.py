@@ -1,5 +1,6 @@
 """What a finished run or comparison shows: its report on disk, a table or JSON on the screen."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ from rich.table import Table
 
 from odenet.cli.output import print_json
 from odenet.experiment.directory import COMPARISON, read_json
+from odenet.instruments.base import InstrumentConfig, RunInstrument, RunsInstrument
+from odenet.instruments.every import Every
+from odenet.instruments.table import find, question
 from odenet.narration import doing, silence
+from odenet.plotting.canvas import png
 from odenet.reports import (
-    INSTRUMENTS,
-    basis_table,
+    FIGURES,
     comparison_tables,
     run_table,
-    write_basis_figure,
+    write_instruments_page,
     write_report,
 )
 
@@ -43,18 +47,71 @@ def finish_comparison(directory: Path, json: bool) -> None:
     console.print(f"report: {report}", soft_wrap=True)
 
 
-def finish_instrument(name: str, directory: Path, found: dict[str, Any], json: bool) -> None:
+def finish_instrument(
+    instrument: RunInstrument, directory: Path, found: dict[str, Any], json: bool
+) -> None:
     """Draw the report of a run with what an instrument found, and print its table and words."""
     report = _report(directory)
     if json:
-        print_json(found | {"report": str(report)})
+        figure = directory / FIGURES / f"{instrument.key()}.png"
+        print_json(found | {"report": str(report)} | _figure_of(instrument, figure))
+        return
+    _show(instrument, found)
+    Console().print(f"report: {report}", soft_wrap=True)
+
+
+def finish_comparing_instrument(
+    instrument: RunsInstrument, found: dict[str, Any], figure: Path | None, json: bool
+) -> None:
+    """Print the table and words of an instrument that compares runs; draw its figure if asked."""
+    drawn = None if figure is None else instrument.figure(found)
+    if figure is not None and drawn is not None:
+        figure.write_bytes(png(drawn))
+    silence()
+    if json:
+        print_json(found)
+        return
+    _show(instrument, found)
+
+
+def finish_instruments(directory: Path, every: Every, json: bool) -> None:
+    """Write the page of all instruments of a run, and print what each of them found."""
+    report = _report(directory)
+    page = write_instruments_page(directory, every)
+    if json:
+        print_json(
+            {
+                "directory": str(directory),
+                "page": str(page),
+                "report": str(report),
+                "results": every.results,
+                "not_applied": every.reasons,
+            }
+        )
         return
     console = Console()
-    instrument = INSTRUMENTS[name]
-    console.print(instrument.table(found))
+    for name, found in every.results.items():
+        console.print(f"\n[bold]{name}[/bold]: {question(name)}", highlight=False)
+        _show(find(name), found)
+    console.print()
+    for name, reason in every.reasons.items():
+        line = f"not measured: {name}: {reason}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(f"page: {page}", soft_wrap=True)
+
+
+def _show(instrument: InstrumentConfig | type[InstrumentConfig], found: Mapping[str, Any]) -> None:
+    console, table = Console(), instrument.table(found)
+    if isinstance(table, str):
+        print(table)  # as it is: a file of results may be what this command wrote
+    else:
+        console.print(table)
     for sentence in instrument.sentences(found):
         console.print(sentence, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"report: {report}", soft_wrap=True)
+
+
+def _figure_of(instrument: RunInstrument, path: Path) -> dict[str, str]:
+    return {"figure": str(path)} if instrument.has_figure else {}
 
 
 def _report(directory: Path) -> Path:
@@ -96,42 +153,6 @@ def finish_refine(found: dict[str, Any], json: bool) -> None:
         table.add_row(str(index), *(f"{old} -> {new}" if new else "" for old, new in pairs))
     console.print(table)
     console.print(f"written to {found['directory']}", soft_wrap=True)
-
-
-def finish_basis(directory: Path, found: dict[str, Any], json: bool) -> None:
-    """Draw accuracy against functions of depth, and print both."""
-    with doing("writing the figure"):
-        figure = write_basis_figure(directory, found)
-    silence()
-    if json:
-        print_json(found | {"figure": str(figure)})
-        return
-    console = Console()
-    console.print(basis_table(found))
-    console.print(f"figure: {figure}", soft_wrap=True)
-
-
-def show_steps_to_reach(found: dict[str, Any], json: bool) -> None:
-    """Print the steps that every run took to each accuracy, and the mean of every arm."""
-    silence()
-    if json:
-        print_json(found)
-        return
-    targets = [f"to {accuracy:.4g}" for accuracy in found["accuracies"]]
-    table = Table("run", "started from", "seed", *targets, "best", box=None, pad_edge=False)
-    for run in found["runs"]:
-        steps = ["never" if steps is None else str(steps) for steps in run["steps"]]
-        row = run["directory"], run["started_from"], str(run["seed"]), *steps
-        table.add_row(*row, f"{run['best']:.4g}")
-    console = Console()
-    console.print(table)
-    for arm in found["arms"]:
-        mean = "not all" if arm["mean_steps"] is None else f"{arm['mean_steps']:.1f} steps"
-        console.print(
-            f"{arm['experiment']} from {arm['started_from']}: {mean} to {arm['accuracy']:.4g} "
-            f"(mean of {arm['num_runs']})",
-            soft_wrap=True, highlight=False, markup=False,
-        )  # fmt: skip
 
 
 def show_evaluation(found: dict[str, Any], json: bool) -> None:

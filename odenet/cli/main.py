@@ -27,6 +27,7 @@ from odenet.cli import (
 )
 from odenet.cli.examples import give_examples
 from odenet.cli.output import stderr
+from odenet.cli.plugins import load_named, offer_plugins
 from odenet.errors import OdenetError
 from odenet.narration import shown_on
 
@@ -83,6 +84,7 @@ app.command("schema")(schema.command)
 app.add_typer(data.app, name="data")
 app.command("doctor")(doctor.command)
 give_examples(app)
+offer_plugins(app)
 
 
 def main() -> None:
@@ -91,7 +93,7 @@ def main() -> None:
     share_heap()
     try:
         with shown_on(Console(stderr=True)):
-            app()
+            app(args=load_named(sys.argv[1:]))
     except OdenetError as error:
         stderr(f"error: {error}")
         if error.resume_from is not None:

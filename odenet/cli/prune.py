@@ -24,7 +24,7 @@ def command(
     """Remove layers of small learned step sizes into a new run directory, to fine-tune from."""
     from odenet.cli.finish import finish_prune
     from odenet.experiment.directory import default_directory
-    from odenet.experiment.prune import prune
+    from odenet.experiment.refinement.prune import prune
 
     out = out or default_directory(f"{Path(directory).resolve().name}-pruned")
     finish_prune(prune(directory, share, out, checkpoint.value), json)

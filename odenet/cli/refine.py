@@ -76,7 +76,7 @@ def command(
     """
     from odenet.cli.finish import finish_refine
     from odenet.experiment.directory import default_directory
-    from odenet.experiment.refine import refine
+    from odenet.experiment.refinement.refine import refine
 
     if factor is None and to is None and num_basis is None:
         factor = "2"

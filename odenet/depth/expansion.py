@@ -10,14 +10,15 @@ from pydantic import PositiveInt, model_validator
 from odenet.arrays import Array, Scalar
 from odenet.depth.basis import Basis, BasisName
 from odenet.depth.grid import DepthGrid
+from odenet.depth.refine import Prolongation, refined_cells
 from odenet.depth.weights import (
     FieldStack,
     LayerFields,
     MakeField,
     PerLayerWeightsConfig,
-    WeightsConfig,
     draw_stacked,
 )
+from odenet.depth.weights_config import MovedWeights, WeightsConfig
 from odenet.errors import ConfigError
 
 
@@ -169,6 +170,49 @@ class BasisWeightsConfig(WeightsConfig):
                 f"for weights that are the same at every depth use weights.kind=shared"
             )
         return self
+
+    @property
+    def are_functions(self) -> bool:
+        """Whether the weights are evaluated at every depth, instead of held over cells."""
+        return self.is_smooth
+
+    @property
+    def counts_functions(self) -> bool:
+        """Whether the number of sets is a number of basis functions: yes."""
+        return True
+
+    def num_sets(self, num_steps: int) -> int:
+        """Number of sets of weights that steps are divided among: cells, or 1."""
+        del num_steps
+        return 1 if self.is_smooth else self.num_basis
+
+    def num_functions(self, num_steps: int) -> int:
+        """Number of functions of the depth that the weights are made of."""
+        del num_steps
+        return self.num_basis
+
+    def refined(self, num_steps: int, new: int, prolongation: Prolongation) -> MovedWeights:
+        """As many times the cells as there are times the steps; smooth functions stay."""
+        if not self.is_smooth:
+            number, move = refined_cells(self.num_basis, num_steps, new, prolongation)
+            return MovedWeights(self.model_copy(update={"num_basis": number}), move)
+        stays = super().refined(num_steps, new, prolongation)
+        if self.num_basis > new:
+            raise ConfigError(
+                f"{new} steps see weights at {new} depths, fewer than the {self.num_basis} "
+                f"functions that they are made of; change weights.num_basis too"
+            )
+        return stays
+
+    def depth_functions(self, num_steps: int) -> Basis:
+        """The functions."""
+        del num_steps
+        return Basis(self.basis, self.num_basis)
+
+    def in_basis(self, basis: Basis, num_steps: int) -> "BasisWeightsConfig":
+        """Other functions, or another number of them."""
+        del num_steps
+        return BasisWeightsConfig(basis=basis.kind, num_basis=basis.size)
 
     def build(
         self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs

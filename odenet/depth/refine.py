@@ -1,11 +1,17 @@
 """From one depth axis to another: weights, step sizes, and an optimiser's moments of both."""
 
 import dataclasses
+from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
 from odenet.arrays import Float
-from odenet.depth.step_sizes import LearnedStepSizes
+from odenet.errors import ConfigError
+
+Prolongation = Literal["constant", "linear"]
+"""Whether new layers are made of the old ones that they share depth with, or lie on the line
+between two."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,45 +108,35 @@ def refined_taus(taus: np.ndarray, num_steps: int) -> Float[np.ndarray, " num_st
     return step_matrix(len(taus), num_steps) @ np.asarray(taus, np.float64)
 
 
-def step_size_transfer(sizes: LearnedStepSizes, num_steps: int) -> tuple[np.ndarray, Transfer]:
-    r"""The parameters of learned step sizes on a finer or coarser grid, and what moments follow.
-
-    The step sizes themselves move by `step_matrix`; their parameters are nonlinear functions of
-    them, whose derivative at this place is what gradients are transferred by.
+def refined_cells(
+    num_sets: int, num_steps: int, new_steps: int, prolongation: Prolongation
+) -> tuple[int, Transfer]:
+    """Sets of weights that act on equal cells of the depth, on another grid.
 
     Args:
-        sizes: The learned step sizes.
-        num_steps: The new number of steps.
+        num_sets: Number of sets.
+        num_steps: Number of steps that they serve.
+        new_steps: Number of steps of the new grid.
+        prolongation: Whether new sets are means of those that they share depth with, or lie on
+            lines.
 
     Returns:
-        The new parameters, and the linear map between small changes of old and new ones.
+        The new number of sets, and how sets move.
+
+    Raises:
+        ConfigError: if that number is not whole, or lines are asked for and sets are joined.
     """
-    old = np.asarray(sizes.taus(), np.float64)
-    new = refined_taus(old, num_steps)
-    by_raw, by_new_raw = (_taus_by_raw(sizes, taus) for taus in (old, new))
-    matrix = np.linalg.pinv(by_new_raw) @ step_matrix(len(old), num_steps) @ by_raw
-    return _raw_of(sizes, new), Transfer(matrix)
-
-
-def _raw_of(sizes: LearnedStepSizes, taus: np.ndarray) -> np.ndarray:
-    """The parameters that these step sizes have."""
-    if sizes.parametrisation == "positive":
-        raw = taus + np.log(-np.expm1(-taus))
-    elif sizes.parametrisation == "simplex":
-        raw = np.log(taus / sizes.horizon)
-    else:
-        raw = taus[: -1 if sizes.parametrisation == "remainder" else None]
-    return raw[0:1].reshape(()) if sizes.raw.ndim == 0 else raw
-
-
-def _taus_by_raw(sizes: LearnedStepSizes, taus: np.ndarray) -> Float[np.ndarray, "taus raw"]:
-    """Derivative of the step sizes by their parameters."""
-    if sizes.parametrisation == "positive":
-        by_each = np.diag(-np.expm1(-taus))
-    elif sizes.parametrisation == "simplex":
-        by_each = np.diag(taus) - np.outer(taus, taus) / sizes.horizon
-    else:
-        by_each = np.eye(len(taus))
-    if sizes.parametrisation == "remainder":
-        return np.vstack([by_each[:-1, :-1], -np.ones(len(taus) - 1)])
-    return by_each.sum(axis=1, keepdims=True) if sizes.raw.ndim == 0 else by_each
+    new = Fraction(num_sets * new_steps, num_steps)
+    if new.denominator != 1:
+        raise ConfigError(
+            f"{num_sets} sets of weights, which serve {num_steps} steps, cannot become {new} for "
+            f"{new_steps}; use another number of steps"
+        )
+    number = int(new)
+    if prolongation == "constant":
+        return number, Transfer(overlapping(num_sets, number), overlapping(number, num_sets))
+    if number < num_sets:
+        raise ConfigError(
+            f"prolongation=linear would be ignored: {num_sets} layers become {number} by their mean"
+        )
+    return number, Transfer(interpolated(num_sets, number))

@@ -1,127 +1,137 @@
-"""When a network changes its depth while it trains, and how."""
+"""The contract of a depth schedule: when a network changes its depth while it trains, and how."""
 
 import abc
-import math
-from typing import Literal
-
-from pydantic import Field, PositiveInt, model_validator
+from typing import Any
 
 from odenet.depth.prune import Removal
+from odenet.depth.refine import Prolongation
 from odenet.part import PartConfig
 
 
+class Change(abc.ABC):
+    """A change of depth that can be made."""
+
+    @property
+    @abc.abstractmethod
+    def network(self) -> "ChangeableNetwork":
+        """The network after it, at parameters that are not known yet."""
+
+    @abc.abstractmethod
+    def noting(self, **details: Any) -> "Change":
+        """The same change, with more in its record in `levels.json`."""
+
+
+class ChangeableNetwork(abc.ABC):
+    """What a depth schedule may ask a network, and the changes that it may ask for.
+
+    It is implemented where networks are built (`odenet.experiment.refinement`).
+    """
+
+    @property
+    @abc.abstractmethod
+    def num_steps(self) -> list[int]:
+        """Number of steps of every block whose depth is time."""
+
+    @property
+    @abc.abstractmethod
+    def is_classifier(self) -> bool:
+        """Whether the network has an accuracy."""
+
+    @abc.abstractmethod
+    def refined(self, factor: int, prolongation: Prolongation) -> Change:
+        """Every layer divided into `factor` ones.
+
+        Raises:
+            ConfigError: if a block cannot be divided.
+        """
+
+    @abc.abstractmethod
+    def pruned(self, share: float, remove: Removal) -> Change | None:
+        """Without the layers whose step is a smaller share of the depth of their block.
+
+        None where no layer is small enough.
+        """
+
+    @abc.abstractmethod
+    def with_num_steps(self, num_steps: int) -> Change:
+        """By explicit Euler in another number of steps, on the same weights and horizon.
+
+        Raises:
+            ConfigError: as `check_num_steps_free`.
+        """
+
+    @abc.abstractmethod
+    def accuracy(self, num_steps: int, method: str) -> float:
+        """Accuracy on the validation split, by an explicit method in so many steps.
+
+        It can be asked of a network in training alone.
+        """
+
+    @abc.abstractmethod
+    def check_prunable(self) -> None:
+        """Refuse a network none of whose layers has a learned step of its own.
+
+        Raises:
+            ConfigError: saying why, for every stage.
+        """
+
+    @abc.abstractmethod
+    def check_num_steps_free(self, who: str) -> None:
+        """Refuse a network whose number of steps cannot change while its weights stay.
+
+        Args:
+            who: The option that changes it, for the message.
+
+        Raises:
+            ConfigError: naming the stage, and what to use.
+        """
+
+
 class DepthScheduleConfig(PartConfig, abc.ABC, family="depth_schedule"):
-    """Base of the configuration of every change of the depth in training."""
+    """When a network changes its depth while it trains, and how.
+
+    A training asks `due` after every dispatch, and where it is, `apply` for the change. Weights,
+    step sizes, statistics and moments of the optimiser go on.
+    """
 
     kind: str
 
     @property
     @abc.abstractmethod
-    def intervals(self) -> tuple[int, ...]:
-        """Numbers of steps that a dispatch must divide."""
+    def intervals(self) -> dict[str, tuple[int, ...]]:
+        """By the name of their option, the numbers of optimiser steps that a dispatch divides.
+
+        Each is less than the number of steps of the training.
+        """
 
     @abc.abstractmethod
     def due(self, step: int) -> bool:
         """Whether the network is looked at after this step."""
 
+    @abc.abstractmethod
+    def check(self, network: ChangeableNetwork) -> ChangeableNetwork:
+        """Refuse a network that could not follow the schedule, before anything is trained.
 
-class MultilevelConfig(DepthScheduleConfig):
-    """Layers are divided at given steps: training at 4, 8, 16, ... layers in one run.
+        Args:
+            network: At the start, its parameters not known yet.
 
-    Haber and Ruthotto 2017 (arXiv:1705.03341, sec. 5; `linear`); Chang et al. 2018
-    (arXiv:1710.10348; `constant`).
-    """
+        Returns:
+            The network that the training ends with, as far as that is known.
 
-    kind: Literal["multilevel"] = "multilevel"
-    at: tuple[PositiveInt, ...] = Field(min_length=1)
-    """Numbers of optimiser steps after which every layer is divided, increasing."""
-    factor: int = Field(default=2, ge=2)
-    """Into how many."""
-    prolongation: Literal["constant", "linear"] = "constant"
-    """New layers copy the one that they are part of, or lie on the line to the next one."""
+        Raises:
+            ConfigError: naming the stage.
+        """
 
-    @model_validator(mode="after")
-    def _increasing(self):
-        if list(self.at) != sorted(set(self.at)):
-            raise ValueError(f"the steps `at` must increase; got {list(self.at)}")
-        return self
+    @abc.abstractmethod
+    def apply(self, network: ChangeableNetwork) -> Change | None:
+        """The change at a step where one is due, or None if the network stays as it is.
 
-    @property
-    def intervals(self) -> tuple[int, ...]:
-        """Numbers of steps that a dispatch must divide."""
-        return self.at
+        The answer depends on the network and its parameters alone: a run that is resumed at the
+        step asks again.
 
-    def due(self, step: int) -> bool:
-        """Whether the network is looked at after this step."""
-        return step in self.at
+        Args:
+            network: In training.
 
-
-class PruningConfig(DepthScheduleConfig):
-    """Layers whose learned step is a small part of the depth go, at an interval.
-
-    Herberg, Herzog and Köhne 2023 (arXiv:2306.16111) look once per epoch and remove one layer, if
-    the smallest share is below 0.01.
-    """
-
-    kind: Literal["pruning"] = "pruning"
-    every: PositiveInt
-    """Optimiser steps between two looks."""
-    share: float = Field(default=0.01, gt=0, lt=1)
-    """Layers whose part of the sum of `|tau|` over their block is smaller may go."""
-    remove: Removal = "smallest"
-    """The layer of the smallest `|tau|` of every block at each look, or `all` below the share."""
-
-    @property
-    def intervals(self) -> tuple[int, ...]:
-        """Numbers of steps that a dispatch must divide."""
-        return (self.every,)
-
-    def due(self, step: int) -> bool:
-        """Whether the network is looked at after this step."""
-        return step % self.every == 0
-
-
-class StepAdaptionConfig(DepthScheduleConfig):
-    """The steps of an Euler network become shorter where it is no ODE, and longer where it is.
-
-    Ott et al. 2021 (arXiv:2007.15386, alg. 2): if the accuracy under a finer solver differs by
-    more than `threshold`, the number of steps is doubled; else it is divided by `growth`, unless
-    the difference with the longer steps is above the threshold. The finer solver is the midpoint
-    method, with as many steps where there are more than 50, else with `sqrt(50 n)` of them.
-
-    Two things differ from the published algorithm: accuracies are those on the validation split,
-    not on one batch; and the number of steps is what is kept, a whole number, which starts at the
-    block's `num_steps`.
-    """
-
-    kind: Literal["step_adaption"] = "step_adaption"
-    every: PositiveInt = 50
-    """Optimiser steps between two looks."""
-    threshold: float = Field(default=0.1, gt=0, le=1)
-    """Largest change of accuracy under the finer solver that counts as none."""
-    growth: float = Field(default=1.1, gt=1, le=2)
-    """By how much steps are made longer."""
-    most_steps: PositiveInt = 500
-    """Largest number of steps."""
-
-    @property
-    def intervals(self) -> tuple[int, ...]:
-        """Numbers of steps that a dispatch must divide."""
-        return (self.every,)
-
-    def due(self, step: int) -> bool:
-        """Whether the network is looked at after this step."""
-        return step % self.every == 0
-
-    def shorter(self, num_steps: int) -> int:
-        """The number of steps where the network is no ODE."""
-        return max(num_steps, min(2 * num_steps, self.most_steps))
-
-    def longer(self, num_steps: int) -> int:
-        """The number of steps to try where it is one."""
-        return max(1, min(num_steps - 1, math.floor(num_steps / self.growth)))
-
-    @staticmethod
-    def finer(num_steps: int) -> int:
-        """The number of steps of the midpoint method that a network is compared with."""
-        return num_steps if num_steps > 50 else math.ceil(math.sqrt(50 * num_steps))
+        Raises:
+            ConfigError: if the network cannot be changed so.
+        """

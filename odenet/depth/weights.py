@@ -14,8 +14,10 @@ from flax import nnx
 from pydantic import NonNegativeFloat, PositiveInt
 
 from odenet.arrays import Key, Scalar, State, Time
+from odenet.depth.basis import Basis
 from odenet.depth.grid import DepthGrid
-from odenet.depth.weights_config import MakeField, WeightsConfig
+from odenet.depth.refine import Prolongation, refined_cells
+from odenet.depth.weights_config import MakeField, MovedWeights, WeightsConfig
 from odenet.errors import ConfigError
 
 
@@ -244,6 +246,16 @@ class SharedWeightsConfig(WeightsConfig):
 
     kind: Literal["shared"] = "shared"
 
+    @property
+    def serves_any_steps(self) -> bool:
+        """Whether the same weights serve any number of steps: yes."""
+        return True
+
+    def num_sets(self, num_steps: int) -> int:
+        """Number of sets of weights: 1."""
+        del num_steps
+        return 1
+
     def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
         """Make the stack; `num_layers` is 1 whatever `num_steps` is."""
         del num_steps
@@ -254,6 +266,21 @@ class SharedWithTimeWeightsConfig(WeightsConfig):
     """One set of weights at every depth, and the time as an input (Chen et al. 2018)."""
 
     kind: Literal["shared_with_time"] = "shared_with_time"
+
+    @property
+    def serves_any_steps(self) -> bool:
+        """Whether the same weights serve any number of steps: yes."""
+        return True
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether the field has weights for the time: yes."""
+        return True
+
+    def num_sets(self, num_steps: int) -> int:
+        """Number of sets of weights: 1."""
+        del num_steps
+        return 1
 
     def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
         """Make the stack; `num_layers` is 1 whatever `num_steps` is."""
@@ -275,13 +302,52 @@ class PerLayerWeightsConfig(WeightsConfig):
     """`each` layer draws weights of its own; with `once` all begin with the same, a function of
     depth that a deeper network discretises more finely, and that training may bend."""
 
+    @property
+    def penalises_change(self) -> bool:
+        """Whether the objective penalises the change of the weights over depth."""
+        return self.smoothness > 0
+
+    def num_sets(self, num_steps: int) -> int:
+        """Number of sets of weights."""
+        return self.num_layers or num_steps
+
+    def one_per_step(self, num_steps: int) -> bool:
+        """Whether every step has weights of its own."""
+        return self.num_sets(num_steps) == num_steps
+
+    def refined(self, num_steps: int, new: int, prolongation: Prolongation) -> MovedWeights:
+        """As many times the layers as there are times the steps."""
+        number, move = refined_cells(self.num_sets(num_steps), num_steps, new, prolongation)
+        changed = self if self.num_layers is None else self._with_layers(number)
+        return MovedWeights(changed, move)
+
+    def depth_functions(self, num_steps: int) -> Basis:
+        """The layers, as functions that are constant on each."""
+        return Basis("piecewise_constant", self.num_sets(num_steps))
+
+    def in_basis(self, basis: Basis, num_steps: int) -> "PerLayerWeightsConfig | None":
+        """Fewer or more layers, or None where the functions are no layers.
+
+        A penalty on smoothness goes with them to layers alone.
+        """
+        if basis.kind != "piecewise_constant":
+            return None
+        return self._with_layers(None if basis.size == num_steps else basis.size)
+
+    def pruned(self) -> "PerLayerWeightsConfig":
+        """Options after layers were removed: again one for every step."""
+        return self._with_layers(None)
+
+    def _with_layers(self, num_layers: int | None) -> "PerLayerWeightsConfig":
+        return self.model_copy(update={"num_layers": num_layers})
+
     def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
         """Make the stack of `num_layers` sets.
 
         Raises:
             ConfigError: if `num_layers` does not divide `num_steps`.
         """
-        num_layers = self.num_layers or num_steps
+        num_layers = self.num_sets(num_steps)
         if num_steps % num_layers:
             divisors = [n for n in range(1, num_steps + 1) if num_steps % n == 0]
             near = sorted(divisors, key=lambda n: abs(n - num_layers))[:3]

@@ -10,10 +10,6 @@ import numpy as np
 import optax
 from flax import nnx
 
-from odenet.analysis.chain import chains_of
-from odenet.analysis.flow_meter import NUM_EXAMPLES, BatchStatistics, FlowMeter, evenly_chosen
-from odenet.analysis.gradient_verdict import DEFAULT_THRESHOLD
-from odenet.analysis.stability_meter import STABILITY_EXAMPLES, StabilityMeter
 from odenet.arrays import Array
 from odenet.data import Dataset, Split, TrainingBatches, evaluation_batches, is_small
 from odenet.errors import ConfigError
@@ -136,53 +132,6 @@ class Experiment:
             self.dataset.normalization,
             evaluation_batches(split, size),
             discretisation,
-        )
-
-    def flow_meter(
-        self,
-        split: Split,
-        num_examples: int = NUM_EXAMPLES,
-        factor_examples: int = 0,
-        threshold: float = DEFAULT_THRESHOLD,
-        batch_statistics: BatchStatistics | None = None,
-    ) -> FlowMeter:
-        """The instrument for gradient flow, on examples spread evenly over a split.
-
-        Raises:
-            ConfigError: if no gradient can be followed through the network, a number is out of
-                range, or there is no batch norm to choose the statistics of.
-        """
-        if not self.config.model.has_batch_norm:
-            if batch_statistics is not None:
-                raise ConfigError(
-                    f"batch statistics {batch_statistics} would be ignored: the model has no batch "
-                    f"norm; remove the option"
-                )
-        elif batch_statistics is None:
-            batch_statistics = self.config.training.batch_statistics
-        chains_of(self.network(self.start.params, self.start.statistics))
-        return FlowMeter(
-            self.graphdef,
-            self.objective,
-            self.dataset.normalization,
-            evenly_chosen(split, num_examples),
-            factor_examples,
-            threshold,
-            batch_statistics=batch_statistics,
-        )
-
-    def stability_meter(
-        self, split: Split, num_examples: int = STABILITY_EXAMPLES
-    ) -> StabilityMeter:
-        """The instrument for stability, on examples spread evenly over a split.
-
-        Raises:
-            ConfigError: if a layer is no step of a method, or `num_examples` is less than 1.
-        """
-        return StabilityMeter(
-            self.network(self.start.params, self.start.statistics),
-            self.dataset.normalization,
-            evenly_chosen(split, num_examples),
         )
 
     def network(self, params: Any, statistics: Any) -> Network:

@@ -4,7 +4,7 @@ Read off the configuration models themselves, so that it cannot fall behind them
 """
 
 import inspect
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.yaml_file import read_yaml
+from odenet.part.family import generation
 from odenet.part.kinds import all_parts, kinds_of, members
 
 Options = list[dict[str, str]]
@@ -46,9 +47,14 @@ def list_parts() -> dict[str, dict[str, Options]]:
     }
 
 
-@cache
 def part_classes() -> dict[str, dict[str, type[BaseModel]]]:
     """Every part of an experiment: part, kind, and the configuration of the kind."""
+    return _part_classes(generation())
+
+
+@lru_cache(maxsize=2)
+def _part_classes(generation: int) -> dict[str, dict[str, type[BaseModel]]]:
+    del generation
     parts: dict[str, dict[str, type[BaseModel]]] = {}
     _collect(ExperimentConfig, parts)
     return parts

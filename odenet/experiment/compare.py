@@ -28,7 +28,6 @@ from odenet.experiment.config import (
     to_yaml,
     variant,
 )
-from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
@@ -41,6 +40,7 @@ from odenet.experiment.directory import (
 )
 from odenet.experiment.machine_options import resumed_config
 from odenet.experiment.provenance import provenance, versions
+from odenet.experiment.refinement.plan import check_schedule
 from odenet.experiment.run import (
     Experiment,
     load,
@@ -156,8 +156,7 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
             # A network that is not made of steps alone is evaluated as it was trained, only.
             solved = section.evaluate and _is_made_of_steps(networks[name])
             for block in last.model.blocks if solved else ():
-                assert isinstance(block, DepthBlockConfig)
-                _refuse_without_reference(block)
+                _refuse_without_reference(block.ode)
                 for way in section.evaluate.values():
                     block.check_discretisation(way.build())
         except ConfigError as error:
@@ -175,7 +174,7 @@ def _refuse_without_reference(block: DepthBlockConfig) -> None:
 
 
 def _is_made_of_steps(config: ExperimentConfig) -> bool:
-    return all(block.is_euler_step for block in config.model.blocks)
+    return all(block.ode is not None for block in config.model.blocks)
 
 
 def _section(config: ExperimentConfig) -> CompareConfig:

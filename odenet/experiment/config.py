@@ -8,21 +8,24 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
+import odenet.analysis.monitors  # noqa: F401 - its kinds join the family
 from odenet.analysis.compare import REFERENCE_NAME, EvaluationConfig
 from odenet.data import DataConfig
 from odenet.errors import ConfigError
 from odenet.experiment.interpolation import escaped, resolve
 from odenet.experiment.json_schema import SchemaWithBareKinds
 from odenet.experiment.overrides import Overrides, apply, override_pairs, parse_override
+from odenet.experiment.plugin_record import naming_missing, warn_of_changes
 from odenet.experiment.start import StartConfig
 from odenet.experiment.values import to_values
 from odenet.experiment.yaml_file import read_yaml
 from odenet.experiment.yaml_text import write
-from odenet.models import ModelConfig
+from odenet.models import ModelConfig, Outputs
 from odenet.objectives import CrossEntropyConfig, MeanSquaredErrorConfig, ObjectiveConfig
 from odenet.objectives.regularisers import refuse_unfit_blocks
 from odenet.part import PartConfig
 from odenet.part.explain import explain
+from odenet.part.family import kinds_of, members_of
 from odenet.training import TrainingConfig
 
 __all__ = [
@@ -33,6 +36,13 @@ __all__ = [
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A name that is part of a path: letters, digits, dot, dash, underscore."""
+
+
+_USUAL: dict[Outputs, ObjectiveConfig] = {
+    "logits": CrossEntropyConfig(),
+    "values": MeanSquaredErrorConfig(),
+}
+"""What is minimised where nothing else is asked for."""
 
 
 class CompareConfig(PartConfig):
@@ -70,7 +80,8 @@ class ExperimentConfig(PartConfig):
     data: DataConfig
     model: ModelConfig
     objective: ObjectiveConfig | None = None
-    """What is minimised; without it, cross entropy for classifiers, mean squared error else."""
+    """What is minimised: for classifiers `cross_entropy`, `hinge` or `brier`; for regressors
+    `mean_squared_error`, `mean_absolute_error` or `huber`. Without it, the first of these."""
     training: TrainingConfig = TrainingConfig()
     start: StartConfig | None = None
     """A run that the first weights come from; without it, all are drawn."""
@@ -86,17 +97,21 @@ class ExperimentConfig(PartConfig):
             return data
         model = data.get("model")
         kind = model.get("kind") if isinstance(model, dict) else getattr(model, "kind", model)
-        loss = "mean_squared_error" if kind == "regressor" else "cross_entropy"
-        return data | {"objective": {"kind": loss} | objective}
+        models = [part for part in members_of(ModelConfig) if kind in kinds_of(part)]
+        outputs = models[0].outputs if models else "logits"
+        return data | {"objective": {"kind": _USUAL[outputs].kind} | objective}
 
     @model_validator(mode="after")
     def _objective_fits(self):
-        if self.objective is not None and self.objective.kind != self.loss.kind:
-            raise ValueError(
-                f"objective.kind={self.objective.kind} does not fit model.kind={self.model.kind}; "
-                f"use {self.loss.kind}"
-            )
-        return self
+        outputs = self.model.outputs
+        if outputs in self.loss.fits:
+            return self
+        others = [part for part in members_of(ObjectiveConfig) if outputs in part.fits]
+        kinds = [_USUAL[outputs].kind, *(kind for part in others for kind in kinds_of(part))]
+        raise ValueError(
+            f"objective.kind={self.loss.kind} does not fit model.kind={self.model.kind}; use "
+            f"{', '.join(dict.fromkeys(kinds))}"
+        )
 
     @model_validator(mode="after")
     def _regularisers_fit(self):
@@ -135,10 +150,9 @@ class ExperimentConfig(PartConfig):
         return self
 
     @property
-    def loss(self) -> CrossEntropyConfig | MeanSquaredErrorConfig:
-        """The objective, by the kind of the model where none is given."""
-        default = CrossEntropyConfig() if self.model.is_classifier else MeanSquaredErrorConfig()
-        return self.objective if isinstance(self.objective, type(default)) else default
+    def loss(self) -> ObjectiveConfig:
+        """The objective, by the outputs of the model where none is given."""
+        return self.objective or _USUAL[self.model.outputs]
 
 
 def load_config(
@@ -180,13 +194,15 @@ def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
 
 def _written_experiment(path: Path) -> ExperimentConfig:
     try:
-        return parse_config(read_yaml(path), where=str(path))
+        config = parse_config(read_yaml(path), where=str(path))
     except ConfigError as error:
         # Before texts such as 1e5 and ${5} were quoted, files held them as PyYAML writes them.
         try:
-            return parse_config(escaped(yaml.safe_load(path.read_text())), where=str(path))
+            config = parse_config(escaped(yaml.safe_load(path.read_text())), where=str(path))
         except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
-            raise error from None
+            raise naming_missing(error, path.parent) from None
+    warn_of_changes(path.parent)
+    return config
 
 
 def parse_config(

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from odenet.experiment.build import Experiment
-from odenet.training.checkpoint import Checkpoint, Which
+from odenet.training.checkpoint import Checkpoint, Folder
 
 
 def described(
     experiment: Experiment,
     results: Mapping[str, Any] | None,
     checkpoint: Checkpoint,
-    which: Which,
+    which: Folder,
     overrides: Mapping[str, Any],
 ) -> list[str]:
     """Lines that say what an experiment is made of, and what it gave.

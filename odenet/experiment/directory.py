@@ -13,15 +13,13 @@ from odenet.durable import replace
 from odenet.errors import RunDirectoryError
 from odenet.experiment.lock import lock
 
-CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, GRADIENT_FLOW_LINES, STABILITY_LINES, LEVELS = (
+CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, LEVELS = (
     "config.yaml",
     "run.json",
     "status.json",
     "metrics.jsonl",
     "results.json",
     "comparison.json",
-    "gradient_flow.jsonl",
-    "stability.jsonl",
     "levels.json",
 )
 

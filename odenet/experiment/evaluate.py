@@ -1,19 +1,23 @@
 """Evaluate a trained network from its run directory, maybe under another integrator."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from odenet.errors import ConfigError
 from odenet.experiment.build import Experiment
 from odenet.experiment.config import Overrides, override_pairs
-from odenet.experiment.directory import is_comparison
+from odenet.experiment.directory import RUN, is_comparison, read_json
+from odenet.experiment.held_network import changed_at
 from odenet.experiment.run import load
-from odenet.models import DepthBlockConfig, Discretisation
+from odenet.models import Discretisation
 from odenet.narration import doing
-from odenet.training.checkpoint import Checkpoint, Which
+from odenet.training.checkpoint import Checkpoint, Folder
 from odenet.training.evaluate import FAILURE_METRICS
 
 
@@ -21,7 +25,7 @@ def evaluate(
     directory: Path | str,
     overrides: Overrides = (),
     split: str = "test",
-    which: Which = "last",
+    which: Folder = "last",
     step_factor: float = 1.0,
     data_dir: Path | None = None,
 ) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def evaluate(
         directory: A run directory.
         overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         split: `train`, `validation` or `test`.
-        which: The last checkpoint or the best.
+        which: The last checkpoint, the best, or the start.
         step_factor: Number of steps, as a multiple of those in training.
         data_dir: Folder of the published data sets, or None for the usual places.
 
@@ -88,18 +92,19 @@ def _without_failures(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def load_trained(
-    directory: Path, overrides: Overrides, which: Which, data_dir: Path | None
+    directory: Path, overrides: Overrides, which: Folder, data_dir: Path | None
 ) -> tuple[Experiment, Checkpoint]:
     """A trained network, to look at it.
 
     Args:
         directory: A run directory.
         overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
-        which: The last checkpoint or the best.
+        which: The last checkpoint, the best, or the start.
         data_dir: Folder of the published data sets, or None for the usual places.
 
     Raises:
-        ConfigError: if the directory is that of a comparison, or an override has no effect.
+        ConfigError: if the directory is that of a comparison, an override has no effect, or the
+            network had no start of its own.
         OdenetError: as its other children say.
     """
     if is_comparison(directory):
@@ -110,7 +115,26 @@ def load_trained(
         )
     parsed = override_pairs(overrides)
     _refuse_ignored_overrides([key for key, _ in parsed])
-    return load(directory, parsed, which, data_dir)
+    if which != "start":
+        return load(directory, parsed, which, data_dir)
+    experiment, checkpoint = load(directory, parsed, "last", data_dir)
+    return experiment, _at_start(directory, experiment, checkpoint)
+
+
+def _at_start(directory: Path, experiment: Experiment, last: Checkpoint) -> Checkpoint:
+    """The state before the first step, in place of the last checkpoint."""
+    made = {"pruned", "refined"} & set(read_json(directory / RUN))
+    if experiment.origin is None and made:
+        raise ConfigError(
+            f"{directory} is a {made.pop()} network, which had no start of its own; look at "
+            f"the run that it was made from, or at its last checkpoint"
+        )
+    if changed_at(last.extras) is not None:
+        raise ConfigError(
+            f"{directory} holds a network of another depth than its training began with; look "
+            f"at its last checkpoint"
+        )
+    return dataclasses.replace(last, state=jax.device_get(experiment.start), step=0)
 
 
 def _refuse_ignored_overrides(keys: Sequence[str]) -> None:
@@ -124,7 +148,7 @@ def _refuse_ignored_overrides(keys: Sequence[str]) -> None:
 
 def _refuse_ignored_factor(blocks: Sequence[Any]) -> None:
     for block in blocks:
-        if isinstance(block, DepthBlockConfig) and block.integrator.chooses_steps:
+        if block.ode is not None and block.ode.integrator.chooses_steps:
             raise ConfigError(
                 "an integrator that chooses its own steps would ignore --step-factor; remove it, "
                 "or set model.block.integrator.controller.kind=constant"

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import re
-from functools import cache
+from functools import lru_cache
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from odenet.errors import ConfigError
 from odenet.experiment.catalogue import described, option_of, options_of, part_classes
 from odenet.experiment.config import ExperimentConfig
+from odenet.part.family import generation
 from odenet.part.kinds import all_parts, kinds_of
 from odenet.part.places import Place, option_names, places
 
@@ -61,15 +62,16 @@ def explain_key(key: str) -> list[Explained]:
 
 def _prefixes(name: str) -> list[list[str]]:
     """Keys of the parts that have an option or a kind of that name; nearest first."""
-    paths = [place.path.rpartition(".")[0] for place in _places(name)]
+    paths = [place.path.rpartition(".")[0] for place in _places(name, generation())]
     for part, kinds in part_classes().items():
         if any(name in kind.split(" | ") for kind in kinds):
-            paths += [place.path for place in _places(part)]
+            paths += [place.path for place in _places(part, generation())]
     return [[step for step in path.split(".") if not step.isdigit()] for path in paths]
 
 
-@cache
-def _places(name: str) -> list[Place]:
+@lru_cache(maxsize=1024)
+def _places(name: str, generation: int) -> list[Place]:
+    del generation
     return places(ExperimentConfig, name)
 
 

@@ -13,32 +13,30 @@ from rich.console import Console
 
 from odenet.allocator import keep_freed_memory
 from odenet.analysis.monitor import Monitor
-from odenet.depth.schedule import StepAdaptionConfig
 from odenet.errors import NonFiniteLoss, OdenetError, RunDirectoryError, RunFailure
 from odenet.experiment.build import Experiment
 from odenet.experiment.config import ExperimentConfig
-from odenet.experiment.depth_change import change_due, leaves
 from odenet.experiment.directory import (
     CONFIG,
-    GRADIENT_FLOW_LINES,
     METRICS,
     RESULTS,
-    STABILITY_LINES,
     STATUS,
     RunDirectory,
 )
 from odenet.experiment.held_network import changed_at
 from odenet.experiment.ignored_settings import warn_of_ignored_precision
-from odenet.experiment.level import Level, levels_of, next_level
-from odenet.experiment.step_adaption import StepAdaption
+from odenet.experiment.phase import Phase
+from odenet.experiment.refinement.next_phase import levels_of, next_phase
+from odenet.experiment.refinement.plan import DepthPlan
 from odenet.models import Network
 from odenet.narration import doing
 from odenet.training import Callback, Checkpointer, Fit, TrainState
 from odenet.training.callbacks import MetricsFile
-from odenet.training.checkpoint import Checkpoint, named, steps_on_disk
+from odenet.training.checkpoint import Checkpoint, steps_on_disk
 from odenet.training.event_file import EventFile
 from odenet.training.interrupt import Interrupted
 from odenet.training.loop import Progress
+from odenet.training.monitor_config import monitor_file
 from odenet.training.progress_bar import ProgressBar
 
 
@@ -103,27 +101,28 @@ def _through_depths(
     console: Console | None,
     callbacks: Sequence[Callback],
 ) -> Trained:
-    num_steps, adaption = experiment.config.training.num_steps, StepAdaption()
-    level = Level(experiment, experiment.start, 0, None, Progress(), {})
+    training = experiment.config.training
+    plan = None if training.depth_schedule is None else DepthPlan(training.depth_schedule)
+    phase = Phase(experiment, experiment.start, 0, None, Progress(), {})
     if checkpoint is not None:
-        level = _recorded(experiment, checkpoint)
+        phase = _recorded(experiment, checkpoint)
         # A change that was due when the run was stopped is made again, from the same state.
-        if changed_at(checkpoint.extras) != level.step < num_steps:
-            level = _changed(level, place, adaption) or level
+        if plan is not None and changed_at(checkpoint.extras) != phase.step < training.num_steps:
+            phase = _changed(phase, place, plan) or phase
     while True:
-        training, state = _train(level, place, adaption, console, callbacks)
+        trained, state = _train(phase, place, plan, console, callbacks)
         step = int(jax.device_get(state.step))
         after = dataclasses.replace(
-            level, state=state, step=step, data=training.position, progress=training.fit.progress
+            phase, state=state, step=step, data=trained.position, progress=trained.fit.progress
         )
-        if step == num_steps:
+        if plan is None or step == training.num_steps:
             break
-        changed = _changed(after, place, adaption)
+        changed = _changed(after, place, plan)
         assert changed is not None
-        level = changed
-    results = _results(after, training.fit, place)
+        phase = changed
+    results = _results(after, trained.fit, place)
     place.write_json(RESULTS, results)
-    place.write_json(STATUS, {"state": "complete", "step": num_steps})
+    place.write_json(STATUS, {"state": "complete", "step": training.num_steps})
     return Trained(after.experiment, state, results, place.path)
 
 
@@ -169,10 +168,10 @@ def _refuse_complete(place: RunDirectory, step: int, num_steps: int) -> None:
         )
 
 
-def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Level:
+def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Phase:
     """Where a checkpoint stands."""
     own = ("data", "progress")
-    return Level(
+    return Phase(
         experiment,
         experiment.placement.place(checkpoint.state),
         checkpoint.step,
@@ -182,24 +181,19 @@ def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Level:
     )
 
 
-def _changed(level: Level, place: RunDirectory, adaption: StepAdaption) -> Level | None:
-    """The next network, if one is due at this step."""
-    arrays = named(jax.device_get(level.state))
-    config = level.experiment.config
-    if isinstance(config.training.depth_schedule, StepAdaptionConfig):
-        change = adaption.due(level.experiment, level.step, level.state)
-    else:
-        change = change_due(config, level.step, arrays)
-    return None if change is None else next_level(level, change, arrays, place)
+def _changed(phase: Phase, place: RunDirectory, plan: DepthPlan) -> Phase | None:
+    """The phase with the next network, if a change is due at this step."""
+    change = plan.due(phase.experiment, phase.step, phase.state)
+    return None if change is None else next_phase(phase, change, place)
 
 
 def _leaves(
-    experiment: Experiment, adaption: StepAdaption
+    experiment: Experiment, plan: DepthPlan | None
 ) -> Callable[[int, TrainState], bool] | None:
     """Whether the network changes after a step, or None if it never does."""
-    if isinstance(experiment.config.training.depth_schedule, StepAdaptionConfig):
-        return lambda step, state: adaption.due(experiment, step, state) is not None
-    return leaves(experiment.config)
+    if plan is None:
+        return None
+    return lambda step, state: plan.due(experiment, step, state) is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,27 +205,23 @@ class _Trained:
 
 
 def _train(
-    level: Level,
+    phase: Phase,
     place: RunDirectory,
-    adaption: StepAdaption,
+    plan: DepthPlan | None,
     console: Console | None,
     callbacks: Sequence[Callback],
 ) -> tuple[_Trained, TrainState]:
     """Train one network, to the last step or to where its depth changes."""
-    experiment, step = level.experiment, level.step
+    experiment, step = phase.experiment, phase.step
     training = experiment.config.training
     usual: list[Callback] = [
         MetricsFile(place.file(METRICS), step),
         EventFile(place.file("events"), step),
     ]
-    if training.gradient_flow_every is not None:
-        meter = experiment.flow_meter(experiment.dataset.train)
-        file, every = place.file(GRADIENT_FLOW_LINES), training.gradient_flow_every
-        usual.append(Monitor("gradient_flow", meter, every, file, step))
-    if training.stability_every is not None:
-        meter = experiment.stability_meter(experiment.dataset.train)
-        file, every = place.file(STABILITY_LINES), training.stability_every
-        usual.append(Monitor("stability", meter, every, file, step))
+    for monitor in training.monitors:
+        probe, every = monitor.build(experiment), training.monitor_interval(monitor)
+        file = place.file(monitor_file(monitor.kind))
+        usual.append(Monitor(monitor.kind, probe, every, file, step))
     if console is not None:
         usual.append(ProgressBar(console, place.path.name))
     resident = experiment.resident()
@@ -243,7 +233,7 @@ def _train(
             program = experiment.compile(resident, next(batches))
         if program.peak_bytes is not None and experiment.placement.devices[0].platform == "cpu":
             keep_freed_memory(program.peak_bytes)
-        batches.restore(level.data or batches.state() | {"step": 0})
+        batches.restore(phase.data or batches.state() | {"step": 0})
         fit = Fit(
             training,
             program,
@@ -253,29 +243,29 @@ def _train(
             validation,
             checkpointer,
             [*usual, *callbacks],
-            level.progress,
+            phase.progress,
             experiment.finish(),
             test,
-            _leaves(experiment, adaption),
-            level.extras,
+            _leaves(experiment, plan),
+            phase.extras,
             lambda state: experiment.network(state.params, state.statistics),
         )
         place.write_json(STATUS, {"state": "running", "step": step})
         try:
-            state = fit.run(level.state)
+            state = fit.run(phase.state)
         finally:
             checkpointer.close()
         return _Trained(fit, batches.state()), state
 
 
-def _results(level: Level, fit: Fit, place: RunDirectory) -> dict[str, Any]:
-    experiment, state = level.experiment, level.state
+def _results(phase: Phase, fit: Fit, place: RunDirectory) -> dict[str, Any]:
+    experiment, state = phase.experiment, phase.state
     evaluator = fit.watch_test or experiment.evaluator(experiment.dataset.test)
     with doing("evaluating on test"):
         test = evaluator(state.params, state.statistics)
     trained = experiment.network(state.params, state.statistics)
     results = {
-        "step": level.step,
+        "step": phase.step,
         "test": test.metrics,
         "best_validation_score": fit.progress.best_score,
         "best_step": fit.progress.best_step,

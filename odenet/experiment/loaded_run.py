@@ -22,7 +22,7 @@ from odenet.experiment.predictions import Predictions, as_stored, predicted
 from odenet.models import Discretisation, Network
 from odenet.models.given_taus import with_taus
 from odenet.ops.batch_axis import padded_batch
-from odenet.training.checkpoint import Checkpoint, Which
+from odenet.training.checkpoint import Checkpoint, Folder
 from odenet.training.state import split_network
 
 
@@ -36,7 +36,7 @@ class Run:
         directory: The run directory.
         experiment: What the network was built from: data, objective, optimiser, devices.
         checkpoint: Step, parameters, statistics and moments of the optimiser.
-        which: Which checkpoint that is.
+        which: Folder checkpoint that is.
         overrides: What was set otherwise since the training, by dotted key.
         given_taus: Step sizes that `with_taus` has set, one sequence per stage; or None.
         data_dir: Folder of the published data sets, or None for the usual places.
@@ -45,7 +45,7 @@ class Run:
     directory: Path
     experiment: Experiment
     checkpoint: Checkpoint
-    which: Which = "last"
+    which: Folder = "last"
     overrides: tuple[tuple[str, Any], ...] = ()
     given_taus: tuple[tuple[float, ...], ...] | None = None
     data_dir: Path | None = None
@@ -275,7 +275,7 @@ class Run:
 def load(
     directory: Path | str,
     overrides: Overrides = (),
-    which: Which = "last",
+    which: Folder = "last",
     data_dir: Path | str | None = None,
 ) -> Run:
     """A trained network from its run directory, maybe under another integrator.
@@ -284,7 +284,7 @@ def load(
         directory: A run directory.
         overrides: `"dotted.key=value"`, one or several, or a mapping from dotted keys to values,
             for the integrator or the data; the parameters must still fit.
-        which: The last checkpoint or the best.
+        which: The last checkpoint, the best, or the start of the training.
         data_dir: Folder of the published data sets, or None for the usual places.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import Any
 
 from odenet.data import find_data_dir
 from odenet.experiment.directory import git_commit
+from odenet.experiment.plugin_record import recorded
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "diffrax", "orbax-checkpoint", "grain", "numpy")
 
@@ -22,8 +23,8 @@ def versions() -> dict[str, str]:
 
 
 def provenance(data_dir: Path | None, devices: Sequence[Any]) -> dict[str, Any]:
-    """What a run was made by and on: command, versions, commit, devices, folder of the data."""
-    return {
+    """What a run was made by and on: command, versions, plug-ins, commit, devices, data."""
+    about = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
         "git_commit": git_commit(),
@@ -31,3 +32,4 @@ def provenance(data_dir: Path | None, devices: Sequence[Any]) -> dict[str, Any]:
         "num_devices": len(devices),
         "data_dir": str(find_data_dir(data_dir).absolute()),
     }
+    return about | recorded()

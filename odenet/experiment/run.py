@@ -24,7 +24,6 @@ from odenet.experiment.continuation import (
     save_again,
     with_best,
 )
-from odenet.experiment.depth_change import check_schedule
 from odenet.experiment.directory import (
     CONFIG,
     RUN,
@@ -38,10 +37,10 @@ from odenet.experiment.fit import fit
 from odenet.experiment.held_network import changed_at, held_by
 from odenet.experiment.machine_options import in_step, on_these_devices, resumed_config
 from odenet.experiment.provenance import provenance
+from odenet.experiment.refinement.plan import check_schedule
 from odenet.experiment.same_parameters import refuse_other_parameters
 from odenet.experiment.source import beginning, recorded, restore_start, save_start
 from odenet.integrators.equation import refuse_other_equation
-from odenet.models import DepthBlockConfig
 from odenet.narration import shown_on
 from odenet.training import Callback, Checkpointer
 from odenet.training.checkpoint import Checkpoint, Which, fitted
@@ -75,10 +74,8 @@ def run(
     with shown_on(console):
         experiment = build(config, data_dir, beginning(config))
     experiment.check_statistics()
-    if config.training.gradient_flow_every is not None:
-        experiment.flow_meter(experiment.dataset.train)  # refuses now what it could not measure
-    if config.training.stability_every is not None:
-        experiment.stability_meter(experiment.dataset.train)
+    for monitor in config.training.monitors:
+        monitor.build(experiment)  # refuses now what it could not measure
     with full_disk_named(directory), RunDirectory.create(directory) as place:
         about = {"num_parameters": experiment.num_parameters, "kind": "run"}
         about |= {"data_source": experiment.dataset.source}
@@ -212,8 +209,10 @@ def _restored(
 def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) -> None:
     for own, other in zip(trained.model.blocks, asked.model.blocks, strict=False):
         # Blocks of other kinds or numbers have other parameters: restoring them says so.
-        if isinstance(own, DepthBlockConfig) and isinstance(other, DepthBlockConfig):
-            refuse_other_equation(own.integrator.equation, other.integrator.equation)
+        if own.residual is not None and other.residual is not None:
+            refuse_other_equation(
+                own.residual.integrator.equation, other.residual.integrator.equation
+            )
 
 
 def recorded_data_dir(directory: Path, given: Path | None) -> Path | None:

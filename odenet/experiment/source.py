@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 
-from odenet.depth.step_sizes import LearnedStepSizesConfig
 from odenet.errors import CheckpointError, ConfigError, RunDirectoryError
 from odenet.experiment.build import Experiment
 from odenet.experiment.config import ExperimentConfig, read_experiment
@@ -16,7 +15,6 @@ from odenet.experiment.held_network import held_by
 from odenet.experiment.start import Begin, Origin
 from odenet.integrators.equation import refuse_other_equation
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
 from odenet.models.transfer import transfer
 from odenet.training.checkpoint import Checkpoint, Checkpointer, Which, named, steps_on_disk
 
@@ -86,7 +84,7 @@ def beginning(config: ExperimentConfig) -> Begin | None:
     pairs = zip(source.config.model.blocks, config.model.blocks, strict=False)
     for index, (trained, own) in enumerate(pairs):
         try:
-            _refuse_other_meaning(trained, own)
+            _refuse_other_meaning(trained.residual, own.residual)
         except ConfigError as error:
             raise ConfigError(f"model.stages.{index}: {error}") from error
 
@@ -165,30 +163,9 @@ def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
     return dataclasses.replace(experiment, start=experiment.placement.place(found.state))
 
 
-def _refuse_other_meaning(trained: BlockConfig, own: BlockConfig) -> None:
+def _refuse_other_meaning(trained: DepthBlockConfig | None, own: DepthBlockConfig | None) -> None:
     """Refuse to give the weights of a block another meaning; whether they fit is seen later."""
-    if not (isinstance(trained, DepthBlockConfig) and isinstance(own, DepthBlockConfig)):
+    if trained is None or own is None:
         return
     refuse_other_equation(trained.integrator.equation, own.integrator.equation)
-    there, here = trained.step_sizes, own.step_sizes
-    if not isinstance(there, LearnedStepSizesConfig):
-        return
-    if not isinstance(here, LearnedStepSizesConfig):
-        raise ConfigError(
-            "the step sizes were learned there and are fixed here, so what was learned would be "
-            "lost; set step_sizes.kind=learned (training.optimizer.step_sizes."
-            "learning_rate_factor=0 freezes them)"
-        )
-    if there.parametrisation != here.parametrisation:
-        raise ConfigError(
-            f"the learned step sizes are {there.parametrisation} there and {here.parametrisation} "
-            f"here, so the same parameters would be other step sizes; set step_sizes."
-            f"parametrisation={there.parametrisation}"
-        )
-    if there.keeps_sum:
-        horizons = [block.step_sizes.horizon or block.num_steps for block in (trained, own)]  # pyright: ignore[reportAttributeAccessIssue]
-        if horizons[0] != horizons[1]:
-            raise ConfigError(
-                f"{there.parametrisation} step sizes sum to {horizons[0]} there and to "
-                f"{horizons[1]} here; set step_sizes.horizon={horizons[0]}"
-            )
+    own.step_sizes.check_start(trained.step_sizes, (trained.num_steps, own.num_steps))

@@ -203,6 +203,13 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         return False
 
     @property
+    def layers_are_alike(self) -> bool:
+        """Whether layers do the same thing with other weights: then they can be divided, joined,
+        and made of fewer functions of depth.
+        """
+        return True
+
+    @property
     def acts_on_sum(self) -> bool:
         """Whether something acts on the sum of state and branch; then a layer is no Euler step."""
         return False

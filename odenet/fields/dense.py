@@ -98,6 +98,11 @@ class DenseFieldConfig(BranchConfig):
         require_small_start("kind=dense", self.activation, self.last_init, fix)
         return self
 
+    @property
+    def layers_are_alike(self) -> bool:
+        """Whether layers do the same thing: no, each adds features of its own."""
+        return False
+
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuse a state of `shape` (one example's) that is not a vector."""
         require_rank("dense", shape, 1, "use field kind=conv, or a stem of kind=linear or flatten")

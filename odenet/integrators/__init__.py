@@ -8,7 +8,6 @@ from odenet.integrators.asynchronous import (
 )
 from odenet.integrators.base import Integration as Integration
 from odenet.integrators.base import Integrator as Integrator
-from odenet.integrators.base import OneStepIntegrator as OneStepIntegrator
 from odenet.integrators.base import SolverStats as SolverStats
 from odenet.integrators.config import IntegratorConfig as IntegratorConfig
 from odenet.integrators.continuous import Diffrax as Diffrax
@@ -23,6 +22,7 @@ from odenet.integrators.fractional import FractionalConfig as FractionalConfig
 from odenet.integrators.layers import LayerByLayer as LayerByLayer
 from odenet.integrators.momentum import Momentum as Momentum
 from odenet.integrators.momentum import MomentumConfig as MomentumConfig
+from odenet.integrators.one_step import OneStepIntegrator as OneStepIntegrator
 from odenet.integrators.reversible_rk import ReversibleRungeKutta as ReversibleRungeKutta
 from odenet.integrators.reversible_rk import (
     ReversibleRungeKuttaConfig as ReversibleRungeKuttaConfig,

@@ -13,13 +13,15 @@ from odenet.arrays import Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators.adaptive_gradient import differentiable
-from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
+from odenet.integrators.base import Advance, Field, Integration, SolverStats
 from odenet.integrators.break_points import BreakPoints
 from odenet.integrators.config import IntegratorConfig
+from odenet.integrators.continuous.config import DiffraxConfig
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.embedded import EMBEDDED, EmbeddedTableau
 from odenet.integrators.embedded_step import Between, Slope, dense_output, take_step
-from odenet.integrators.equation import FIRST_ORDER, Equation
+from odenet.integrators.gradient_methods import EXACT
+from odenet.integrators.one_step import OneStepIntegrator
 from odenet.integrators.pieces import Pieces, pieces_between
 from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
 from odenet.integrators.step_limits import LargestStep, refuse_limits
@@ -59,6 +61,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
             the statistics, by `Failure.PRECISION`.
     """
 
+    chooses_steps: ClassVar[bool] = True
     carries_integrals: ClassVar[bool] = True
     may_fail: ClassVar[bool] = True
 
@@ -197,12 +200,18 @@ class AdaptiveConfig(IntegratorConfig):
         refuse_limits(first, self.min_step, self.max_step)
         return self
 
-    equation: ClassVar[Equation] = FIRST_ORDER
-
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps and leaves those of the grid alone."""
-        return True
+    def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
+        """Its own, and those of the same method of diffrax."""
+        tolerances = {"rtol": self.rtol, "atol": self.atol}
+        options = {"first_step": self.first_step, "min_step": self.min_step}
+        options |= {"max_step": self.max_step, "break_points": self.break_points}
+        same = DiffraxConfig.model_validate(
+            {"solver": self.kind, "controller": {"kind": "pid", **tolerances, **options},
+             "max_steps": self.max_steps}
+        )  # fmt: skip
+        others = same.gradient_methods(is_step=is_step, learns_steps=learns_steps)
+        named = {f"diffrax, {name}": other for name, other in others.items() if name != EXACT}
+        return {EXACT: self, **named}
 
     def build(self) -> AdaptiveRungeKutta:
         """Make the integrator."""

@@ -1,4 +1,4 @@
-"""The contract of an integrator, and the scan over layers that all one-step methods share."""
+"""The contract of an integrator: what it can do, and the integration of a whole grid."""
 
 import abc
 import dataclasses
@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 
-from odenet.arrays import Array, Float, Inexact, Int, State, Time
+from odenet.arrays import Array, Float, Inexact, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
+from odenet.integrators.amplification import Amplification, StepMapAmplification
 from odenet.integrators.equation import FIRST_ORDER, Equation
-from odenet.integrators.failure import Failure
-from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.solver_stats import SolverStats as SolverStats
 from odenet.integrators.state_types import (
     carried_type,
@@ -25,6 +23,8 @@ from odenet.integrators.state_types import (
 from odenet.ops.derivative_modes import without_forward_mode
 
 Field = Callable[[Time, State], State]
+StepMap = Callable[[Field, Time, Time, State], State]
+"""`step(field, t0, tau, h0) -> h1`: from depth-time `t0` to `t0 + tau`."""
 
 
 @jax.tree_util.register_dataclass
@@ -64,19 +64,46 @@ class Integration:
 class Integrator(abc.ABC):
     """`integrate(fields, grid, h0) -> Integration`. Integrators are immutable and hashable.
 
+    What an integrator can do is declared here, with a default, and nowhere else: its config
+    reads the same members (see `IntegratorConfig`), and whoever needs to know asks for them.
+
     Attributes:
+        chooses_steps: Whether it takes steps of its own in place of those of the grid.
+        needs_positive_steps: Whether step sizes must stay above 0.
+        zero_step_is_identity: Whether a step of size 0 leaves everything as it is.
+        evaluates_at_start: Whether a step is `h + tau f(t0, h)`, one evaluation where it starts.
         carries_statistics: Whether fields may observe batch statistics while it runs.
-        carries_integrals: Whether integrals may be carried along with the state.
-        moves_halves: Whether it moves two halves of the state in turn, which the field must have.
+        carries_integrals: Whether path integrals may be carried beside the state.
+        is_partitioned: Whether it is a partitioned method, for a state `[q; p]` of two parts that
+            move each other, which the field must have.
         may_fail: Whether a solve may end before its interval does.
         break_points: Depth-times at which a step ends and the next starts anew.
     """
 
+    chooses_steps: ClassVar[bool] = False
+    needs_positive_steps: ClassVar[bool] = False
+    zero_step_is_identity: ClassVar[bool] = False
+    evaluates_at_start: ClassVar[bool] = False
     carries_statistics: ClassVar[bool] = False
     carries_integrals: ClassVar[bool] = False
-    moves_halves: ClassVar[bool] = False
+    is_partitioned: ClassVar[bool] = False
     may_fail: ClassVar[bool] = False
     break_points: ClassVar[tuple[float, ...]] = ()
+
+    @property
+    def name(self) -> str:
+        """Name in tables and messages."""
+        return type(self).__name__
+
+    @property
+    def choice(self) -> str:
+        """The options that choose it in an experiment file, as messages write them."""
+        return f"kind={self.name}"
+
+    @property
+    def equation(self) -> Equation:
+        """The equation that is solved."""
+        return FIRST_ORDER
 
     @property
     def counts_backward(self) -> bool:
@@ -104,10 +131,32 @@ class Integrator(abc.ABC):
             f"(jax.grad, jax.jacrev)"
         )
 
-    @property
-    def equation(self) -> Equation:
-        """What is solved."""
-        return FIRST_ORDER
+    def with_forward_mode(self) -> "Integrator | None":
+        """An integrator of the same numbers that has forward-mode derivatives, or None."""
+        return self if self.forward_mode_refusal is None else None
+
+    def step_map(self) -> StepMap | None:
+        """One step as a map of the state alone, or None where it depends on more than that.
+
+        Its derivative is that of the step as it is taken. Reverse mode is always there; forward
+        mode where steps are those of the grid.
+        """
+        return None
+
+    def amplification(self, grid: DepthGrid) -> Amplification | str:
+        """What a step does to the linear test equation, or a sentence that says why nothing.
+
+        Without a declaration of its own, a map of the state alone is measured on the equation.
+
+        Args:
+            grid: The steps.
+        """
+        if self.chooses_steps:
+            return "steps are chosen by their error, which keeps them stable"
+        step = self.step_map()
+        if step is None:
+            return "a step depends on more than the state, and so is no matrix on it"
+        return StepMapAmplification(self)
 
     def leaving_out(self, count: int) -> "Integrator":
         """The same for states that are vectors, whose last `count` components choose no step."""
@@ -186,92 +235,3 @@ class Integrator(abc.ABC):
             h0: State at depth-time 0, shape `(batch, *state)`, in float32 or a wider type.
             save_path: Whether to return the states at all points of the grid too.
         """
-
-
-class OneStepIntegrator(Integrator):
-    """An integrator that needs nothing but the present state: `advance` over one interval.
-
-    The scan over layers is written here once, so that an explicit Euler step *is* a residual
-    layer, and a diffrax solve of the same interval *is* its continuous counterpart.
-    """
-
-    remat: Remat = "none"
-
-    @abc.abstractmethod
-    def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
-        """Advance `h0` from depth-time `t0` to `t0 + tau`.
-
-        The interval is given by its length, not by its end: `tau` is a parameter, and times are
-        sums of it that carry rounding.
-
-        Args:
-            field: `field(t, h) -> dh/dt`, a pytree whose leaves are its parameters.
-            t0: Start of the interval, scalar.
-            tau: Length of the interval, scalar of any sign.
-            h0: State at `t0`, shape `(batch, *state)`.
-        """
-
-    def intervals(self, grid: DepthGrid) -> DepthGrid:
-        """The intervals that `advance` is called on: the steps of the grid."""
-        return grid
-
-    def over_grid(
-        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
-    ) -> Integration:
-        """Scan `advance` over the layers, and over the steps inside each layer."""
-        grid = self.intervals(grid)
-        assert not fields.observes or self.carries_statistics
-
-        def step(field, h, t0, tau):
-            field, observed = _recorded(field) if fields.observes else (field, None)
-            out = self.advance(field, t0, tau, h)
-            statistics = _mean(observed) if observed else None
-            return out.h1, (out.stats, out.h1 if save_path else None, statistics)
-
-        h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat)
-        if save_path and self.may_fail:
-            states = without_unreached(states, stats.failure)
-        path = path_through(h0, states) if save_path else None
-        statistics = fields.collect(each) if fields.observes else None
-        return Integration(h1, path, stats.total(), statistics)
-
-
-def _recorded(field: Callable[[Time, State], tuple[State, Any]]) -> tuple[Field, list[Any]]:
-    """The field without its statistics, and the list that they go to as it is evaluated."""
-    observed: list[Any] = []
-
-    def evaluate(t: Time, h: State) -> State:
-        slope, statistics = field(t, h)
-        observed.append(statistics)
-        return slope
-
-    return evaluate, observed
-
-
-def _mean(observed: list[Any]) -> Any:
-    """The mean of the statistics of all stages of a step."""
-    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]) / len(leaves), *observed)
-
-
-def without_unreached(
-    states: Inexact[Array, "layers steps batch *state"], failure: Int[Array, "layers *steps"]
-) -> Inexact[Array, "layers steps batch *state"]:
-    """The states at the ends of all steps, but not a number at and after one that was not reached.
-
-    Args:
-        states: As integrated, every layer from what the one before had reached.
-        failure: Of every step, or of every layer, whose last state is then the first to be missing.
-    """
-    broken = ((failure > 0) & (failure != int(Failure.OUTSIDE))).reshape(len(failure), -1)
-    count, each = len(failure), states.shape[1]
-    missing = jnp.zeros((count, each), bool).at[:, each - broken.shape[1] :].set(broken)
-    missing = jax.lax.cummax(missing.reshape(-1).astype(jnp.int32)) > 0
-    missing = missing.reshape(count, each, *(1,) * (states.ndim - 2))
-    return jnp.where(missing, jnp.nan, states)
-
-
-def path_through(
-    h0: State, states: Inexact[Array, "layers steps batch *state"]
-) -> Inexact[Array, "points batch *state"]:
-    """The path from `h0` through the states at the ends of all steps."""
-    return jnp.concatenate([h0[None], states.reshape(-1, *h0.shape)])

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, FiniteFloat
 
@@ -22,17 +22,16 @@ BreakPoints = Annotated[tuple[FiniteFloat, ...], AfterValidator(_increasing)]
 """Depth-times in increasing order, counted from the start of the block."""
 
 
-def refuse_break_points_outside(integrator: Any, taus: Sequence[float]) -> None:
+def refuse_break_points_outside(points: Sequence[float], taus: Sequence[float]) -> None:
     """Refuse break points that no solve of a block meets.
 
     Args:
-        integrator: The config of the block's integrator.
+        points: Of the block's integrator.
         taus: The step sizes of the block, in order, which are not learned.
 
     Raises:
         ConfigError: naming those that are not between the ends of the block.
     """
-    points = getattr(integrator, "break_points", ())
     times = [0.0, *itertools.accumulate(taus)]
     first, last = min(times), max(times)
     outside = [point for point in points if not first < point < last]

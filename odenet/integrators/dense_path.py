@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Flag, Float, State, StepSizes, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators.base import Field, Integration, SolverStats, path_through, without_unreached
+from odenet.integrators.base import Field, Integration, SolverStats
 from odenet.integrators.failure import Failure, first_failure
+from odenet.integrators.path import path_through, without_unreached
 
 Solve = Callable[[Field, Time, Time, State, Any], tuple[Any, SolverStats]]
 """`solve(field, t0, tau, h0, parts) -> (states, stats)`: the states at the `parts` in [0, 1] of an

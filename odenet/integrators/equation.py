@@ -11,26 +11,35 @@ class Equation(NamedTuple):
     Attributes:
         formula: As messages write it.
         kinds: The integrators that solve it, as messages name them.
+        order: Of the derivative by depth-time.
+        has_time_scale: Whether it has a depth-time of its own, beside those of the field.
     """
 
     formula: str
     kinds: str
+    order: float = 1
+    has_time_scale: bool = False
 
 
 FIRST_ORDER = Equation("h' = f(t, h)", "any kind but leapfrog, momentum or fractional")
-SECOND_ORDER = Equation("h'' = f(t, h)", "kind=leapfrog")
+SECOND_ORDER = Equation("h'' = f(t, h)", "kind=leapfrog", order=2)
 """It starts at rest, `h'(0) = 0`."""
 
 
 def momentum(gamma: float) -> Equation:
     """The equation of a state that a velocity moves, which follows the field; it starts at rest."""
     kept = f"gamma={gamma:g}"
-    return Equation(f"h' = v, eps v' = f(t, h) - v with {kept}", f"kind=momentum with {kept}")
+    return Equation(
+        f"h' = v, eps v' = f(t, h) - v with {kept}",
+        f"kind=momentum with {kept}",
+        has_time_scale=True,
+    )
 
 
 def fractional(gamma: float) -> Equation:
     """The equation with a Caputo derivative of order `gamma`."""
-    return Equation(f"D^{gamma:g} h = f(t, h)", f"kind=fractional with gamma={gamma:g}")
+    formula, kinds = f"D^{gamma:g} h = f(t, h)", f"kind=fractional with gamma={gamma:g}"
+    return Equation(formula, kinds, order=gamma)
 
 
 def refuse_other_equation(own: Equation, other: Equation) -> None:

@@ -3,15 +3,21 @@
 import dataclasses
 import functools
 import operator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import model_validator
 
 from odenet.arrays import State, Time
-from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
+from odenet.depth.grid import DepthGrid
+from odenet.integrators.amplification import Amplification, RungeKuttaAmplification
+from odenet.integrators.base import Advance, Field, SolverStats
 from odenet.integrators.config import IntegratorConfig
-from odenet.integrators.equation import FIRST_ORDER, Equation
+from odenet.integrators.continuous.config import DiffraxConfig
+from odenet.integrators.continuous.solvers import ExplicitName as SolverOfDiffrax
+from odenet.integrators.gradient_methods import BACKSOLVE, by_remat
+from odenet.integrators.one_step import OneStepIntegrator
 from odenet.integrators.remat import Remat
+from odenet.integrators.stability_function import StabilityFunction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +73,27 @@ class ExplicitRungeKutta(OneStepIntegrator):
             per segment of about `sqrt(num_steps)` steps; the rest is computed again.
     """
 
-    tableau: Tableau
-    remat: Remat = "none"
     carries_statistics: ClassVar[bool] = True
     carries_integrals: ClassVar[bool] = True
+
+    tableau: Tableau
+    remat: Remat = "none"
+
+    @property
+    def name(self) -> str:
+        """The kind with these coefficients."""
+        names = (name for name, tableau in TABLEAUS.items() if tableau == self.tableau)
+        return next(names, "the tableau")
+
+    @property
+    def evaluates_at_start(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether it is explicit Euler: of one stage."""
+        return self.tableau.num_stages == 1
+
+    def amplification(self, grid: DepthGrid) -> Amplification:
+        """The stability function of the tableau."""
+        del grid
+        return RungeKuttaAmplification(StabilityFunction.of(self.tableau.a, self.tableau.b))
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` from depth-time `t0` to `t0 + tau` by one step.
@@ -122,16 +145,18 @@ class ExplicitConfig(IntegratorConfig):
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
 
-    equation: ClassVar[Equation] = FIRST_ORDER
-
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
-
     def build(self) -> ExplicitRungeKutta:
         """Make the integrator."""
         return ExplicitRungeKutta(TABLEAUS[self.kind], self.remat)
+
+    def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
+        """What is stored, and the adjoint equation by the method of that name of diffrax."""
+        del learns_steps
+        methods: dict[str, IntegratorConfig] = by_remat(self, get_args(Remat))
+        if is_step and self.kind in get_args(SolverOfDiffrax):
+            fixed = {"solver": self.kind, "controller": {"kind": "constant"}}
+            methods[BACKSOLVE] = DiffraxConfig.model_validate(fixed | {"adjoint": "backsolve"})
+        return methods
 
 
 class TableauConfig(IntegratorConfig):
@@ -145,13 +170,6 @@ class TableauConfig(IntegratorConfig):
     remat: Remat = "none"
     """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
     a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
-
-    equation: ClassVar[Equation] = FIRST_ORDER
-
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
 
     @model_validator(mode="after")
     def _explicit_and_consistent(self):
@@ -169,3 +187,8 @@ class TableauConfig(IntegratorConfig):
     def build(self) -> ExplicitRungeKutta:
         """Make the integrator."""
         return ExplicitRungeKutta(_tableau(self.a, self.b), self.remat)
+
+    def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
+        """What is stored."""
+        del is_step, learns_steps
+        return by_remat(self, get_args(Remat))

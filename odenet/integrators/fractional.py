@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,11 @@ from pydantic import Field as Option
 from odenet.arrays import Array, Float, State, StepSizes, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators.base import Integration, Integrator, SolverStats, path_through
+from odenet.integrators.base import Integration, Integrator, SolverStats
 from odenet.integrators.config import IntegratorConfig
 from odenet.integrators.equation import Equation, fractional
+from odenet.integrators.gradient_methods import EXACT, by_remat
+from odenet.integrators.path import path_through
 from odenet.integrators.remat import scan_depth
 
 
@@ -97,6 +99,8 @@ class Fractional(Integrator):
             or its state alone.
     """
 
+    needs_positive_steps: ClassVar[bool] = True
+
     gamma: float
     memory_gradient: bool = True
     remat: Literal["none", "step"] = "none"
@@ -105,6 +109,11 @@ class Fractional(Integrator):
     def equation(self) -> Equation:
         """What is solved, with this order of the derivative."""
         return fractional(self.gamma)
+
+    def amplification(self, grid: DepthGrid) -> str:
+        """It has none."""
+        del grid
+        return "a step remembers all earlier ones, and so is no matrix on the state"
 
     def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
@@ -148,15 +157,24 @@ class FractionalConfig(IntegratorConfig):
     """What is kept for the backward pass: `none` all that every evaluation of the field computes,
     `step` its state alone; the rest is computed again."""
 
-    @property
-    def equation(self) -> Equation:
-        """What is solved, with this order of the derivative."""
-        return fractional(self.gamma)
+    def ignored_option(self, *, learns_steps: bool) -> str | None:
+        """Fixed step sizes have no gradient through the memory."""
+        if self.memory_gradient or learns_steps:
+            return None
+        return (
+            "memory_gradient=false would be ignored: the step sizes are fixed, so no gradient "
+            "passes through the memory's coefficients; remove it"
+        )
 
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
+    def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
+        """What is stored, and the gradient that leaves the memory's coefficients out."""
+        del is_step
+        methods: dict[str, IntegratorConfig] = by_remat(self, ("none", "step"))
+        if learns_steps:
+            methods[EXACT] = methods[EXACT].model_copy(update={"memory_gradient": True})
+            cut = {"remat": "none", "memory_gradient": False}
+            methods["without the memory's coefficients"] = self.model_copy(update=cut)
+        return methods
 
     def build(self) -> Fractional:
         """Make the integrator."""

@@ -4,7 +4,8 @@ import dataclasses
 from typing import ClassVar
 
 from odenet.arrays import State, Time
-from odenet.integrators.base import Advance, Field, OneStepIntegrator, SolverStats
+from odenet.integrators.base import Advance, Field, SolverStats
+from odenet.integrators.one_step import OneStepIntegrator
 from odenet.integrators.remat import Remat
 
 

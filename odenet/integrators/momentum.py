@@ -73,7 +73,7 @@ class MomentumConfig(StagedConfig):
 
     @model_validator(mode="after")
     def _can_be_undone(self):
-        if self.gamma == 0 and self.remat == "reversible":
+        if not self.can_reconstruct and self.remat == "reversible":
             raise ValueError(
                 "gamma=0 forgets the velocity, so that its steps cannot be undone; use remat=none, "
                 "step or sqrt, or kind=euler, which is the same network"
@@ -81,9 +81,9 @@ class MomentumConfig(StagedConfig):
         return self
 
     @property
-    def equation(self) -> Equation:
-        """What is solved, with this `gamma`."""
-        return momentum(self.gamma)
+    def can_reconstruct(self) -> bool:
+        """Whether a step can be undone: with no velocity left of the one before, none can."""
+        return self.gamma > 0
 
     def build(self) -> Momentum:
         """Make the integrator."""

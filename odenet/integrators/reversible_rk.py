@@ -1,7 +1,7 @@
 """Any explicit Runge-Kutta method as one that can be run backwards exactly."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field as Option
 
@@ -33,6 +33,8 @@ class ReversibleRungeKutta(StagedIntegrator):
         tableau: Coefficients of the method.
         coupling: $\lambda$, in (0, 1].
     """
+
+    zero_step_is_identity: ClassVar[bool] = False
 
     tableau: Tableau = TABLEAUS["midpoint"]
     coupling: float = 0.999

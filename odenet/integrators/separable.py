@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from odenet.arrays import State
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
+from odenet.integrators.base import Integrator, StepMap
 from odenet.integrators.stages import Carry, Stage, StagedConfig, StagedIntegrator
 
 SeparableKind = Literal["symplectic_euler", "verlet"]
@@ -32,9 +33,18 @@ class SeparableMethod(StagedIntegrator):
         kind: Which of the two.
     """
 
-    moves_halves: ClassVar[bool] = True
+    is_partitioned: ClassVar[bool] = True
 
     kind: SeparableKind = "verlet"
+
+    @property
+    def name(self) -> str:
+        """Its kind."""
+        return self.kind
+
+    def step_map(self) -> StepMap:
+        """A step carries the state alone."""
+        return lambda field, t0, tau, h0: self.step(field, (h0,), t0, tau)[0]
 
     def start(self, fields: LayerFields, h0: State) -> Carry:
         """The state alone."""
@@ -81,33 +91,29 @@ def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
     )
 
 
-def refuse_field_without_halves(integrator: Any, field: Any) -> None:
-    """Refuse to move halves of the state in turn where the field does not have them.
+def refuse_unpartitioned_field(integrator: Integrator, field: Any, name: str) -> None:
+    """Refuse a partitioned method for a field without two parts that move each other.
 
     Args:
-        integrator: The integrator, or its config.
-        field: The field, or its config, likewise.
+        integrator: The integrator.
+        field: The field, or its config.
+        name: Of the field, in the message.
 
     Raises:
         ConfigError: if the integrator needs a separable field, and this is none.
     """
-    if not getattr(integrator, "moves_halves", False) or getattr(field, "is_separable", False):
+    if not integrator.is_partitioned or getattr(field, "is_separable", False):
         return
-    name = f"kind={field.kind}" if hasattr(field, "kind") else type(field).__name__
-    kind = getattr(integrator, "kind", "diffrax")
-    kind += " with solver=semi_implicit_euler" if kind == "diffrax" else ""
     raise ConfigError(
-        f"integrator kind={kind} moves two halves of the state in turn, so it needs a field whose "
-        f"halves move each other: kind=hamiltonian, two_layer_hamiltonian, second_order without "
-        f"sees_velocity, or depth_adaptive over one of them; got field {name}; use one of these "
-        f"fields, or another integrator, kind=euler or rk4 say"
+        f"integrator {integrator.choice} moves two halves of the state in turn, so it needs a "
+        f"field whose halves move each other: kind=hamiltonian, two_layer_hamiltonian, "
+        f"second_order without sees_velocity, or depth_adaptive over one of them; got field "
+        f"{name}; use one of these fields, or another integrator, kind=euler or rk4 say"
     )
 
 
 class SeparableConfig(StagedConfig):
     """A symplectic method for fields whose state is two halves, each of which moves the other."""
-
-    moves_halves: ClassVar[bool] = True
 
     kind: SeparableKind
 

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,15 @@ import jax.numpy as jnp
 from odenet.arrays import State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
-from odenet.integrators.base import Field, Integration, Integrator, SolverStats, path_through
+from odenet.integrators.amplification import Amplification
+from odenet.integrators.base import Field, Integration, Integrator, SolverStats
 from odenet.integrators.config import IntegratorConfig
 from odenet.integrators.cotangents import add_cotangents
-from odenet.integrators.equation import FIRST_ORDER, Equation
+from odenet.integrators.gradient_methods import by_remat
+from odenet.integrators.path import path_through
 from odenet.integrators.remat import Remat, scan_depth
 from odenet.integrators.reversible import scan_reversibly
+from odenet.integrators.staged_amplification import StagedAmplification
 
 StagesRemat = Remat | Literal["reversible"]
 """`reversible` stores the last state alone, and computes the earlier ones from it on the way back:
@@ -63,14 +66,15 @@ class StagedConfig(IntegratorConfig):
     `sqrt` about `2 sqrt(num_steps)` steps."""
 
     @property
-    def equation(self) -> Equation:
-        """What is solved."""
-        return FIRST_ORDER
+    def can_reconstruct(self) -> bool:
+        """Whether a step can be undone, so that `reversible` is a choice."""
+        return True
 
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps: no, it takes those of the grid."""
-        return False
+    def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
+        """What is stored: everything, states, segments, or the last state alone."""
+        del is_step, learns_steps
+        last = ("reversible",) if self.can_reconstruct else ()
+        return by_remat(self, ("none", "step", "sqrt", *last))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +84,8 @@ class StagedIntegrator(Integrator):
     Args:
         remat: What is stored for the backward pass; see `StagesRemat`.
     """
+
+    zero_step_is_identity: ClassVar[bool] = True
 
     remat: StagesRemat = "reversible"
 
@@ -98,6 +104,14 @@ class StagedIntegrator(Integrator):
         """What has forward-mode derivatives: stored states."""
         return "remat=none, step or sqrt" if self.reconstructs else None
 
+    def with_forward_mode(self) -> Integrator:
+        """The same with stored states: what is stored for a backward pass changes no number."""
+        return dataclasses.replace(self, remat="none")
+
+    def amplification(self, grid: DepthGrid) -> Amplification:
+        """The spectral radius of a step on everything that it carries."""
+        return StagedAmplification(self, grid)
+
     def start(self, fields: LayerFields, h0: State) -> Carry:
         """The carry of the first step, from prepared fields; the state comes first."""
         del fields
@@ -111,6 +125,18 @@ class StagedIntegrator(Integrator):
     def nfe(self, num_steps: int) -> int:
         """Number of evaluations of the field in that many steps."""
         return num_steps * len(self.stages)
+
+    def step(self, field: Field, carry: Carry, t0: Time, tau: Time, *extra: Any) -> Carry:
+        """The carry after a step from `t0` to `t0 + tau`.
+
+        Args:
+            field: The vector field of the layer.
+            carry: The carry before the step.
+            t0: Start of the step.
+            tau: Its length.
+            extra: Its row of what `extra` gives.
+        """
+        return take_step(self.stages, field, carry, t0, tau, *extra)
 
     def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False

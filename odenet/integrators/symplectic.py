@@ -81,11 +81,6 @@ class LeapfrogConfig(StagedConfig):
     """`drift_kick_drift` has order 2; `kick_drift` is the published recursion
     `h[j+1] = 2 h[j] - h[j-1] + tau^2 f(h[j])` with `h[-1] = h[0]`, of order 1."""
 
-    @property
-    def equation(self) -> Equation:
-        """What is solved."""
-        return SECOND_ORDER
-
     def build(self) -> Leapfrog:
         """Make the integrator."""
         return Leapfrog(self.remat, self.form)

@@ -1,7 +1,7 @@
 """The two-step midpoint method: every step jumps over the one before it."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,8 @@ class TwoStepMidpoint(StagedIntegrator):
     by that `tau` is $f(t_j, h_j)$. The method is not continuous there: with a step that is short,
     but not zero, $r$ is large.
     """
+
+    zero_step_is_identity: ClassVar[bool] = False
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -1,7 +1,7 @@
 """Models: blocks, the projections between them, and whole networks."""
 
-from odenet.models.block_config import BlockConfig as BlockConfig
-from odenet.models.blocks import Block as Block
+from odenet.models.base import Block as Block
+from odenet.models.base import BlockConfig as BlockConfig
 from odenet.models.blocks import DepthBlockConfig as DepthBlockConfig
 from odenet.models.depth_block import DepthBlock as DepthBlock
 from odenet.models.discretisation import Discretisation as Discretisation
@@ -12,6 +12,7 @@ from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlock
 from odenet.models.init import count_parameters as count_parameters
 from odenet.models.init import init_network as init_network
 from odenet.models.model_config import ModelConfig as ModelConfig
+from odenet.models.model_config import Outputs as Outputs
 from odenet.models.network import ClassifierConfig as ClassifierConfig
 from odenet.models.network import Network as Network
 from odenet.models.network import Prediction as Prediction

@@ -6,35 +6,25 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import Field, model_validator
 
-from odenet.depth import (
-    BasisWeightsConfig,
-    PerLayerWeightsConfig,
-    WeightsConfig,
-)
+from odenet.depth import PerLayerWeightsConfig, WeightsConfig
 from odenet.depth.grid import DepthGrid
-from odenet.depth.step_sizes import (
-    FixedStepSizesConfig,
-    LearnedStepSizesConfig,
-    StepSizesConfig,
-)
+from odenet.depth.step_sizes import FixedStepSizesConfig, StepSizesConfig
 from odenet.errors import ConfigError
 from odenet.fields import DenseFieldConfig, MLPFieldConfig, ResidualFieldConfig, VectorFieldConfig
 from odenet.integrators import (
     ExplicitConfig,
-    FractionalConfig,
     Integrator,
     IntegratorConfig,
     LayerByLayer,
-    TableauConfig,
 )
 from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
-from odenet.integrators.separable import refuse_field_without_halves
-from odenet.models.block_config import BlockConfig
-from odenet.models.depth_block import NO_STEP, DepthBlock, no_live_statistics
+from odenet.integrators.separable import refuse_unpartitioned_field
+from odenet.models.base import NO_STEP, BlockConfig
+from odenet.models.depth_block import DepthBlock, no_live_statistics
 from odenet.models.discretisation import Discretisation
-from odenet.models.empty_block import EmptyBlock
-from odenet.models.feedforward import FeedForwardBlock
+from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
+from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
 from odenet.models.projections import IdentityConfig
 from odenet.models.shortcuts import ShortcutConfig, build_shortcut
 from odenet.models.unit import ResidualUnit
@@ -61,7 +51,7 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _field_has_the_halves_that_the_integrator_moves(self):
-        refuse_field_without_halves(self.integrator, self.field)
+        refuse_unpartitioned_field(self.integrator.build(), self.field, f"kind={self.field.kind}")
         return self
 
     @model_validator(mode="after")
@@ -77,9 +67,7 @@ class DepthBlockConfig(BlockConfig):
                 f"field kind={self.field.kind} depends on the first state of its block, which a "
                 f"layer with another shortcut does not know; use shortcut.kind=identity"
             )
-        if not self.is_euler_step and (
-            self.weights.kind == "shared_with_time" or self._weights_are_functions
-        ):
+        if not self.is_euler_step and (self.weights.takes_time or self._weights_are_functions):
             raise ValueError(
                 f"with {self._no_step} a layer has no time to see; use weights.kind=per_layer or "
                 f"shared"
@@ -107,6 +95,16 @@ class DepthBlockConfig(BlockConfig):
         return not self.field.acts_on_sum and isinstance(self.shortcut, IdentityConfig)
 
     @property
+    def residual(self) -> "DepthBlockConfig":
+        """The block itself: its layers have step sizes."""
+        return self
+
+    @property
+    def ode(self) -> "DepthBlockConfig | None":
+        """The block itself, if its layers are steps of a method, else None."""
+        return self if self.is_euler_step else None
+
+    @property
     def _no_step(self) -> str:
         """The option that makes a layer something else than a step."""
         if isinstance(self.field, ResidualFieldConfig) and self.field.acts_on_sum:
@@ -116,31 +114,29 @@ class DepthBlockConfig(BlockConfig):
     @model_validator(mode="after")
     def _step_sizes_matter(self):
         chosen = self.step_sizes
-        if not isinstance(chosen, LearnedStepSizesConfig) or not chosen.keeps_sum:
+        if not chosen.keeps_sum:
             return self
         if self.num_layers == 1 and self.integrator.chooses_steps:
             raise ValueError(
                 f"an integrator that chooses its own steps sees the sum of the step sizes alone on "
-                f"shared weights, and {chosen.parametrisation} keeps that fixed, so nothing would "
+                f"shared weights, and {chosen.rule} keeps that fixed, so nothing would "
                 f"be learned; use weights.kind=per_layer, or step_sizes.kind=fixed"
             )
         return self
 
     @model_validator(mode="after")
     def _break_points_are_met(self):
-        if isinstance(self.step_sizes, FixedStepSizesConfig):
-            try:
-                values = self.step_sizes.build(self.num_steps).values
-            except ValueError:  # said where the block is built
-                return self
-            refuse_break_points_outside(self.integrator, values)
+        try:
+            values = self.step_sizes.known(self.num_steps)
+        except ValueError:  # said where the block is built
+            return self
+        if values is not None:
+            refuse_break_points_outside(self.integrator.build().break_points, values)
         return self
 
     @model_validator(mode="after")
     def _dense_layers_are_their_own(self):
-        if isinstance(self.field, DenseFieldConfig) and (
-            not isinstance(self.weights, PerLayerWeightsConfig) or self.num_layers != self.num_steps
-        ):
+        if not self.field.layers_are_alike and not self.weights.one_per_step(self.num_steps):
             raise ValueError(
                 "layers of field.kind=dense add features of their own, so each has weights; use "
                 "weights.kind=per_layer without num_layers"
@@ -149,7 +145,7 @@ class DepthBlockConfig(BlockConfig):
 
     @model_validator(mode="after")
     def _smoothness_has_a_derivative(self):
-        if not isinstance(self.weights, PerLayerWeightsConfig) or not self.weights.smoothness:
+        if not self.weights.penalises_change:
             return self
         if self.num_layers == 1:
             raise ValueError(
@@ -171,28 +167,25 @@ class DepthBlockConfig(BlockConfig):
                 f"weights.kind=basis are functions of the depth from 0 to 1, so step sizes must "
                 f"stay above 0; {use}"
             )
-        if not isinstance(self.integrator, FractionalConfig):
-            return self
-        if not self.step_sizes.stays_positive:
+        if self.integrator.needs_positive_steps and not self.step_sizes.stays_positive:
             raise ValueError(
-                f"integrator.kind=fractional takes powers of step sizes, which must stay above 0; "
-                f"{use}"
+                f"integrator.kind={self.integrator.kind} takes powers of step sizes, which must "
+                f"stay above 0; {use}"
             )
-        if not self.integrator.memory_gradient and self.step_sizes.kind == "fixed":
-            raise ValueError(
-                "memory_gradient=false would be ignored: the step sizes are fixed, so no gradient "
-                "passes through the memory's coefficients; remove it"
-            )
+        ignored = self.integrator.ignored_option(learns_steps=self.step_sizes.is_learned)
+        if ignored is not None:
+            raise ValueError(ignored)
         return self
 
     @property
     def num_layers(self) -> int:
         """Number of sets of weights."""
-        if isinstance(self.weights, PerLayerWeightsConfig):
-            return self.weights.num_layers or self.num_steps
-        if isinstance(self.weights, BasisWeightsConfig) and not self.weights.is_smooth:
-            return self.weights.num_basis
-        return 1
+        return self.weights.num_sets(self.num_steps)
+
+    @property
+    def num_sets(self) -> int:
+        """Number of sets of weights that are stored."""
+        return self.weights.num_functions(self.num_steps)
 
     @property
     def summary(self) -> str:
@@ -204,12 +197,17 @@ class DepthBlockConfig(BlockConfig):
 
     @property
     def _weights_are_functions(self) -> bool:
-        return isinstance(self.weights, BasisWeightsConfig) and self.weights.is_smooth
+        return self.weights.are_functions
 
     @property
     def has_batch_norm(self) -> bool:
         """Whether the field has batch statistics."""
         return isinstance(self.field, ResidualFieldConfig)
+
+    def check_room(self, width: int, before: int | None) -> None:
+        """Refuse a state without channels for what the layers add; see `BlockConfig`."""
+        if isinstance(self.field, DenseFieldConfig):
+            self.field.check_room(self.num_steps, width, before)
 
     def check_trainable(self, *, live: bool) -> None:
         """Refuse an integrator that cannot carry the field's batch statistics through training.
@@ -222,8 +220,7 @@ class DepthBlockConfig(BlockConfig):
         Raises:
             ConfigError: saying which integrators can.
         """
-        carries = isinstance(self.integrator, ExplicitConfig | TableauConfig)
-        if live and self.has_batch_norm and not carries:
+        if live and self.has_batch_norm and not self.integrator.carries_statistics:
             raise ConfigError(no_live_statistics(f"kind={self.integrator.kind}"))
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
@@ -236,7 +233,8 @@ class DepthBlockConfig(BlockConfig):
             raise ConfigError(f"with {self._no_step} a layer {NO_STEP}; leave it out")
         if discretisation.integrator is not None:
             refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
-            refuse_field_without_halves(discretisation.integrator, self.field)
+            name = f"kind={self.field.kind}"
+            refuse_unpartitioned_field(discretisation.integrator, self.field, name)
         discretisation.steps_of(DepthGrid(jnp.ones(self.num_steps), self.num_layers))
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> DepthBlock:
@@ -262,6 +260,3 @@ class DepthBlockConfig(BlockConfig):
             return self.integrator.build()
         assert isinstance(self.integrator, ExplicitConfig)
         return LayerByLayer(self.integrator.remat)
-
-
-Block = DepthBlock | FeedForwardBlock | EmptyBlock

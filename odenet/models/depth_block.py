@@ -4,19 +4,20 @@ from typing import Any
 
 from flax import nnx
 
-from odenet.arrays import Scalar, State
+from odenet.arrays import State
 from odenet.depth import FieldExpansion, FieldStack
 from odenet.depth.grid import DepthGrid
-from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.depth.time_reversal import reversed_in_time
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, LayerByLayer
 from odenet.integrators.equation import FIRST_ORDER, refuse_other_equation
 from odenet.integrators.quadrature import integrate_along
-from odenet.integrators.separable import refuse_field_without_halves
+from odenet.integrators.separable import refuse_unpartitioned_field
 from odenet.integrators.state_types import checked_state
 from odenet.models.along import Along
-from odenet.models.discretisation import Discretisation
+from odenet.models.base import NO_STEP, OdeBlock
+from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.eager import call_compiled
 
 
@@ -30,16 +31,7 @@ def no_live_statistics(integrator: str) -> str:
     )
 
 
-NO_STEP = (
-    "is no step h + tau f(t, h) of a method, so there is no f that a solver could integrate, and "
-    "its steps cannot be divided"
-)
-
-
-AS_TRAINED = Discretisation()
-
-
-class DepthBlock(nnx.Module):
+class DepthBlock(OdeBlock):
     """`h(0) -> h(horizon)` by the block's integrator on the block's grid.
 
     Args:
@@ -48,37 +40,22 @@ class DepthBlock(nnx.Module):
         integrator: How the steps are added up; any other runs the same parameters.
     """
 
+    no_ode = f"a layer of this block {NO_STEP}"
+
     def __init__(
         self,
         weights: FieldStack | FieldExpansion,
-        step_sizes: FixedStepSizes | LearnedStepSizes,
+        step_sizes: AbstractStepSizes,
         integrator: Integrator,
     ):
         self.weights = weights
         self.step_sizes = step_sizes
         self.integrator = integrator
 
-    def grid(self) -> DepthGrid:
-        """The block's own grid."""
-        return DepthGrid(self.step_sizes.taus(), self.weights.num_layers)
-
-    def layer_weights(self) -> Any:
-        """Weights and running statistics of every layer, a tree with a leading axis of layers.
-
-        Weights that are functions of depth are taken at the starts of the steps.
-        """
-        return self.weights.of_layers(self.grid())
-
     @property
-    def is_euler_step(self) -> bool:
-        """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
-        return not isinstance(self.integrator, LayerByLayer)
-
-    def penalty(self) -> Scalar:
-        """What the step sizes and the change of the weights over depth add to the objective."""
-        return self.step_sizes.penalty().astype(float) + self.weights.penalty(self.grid()).astype(
-            float
-        )
+    def ode(self) -> "DepthBlock | None":
+        """The block itself, unless a layer is no step of a method."""
+        return None if isinstance(self.integrator, LayerByLayer) else self
 
     def __call__(
         self,
@@ -109,13 +86,12 @@ class DepthBlock(nnx.Module):
                 method, and another way to integrate is asked for.
         """
         h0 = checked_state(h0)
-        if not self.is_euler_step and discretisation != AS_TRAINED:
-            raise ConfigError(f"a layer of this block {NO_STEP}; run it as it was trained")
-        if not self.is_euler_step and along is not None:
-            raise ConfigError(f"a layer of this block {NO_STEP}, and nothing to integrate along it")
+        if self.ode is None:
+            self.refuse_as_ode(discretisation, along)
         integrator = discretisation.integrator or self.integrator
+        field = self.weights.stacked
         refuse_other_equation(self.integrator.equation, integrator.equation)
-        refuse_field_without_halves(integrator, self.weights.stacked)
+        refuse_unpartitioned_field(integrator, field, type(field).__name__)
         live = live and self.weights.has_statistics
         if live and not integrator.carries_statistics:
             raise ConfigError(no_live_statistics(type(integrator).__name__))
@@ -191,11 +167,12 @@ class DepthBlock(nnx.Module):
                 `__call__`.
         """
         h1 = checked_state(h1)
-        if not self.is_euler_step:
-            raise ConfigError(f"a layer of this block {NO_STEP}, and so none to integrate back")
+        if self.ode is None:
+            return super().inverse(h1, discretisation, save_path=save_path)
         integrator = discretisation.integrator or self.integrator
+        field = self.weights.stacked
         refuse_other_equation(self.integrator.equation, integrator.equation)
-        refuse_field_without_halves(integrator, self.weights.stacked)
+        refuse_unpartitioned_field(integrator, field, type(field).__name__)
         if integrator.equation != FIRST_ORDER:
             raise ConfigError(
                 f"only {FIRST_ORDER.formula} is integrated backwards from its last state alone; "

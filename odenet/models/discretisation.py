@@ -34,3 +34,7 @@ class Discretisation:
                 f"of steps; use a factor whose denominator divides {grid.num_steps}"
             )
         return grid.with_num_steps(int(num_steps))
+
+
+AS_TRAINED = Discretisation()
+"""The block's own integrator and steps."""

@@ -2,32 +2,39 @@
 
 from typing import Any, Literal
 
-import jax.numpy as jnp
 from flax import nnx
 
-from odenet.arrays import Scalar
 from odenet.integrators import Integration, SolverStats
 from odenet.integrators.state_types import checked_state
-from odenet.models.block_config import BlockConfig
+from odenet.models.along import Along
+from odenet.models.base import Block, BlockConfig
+from odenet.models.discretisation import AS_TRAINED, Discretisation
 
 
-class EmptyBlock(nnx.Module):
+class EmptyBlock(Block):
     """No layers: the state as it is."""
 
     def layer_weights(self) -> Any:
         """Weights of every layer: a tree without leaves."""
         return nnx.State({})
 
-    def penalty(self) -> Scalar:
-        """Zero: there are no step sizes."""
-        return jnp.zeros((), dtype=float)
-
-    def __call__(self, h0: Any, *, save_path: bool = False) -> Integration:
+    def __call__(
+        self,
+        h0: Any,
+        discretisation: Discretisation = AS_TRAINED,
+        *,
+        save_path: bool = False,
+        live: bool = False,
+        along: Along | None = None,
+    ) -> Integration:
         """`h0` itself, shape `(batch, *state)`; `nfe` is 0.
 
         Raises:
             StateTypeError: if the states are integers.
+            ConfigError: if something is asked for that only an ODE has.
         """
+        del live
+        self.refuse_as_ode(discretisation, along)
         h0 = checked_state(h0)
         return Integration(h0, h0[None] if save_path else None, SolverStats.of(0, 0))
 
@@ -45,11 +52,6 @@ class EmptyBlockConfig(BlockConfig):
     def summary(self) -> str:
         """What the block is, in a line."""
         return "no block"
-
-    @property
-    def is_euler_step(self) -> bool:
-        """Whether a layer is a step of explicit Euler: no, there is none."""
-        return False
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> EmptyBlock:
         """Make the block for states of `shape` (one example's), which it keeps."""

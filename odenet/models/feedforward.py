@@ -7,17 +7,19 @@ import jax.numpy as jnp
 from flax import nnx
 from pydantic import PositiveInt, model_validator
 
-from odenet.arrays import Scalar, State
+from odenet.arrays import State
 from odenet.depth.weights import FieldStack
 from odenet.fields import MLPFieldConfig, VectorFieldConfig
 from odenet.fields.base import BranchConfig
 from odenet.integrators import Integration, SolverStats
 from odenet.integrators.state_types import checked_state
-from odenet.models.block_config import BlockConfig
+from odenet.models.along import Along
+from odenet.models.base import Block, BlockConfig
+from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.eager import call_compiled
 
 
-class FeedForwardBlock(nnx.Module):
+class FeedForwardBlock(Block):
     """$h_{k} = f(h_{k-1}; \\theta_k)$: the layers of a residual network without `h + ...`.
 
     Args:
@@ -31,16 +33,23 @@ class FeedForwardBlock(nnx.Module):
         """Weights of every layer, a tree with a leading axis `num_layers`."""
         return self.weights.of_layers()
 
-    def penalty(self) -> Scalar:
-        """Zero: there are no step sizes."""
-        return jnp.zeros((), dtype=float)
-
-    def __call__(self, h0: Any, *, save_path: bool = False) -> Integration:
+    def __call__(
+        self,
+        h0: Any,
+        discretisation: Discretisation = AS_TRAINED,
+        *,
+        save_path: bool = False,
+        live: bool = False,
+        along: Along | None = None,
+    ) -> Integration:
         """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number.
 
         Raises:
             StateTypeError: if the states are integers.
+            ConfigError: if something is asked for that only an ODE has.
         """
+        del live
+        self.refuse_as_ode(discretisation, along)
         return call_compiled(FeedForwardBlock._apply, self, checked_state(h0), save_path)
 
     def _apply(self, h0: State, save_path: bool) -> Integration:
@@ -68,11 +77,6 @@ class FeedForwardBlockConfig(BlockConfig):
     def summary(self) -> str:
         """What the block is, in a line."""
         return f"{self.num_layers} feed-forward layers, {self.field.kind}"
-
-    @property
-    def is_euler_step(self) -> bool:
-        """Whether a layer is a step of explicit Euler: no, nothing is added to the state."""
-        return False
 
     @model_validator(mode="after")
     def _has_no_branch(self):

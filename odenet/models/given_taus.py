@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.step_sizes import AbstractStepSizes, FixedStepSizes
 from odenet.errors import ConfigError
-from odenet.models.depth_block import DepthBlock
+from odenet.models.base import ResidualBlock
 from odenet.models.maps import Projection
 from odenet.models.network import Network
 
@@ -28,7 +28,7 @@ def with_taus(network: Network, taus: Sequence[Any]) -> Network:
     """
     made = nnx.clone(network)
     pairs = zip(made.projections, made.blocks, strict=True)
-    stages = [(before, block) for before, block in pairs if isinstance(block, DepthBlock)]
+    stages = [(before, block.residual) for before, block in pairs if block.residual is not None]
     if len(taus) != len(stages):
         raise ConfigError(
             f"step sizes are one sequence for each of the {len(stages)} stages whose depth is "
@@ -50,7 +50,7 @@ def with_taus(network: Network, taus: Sequence[Any]) -> Network:
     return made
 
 
-def _set_block(block: DepthBlock, taus: np.ndarray) -> None:
+def _set_block(block: ResidualBlock, taus: np.ndarray) -> None:
     num_layers = block.weights.num_layers
     if not len(taus) or len(taus) % num_layers:
         raise ConfigError(
@@ -68,8 +68,6 @@ def _set_block(block: DepthBlock, taus: np.ndarray) -> None:
 def _set_projection(projection: Projection, taus: np.ndarray) -> None:
     """Give every layer in a projection its step size."""
     modules = dict(nnx.iter_graph(projection.operation))
-    places = [
-        path for path, m in modules.items() if isinstance(m, FixedStepSizes | LearnedStepSizes)
-    ]
+    places = [path for path, m in modules.items() if isinstance(m, AbstractStepSizes)]
     for path, tau in zip(places, taus, strict=True):
         setattr(modules[path[:-1]], str(path[-1]), FixedStepSizes((float(tau),)))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from odenet.arrays import After, Array, Before, Float, Scalar, StepSizes
-from odenet.depth.step_sizes import FixedStepSizes, LearnedStepSizes
+from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.errors import located
 from odenet.fields.base import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
@@ -50,9 +50,9 @@ class Projection(nnx.Module):
         """Step sizes of the layers in it, in order."""
         return [sizes.taus().astype(float) for sizes in self._step_sizes()]
 
-    def _step_sizes(self) -> list[FixedStepSizes | LearnedStepSizes]:
+    def _step_sizes(self) -> list[AbstractStepSizes]:
         modules = [module for _, module in nnx.iter_graph(self.operation)]
-        return [m for m in modules if isinstance(m, FixedStepSizes | LearnedStepSizes)]
+        return [m for m in modules if isinstance(m, AbstractStepSizes)]
 
 
 _AROUND: Any = ((1, 1), (1, 1))

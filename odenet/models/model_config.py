@@ -1,12 +1,15 @@
 """The contract of a model's configuration."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from flax import nnx
 
-from odenet.models.block_config import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.part import PartConfig
+
+Outputs = Literal["logits", "values"]
+"""Logits of classes, or vectors of real numbers."""
 
 
 class ModelConfig(PartConfig, abc.ABC, family="model"):
@@ -14,10 +17,13 @@ class ModelConfig(PartConfig, abc.ABC, family="model"):
 
     kind: str
 
+    outputs: ClassVar[Outputs] = "values"
+    """What the model gives for an example: one logit for each class, or real values."""
+
     @property
     def is_classifier(self) -> bool:
         """Whether outputs are logits of classes."""
-        return False
+        return self.outputs == "logits"
 
     @property
     @abc.abstractmethod

@@ -1,6 +1,6 @@
 """stem -> [block, projection]* -> head: the shape of every model here."""
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,15 +9,15 @@ from pydantic import Field, PositiveInt, model_validator
 
 from odenet.arrays import Array, Float, Scalar, StepSizes
 from odenet.errors import ConfigError, located
-from odenet.fields import DenseFieldConfig, ResidualFieldConfig
+from odenet.fields import ResidualFieldConfig
 from odenet.integrators import SolverStats
 from odenet.models.along import Along
-from odenet.models.blocks import Block, BlockConfig, DepthBlockConfig
-from odenet.models.depth_block import DepthBlock
-from odenet.models.discretisation import Discretisation
+from odenet.models.base import Block, BlockConfig
+from odenet.models.blocks import DepthBlockConfig
+from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.head import Head, HeadConfig
 from odenet.models.maps import Projection, Sequence
-from odenet.models.model_config import ModelConfig
+from odenet.models.model_config import ModelConfig, Outputs
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
@@ -116,19 +116,9 @@ class Network(nnx.Module):
         for stage, (projection, block) in enumerate(pairs):
             with located(f"model.stages.{stage}.projection" if stage else "model.stem"):
                 x = projection(x, live=live)
-            if isinstance(block, DepthBlock):
-                here = None if along is None else along.at_stage(stage)
-                way = discretisation or Discretisation()
-                with located(f"model.stages.{stage}.block"):
-                    integration = block(x, way, live=live, along=here)
-            elif discretisation is None and along is None:
-                integration = block(x)
-            else:
-                raise ConfigError(
-                    f"model.stages.{stage}: a feed-forward block is not a discretised ODE, nor is "
-                    f"a stage without a block: it has no step size, so no other integrator can run "
-                    f"it, and there is nothing to integrate along it"
-                )
+            here = None if along is None else along.at_stage(stage)
+            with located(f"model.stages.{stage}.block"):
+                integration = block(x, discretisation or AS_TRAINED, live=live, along=here)
             num_layers = len(projection.taus())  # of it, each evaluates its branch once
             x = integration.h1
             if integration.integrals is not None:
@@ -147,9 +137,9 @@ class Network(nnx.Module):
     def taus(self) -> list[StepSizes]:
         """Step sizes of every stage whose depth is time, those of layers that lead to it first."""
         return [
-            jnp.concatenate([*projection.taus(), block.grid().taus.astype(float)])
+            jnp.concatenate([*projection.taus(), block.residual.grid().taus.astype(float)])
             for projection, block in zip(self.projections, self.blocks, strict=True)
-            if isinstance(block, DepthBlock)
+            if block.residual is not None
         ]
 
 
@@ -191,17 +181,11 @@ class NetworkConfig(ModelConfig):
     @model_validator(mode="after")
     def _dense_features_have_room(self):
         for index, (stage, block) in enumerate(zip(self.stages, self.blocks, strict=True)):
-            if isinstance(block, DepthBlockConfig) and isinstance(block.field, DenseFieldConfig):
-                before = self.stages[index - 1].width if index else self._stem_width
-                padding = stage.projection
-                padded = isinstance(padding, ZeroPadConfig) and padding.zeros == "after"
-                block.field.check_room(block.num_steps, stage.width, before if padded else None)
+            before = self.stages[index - 1].width if index else self._stem_width
+            padding = stage.projection
+            padded = isinstance(padding, ZeroPadConfig) and padding.zeros == "after"
+            block.check_room(stage.width, before if padded else None)
         return self
-
-    @property
-    def is_classifier(self) -> bool:
-        """Whether outputs are logits of classes."""
-        return False
 
     def expanded(self) -> "NetworkConfig":
         """The network with stem, stages and head written out: itself."""
@@ -233,8 +217,7 @@ class NetworkConfig(ModelConfig):
         """
         for index, block in enumerate(self.blocks):
             try:
-                if isinstance(block, DepthBlockConfig):
-                    block.check_trainable(live=live)
+                block.check_trainable(live=live)
             except ConfigError as error:
                 raise ConfigError(f"model.stages.{index}: {error}") from error
 
@@ -278,10 +261,7 @@ class ClassifierConfig(NetworkConfig):
 
     kind: Literal["classifier"] = "classifier"
 
-    @property
-    def is_classifier(self) -> bool:
-        """Whether outputs are logits of classes: yes."""
-        return True
+    outputs: ClassVar[Outputs] = "logits"
 
 
 class RegressorConfig(NetworkConfig):

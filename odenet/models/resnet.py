@@ -5,7 +5,7 @@ arXiv:1603.05027, appendix. [3] Antil, Díaz and Herberg 2022, arXiv:2204.08528,
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from flax import nnx
 from pydantic import (
@@ -25,7 +25,7 @@ from odenet.fields.residual import Arrangement
 from odenet.integrators import ExplicitConfig, IntegratorConfig
 from odenet.models.blocks import DepthBlockConfig
 from odenet.models.head import HeadConfig
-from odenet.models.model_config import ModelConfig
+from odenet.models.model_config import ModelConfig, Outputs
 from odenet.models.network import ClassifierConfig, Network, StageConfig
 from odenet.models.projections import (
     ConvConfig,
@@ -41,7 +41,7 @@ from odenet.models.published_depths import (
     require_whole_units,
 )
 from odenet.models.shortcuts import ShortcutConfig
-from odenet.models.stage_step_sizes import divided, require_one_each
+from odenet.models.stage_step_sizes import require_one_each
 from odenet.models.transition import StageProjectionConfig, TransitionConfig
 
 _EXPANSION = 4
@@ -60,6 +60,9 @@ class ResNetConfig(ModelConfig):
     """
 
     kind: Literal["resnet"] = "resnet"
+
+    outputs: ClassVar[Outputs] = "logits"
+
     depth: PositiveInt = 20
     """Layers with weights, those of projections around branches not counted."""
     layout: Literal["cifar", "imagenet", "vector"] = "cifar"
@@ -149,11 +152,6 @@ class ResNetConfig(ModelConfig):
             message = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise ValueError(message) from error
         return self
-
-    @property
-    def is_classifier(self) -> bool:
-        """Whether outputs are logits of classes: yes."""
-        return True
 
     @property
     def blocks(self) -> list[Any]:
@@ -257,7 +255,7 @@ class ResNetConfig(ModelConfig):
             activated = index == 0 and self.arrangement in _ACTS_FIRST
             first: StageProjectionConfig = IdentityConfig()
             if changes or activated:
-                own, sizes = divided(sizes, num_units)
+                own, sizes = sizes.divided(num_units)
                 num_units -= 1
                 first = TransitionConfig(
                     field=field,

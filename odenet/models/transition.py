@@ -12,10 +12,8 @@ from pydantic import PositiveInt, model_validator
 
 from odenet.arrays import After, Before
 from odenet.depth.step_sizes import (
-    FixedStepSizes,
+    AbstractStepSizes,
     FixedStepSizesConfig,
-    LearnedStepSizes,
-    LearnedStepSizesConfig,
     StepSizesConfig,
 )
 from odenet.errors import ConfigError
@@ -40,9 +38,7 @@ class TransitionLayer(StateMap):
         step_sizes: One step size.
     """
 
-    def __init__(
-        self, before: Any, unit: ResidualUnit, step_sizes: FixedStepSizes | LearnedStepSizes
-    ):
+    def __init__(self, before: Any, unit: ResidualUnit, step_sizes: AbstractStepSizes):
         self.before = before
         self.unit = unit
         self.step_sizes = step_sizes
@@ -102,9 +98,9 @@ class TransitionConfig(StageProjectionConfig):
                     f"field kind={self.field.kind} would ignore {name}; remove it, or use residual"
                 )
         chosen = self.step_sizes
-        if isinstance(chosen, LearnedStepSizesConfig) and chosen.keeps_sum:
+        if chosen.keeps_sum:
             raise ValueError(
-                f"{chosen.parametrisation} fixes the sum of the step sizes, and a layer has one, "
+                f"{chosen.rule} fixes the sum of the step sizes, and a layer has one, "
                 f"so nothing would be learned; use parametrisation=free or positive, or "
                 f"step_sizes.kind=fixed"
             )

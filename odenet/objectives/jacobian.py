@@ -4,12 +4,11 @@ import dataclasses
 from typing import Literal
 
 import jax
-from pydantic import PositiveFloat
 
 from odenet.arrays import Array, Float, State, Time
 from odenet.integrators.base import Field
 from odenet.objectives.kinetic import squares
-from odenet.objectives.regulariser import RegulariserConfig
+from odenet.objectives.regulariser import PathIntegralConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +26,10 @@ class JacobianNorm:
         return squares(pull(probe)[0])
 
 
-class JacobianNormConfig(RegulariserConfig):
+class JacobianNormConfig(PathIntegralConfig):
     """The integral of the squared Frobenius norm of df/dh over depth-time, estimated."""
 
     kind: Literal["jacobian"] = "jacobian"
-    weight: PositiveFloat
 
     @property
     def name(self) -> str:

@@ -4,11 +4,10 @@ import dataclasses
 from typing import Literal
 
 import jax.numpy as jnp
-from pydantic import PositiveFloat
 
 from odenet.arrays import Array, Float, State, Time
 from odenet.integrators.base import Field
-from odenet.objectives.regulariser import RegulariserConfig
+from odenet.objectives.regulariser import PathIntegralConfig
 
 
 def squares(x: State) -> Float[Array, " batch"]:
@@ -26,11 +25,10 @@ class KineticEnergy:
         return squares(field(t, h))
 
 
-class KineticEnergyConfig(RegulariserConfig):
+class KineticEnergyConfig(PathIntegralConfig):
     """The integral of |f|^2 over depth-time, averaged over the examples."""
 
     kind: Literal["kinetic"] = "kinetic"
-    weight: PositiveFloat
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.integrators import SolverStats
 from odenet.models import Network
-from odenet.objectives.losses import Loss
+from odenet.objectives.loss import Loss
 from odenet.objectives.regularisers import NO_REGULARISERS, Regularisers
 
 Metrics = dict[str, Scalar]

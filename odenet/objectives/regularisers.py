@@ -7,9 +7,7 @@ import jax.numpy as jnp
 from pydantic import AfterValidator, Field
 
 from odenet.arrays import Array, Float, Key, Scalar
-from odenet.integrators import AdaptiveConfig, DiffraxConfig, ExplicitConfig, TableauConfig
 from odenet.integrators.quadrature import Integrand
-from odenet.models import DepthBlockConfig
 from odenet.models.along import Along
 from odenet.objectives.regulariser import RegulariserConfig
 
@@ -30,6 +28,11 @@ class RandomEndConfig(RegulariserConfig):
     def name(self) -> str:
         """Name in messages."""
         return "steer"
+
+    @property
+    def end_width(self) -> float:
+        """How far the end of a solve may lie from the horizon, as a part of it."""
+        return self.width
 
 
 def _each_once(given: tuple[RegulariserConfig, ...]) -> tuple[RegulariserConfig, ...]:
@@ -81,13 +84,12 @@ NO_REGULARISERS = Regularisers()
 
 def build_regularisers(given: tuple[RegulariserConfig, ...]) -> Regularisers:
     """Make the regularisers of a list of configs."""
-    integrals: list[Any] = [one for one in given if not isinstance(one, RandomEndConfig)]
-    widths = [one.width for one in given if isinstance(one, RandomEndConfig)]
+    integrals = [one.integral for one in given if one.integral is not None]
     return Regularisers(
         tuple(one.name for one in integrals),
         tuple(one.weight for one in integrals),
-        tuple(one.build() for one in integrals),
-        widths[0] if widths else 0.0,
+        tuple(one.integrand for one in integrals),
+        max((one.end_width for one in given), default=0.0),
     )
 
 
@@ -104,10 +106,10 @@ def refuse_unfit_blocks(
     Raises:
         ValueError: naming the stage, what does not fit, and what to do.
     """
-    integrates = any(not isinstance(one, RandomEndConfig) for one in given)
+    integrates = any(one.integral is not None for one in given)
     for stage, block in enumerate(blocks if given else []):
         where = f"objective.regularisers do not fit model.stages.{stage}"
-        if not isinstance(block, DepthBlockConfig) or not block.is_euler_step:
+        if block.ode is None:
             raise ValueError(
                 f"{where}: its layers are no steps in depth-time; use a block of kind=depth with "
                 f"shortcut.kind=identity and a field that any integrator runs"
@@ -117,9 +119,8 @@ def refuse_unfit_blocks(
                 f"{where}: an integral falls along steps of negative size; use "
                 f"step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
             )
-        carries = ExplicitConfig | TableauConfig | AdaptiveConfig | DiffraxConfig
-        in_turn = getattr(block.integrator, "moves_halves", False)
-        if integrates and (in_turn or not isinstance(block.integrator, carries)):
+        in_turn = block.integrator.is_partitioned
+        if integrates and not block.integrator.carries_integrals:
             raise ValueError(
                 f"{where}: integrator.kind={block.integrator.kind} carries no integrals along with "
                 f"the state{' where it moves halves of it in turn' if in_turn else ''}; use an "

@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.jet import jet
 from pydantic import Field as Option
-from pydantic import PositiveFloat
 
 from odenet.arrays import Array, Float, State, Time
 from odenet.errors import ConfigError
 from odenet.integrators.base import Field
 from odenet.objectives.kinetic import squares
-from odenet.objectives.regulariser import RegulariserConfig
+from odenet.objectives.regulariser import PathIntegralConfig
 from odenet.ops import conv_taylor as conv_taylor  # gives the convolution its rule
 
 _NO_RULE = (NotImplementedError, KeyError, jax.errors.UnexpectedTracerError)
@@ -69,13 +68,12 @@ class TaylorDerivative:
         return squares(path_derivative(field, t, h, self.order))
 
 
-class TaylorDerivativeConfig(RegulariserConfig):
+class TaylorDerivativeConfig(PathIntegralConfig):
     """The integral of |d^K h / dt^K|^2 over depth-time, averaged over the examples."""
 
     kind: Literal["taylor"] = "taylor"
     order: Annotated[int, Option(ge=2, le=8)] = 3
     """`K`; 1 would be kind=kinetic."""
-    weight: PositiveFloat
 
     @property
     def name(self) -> str:

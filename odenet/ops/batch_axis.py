@@ -2,7 +2,7 @@
 
 Where one program sees the whole batch (`jit`, sharded or not), a mean over the batch is one. Under
 `pmap` a program sees its shard only; training names the mapped axis here while it traces, and means
-over the batch go over all shards, so that many devices compute what one would have computed.
+over the batch go over all shards, so that many devices compute the same as one.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ _axis: contextvars.ContextVar[str | None] = contextvars.ContextVar("batch_axis",
 
 @contextlib.contextmanager
 def batch_axis(name: str | None) -> Iterator[None]:
-    """While this is open, what is traced belongs to one shard of the mapped axis `name`.
+    """While this is open, traced code belongs to one shard of the mapped axis `name`.
 
-    None says that what is traced sees the whole batch.
+    None says that traced code has the whole batch.
     """
     token = _axis.set(name)
     try:
@@ -32,7 +32,7 @@ def batch_axis(name: str | None) -> Iterator[None]:
 
 
 def mapped_axis() -> str | None:
-    """The mapped axis that what is traced now belongs to, or None."""
+    """The mapped axis of the code being traced, or None."""
     return _axis.get()
 
 
@@ -51,7 +51,7 @@ _padding: contextvars.ContextVar[Any] = contextvars.ContextVar("padding", defaul
 
 @contextlib.contextmanager
 def padded_batch(weights: Any) -> Iterator[None]:
-    """While this is open, examples of weight 0 take no part in what is decided for the whole batch.
+    """While this is open, examples of weight 0 take no part in decisions for the whole batch.
 
     The steps of an adaptive solve are such a thing.
 
@@ -85,13 +85,13 @@ def without_padding(x: Array) -> tuple[Array, Array | int]:
 
 
 def num_shards() -> int:
-    """Number of shards of the batch; 1 where what is traced sees the whole of it."""
+    """Number of shards of the batch; 1 where traced code has all of it."""
     axis = mapped_axis()
     return 1 if axis is None else jax.lax.axis_size(axis)
 
 
 def example_keys(key: Key[Array, ""], num_examples: int) -> Key[Array, " examples"]:
-    """A random key for every example of what is traced, the same wherever the example is placed.
+    """A random key for every example, the same wherever the example is placed.
 
     Args:
         key: Random key of the whole batch.

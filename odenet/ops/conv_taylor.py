@@ -1,4 +1,4 @@
-"""The convolution of two power series: what Taylor-mode differentiation asks of it."""
+"""The convolution of two power series, for Taylor-mode differentiation."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -2,7 +2,7 @@
 
 A rule for gradients (`jax.custom_vjp`) leaves a function without forward mode, and a loop of
 unknown length without reverse mode. JAX says so in its own words, often from inside compiled code.
-The functions here are identities that say what is missing, and who has it.
+The functions here are identities whose error names the missing mode, and the alternative.
 """
 
 import functools
@@ -44,7 +44,7 @@ def without_forward_mode(tree: Any, message: str) -> Any:
 
     Args:
         tree: Arguments of a function with a rule for its gradient.
-        message: What a `DerivativeError` says in forward mode.
+        message: Text of the `DerivativeError` in forward mode.
     """
     return _marked(tree, _FORWARD_REFUSED, message)
 
@@ -54,7 +54,7 @@ def without_reverse_mode(tree: Any, message: str) -> Any:
 
     Args:
         tree: Results of a function that cannot be transposed.
-        message: What a `DerivativeError` says in reverse mode.
+        message: Text of the `DerivativeError` in reverse mode.
     """
     return _marked(tree, _REVERSE_REFUSED, message)
 

@@ -1,4 +1,4 @@
-"""The geometry of a convolution: what its shapes follow from, and what its input gradient is."""
+"""The geometry of a convolution and of its input gradient."""
 
 import dataclasses
 import itertools

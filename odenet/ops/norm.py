@@ -1,13 +1,13 @@
 r"""Normalisation, with a derivative rule that passes over the images as seldom as it can.
 
-With the deviation $d = x - \mu$ and the factor $f = \gamma / \sqrt{\sigma^2 + \epsilon}$, the
+With the centred input $d = x - \mu$ and the factor $f = \gamma / \sqrt{\sigma^2 + \epsilon}$, the
 output is $y = d f + \beta$. In a direction $\dot x$ it changes by $\dot x f + d a + b$, where $a$
 and $b$ belong to a channel alone: they are made from the averages of $\dot x$ and of $d \dot x$,
 since those of $d$ are zero. Transposed, that is one pass for two sums, shared by scale and bias,
-and one for the image. What is stored is the deviation. One value of a channel is subtracted before
-the mean is taken, and the mean before squares are: a mean much larger than the deviation costs no
-digits, and a constant channel comes out as exactly the bias. Statistics are in single precision at
-least, whatever the images are.
+and one for the image. The centred input is stored. One value of a channel is subtracted before
+the mean is taken, and the mean before squares are: a mean much larger than the standard deviation
+costs no digits, and a constant channel gives exactly the bias. Statistics are in single precision
+at least, whatever the images are.
 """
 
 import functools
@@ -78,7 +78,7 @@ def frozen_norm(
     variance: Float[Array, " channels"],
     epsilon: float,
 ) -> Float[Array, "batch *spatial channels"]:
-    r"""Batch norm with given statistics: an affine map of every channel.
+    r"""Batch norm with frozen statistics: an affine map of every channel.
 
     Args:
         x: Images.
@@ -108,10 +108,10 @@ def _normalise(
     """The output, mean and variance, all with the axes of `x`, as scale and bias have them."""
     dtype = jnp.result_type(x, scale, bias)
     x, scale, bias = _widened(x, scale, bias)
-    deviation, rest, mean, variance = _deviation(x, num_groups, axis)
+    centred, rest, mean, variance = _centred(x, num_groups, axis)
     inverse = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
     factor = inverse * scale
-    return (deviation * factor + (bias - rest * factor)).astype(dtype), mean, variance
+    return (centred * factor + (bias - rest * factor)).astype(dtype), mean, variance
 
 
 @_normalise.defjvp
@@ -119,15 +119,15 @@ def _normalise_jvp(num_groups, epsilon, axis, primals, tangents):
     dtype = jnp.result_type(*primals)
     x, scale, bias = _widened(*primals)
     dx, dscale, dbias = _widened(*tangents)
-    deviation, rest, mean, variance = _deviation(x, num_groups, axis)
+    centred, rest, mean, variance = _centred(x, num_groups, axis)
     inverse = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
     factor = inverse * scale
     dmean = _average(dx, num_groups, axis)
-    # The average of the deviation without its rest is zero.
-    half_dvariance = _average(deviation * dx, num_groups, axis) - rest * dmean
-    slope = inverse * dscale - factor * (inverse * inverse) * half_dvariance
-    y = deviation * factor + (bias - rest * factor)
-    dy = dx * factor + deviation * slope + (dbias - factor * dmean - rest * slope)
+    # The average of the centred input without its rest is zero.
+    half_dvariance = _average(centred * dx, num_groups, axis) - rest * dmean
+    factor_rate = inverse * dscale - factor * (inverse * inverse) * half_dvariance
+    y = centred * factor + (bias - rest * factor)
+    dy = dx * factor + centred * factor_rate + (dbias - factor * dmean - rest * factor_rate)
     return (y.astype(dtype), mean, variance), (dy.astype(dtype), dmean, 2 * half_dvariance)
 
 
@@ -138,23 +138,23 @@ def _widened(*arrays: Array) -> tuple[Array, ...]:
     )
 
 
-def _deviation(
+def _centred(
     x: Array, num_groups: int | None, axis: str | None
 ) -> tuple[Array, Array, Array, Array]:
-    """The deviation, what is left in its average by rounding, the mean, and the variance.
+    """The centred input, the rounding error of its average, the mean, and the variance.
 
-    The mean of a channel that hardly varies is known to its last digit only, which is all that
-    there is of the deviation. Differences to a value of the channel are exact, and their mean is as
-    small as they are: it says by how much the rounded mean is off.
+    The mean of a channel that hardly varies is rounded at its last digit, which may be all of the
+    centred input. Differences to a value of the channel are exact, and their mean is as small as
+    they are: it gives the error of the rounded mean.
     """
     origin = _origin(x, num_groups, axis)
     offset = _average(x - origin, num_groups, axis)
     mean = origin + offset
     rest = offset - (mean - origin)
-    deviation = x - mean
-    # A product, since `jnp.square` would store twice the deviation beside it.
-    variance = _average(deviation * deviation, num_groups, axis) - rest * rest
-    return deviation, rest, mean, variance
+    centred = x - mean
+    # A product, since `jnp.square` would store twice the centred input beside it.
+    variance = _average(centred * centred, num_groups, axis) - rest * rest
+    return centred, rest, mean, variance
 
 
 def _origin(x: Array, num_groups: int | None, axis: str | None) -> Array:

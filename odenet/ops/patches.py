@@ -1,7 +1,7 @@
 """The gradient of a kernel as products of matrices: one for the patches of a block of images.
 
-A patch holds what one window sees. The patches of a block are written once, into the cache, and
-read from there.
+A patch holds the numbers of one window. The patches of a block are written once, into the cache,
+and read from there.
 """
 
 import math
@@ -51,9 +51,9 @@ def kernel_gradient(x: Image, g: Image, geometry: Geometry) -> Kernel:
 
 
 def _patches(x: Array, geometry: Geometry) -> Array:
-    """What each window of padded images sees, one row for a window."""
-    pieces = [x[(slice(None), *(slice(*axis) for axis in tap))] for tap in geometry.taps()]
-    return jnp.concatenate(pieces, axis=-1).reshape(-1, len(pieces) * x.shape[-1])
+    """The numbers of each window of padded images, one row for a window."""
+    patches = [x[(slice(None), *(slice(*axis) for axis in tap))] for tap in geometry.taps()]
+    return jnp.concatenate(patches, axis=-1).reshape(-1, len(patches) * x.shape[-1])
 
 
 def padded(x: Image, geometry: Geometry) -> Image:

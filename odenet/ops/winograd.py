@@ -66,7 +66,7 @@ def convolve(x: Image, w: Kernel, geometry: Geometry) -> Image:
 
 
 def _input(x: Array, axis: int, tiles: int) -> list[Array]:
-    """$B^T x$ along one axis, for overlapping pieces of four."""
+    """$B^T x$ along one axis, for overlapping tiles of four."""
     a, b, c, d = (
         lax.slice_in_dim(x, start, start + 2 * tiles - 1, stride=2, axis=axis) for start in range(4)
     )

@@ -94,12 +94,21 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
         """Of a contract, that of one of its members; else pydantic's."""
         return handler(adapter_of(cls).core_schema if is_contract(cls) else schema)
 
+    @classmethod
+    def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """What a mapping with keys of before says in those of now (see `odenet.part.old_keys`).
+
+        Args:
+            data: As it was written.
+        """
+        return data
+
     @model_validator(mode="before")
     @classmethod
     def _as_written(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        fields = cls.model_fields
+        data, fields = cls.upgraded(data), cls.model_fields
         return {
             name: _spelt_out(fields[name].annotation, value, default_of(fields[name]))
             if name in fields

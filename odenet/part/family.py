@@ -11,11 +11,13 @@ import inspect
 import operator
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter
 
 from odenet.errors import ConfigError
+
+Part = TypeVar("Part", bound=BaseModel)
 
 CONTRACT = "odenet_contract"
 """Key in the metadata of a core schema that stands for a contract."""
@@ -51,9 +53,9 @@ def is_contract(annotation: Any) -> bool:
     )
 
 
-def members_of(contract: type[BaseModel]) -> tuple[type[BaseModel], ...]:
+def members_of(contract: type[Part]) -> tuple[type[Part], ...]:
     """The parts that fulfil a contract, by the order of their kinds."""
-    return _members_of(contract, _GENERATION)
+    return _members_of(contract, _GENERATION)  # pyright: ignore[reportReturnType]
 
 
 @functools.lru_cache(maxsize=256)
@@ -136,6 +138,9 @@ def forget(parts: list[type[BaseModel]]) -> None:
 
 
 def _put_back(before: list[type[BaseModel]]) -> None:
+    # The package's own files are not loaded again, so what they define stays.
+    own = [part for part in _MEMBERS if part.__module__.partition(".")[0] == "odenet"]
+    before = before + [part for part in own if part not in before]
     if before != _MEMBERS:
         _MEMBERS[:] = before
         _changed()

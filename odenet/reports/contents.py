@@ -10,18 +10,18 @@ from odenet.errors import ConfigError, RunDirectoryError
 from odenet.experiment.directory import (
     COMPARISON,
     CONFIG,
-    GRADIENT_FLOW_LINES,
     METRICS,
     RESULTS,
     RUN,
-    STABILITY_LINES,
     STATUS,
     read_json,
 )
 from odenet.experiment.interpolation import resolve
 from odenet.experiment.yaml_text import read
-from odenet.reports.instruments import INSTRUMENTS
+from odenet.instruments.table import run_instruments
+from odenet.reports.monitors import monitor_kinds
 from odenet.training.callbacks import Record, read_metrics
+from odenet.training.monitor_config import monitor_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +38,7 @@ class RunContents:
         metrics: The records of `metrics.jsonl`, oldest first.
         instruments: What the file of every instrument holds, by its name; empty where it was not
             used.
-        flow_history: The records of `gradient_flow.jsonl`, oldest first.
-        stability_history: Those of `stability.jsonl`.
+        monitors: The records of `{kind}.jsonl` of every monitor, oldest first, by its kind.
     """
 
     path: Path
@@ -50,8 +49,7 @@ class RunContents:
     results: dict[str, Any] | None
     metrics: list[Record]
     instruments: dict[str, dict[str, Any]]
-    flow_history: list[Record]
-    stability_history: list[Record]
+    monitors: dict[str, list[Record]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,17 +119,17 @@ def _read_comparison(directory: Path) -> ComparisonContents:
 def _read_run(directory: Path) -> RunContents:
     text = _text(directory / CONFIG)
     results = directory / RESULTS
+    config = _yaml(text, directory)
     return RunContents(
         directory,
-        _yaml(text, directory),
+        config,
         text,
         _json_if_there(directory / RUN),
         _json_if_there(directory / STATUS),
         read_json(results) if results.exists() else None,
         _metrics(directory / METRICS),
-        {name: instrument.read(directory) for name, instrument in INSTRUMENTS.items()},
-        _metrics(directory / GRADIENT_FLOW_LINES),
-        _metrics(directory / STABILITY_LINES),
+        {name: instrument.read(directory) for name, instrument in run_instruments().items()},
+        {kind: _metrics(directory / monitor_file(kind)) for kind in monitor_kinds(config)},
     )
 
 

@@ -10,7 +10,8 @@ import jinja2
 
 from odenet.analysis.compare import TRAINED
 from odenet.experiment.directory import CONFIG
-from odenet.reports import wording
+from odenet.plotting import wording
+from odenet.plotting.canvas import Figure, png, svg
 from odenet.reports.contents import ComparisonContents, RunContents
 from odenet.reports.summary import best_validation, run_summary
 
@@ -50,6 +51,20 @@ class Picture:
     def height(self) -> int:
         """Height on the page in CSS pixels."""
         return round(96 * self.inches[1])
+
+
+def picture_of(name: str, figure: Figure, alt: str, caption: str) -> Picture:
+    """A figure as it stands on a page.
+
+    Args:
+        name: Names its file and its place on the page.
+        figure: The figure.
+        alt: What it shows, for those who cannot see it.
+        caption: How to read it.
+    """
+    width, height = figure.get_size_inches()
+    inches = (float(width), float(height))
+    return Picture(name, svg(figure), png(figure), inches, alt, caption)
 
 
 def comparison_page(contents: ComparisonContents, pictures: Mapping[str, Picture]) -> str:
@@ -184,3 +199,29 @@ def _provenance(
     if "criterion" in comparison:
         facts.append(("Criterion", comparison["criterion"]))
     return [(name, value) for name, value in facts if value]
+
+
+def instruments_page(
+    contents: RunContents, measured: Sequence[Mapping[str, Any]], reasons: Mapping[str, str]
+) -> str:
+    """The page of all instruments on one run.
+
+    Args:
+        contents: What the directory holds.
+        measured: Of every instrument that applied `name`, `question`, `table`, `sentences`,
+            `picture` and `provenance`.
+        reasons: Why the others were not measured, by name.
+    """
+    return (
+        _environment()
+        .get_template("instruments.html.j2")
+        .render(
+            title=f"{contents.config.get('name', contents.path.name)}: instruments",
+            description=contents.config.get("description", ""),
+            measured=measured,
+            reasons=reasons,
+            again=f"odenet analyse all {shlex.quote(str(contents.path))}",
+            provenance=_provenance([contents], {}),
+            config_text=contents.config_text,
+        )
+    )

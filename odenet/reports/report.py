@@ -5,22 +5,19 @@ from pathlib import Path
 
 from odenet.durable import replace
 from odenet.errors import RunDirectoryError
+from odenet.instruments.table import run_instruments
+from odenet.plotting.canvas import Figure
 from odenet.reports.contents import ComparisonContents, RunContents, read_contents
 from odenet.reports.figures import (
     cost_figure,
     curves_figure,
-    flow_history_figure,
     loss_and_error_figure,
     matrix_figure,
-    png,
     solver_figure,
-    stability_history_figure,
     step_sizes_figure,
-    svg,
 )
-from odenet.reports.figures.canvas import Figure
-from odenet.reports.html import Picture, comparison_page, run_page
-from odenet.reports.instruments import INSTRUMENTS
+from odenet.reports.html import Picture, comparison_page, picture_of, run_page
+from odenet.reports.monitors import draw, history
 
 REPORT, FIGURES = "report.html", "figures"
 
@@ -59,17 +56,6 @@ _CAPTIONS = {
         "Dashed, left: the loss on training batches, its mean since the evaluation before. Solid, "
         "right: the share of test images that the network gets wrong.",
     ),
-    "flow_history": (
-        "Norms of the gradient and spread of the activations at every layer, during training",
-        "Each line is the network after so many steps of the optimiser, on the same training "
-        "examples.",
-    ),
-    "stability_history": (
-        "Stability of every layer during training",
-        "Of a few training examples the worst. A step is stable where its amplification is at most "
-        "1; all steps are while the factor at right is above 1.",
-    ),
-    **{instrument.key: (instrument.alt, instrument.caption) for instrument in INSTRUMENTS.values()},
 }
 
 
@@ -94,7 +80,9 @@ def write_report(directory: Path) -> Path:
         pictures = _pictures(_comparison_figures(contents))
         page = comparison_page(contents, pictures)
     else:
-        pictures = _pictures(_run_figures(contents))
+        histories = [history(kind) for kind in contents.monitors]
+        captions = {one.name: (one.alt, one.caption) for one in histories}
+        pictures = _pictures(_run_figures(contents), captions)
         page = run_page(contents, pictures)
     try:
         (directory / FIGURES).mkdir(exist_ok=True)
@@ -132,23 +120,24 @@ def _run_figures(contents: RunContents) -> dict[str, Figure | None]:
         "curves": curves_figure({name: contents.metrics}),
         "step_sizes": step_sizes_figure({name: taus}),
         **{
-            instrument.key: instrument.figure(contents.instruments[name])
-            for name, instrument in INSTRUMENTS.items()
+            instrument.key(): instrument.figure(contents.instruments[name])
+            for name, instrument in run_instruments().items()
             if contents.instruments[name]
         },
-        "flow_history": flow_history_figure(contents.flow_history),
-        "stability_history": stability_history_figure(contents.stability_history),
+        **{history(kind).name: draw(kind, records) for kind, records in contents.monitors.items()},
     }
 
 
-def _pictures(figures: Mapping[str, Figure | None]) -> dict[str, Picture]:
-    pictures = {}
-    for name, figure in figures.items():
-        if figure is not None:
-            width, height = figure.get_size_inches()
-            inches = (float(width), float(height))
-            pictures[name] = Picture(name, svg(figure), png(figure), inches, *_CAPTIONS[name])
-    return pictures
+def _pictures(
+    figures: Mapping[str, Figure | None], captions: Mapping[str, tuple[str, str]] | None = None
+) -> dict[str, Picture]:
+    of_instruments = {one.key(): (one.alt, one.caption) for one in run_instruments().values()}
+    known = {**_CAPTIONS, **of_instruments, **(captions or {})}
+    return {
+        name: picture_of(name, figure, *known[name])
+        for name, figure in figures.items()
+        if figure is not None
+    }
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from odenet.reports import wording
+from odenet.plotting import wording
 
 
 class Quantity(NamedTuple):

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from odenet.analysis.compare import TRAINED
-from odenet.reports import wording
+from odenet.plotting import wording
 from odenet.reports.summary import run_summary
 
 _STYLES = {"good": "bold green", "bad": "bold red", "none": "bold"}

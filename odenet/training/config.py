@@ -1,17 +1,21 @@
 """How long and how often: the settings of a training."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from odenet.depth.schedule import DepthScheduleConfig, MultilevelConfig
+from odenet.depth.schedules import DepthScheduleConfig
 from odenet.errors import ConfigError
 from odenet.part import PartConfig
+from odenet.part.old_keys import warn_of_old_key
+from odenet.training.monitor_config import MonitorConfig
 from odenet.training.optimizer import OptimizerConfig, SGDConfig
 from odenet.training.parallel import ParallelConfig
 
 _MOST_STEPS_PER_DISPATCH = 64
+_OLD_MONITORS = {"gradient_flow_every": "gradient_flow", "stability_every": "stability"}
+"""Keys of before, each the interval of a monitor, with its kind."""
 
 
 class TrainingConfig(PartConfig):
@@ -34,12 +38,10 @@ class TrainingConfig(PartConfig):
     test error as papers draw them; nothing is chosen by it."""
     checkpoint_every: PositiveInt | None = None
     """Steps between two checkpoints; without it, as for the evaluations."""
-    gradient_flow_every: PositiveInt | None = None
-    """Steps between two measurements of the gradient at every layer, written to
-    `gradient_flow.jsonl`; without it, none is taken."""
-    stability_every: PositiveInt | None = None
-    """Steps between two measurements of the layers' eigenvalues against the stability region of the
-    method, written to `stability.jsonl`; without it, none is taken."""
+    monitors: tuple[MonitorConfig, ...] = ()
+    """What is measured while the network trains, each with its `every`: `gradient_flow`, the
+    gradient at every layer; `stability`, the layers' eigenvalues against the stability region of
+    the method. Each writes `{kind}.jsonl`."""
     keep_checkpoints: int = Field(default=2, ge=2)
     """How many of the last checkpoints stay on disk."""
     steps_per_dispatch: PositiveInt | None = None
@@ -69,6 +71,32 @@ class TrainingConfig(PartConfig):
     """Largest `nfe` of one training step; a step that needs more is a failed solve, for which
     `on_solver_failure` says what to do. Without it, there is no limit."""
 
+    @classmethod
+    def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """The intervals of the two monitors of before as `monitors`."""
+        old = [name for name in _OLD_MONITORS if name in data]
+        if not old:
+            return data
+        data = dict(data)
+        given: list[Any] = list(data.get("monitors") or ())
+        for name in old:
+            every, kind = data.pop(name), _OLD_MONITORS[name]
+            if every is not None:
+                new = f"training.monitors=[{{kind: {kind}, every: {every}}}]"
+                warn_of_old_key(f"training.{name}={every}", new)
+                given.append({"kind": kind, "every": every})
+        return data | ({"monitors": given} if given else {})
+
+    @model_validator(mode="after")
+    def _monitors_differ(self):
+        kinds = [monitor.kind for monitor in self.monitors]
+        twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+        if twice:
+            raise ValueError(
+                f"monitors write one file for each kind; got {twice[0]} more than once; keep one"
+            )
+        return self
+
     @model_validator(mode="after")
     def _dispatches_fit(self):
         common = self._common_divisor
@@ -78,10 +106,8 @@ class TrainingConfig(PartConfig):
             raise ValueError(
                 f"steps_per_dispatch must divide num_steps={self.num_steps}, log_every="
                 f"{self.log_every}, evaluate_every={self.evaluation_interval}, "
-                f"checkpoint_every={self.checkpoint_interval}, gradient_flow_every="
-                f"{self.gradient_flow_every}, stability_every={self.stability_every} and the steps "
-                f"of depth_schedule; got {self.steps_per_dispatch}; "
-                f"nearest: {sorted(near)}"
+                f"checkpoint_every={self.checkpoint_interval}, the steps of monitors and of "
+                f"depth_schedule; got {self.steps_per_dispatch}; nearest: {sorted(near)}"
             )
         return self
 
@@ -110,16 +136,13 @@ class TrainingConfig(PartConfig):
 
     @model_validator(mode="after")
     def _schedule_is_reached(self):
-        schedule = self.depth_schedule
-        if schedule is None:
-            return self
-        late = [step for step in schedule.intervals if step >= self.num_steps]
-        if late:
-            name = "at" if isinstance(schedule, MultilevelConfig) else "every"
-            raise ValueError(
-                f"depth_schedule.{name} must be less than num_steps={self.num_steps}, so that what "
-                f"is changed is trained; got {late[0]}"
-            )
+        for name, steps in self._schedule_intervals.items():
+            late = [step for step in steps if step >= self.num_steps]
+            if late:
+                raise ValueError(
+                    f"depth_schedule.{name} must be less than num_steps={self.num_steps}, so that "
+                    f"what is changed is trained; got {late[0]}"
+                )
         return self
 
     @property
@@ -134,11 +157,18 @@ class TrainingConfig(PartConfig):
 
     def inspection_due(self, step: int) -> bool:
         """Whether callbacks look at the state after this step."""
-        every = (self.gradient_flow_every, self.stability_every)
-        return any(steps is not None and step % steps == 0 for steps in every)
+        return any(step % self.monitor_interval(monitor) == 0 for monitor in self.monitors)
+
+    def monitor_interval(self, monitor: MonitorConfig) -> int:
+        """Steps between two measurements of a monitor."""
+        return monitor.every or self.evaluation_interval
 
     def _tenth(self) -> int:
         return max(self.num_steps // 10 // self.log_every, 1) * self.log_every
+
+    @property
+    def _schedule_intervals(self) -> dict[str, tuple[int, ...]]:
+        return {} if self.depth_schedule is None else self.depth_schedule.intervals
 
     @property
     def _common_divisor(self) -> int:
@@ -148,9 +178,8 @@ class TrainingConfig(PartConfig):
             self.log_every,
             self.evaluation_interval,
             self.checkpoint_interval,
-            self.gradient_flow_every or 0,
-            self.stability_every or 0,
-            *(() if self.depth_schedule is None else self.depth_schedule.intervals),
+            *map(self.monitor_interval, self.monitors),
+            *(step for steps in self._schedule_intervals.values() for step in steps),
         )
 
     @property

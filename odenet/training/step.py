@@ -15,7 +15,6 @@ from odenet.data.augment import Augmentation
 from odenet.integrators import Failure, Integrator
 from odenet.integrators.backward_count import counting_backward
 from odenet.integrators.reconstruction import LARGEST_ERROR, measuring_reconstruction
-from odenet.models import DepthBlock
 from odenet.objectives import Metrics, Objective
 from odenet.ops.batch_axis import batch_axis, example_keys
 from odenet.training.optimizer import Schedule
@@ -112,9 +111,9 @@ class TrainStep:
         return new, metrics
 
     def _integrators(self, state: TrainState) -> list[Integrator]:
-        """The integrators of all blocks whose depth is time."""
+        """The integrators of all blocks that discretise an ODE."""
         blocks = nnx.merge(self.graphdef, state.params, state.statistics).blocks
-        return [block.integrator for block in blocks if isinstance(block, DepthBlock)]
+        return [block.ode.integrator for block in blocks if block.ode is not None]
 
     def _augmented(self, key: Key[Array, ""], inputs: Array) -> Array:
         """Augment every image by a key of its own, the same wherever the image is placed."""

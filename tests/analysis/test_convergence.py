@@ -11,8 +11,7 @@ from odenet.analysis.convergence import check_threshold, factors_of, judge_steps
 from odenet.analysis.critical_step import TrainedAt, critical_step
 from odenet.analysis.halving import halvings, observed_order
 from odenet.errors import ConfigError
-from odenet.experiment.convergence import analyse_convergence
-from odenet.experiment.critical_step import critical_steps
+from odenet.instruments import measure
 from odenet.models import DepthBlockConfig
 
 
@@ -42,8 +41,12 @@ def test_changes_below_round_off_have_no_order():
 
 @pytest.mark.parametrize(("kind", "order"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
 def test_observed_order_of_a_trained_network_is_that_of_its_method(trained, kind, order):
-    found = analyse_convergence(
-        trained, [f"model.block.integrator.kind={kind}"], num_examples=40, solvers=()
+    found = measure(
+        "convergence",
+        trained,
+        [f"model.block.integrator.kind={kind}"],
+        examples=40,
+        solver=("none",),
     )
     assert found["observed_order"] == pytest.approx(order, abs=0.1)
     assert found["reference_ok"]
@@ -56,7 +59,7 @@ def test_observed_order_of_a_trained_network_is_that_of_its_method(trained, kind
 
 
 def test_every_solver_is_measured_against_the_same_solve(trained):
-    found = analyse_convergence(trained, num_examples=40, finest=2, solvers=("rk4", "dopri5"))
+    found = measure("convergence", trained, examples=40, finest=2, solver=("rk4", "dopri5"))
     solvers = {cost["solver"] for cost in found["costs"]}
     assert solvers == {"own", "rk4", "dopri5"}
     finest = {cost["solver"]: cost["error"] for cost in found["costs"]}
@@ -68,7 +71,7 @@ def test_every_solver_is_measured_against_the_same_solve(trained):
 
 def test_method_that_chooses_its_steps_has_costs_and_no_order(trained):
     overrides = ["model.block.integrator.kind=bosh3"]
-    found = analyse_convergence(trained, overrides, num_examples=8, finest=2, solvers=("euler",))
+    found = measure("convergence", trained, overrides, examples=8, finest=2, solver=("euler",))
     assert found["halvings"] == []
     assert found["observed_order"] is None
     assert found["criticality"] is None
@@ -77,7 +80,7 @@ def test_method_that_chooses_its_steps_has_costs_and_no_order(trained):
 
 def test_another_equation_is_refined_by_its_own_method(tmp_path):
     run = toy_run(tmp_path / "run", integrator={"kind": "leapfrog"})
-    found = analyse_convergence(run, num_examples=16, finest=8)
+    found = measure("convergence", run, examples=16, finest=8)
     assert found["observed_order"] == pytest.approx(2, abs=0.1)
     assert {cost["solver"] for cost in found["costs"]} == {"own"}
     assert "64 times its steps" in found["reference"]
@@ -124,8 +127,8 @@ def test_critical_step_of_training_stands_below_the_first_fall():
 def test_trainings_at_several_steps_are_read_by_seed(trained, tmp_path):
     runs = [toy_run(tmp_path / f"{seed}", seed, num_steps=2) for seed in (0, 1)]
     for run in [trained, *runs]:
-        analyse_convergence(run, num_examples=16, finest=2, solvers=())
-    found = critical_steps([trained, *runs])
+        measure("convergence", run, examples=16, finest=2, solver=("none",))
+    found = measure("critical-step", [trained, *runs])
     assert [seed["seed"] for seed in found["seeds"]] == [0, 1]
     first, second = found["seeds"]
     assert [one["num_steps"] for one in first["trained"]] == [2, 4]
@@ -133,11 +136,11 @@ def test_trainings_at_several_steps_are_read_by_seed(trained, tmp_path):
     assert first["critical_step"] == 0.5
     assert [one["num_steps"] for one in second["trained"]] == [2]
     with pytest.raises(ConfigError, match="seed and the steps of an earlier"):
-        critical_steps([runs[0], runs[0]])
-    analyse_convergence(runs[0], num_examples=16, finest=2, threshold=0.2, solvers=())
+        measure("critical-step", [runs[0], runs[0]])
+    measure("convergence", runs[0], examples=16, finest=2, threshold=0.2, solver=("none",))
     with pytest.raises(ConfigError, match=r"these were measured with \[0.1, 0.2\]"):
-        critical_steps(runs)
+        measure("critical-step", runs)
     other = toy_run(tmp_path / "other", step_sizes={"kind": "fixed", "horizon": 2.0})
-    analyse_convergence(other, num_examples=16, finest=2, solvers=())
+    measure("convergence", other, examples=16, finest=2, solver=("none",))
     with pytest.raises(ConfigError, match="num_steps and seed alone"):
-        critical_steps([trained, other])
+        measure("critical-step", [trained, other])

@@ -9,10 +9,12 @@ from flax import nnx
 from toy_run import toy_run
 from user_settings import settings_of_a_user as settings_of_a_user
 
+from odenet import load
 from odenet.analysis.effective_depth import BlockDepth, check_lesions
+from odenet.analysis.flow_probe import evenly_chosen
 from odenet.errors import ConfigError
-from odenet.experiment.effective_depth import analyse_effective_depth
-from odenet.experiment.subject import look_at
+from odenet.instruments import measure
+from odenet.instruments.base import normalized
 
 LAYERS = {
     "num_steps": 3,
@@ -29,16 +31,16 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(trained):
-    return analyse_effective_depth(trained, num_examples=40)
+    return measure("effective-depth", trained, examples=40)
 
 
 @pytest.fixture
 def by_hand(trained):
     """`losses(layers)`: the mean loss of a network of `(tau, kernel, bias)`, in NumPy."""
-    subject = look_at(trained, split="test")
-    examples = subject.examples(40)
-    inputs = np.asarray(subject.normalized(examples), np.float64)
-    (block,), head = subject.network.blocks, subject.network.head
+    loaded = load(trained)
+    examples = evenly_chosen(loaded.dataset.test, 40)
+    inputs = np.asarray(normalized(loaded, examples), np.float64)
+    (block,), head = loaded.network.blocks, loaded.network.head
     stacked = block.weights.stacked
     kernels, biases = (np.asarray(leaf, np.float64) for leaf in stack_of(stacked))
     linear = head.linear
@@ -112,7 +114,7 @@ def test_contribution_is_what_a_layer_adds_relative_to_its_state(found, by_hand)
 
 def test_steps_are_the_layers_of_shared_weights(tmp_path):
     run = toy_run(tmp_path / "run")
-    found = analyse_effective_depth(run, num_examples=16)
+    found = measure("effective-depth", run, examples=16)
     (block,) = found["blocks"]
     assert block["num_layers"] == 4
     assert block["merged"] is None
@@ -141,6 +143,6 @@ def test_layers_that_cannot_be_left_out_are_refused(tmp_path, trained):
         tmp_path / "run", weights={"kind": "per_layer"}, integrator={"kind": "fractional"}
     )
     with pytest.raises(ConfigError, match=r"step of size 0, which Fractional in model.stages.0"):
-        check_lesions(look_at(run).network)
+        check_lesions(load(run).network)
     with pytest.raises(ConfigError, match=r"above 0 and below 1; got 1\.0"):
-        analyse_effective_depth(trained, threshold=1.0)
+        measure("effective-depth", trained, threshold=1.0)

@@ -7,10 +7,10 @@ import pytest
 from toy_run import toy_run
 from user_settings import settings_of_a_user as settings_of_a_user
 
-from odenet.analysis.gradient_audit import differences, exact_gradient, measure
-from odenet.analysis.ways_back import EXACT, ways_back
+from odenet.analysis.gradient_audit import differences, exact_gradient
+from odenet.analysis.gradient_audit import measure as error_of
 from odenet.errors import ConfigError
-from odenet.experiment.gradient_audit import analyse_gradient_audit
+from odenet.instruments import measure
 from odenet.integrators import (
     AdaptiveConfig,
     DiffraxConfig,
@@ -18,6 +18,7 @@ from odenet.integrators import (
     FractionalConfig,
     MomentumConfig,
 )
+from odenet.integrators.gradient_methods import EXACT
 
 LEARNED = {"kind": "learned", "horizon": 1.0}
 
@@ -32,7 +33,7 @@ def rows(found):
 
 
 def test_what_stores_or_recomputes_is_exact_and_an_adjoint_equation_is_not(trained):
-    found = analyse_gradient_audit(trained, num_examples=8)
+    found = measure("gradient-audit", trained, examples=8)
     assert found["own"] == [EXACT]
     assert max(found["differences"]) < 1e-6
     by_name = rows(found)
@@ -52,7 +53,7 @@ def test_error_of_the_adjoint_equation_falls_with_the_step(trained):
             num_steps=steps,
             step_sizes={"kind": "fixed", "horizon": 1.0},
         )
-        found = rows(analyse_gradient_audit(run, num_examples=8))
+        found = rows(measure("gradient-audit", run, examples=8))
         errors.append(found["adjoint equation (backsolve)"]["inputs_error"])
     assert errors[0] / errors[1] == pytest.approx(2, rel=0.25)
 
@@ -61,8 +62,8 @@ def test_tolerance_of_an_adaptive_method_decides_the_error_of_its_adjoint(traine
     errors = []
     for tolerance in (1e-2, 1e-5):
         options = f"{{kind: dopri5, rtol: {tolerance}, atol: {tolerance}}}"
-        found = analyse_gradient_audit(
-            trained, [f"model.block.integrator={options}"], num_examples=8
+        found = measure(
+            "gradient-audit", trained, [f"model.block.integrator={options}"], examples=8
         )
         assert found["chooses_steps"]
         by_name = rows(found)
@@ -91,8 +92,8 @@ def test_wrong_gradient_is_seen():
     assert max(differences(right, params, inputs, exact[0], key, 3)) < 1e-8
     halved = exact_gradient(wrong, params, inputs)
     assert min(differences(right, params, inputs, halved[0], key, 3)) == pytest.approx(0.5)
-    assert measure("wrong", wrong, params, inputs, exact).weights_error == pytest.approx(0.5)
-    assert measure("right", right, params, inputs, exact).weights_error == 0
+    assert error_of("wrong", wrong, params, inputs, exact).weights_error == pytest.approx(0.5)
+    assert error_of("right", right, params, inputs, exact).weights_error == 0
 
 
 @pytest.mark.parametrize(
@@ -132,14 +133,14 @@ def test_wrong_gradient_is_seen():
     ],
     ids=lambda value: getattr(value, "kind", ""),
 )
-def test_ways_back_are_those_of_the_integrator(config, expected):
-    ways = ways_back(config, is_step=True, learns_steps=True)
-    assert set(ways) == expected | {EXACT}
-    for way in ways.values():
-        assert way.equation == config.equation
-        way.build()
+def test_gradient_methods_are_those_of_the_integrator(config, expected):
+    methods = config.gradient_methods(is_step=True, learns_steps=True)
+    assert set(methods) == expected | {EXACT}
+    for method in methods.values():
+        assert method.equation == config.equation
+        method.build()
 
 
 def test_number_of_directions_is_checked(trained):
     with pytest.raises(ConfigError, match="at least one direction; got 0"):
-        analyse_gradient_audit(trained, directions=0)
+        measure("gradient-audit", trained, directions=0)

@@ -9,9 +9,9 @@ from toy_run import toy_run
 
 from odenet.analysis.gradient_scaling import DepthGradient, scaling
 from odenet.errors import ConfigError
-from odenet.experiment.gradient_flow import analyse_gradient_flow
-from odenet.experiment.gradient_scaling import gradient_scaling
-from odenet.reports import gradient_scaling_figure, gradient_scaling_table, png
+from odenet.instruments import measure
+from odenet.instruments.gradient_scaling import GradientScaling
+from odenet.plotting.canvas import png
 
 
 def test_exponent_and_its_error_are_those_of_a_linear_regression():
@@ -55,12 +55,12 @@ def runs(tmp_path_factory):
         for steps, seed in ((2, 0), (4, 0), (4, 1))
     }
     for run in made.values():
-        analyse_gradient_flow(run, num_examples=16, factor_examples=0)
+        measure("gradient-flow", run, examples=16, factor_examples=0)
     return made
 
 
 def test_norms_at_both_ends_are_read_by_depth_and_seed(runs):
-    found = gradient_scaling([runs[4, 1], runs[2, 0], runs[4, 0]])
+    found = measure("gradient-scaling", [runs[4, 1], runs[2, 0], runs[4, 0]])
     assert (found["parameters"], found["num_examples"]) == ("last", 16)
     (network,) = found["networks"].values()
     assert [(run["num_steps"], run["seed"]) for run in network["runs"]] == [(2, 0), (4, 0), (4, 1)]
@@ -72,29 +72,29 @@ def test_norms_at_both_ends_are_read_by_depth_and_seed(runs):
         assert run["transport"] == norms[0] / norms[-1]
         assert run["horizon"] == pytest.approx(1.0)
     assert network["first"]["verdict"] in ("flat", "grows", "falls")
-    assert png(gradient_scaling_figure(found)).startswith(b"\x89PNG")
-    assert gradient_scaling_table(found).row_count == 3
+    assert png(GradientScaling.figure(found)).startswith(b"\x89PNG")
+    assert GradientScaling.table(found).row_count == 3
 
 
 def test_what_cannot_be_compared_is_refused(runs, tmp_path):
     with pytest.raises(ConfigError, match="name the run directories"):
-        gradient_scaling([])
+        measure("gradient-scaling", [])
     with pytest.raises(ConfigError, match="seed and the steps of an earlier"):
-        gradient_scaling([runs[2, 0], runs[2, 0]])
+        measure("gradient-scaling", [runs[2, 0], runs[2, 0]])
     bare = toy_run(tmp_path / "bare")
     with pytest.raises(ConfigError, match="measure it with: odenet analyse gradient-flow"):
-        gradient_scaling([bare])
-    analyse_gradient_flow(bare, moment="start", num_examples=16, factor_examples=0)
+        measure("gradient-scaling", [bare])
+    measure("gradient-flow", bare, at="start", examples=16, factor_examples=0)
     with pytest.raises(ConfigError, match=r"parameters start, .* parameters last"):
-        gradient_scaling([runs[2, 0], bare])
+        measure("gradient-scaling", [runs[2, 0], bare])
     other = toy_run(tmp_path / "other", integrator={"kind": "midpoint"})
-    analyse_gradient_flow(other, num_examples=16, factor_examples=0)
+    measure("gradient-flow", other, examples=16, factor_examples=0)
     with pytest.raises(ConfigError, match="differ in more"):
-        gradient_scaling([runs[2, 0], other])
+        measure("gradient-scaling", [runs[2, 0], other])
 
 
 def test_networks_of_a_comparison_go_by_their_names(runs, tmp_path):
     for steps in (2, 4):
         shutil.copytree(runs[steps, 0], tmp_path / str(steps) / "networks" / "stable")
-    found = gradient_scaling(sorted(tmp_path.glob("*/networks/*")))
+    found = measure("gradient-scaling", sorted(tmp_path.glob("*/networks/*")))
     assert list(found["networks"]) == ["stable"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from odenet.analysis.flow_meter import FlowMeter, evenly_chosen
+from odenet.analysis.flow_probe import FlowProbe, evenly_chosen
 from odenet.analysis.gradient_verdict import judge_flow
 from odenet.data import Normalization, Split
 from odenet.errors import ConfigError
@@ -36,7 +36,7 @@ def measured(block, weights, examples=6, threshold=2.0):
     graphdef, params = nnx.split(network)
     loss = Objective(MeanSquaredErrorConfig().build())
     with jax.numpy_dtype_promotion("standard"):
-        return FlowMeter(graphdef, loss, AS_IT_IS, EXAMPLES, examples, threshold)(params, {})
+        return FlowProbe(graphdef, loss, AS_IT_IS, EXAMPLES, examples, threshold)(params, {})
 
 
 def plain(weights, **options):

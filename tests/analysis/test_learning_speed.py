@@ -5,7 +5,7 @@ import pytest
 from odenet.analysis.learning_speed import LearningSpeed, learning_speed, mean_steps
 from odenet.errors import ConfigError
 from odenet.experiment.config import parse_config, to_yaml
-from odenet.experiment.steps_to_reach import steps_to_reach
+from odenet.instruments import measure
 
 
 def records(*accuracies, split="validation"):
@@ -51,7 +51,8 @@ def test_runs_are_put_together_by_what_they_started_from(tmp_path):
         (path / "run.json").write_text(json.dumps(about))
         lines = "".join(json.dumps(record) + "\n" for record in records(*accuracies))
         (path / "metrics.jsonl").write_text(lines)
-    found = steps_to_reach([tmp_path / str(number) for number in range(4)], [0.6, 0.7])
+    runs = [tmp_path / str(number) for number in range(4)]
+    found = measure("steps-to-reach", runs, accuracy=(0.6, 0.7))
     assert [run["steps"] for run in found["runs"]] == [[10, 20], [30, None], [20, None], [10, None]]
     assert [run["seed"] for run in found["runs"]] == [0, 1, 2, 3]
     arms = {arm["started_from"]: arm for arm in found["arms"] if arm["accuracy"] == 0.6}

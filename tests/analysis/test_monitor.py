@@ -7,7 +7,7 @@ from odenet.training.callbacks import Info
 
 
 @dataclasses.dataclass
-class Meter:
+class Probe:
     """Stands in for the instrument: reports the parameters that it is given."""
 
     def __call__(self, params, statistics):
@@ -31,7 +31,7 @@ def told(monitor, *infos):
 def test_every_look_is_one_line_and_the_start_is_one_of_them(tmp_path):
     path = tmp_path / "flow.jsonl"
     told(
-        Monitor("gradient_flow", Meter(), 10, path, 0),
+        Monitor("gradient_flow", Probe(), 10, path, 0),
         Info("start", 0, 20, [{"step": 0, "split": "program"}], state("at 0")),
         Info("inspect", 10, 20, (), state("at 10")),
         Info("inspect", 15, 20, (), state("for another instrument")),
@@ -47,7 +47,7 @@ def test_every_look_is_one_line_and_the_start_is_one_of_them(tmp_path):
 def test_resumed_run_writes_no_line_twice(tmp_path):
     path = tmp_path / "flow.jsonl"
     told(
-        Monitor("gradient_flow", Meter(), 10, path, 0),
+        Monitor("gradient_flow", Probe(), 10, path, 0),
         Info("start", 0, 20, (), state("at 0")),
         Info("inspect", 10, 20, (), state("at 10")),
         Info("inspect", 20, 20, (), state("lost")),
@@ -55,7 +55,7 @@ def test_resumed_run_writes_no_line_twice(tmp_path):
     )
     for first, expected in ((10, [0, 10, 20]), (0, [0, 20])):
         told(
-            Monitor("gradient_flow", Meter(), 10, path, first),
+            Monitor("gradient_flow", Probe(), 10, path, first),
             Info("start", first, 20, (), state("again")),
             Info("inspect", 20, 20, (), state("anew")),
             Info("end", 20, 20),

@@ -8,8 +8,7 @@ import yaml
 
 from odenet.analysis.over_seeds import Spread, over_seeds
 from odenet.errors import ConfigError, RunDirectoryError
-from odenet.experiment.over_seeds import read_over_seeds
-from odenet.reports import seeds_markdown
+from odenet.instruments.seeds import Seeds, read_over_seeds
 
 CONFIG = {
     "name": "made_up",
@@ -63,9 +62,9 @@ def test_table_has_a_row_for_every_network_with_the_numbers_of_every_seed(tmp_pa
         )
         for seed in (3, 1)
     ]
-    seeds, found = read_over_seeds(runs)
-    assert seeds == [3, 1]
-    lines = seeds_markdown(seeds, found).splitlines()
+    found = Seeds().measure(runs)
+    assert found["seeds"] == [3, 1]
+    lines = Seeds.table(found).splitlines()
     assert lines[0].startswith("| network | test error (%): mean ± deviation (seeds 3, 1) |")
     assert lines[2] == "| fixed | 10 ± 0 (10, 10) | 0.5 ± 0 (0.5, 0.5) | 1 ± 0 (1, 1) |"
     assert lines[3] == "| plain | 50 ± 0 (50, 50) | 1.5 ± 0 (1.5, 1.5) | – |"

@@ -10,11 +10,10 @@ from flax import nnx
 from numerics.precision import in_float64
 from pydantic import TypeAdapter
 
-from odenet.analysis.amplification import amplification_of
-from odenet.analysis.stability_function import StabilityFunction
 from odenet.depth.grid import DepthGrid
 from odenet.integrators import IntegratorConfig
 from odenet.integrators.explicit import TABLEAUS
+from odenet.integrators.stability_function import StabilityFunction
 from odenet.models import DepthBlockConfig
 
 CONFIG = TypeAdapter(IntegratorConfig)
@@ -25,14 +24,14 @@ GRID = DepthGrid(jnp.full(3, 0.1))
 
 
 def factor_of(options, z, tau=1.0):
-    amplification = amplification_of(CONFIG.validate_python(options).build(), GRID)
+    amplification = CONFIG.validate_python(options).build().amplification(GRID)
     z = np.atleast_1d(np.asarray(z, complex))
     return amplification.factors(np.full(z.shape, tau), z, np.full(z.shape, 2))
 
 
 def limit_of(options, eigenvalue):
     """The longest stable step."""
-    amplification = amplification_of(CONFIG.validate_python(options).build(), GRID)
+    amplification = CONFIG.validate_python(options).build().amplification(GRID)
     one = np.ones(1)
     steps = np.full(1, 2)
     return amplification.critical_scales(one, np.asarray([eigenvalue], complex), steps, EPS)[0]
@@ -143,7 +142,7 @@ def test_factor_is_what_many_steps_multiply_by(options, eigenvalue):
     path = block(jnp.asarray([[0.6, 0.8]]), save_path=True).path[:, 0]
     # Several steps are compared, since what turns passes near zero.
     early, late = (float(jnp.linalg.norm(path[k - 20 : k])) for k in (steps // 2, steps))
-    amplification = amplification_of(block.integrator, block.grid())
+    amplification = block.integrator.amplification(block.grid())
     found = amplification.factors(np.full(1, tau), np.asarray([z]), np.full(1, 2))[0]
     assert (late / early) ** (2 / steps) == pytest.approx(found, rel=2e-3)
 
@@ -154,4 +153,4 @@ def test_methods_without_a_factor_say_why():
         ({"kind": "diffrax"}, "chosen by their error"),
         ({"kind": "fractional"}, "remembers all earlier ones"),
     ):
-        assert said in amplification_of(CONFIG.validate_python(options).build(), GRID)
+        assert said in CONFIG.validate_python(options).build().amplification(GRID)

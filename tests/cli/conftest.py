@@ -13,7 +13,7 @@ def small_run(tmp_path_factory):
     """The quickstart in small, with its gradients watched; not to be changed."""
 
     def make(path):
-        watched = "training.gradient_flow_every=10"
+        watched = "training.monitors=[{kind: gradient_flow, every: 10}]"
         answer("run", QUICKSTART, *SMALL, watched, "--out", path, "--json")
 
     return made_once(tmp_path_factory, "small_run", make)

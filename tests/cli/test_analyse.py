@@ -80,7 +80,10 @@ def test_what_cannot_be_measured_is_refused(watched, words, message):
 
 
 def test_training_that_could_not_be_watched_is_refused_before_it_begins(tmp_path):
-    words = ("model.block.integrator.kind=dopri5", "training.gradient_flow_every=10")
+    words = (
+        "model.block.integrator.kind=dopri5",
+        "training.monitors=[{kind: gradient_flow, every: 10}]",
+    )
     done = odenet("run", QUICKSTART, *words, "--out", tmp_path / "new")
     assert done.returncode == 2
     assert "followed step by step" in " ".join(done.stderr.split())

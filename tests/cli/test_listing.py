@@ -13,6 +13,7 @@ from odenet.errors import ConfigError
 from odenet.experiment.catalogue import list_parts
 from odenet.experiment.config import load_config
 from odenet.experiment.explain import explain_key
+from odenet.instruments import names
 
 RUNNER = CliRunner()
 PARTS = list_parts()
@@ -125,7 +126,10 @@ def commands(group, path=()):
         yield from commands(inner.typer_instance, (*path, inner.name))
 
 
-@pytest.mark.parametrize("words", list(commands(app)), ids=" ".join)
+INSTRUMENTS = [("analyse", name) for name in names()]
+
+
+@pytest.mark.parametrize("words", [*commands(app), *INSTRUMENTS], ids=" ".join)
 def test_every_help_page_has_an_example_that_is_a_command(words):
     text = " ".join(shown(*words, "--help").split())
     example = re.search(r"Examples?: (odenet .*)", text)

@@ -9,9 +9,9 @@ from odenet.depth.refine import (
     interpolated,
     overlapping,
     refined_taus,
-    step_size_transfer,
 )
 from odenet.depth.step_sizes import LearnedStepSizesConfig
+from odenet.depth.step_sizes.learned import step_size_transfer
 
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 2, 3))
 

@@ -8,11 +8,12 @@ from tiny_experiment import classifier, configured, tiny
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.errors import ConfigError
-from odenet.experiment.basis import analyse_basis
 from odenet.experiment.evaluate import evaluate
-from odenet.experiment.refine import refine
+from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import run
-from odenet.reports import basis_table, write_basis_figure
+from odenet.instruments import measure
+from odenet.instruments.basis import Basis
+from odenet.reports import write_report
 
 VALUES = tiny(
     classifier(6, num_steps=4, step_sizes={"horizon": 2.0}),
@@ -33,7 +34,7 @@ def source(tmp_path_factory):
 
 def test_projected_network_is_the_refined_one(source, tmp_path):
     families = ["piecewise_constant", "legendre"]
-    found = analyse_basis(source, bases=families, sizes=[4, 2])
+    found = measure("basis", source, basis=families, num_basis=[4, 2])
     assert json.loads((source / "basis.json").read_text()) == found
     whole = evaluate(source)
     assert found["as_trained"]["accuracy"] == whole["accuracy"]
@@ -48,22 +49,23 @@ def test_projected_network_is_the_refined_one(source, tmp_path):
         for name in ("accuracy", "loss", "num_parameters"):
             assert points[2][name] == pytest.approx(there[name], rel=1e-6)
     assert cells[2]["loss"] != cells[4]["loss"]
-    assert write_basis_figure(source, found).stat().st_size > 1000
-    assert basis_table(found).row_count == 5
+    write_report(source)
+    assert (source / "figures" / "basis.png").stat().st_size > 1000
+    assert Basis.table(found).row_count == 5
 
 
 def test_numbers_of_functions_are_chosen_where_none_is_asked_for(source):
-    found = analyse_basis(source, split="validation", bases=["piecewise_linear"])
+    found = measure("basis", source, split="validation", basis=["piecewise_linear"])
     assert [point["num_basis"] for point in found["curves"][0]["points"]] == [4, 3, 2]
 
 
 def test_networks_without_functions_of_depth_are_refused(source, tmp_path):
     with pytest.raises(ConfigError, match="divisor of the 4 steps; got 3"):
-        analyse_basis(source, bases=["piecewise_constant"], sizes=[3])
+        measure("basis", source, basis=["piecewise_constant"], num_basis=[3])
     for name, block, message in (
         ("shared", {"weights": {"kind": "shared"}}, "the same at every depth"),
         ("plain", {"kind": "feedforward"}, "no weights that are functions of depth"),
     ):
         run(configured(VALUES | {"model": classifier(6, **block)}), tmp_path / name)
         with pytest.raises(ConfigError, match=message):
-            analyse_basis(tmp_path / name)
+            measure("basis", tmp_path / name)

@@ -5,14 +5,15 @@ import math
 import pytest
 from tiny_experiment import classifier, tiny
 
+from odenet.analysis.monitors import flow_probe
 from odenet.errors import ConfigError
 from odenet.experiment.build import build
 from odenet.experiment.compare import networks_of
 from odenet.experiment.config import parse_config
 from odenet.experiment.evaluate import evaluate
-from odenet.experiment.gradient_flow import analyse_gradient_flow
 from odenet.experiment.run import run
-from odenet.reports.flow import flow_sentences
+from odenet.instruments import measure
+from odenet.instruments.gradient_flow import GradientFlow
 from odenet.training.callbacks import read_metrics
 
 MODEL = classifier(8, num_steps=3, field={"kind": "residual"}) | {
@@ -52,18 +53,18 @@ def test_training_on_one_value_is_refused_before_a_directory_is_made(tmp_path):
 
 
 def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
-    watched = parse_config(VALUES, [("training.gradient_flow_every", 4)])
+    watched = parse_config(VALUES, [("training.monitors", [{"kind": "gradient_flow", "every": 4}])])
     run(watched, tmp_path / "run")
-    live = analyse_gradient_flow(tmp_path / "run", num_examples=16, factor_examples=2)
+    live = measure("gradient-flow", tmp_path / "run", examples=16, factor_examples=2)
     (during,) = [
         line for line in read_metrics(tmp_path / "run" / "gradient_flow.jsonl") if line["step"] == 4
     ]
     assert live["batch_statistics"] == during["batch_statistics"] == "live"
     assert live["identity"] == (None,)
     assert len(live["blocks"][0]["factors"]["largest"]) == 3
-    assert any("as in training; factors with" in line for line in flow_sentences(live))
-    frozen = analyse_gradient_flow(
-        tmp_path / "run", num_examples=16, factor_examples=2, batch_statistics="frozen"
+    assert any("as in training; factors with" in line for line in GradientFlow.sentences(live))
+    frozen = measure(
+        "gradient-flow", tmp_path / "run", examples=16, factor_examples=2, batch_statistics="frozen"
     )
     assert frozen["batch_statistics"] == "frozen"
     assert frozen["identity"] != (None,)
@@ -75,4 +76,4 @@ def test_statistics_of_no_batch_norm_cannot_be_chosen():
     values = tiny(classifier(8))
     experiment = build(parse_config(values))
     with pytest.raises(ConfigError, match="frozen would be ignored: the model has no batch norm"):
-        experiment.flow_meter(experiment.dataset.train, batch_statistics="frozen")
+        flow_probe(experiment, experiment.dataset.train, batch_statistics="frozen")

@@ -2,8 +2,8 @@
 
 from odenet.experiment.compare import compare
 from odenet.experiment.config import parse_config
+from odenet.plotting.wording import verdict_name, verdict_reason
 from odenet.reports import write_report
-from odenet.reports.wording import verdict_name, verdict_reason
 
 VALUES = {
     "name": "plain",

@@ -13,9 +13,9 @@ from user_settings import settings_of_a_user as settings_of_a_user
 from without_clock import without_clock
 
 from odenet.errors import ConfigError
-from odenet.experiment.gradient_flow import analyse_gradient_flow
-from odenet.experiment.refine import refine
+from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import load, resume, run
+from odenet.instruments import measure
 from odenet.training.callbacks import Callback, read_metrics
 from odenet.training.checkpoint import Checkpointer, named
 from odenet.training.interrupt import Interrupted
@@ -124,7 +124,7 @@ def test_checkpoints_of_every_level_are_loaded_with_their_network(straight, tmp_
     assert (block.num_steps, block.integrator.kind) == (4, "midpoint")
     assert load(path, which="best")[1].step == 8
     with pytest.raises(ConfigError, match="another depth than its training began"):
-        analyse_gradient_flow(path, moment="start")
+        measure("gradient-flow", path, at="start")
     # A network made from it is written out, and does not change at that step again.
     refine(path, TWICE, tmp_path / "finer")
     assert load(tmp_path / "finer")[0].config.model.blocks[0].num_steps == 8

@@ -15,7 +15,7 @@ import odenet
 from odenet.errors import ConfigError, OdenetError
 from odenet.experiment.config import load_config, override_pairs, parse_config, to_yaml, variant
 from odenet.experiment.evaluate import evaluate
-from odenet.experiment.stability import analyse_stability
+from odenet.instruments import measure
 from odenet.integrators import ExplicitConfig
 from odenet.training.loop import SolverWarning
 
@@ -182,7 +182,7 @@ def test_overrides_reach_evaluations_and_instruments(directory, trained, tmp_pat
     assert evaluate(directory, WAYS["string"])["loss"] == once["loss"]
     assert odenet.load(directory, WAYS["string"]).evaluate()["loss"] == once["loss"]
     copy = shutil.copytree(directory, tmp_path / "copy")
-    assert analyse_stability(copy, WAYS["mapping"], num_examples=2)["blocks"]
+    assert measure("stability", copy, WAYS["mapping"], examples=2)["blocks"]
 
 
 @pytest.mark.parametrize("given", [[3], [("a", "b", "c")], [("a", "b"), None]])

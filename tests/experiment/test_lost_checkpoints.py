@@ -15,8 +15,8 @@ from odenet.cli.main import app
 from odenet.errors import CheckpointError, OdenetError, RunDirectoryError
 from odenet.experiment.continuation import BeginsAgainWarning, LostBestWarning
 from odenet.experiment.import_weights import export_weights, import_weights
-from odenet.experiment.prune import prune
-from odenet.experiment.refine import refine
+from odenet.experiment.refinement.prune import prune
+from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import load, resume, run
 from odenet.training.callbacks import Callback
 from odenet.training.checkpoint import Checkpointer, steps_on_disk

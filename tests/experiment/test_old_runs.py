@@ -14,6 +14,7 @@ from odenet.reports import write_report
 from odenet.training.callbacks import read_metrics
 
 KEPT = Path(__file__).parents[1] / "old_runs"
+pytestmark = pytest.mark.filterwarnings("ignore:.*an old spelling")
 EXPECTED = json.loads((KEPT / "expected.json").read_text())
 
 

@@ -12,9 +12,9 @@ from user_settings import settings_of_a_user as settings_of_a_user
 from odenet.errors import ConfigError, RunDirectoryError
 from odenet.experiment.config import parse_config, to_values, to_yaml
 from odenet.experiment.evaluate import evaluate
-from odenet.experiment.gradient_flow import analyse_gradient_flow
-from odenet.experiment.prune import prune, select_layers
+from odenet.experiment.refinement.prune import prune, select_layers
 from odenet.experiment.run import load, resume, run
+from odenet.instruments import measure
 from odenet.training.checkpoint import Checkpointer, named
 
 VALUES = tiny(
@@ -217,7 +217,7 @@ def test_what_could_not_be_done_is_refused(source, tmp_path):
     with pytest.raises(RunDirectoryError, match="exists"):
         prune(source, 0.1, tmp_path / "once")
     with pytest.raises(ConfigError, match="no start of its own"):
-        analyse_gradient_flow(tmp_path / "once", moment="start")
+        measure("gradient-flow", tmp_path / "once", at="start")
 
 
 def test_layers_are_selected_by_their_whole_path():

@@ -10,7 +10,7 @@ from tiny_experiment import classifier, configured, tiny
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.errors import ConfigError
-from odenet.experiment.refine import refine
+from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import load, resume, run
 from odenet.models import Discretisation
 from odenet.training.checkpoint import Checkpointer

@@ -10,7 +10,7 @@ from odenet.experiment.compare import compare, networks_of
 from odenet.experiment.config import parse_config
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.run import run
-from odenet.reports.wording import verdict_reason
+from odenet.plotting.wording import verdict_reason
 
 MODEL = {"kind": "resnet", "layout": "vector", "depth": 14, "width": 4}
 VALUES = tiny(MODEL, num_steps=2, evaluate_every=2, checkpoint_every=2)

@@ -14,19 +14,17 @@ import odenet
 from odenet.analysis.chain import chains_of
 from odenet.analysis.effective_depth import check_lesions
 from odenet.analysis.stability import stability
-from odenet.analysis.stability_meter import StabilityMeter
+from odenet.analysis.stability_probe import StabilityProbe
 from odenet.analysis.trajectories import trajectories
 from odenet.errors import ConfigError
-from odenet.experiment.basis import analyse_basis
 from odenet.experiment.compare import networks_of
 from odenet.experiment.config import parse_config, read_experiment, to_yaml
-from odenet.experiment.convergence import analyse_convergence
 from odenet.experiment.evaluate import evaluate
-from odenet.experiment.gradient_audit import analyse_gradient_audit
 from odenet.experiment.import_weights import import_weights
-from odenet.experiment.prune import prune
-from odenet.experiment.refine import refine
+from odenet.experiment.refinement.prune import prune
+from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import run
+from odenet.instruments import measure
 from odenet.models import EmptyBlockConfig
 from odenet.models.pretrained import write_safetensors
 from odenet.reports import write_report
@@ -116,16 +114,16 @@ def test_comparison_evaluates_it_as_trained_only():
         (lambda run, path: evaluate(path, step_factor=2.0), "model.stages.0: .* is not a discreti"),
         (lambda run, path: run.weights(0, stage=1), r"no layers; network.projections\[1\] has"),
         (lambda run, path: run.with_taus([[1.0]]), "each of the 0 stages whose depth is time"),
-        (lambda run, path: analyse_basis(path), "block.kind=none has no weights that are"),
-        (lambda run, path: analyse_convergence(path), "layers of model.stages.0 are no steps"),
-        (lambda run, path: analyse_gradient_audit(path), "adjoints belong to blocks of kind depth"),
+        (lambda run, path: measure("basis", path), "block.kind=none has no weights that are"),
+        (lambda run, path: measure("convergence", path), "layers of model.stages.0 are no steps"),
+        (lambda run, path: measure("gradient-audit", path), "adjoints belong to blocks of kind"),
         (lambda run, path: chains_of(run.network), "EmptyBlock, which has no layers of its own"),
         (lambda run, path: check_lesions(run.network), "block of model.stages.0 is EmptyBlock"),
         (lambda run, path: stability(run.network, jnp.ones((2, 8, 8, 1))),
          "a block that has layers"),
         (lambda run, path: prune(path, 0.1, path / "p"), "block.kind=none has no step sizes"),
         (lambda run, path: refine(path, Fraction(2), path / "r"), "its layers are no steps"),
-        (lambda run, path: StabilityMeter(run.network, None, None), "of model.stages.0 is no step"),
+        (lambda run, path: StabilityProbe(run.network, None, None), "of model.stages.0 is no step"),
     ],
 )  # fmt: skip
 def test_what_needs_layers_in_depth_time_refuses(loaded, directory, ask, reason):

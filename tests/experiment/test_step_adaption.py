@@ -9,12 +9,13 @@ import pytest
 from user_settings import settings_of_a_user as settings_of_a_user
 from without_clock import without_clock
 
-from odenet.depth.schedule import StepAdaptionConfig
+from odenet.depth.schedules import StepAdaptionConfig
 from odenet.errors import ConfigError
 from odenet.experiment.build import build
 from odenet.experiment.config import parse_config
+from odenet.experiment.refinement.adaptable import with_steps
+from odenet.experiment.refinement.plan import DepthPlan
 from odenet.experiment.run import load, resume, run
-from odenet.experiment.step_adaption import StepAdaption, adapted, with_steps
 from odenet.training.callbacks import read_metrics
 
 SCHEDULE = StepAdaptionConfig()
@@ -54,7 +55,7 @@ VALUES = {
     ],
 )
 def test_next_number_of_steps_is_that_of_the_algorithm(changes, expected):
-    found, looked_at = adapted(SCHEDULE, 10, changes.__getitem__)
+    found, looked_at = SCHEDULE.adapted(10, changes.__getitem__)
     assert found == expected
     assert looked_at == changes
 
@@ -88,7 +89,7 @@ def test_run_changes_its_steps_and_keeps_its_weights(straight):
     experiment, checkpoint = load(straight)
     assert experiment.config.model.blocks[0].num_steps == second["num_steps"][1]
     assert len(results["taus"][0]) == second["num_steps"][1]
-    adaption, trained = StepAdaption(), checkpoint.state
+    plan, trained = DepthPlan(SCHEDULE), checkpoint.state
     euler, midpoint = (
         build(with_steps(experiment.config, *steps)) for steps in ((5,), (16, "midpoint"))
     )
@@ -98,7 +99,7 @@ def test_run_changes_its_steps_and_keeps_its_weights(straight):
             other.evaluator(other.dataset.validation)(state.params, state.statistics).metrics
             for other in (euler, midpoint)
         )
-        found = adaption.change_of_accuracy(experiment, state, 5)
+        found = SCHEDULE.change_of_accuracy(plan.network(experiment, state), 5)
         assert found == own["accuracy"] - finer["accuracy"]
 
 
@@ -107,7 +108,8 @@ def test_methods_of_as_many_steps_are_kept_apart(straight, monkeypatch):
     experiment, checkpoint = load(straight)
     longer = jax.tree.map(lambda leaf: 4 * leaf, checkpoint.state.params)  # so that methods differ
     state = dataclasses.replace(checkpoint.state, params=longer)
-    assert StepAdaption().change_of_accuracy(experiment, state, 2) != 0
+    network = DepthPlan(SCHEDULE).network(experiment, state)
+    assert SCHEDULE.change_of_accuracy(network, 2) != 0
 
 
 def test_resumed_run_adapts_as_one_that_was_never_stopped(straight, tmp_path):

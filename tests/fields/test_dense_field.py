@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 from pydantic import ValidationError
 
-from odenet.experiment.prune import select_layers
+from odenet.experiment.refinement.prune import select_layers
 from odenet.models import DepthBlockConfig, RegressorConfig
 
 BEFORE, GROWTH, LAYERS = 3, 2, 4

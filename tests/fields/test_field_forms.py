@@ -16,7 +16,7 @@ from odenet.fields import (
     VectorFieldConfig,
 )
 from odenet.models import DepthBlockConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 
 CONFIG = TypeAdapter(VectorFieldConfig)
 VECTOR, IMAGE = (4,), (3, 2, 4)

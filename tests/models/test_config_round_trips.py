@@ -8,7 +8,7 @@ from odenet.depth.step_sizes import StepSizesConfig
 from odenet.fields import VectorFieldConfig
 from odenet.integrators import IntegratorConfig
 from odenet.models import DepthBlockConfig, ModelConfig
-from odenet.models.blocks import BlockConfig
+from odenet.models.base import BlockConfig
 from odenet.models.projections import ProjectionConfig
 from odenet.models.shortcuts import ShortcutConfig
 from odenet.models.transition import StageProjectionConfig

@@ -151,7 +151,7 @@ NO_STEPS = {
 @pytest.mark.parametrize("name", NO_STEPS)
 def test_block_that_is_no_euler_step_refuses_solvers_and_says_why(name):
     config = DepthBlockConfig.model_validate({"num_steps": 2} | NO_STEPS[name])
-    assert not config.is_euler_step
+    assert config.ode is None
     for integrator in (
         {"kind": "diffrax"},
         {"kind": "dopri5"},
@@ -164,7 +164,7 @@ def test_block_that_is_no_euler_step_refuses_solvers_and_says_why(name):
             )
     ways = [Discretisation(AdaptiveConfig().build()), Discretisation(step_factor=2)]
     block = config.build((4,), rngs=nnx.Rngs(0))
-    assert not block.is_euler_step
+    assert block.ode is None
     for way in ways:
         with pytest.raises(ConfigError, match=rf"{name} a layer is no step.*leave it out"):
             config.check_discretisation(way)
@@ -178,5 +178,5 @@ def test_block_that_is_no_euler_step_refuses_solvers_and_says_why(name):
 def test_block_of_euler_steps_says_so(arrangement):
     field = {"kind": "residual", "arrangement": arrangement}
     config = DepthBlockConfig.model_validate({"num_steps": 2, "field": field})
-    assert config.is_euler_step
-    assert config.build((4,), rngs=nnx.Rngs(0)).is_euler_step
+    assert config.ode is config
+    assert config.build((4,), rngs=nnx.Rngs(0)).ode is not None

@@ -13,7 +13,7 @@ from odenet import ClassifierConfig, init_network
 from odenet.errors import ConfigError
 from odenet.integrators import IntegratorConfig, SeparableConfig
 from odenet.models import DepthBlockConfig, Discretisation
-from odenet.models.depth_block import AS_TRAINED
+from odenet.models.discretisation import AS_TRAINED
 
 CONFIG = TypeAdapter(IntegratorConfig)
 

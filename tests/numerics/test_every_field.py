@@ -105,8 +105,7 @@ ALL = [pair(field, method) for field in FIELDS for method in METHODS]
 REFUSED = [
     pair
     for pair in ALL
-    if pair.values[0] not in SEPARABLE
-    and getattr(METHODS[pair.values[1]][0], "moves_halves", False)
+    if pair.values[0] not in SEPARABLE and METHODS[pair.values[1]][0].is_partitioned
 ]
 PAIRS = [pair for pair in ALL if pair not in REFUSED]
 ORDERS = [

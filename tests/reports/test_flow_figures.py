@@ -3,8 +3,8 @@
 import pytest
 from matplotlib.text import Text
 
-from odenet.reports import flow_sentences, flow_table
-from odenet.reports.figures import flow_history_figure, gradient_flow_figure
+from odenet.instruments.gradient_flow import GradientFlow
+from odenet.reports.figures import flow_history_figure
 
 
 def block(points, sets, first=1.0, factor=0.5, plain=False):
@@ -47,7 +47,7 @@ def ends(axes):
 
 
 def test_layers_of_all_blocks_stand_one_after_the_other():
-    figure = gradient_flow_figure(measured(block(5, 2), block(3, 1, plain=True)))
+    figure = GradientFlow.figure(measured(block(5, 2), block(3, 1, plain=True)))
     states, weights, _, _ = figure.axes
     assert ends(states)[:2] == [(0, 4, 5), (5, 7, 3)]
     # Two sets of weights of two steps each, then one of two: in the middle of their steps.
@@ -65,13 +65,13 @@ def test_figure_survives_numbers_that_are_missing_and_states_too_large_for_singu
     one["factors"] |= {"smallest": None, "mean": None}
     two = block(3, 2)
     two["factors"] = None
-    figure = gradient_flow_figure(measured(one, two))
+    figure = GradientFlow.figure(measured(one, two))
     figure.canvas.draw()
     assert any("1e-" in text.get_text() for text in figure.findobj(Text))
 
 
 def test_nothing_measured_is_no_figure():
-    assert gradient_flow_figure({}) is None
+    assert GradientFlow.figure({}) is None
     assert flow_history_figure([]) is None
 
 
@@ -91,7 +91,7 @@ def test_sentences_say_what_the_identity_term_bounds_and_what_it_does_not():
         None,
     ]
     found = measured(block(3, 2), block(3, 2), block(3, 2, plain=True), identity=bounds)
-    states, weights, bounded, unbounded = flow_sentences(found)
+    states, weights, bounded, unbounded = GradientFlow.sentences(found)
     assert states == (
         "gradient of the states: vanishing, by the rule `change over depth`: it falls"
     )
@@ -103,7 +103,7 @@ def test_sentences_say_what_the_identity_term_bounds_and_what_it_does_not():
 
 
 def test_table_of_a_deep_block_keeps_both_ends():
-    table = flow_table(measured(block(1001, 1000)))
+    table = GradientFlow.table(measured(block(1001, 1000)))
     layers = list(table.columns[1].cells)
     assert len(layers) == 24
     assert (layers[0], layers[-1]) == ("1000", "0")

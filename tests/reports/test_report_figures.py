@@ -8,6 +8,8 @@ from made_up_runs import comparison_values, regression_values, row, verdict
 from matplotlib.text import Text
 
 from odenet.analysis.compare import REFERENCE_NAME, TRAINED
+from odenet.plotting.canvas import colour_of, legible
+from odenet.plotting.labels import Label, levels, scale
 from odenet.reports.figures import (
     cost_figure,
     curves_figure,
@@ -15,8 +17,6 @@ from odenet.reports.figures import (
     solver_figure,
     step_sizes_figure,
 )
-from odenet.reports.figures.canvas import colour_of, legible
-from odenet.reports.figures.labels import Label, levels, scale
 
 
 def texts(figure):

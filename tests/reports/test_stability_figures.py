@@ -2,8 +2,8 @@
 
 import pytest
 
-from odenet.reports.figures import stability_figure
-from odenet.reports.stability import evenly, stability_sentences, stability_table
+from odenet.instruments.stability import Stability
+from odenet.plotting.rows import evenly
 
 
 def over(values):
@@ -53,7 +53,7 @@ def measured(*blocks):
 
 
 def test_every_block_has_its_row_and_every_eigenvalue_its_mark():
-    figure = stability_figure(measured(block(), block(3, judged=False, grown=False)))
+    figure = Stability.figure(measured(block(), block(3, judged=False, grown=False)))
     figure.canvas.draw()
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[:3] == [
@@ -66,7 +66,7 @@ def test_every_block_has_its_row_and_every_eigenvalue_its_mark():
     # One of the two numbers of a step is not finite, and is left out.
     assert len(marks.get_offsets()) == 4
     assert any(text.get_text() == "not measured" for text in figure.axes[5].texts)
-    assert stability_figure({}) is None
+    assert Stability.figure({}) is None
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_every_block_has_its_row_and_every_eigenvalue_its_mark():
     ],
 )
 def test_sentences_say_what_was_found(options, said):
-    assert any(said in line for line in stability_sentences(measured(block(**options))))
+    assert any(said in line for line in Stability.sentences(measured(block(**options))))
 
 
 def test_table_of_a_deep_block_keeps_both_ends():
-    table = stability_table(measured(block(1000)))
+    table = Stability.table(measured(block(1000)))
     steps = list(table.columns[1].cells)
     assert len(steps) == 24
     assert (steps[0], steps[-1]) == ("1", "1000")

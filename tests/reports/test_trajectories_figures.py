@@ -1,7 +1,6 @@
 """The figure, the table and the sentences of trajectories, for what a network can bring."""
 
-from odenet.reports.figures import trajectories_figure
-from odenet.reports.trajectories import trajectories_sentences, trajectories_table
+from odenet.instruments.trajectories import Trajectories
 
 
 def block(size=1, pairs=1, turned=1, unresolved=0, explained=None):
@@ -40,7 +39,7 @@ def measured(*blocks, targets=(0, 1, 1)):
 
 
 def test_line_plane_and_components_have_their_panels():
-    figure = trajectories_figure(
+    figure = Trajectories.figure(
         measured(block(1), block(2), block(5, turned=None, explained=[0.75, 0.125]))
     )
     figure.canvas.draw()
@@ -57,32 +56,32 @@ def test_line_plane_and_components_have_their_panels():
         "1 of 3 pairs cross",
     ]
     assert figure.axes[-2].get_xlabel() == "component 1 (75%)"
-    assert trajectories_figure({}) is None
+    assert Trajectories.figure({}) is None
 
 
 def test_values_are_coloured_from_low_to_high():
-    figure = trajectories_figure(measured(block(1), targets=(0.1, 0.9, 0.5)))
+    figure = Trajectories.figure(measured(block(1), targets=(0.1, 0.9, 0.5)))
     colours = [line.get_color() for line in figure.axes[0].lines]
     assert len(set(colours)) == 3
 
 
 def test_sentences_say_what_is_proved_and_what_is_not():
-    line, determinants = trajectories_sentences(measured(block(1)))
+    line, determinants = Trajectories.sentences(measured(block(1)))
     assert line == (
         "block 1: 1 of 3 pairs of paths change their order; no ODE of this state has such paths"
     )
     assert "turns space over, by a determinant below 0" in determinants
-    line, determinants = trajectories_sentences(measured(block(1, pairs=0, turned=0)))
+    line, determinants = Trajectories.sentences(measured(block(1, pairs=0, turned=0)))
     assert line.endswith("0 of 3 pairs of paths change their order; as with any ODE")
     assert "at none of 3 examples, as no flow does" in determinants
     found = measured(block(5, unresolved=2, explained=[0.75, 0.125]))
-    near, hidden, plane = trajectories_sentences(found)
+    near, hidden, plane = Trajectories.sentences(found)
     assert "nearer than 5.00% of their distance" in near
     assert "2 determinants are hidden by round-off" in hidden
     assert "explain 75.00% and 12.50% of the variance of its 5 numbers" in plane
 
 
 def test_table_names_the_step_with_most_crossings():
-    table = trajectories_table(measured(block(2), block(40, pairs=0, turned=None)))
+    table = Trajectories.table(measured(block(2), block(40, pairs=0, turned=None)))
     assert list(table.columns[4].cells) == ["2", "–"]
     assert list(table.columns[5].cells) == ["1", "–"]

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import diffrax
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from pydantic import PositiveInt
 
 from odenet.arrays import Scalar
-from odenet.integrators.continuous.controllers import ConstantControllerConfig, ControllerConfig
+from odenet.integrators.continuous.controllers import ControllerConfig
 from odenet.integrators.continuous.derivatives import differentiated_no_more
 from odenet.integrators.continuous.solvers import evaluations
 from odenet.integrators.shared_control import batch_rms
@@ -19,13 +19,30 @@ from odenet.part import PartConfig
 
 
 class AdjointConfig(PartConfig, abc.ABC, family="adjoint"):
-    """Base of the configuration of every way to differentiate a diffrax solve."""
+    """Options of an adjoint; `build` makes it.
+
+    Attributes:
+        solves_backwards: Whether it solves the adjoint equation, from the end of the interval.
+        has_second_derivatives: Whether its gradient can be differentiated again.
+    """
 
     kind: str
 
+    solves_backwards: ClassVar[bool] = False
+    has_second_derivatives: ClassVar[bool] = False
+
+    @property
+    def chooses_norm(self) -> bool:
+        """Whether it says by which norm steps backwards are chosen."""
+        return False
+
     @abc.abstractmethod
     def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
-        """Make the adjoint of a solve with these steps."""
+        """Make the adjoint.
+
+        Args:
+            controller: How the solver chooses its steps.
+        """
 
 
 class CheckpointedAdjointConfig(AdjointConfig):
@@ -43,6 +60,8 @@ class CheckpointedAdjointConfig(AdjointConfig):
 
 class DirectAdjointConfig(AdjointConfig):
     """Exact gradients by storing every step; allows forward mode; slow for large `max_steps`."""
+
+    has_second_derivatives: ClassVar[bool] = True
 
     kind: Literal["direct"] = "direct"
 
@@ -108,6 +127,8 @@ class BacksolveAdjointConfig(AdjointConfig):
     the steps backwards, not the accuracy, depend on the number of devices.
     """
 
+    solves_backwards: ClassVar[bool] = True
+
     kind: Literal["backsolve"] = "backsolve"
     seminorm: bool = False
     """Whether the error of the gradient by the weights is left out when steps backwards are chosen:
@@ -116,9 +137,14 @@ class BacksolveAdjointConfig(AdjointConfig):
 
     def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
         """Make the adjoint, with the same step-size control on the way back."""
-        if isinstance(controller, ConstantControllerConfig):
+        if not controller.chooses_steps:
             return _Backsolve()
         return _Backsolve(stepsize_controller=controller.build(self.norm))
+
+    @property
+    def chooses_norm(self) -> bool:
+        """Whether it says by which norm steps backwards are chosen."""
+        return self.seminorm
 
     @property
     def norm(self) -> Callable[[Any], Scalar]:

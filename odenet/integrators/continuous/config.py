@@ -1,6 +1,6 @@
 """Continuous depth by a diffrax solver: its options, and which of them fit together."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import PositiveInt, model_validator
 
@@ -9,6 +9,7 @@ from odenet.integrators.continuous.adjoints import (
     AdjointConfig,
     BacksolveAdjointConfig,
     CheckpointedAdjointConfig,
+    DirectAdjointConfig,
 )
 from odenet.integrators.continuous.controllers import ControllerConfig, PIDControllerConfig
 from odenet.integrators.continuous.integrator import Diffrax
@@ -21,7 +22,7 @@ from odenet.integrators.continuous.solvers import (
     SolverName,
     build_solver,
 )
-from odenet.integrators.equation import FIRST_ORDER, Equation
+from odenet.integrators.gradient_methods import BACKSOLVE, EXACT
 
 
 class DiffraxConfig(IntegratorConfig):
@@ -40,26 +41,9 @@ class DiffraxConfig(IntegratorConfig):
     """Largest number of solver steps in one interval, for adaptive steps; a solve that needs more
     has failed. Without it, 256."""
 
-    equation: ClassVar[Equation] = FIRST_ORDER
-
-    @property
-    def chooses_steps(self) -> bool:
-        """Whether the integrator chooses its own steps and leaves those of the grid alone."""
-        return self.controller.kind == "pid"
-
-    @property
-    def moves_halves(self) -> bool:
-        """Whether the solver moves two halves of the state in turn, which the field must have."""
-        return self.solver in SYMPLECTIC
-
-    @property
-    def break_points(self) -> tuple[float, ...]:
-        """Depth-times at which steps end, since the field jumps there."""
-        return self.controller.step_ends
-
     @model_validator(mode="after")
     def _controllable(self):
-        pid = self.controller.kind == "pid"
+        pid, break_points = self.controller.chooses_steps, self.controller.step_ends
         if self.solver in NO_ERROR_ESTIMATE and pid:
             raise ValueError(
                 f"solver={self.solver} has no error estimate, so controller.kind=pid cannot steer "
@@ -71,21 +55,21 @@ class DiffraxConfig(IntegratorConfig):
                 f"controller.kind=constant, one for each, it would be heun; use solver=heun, or "
                 f"controller.kind=pid"
             )
-        if isinstance(self.adjoint, BacksolveAdjointConfig) and self.adjoint.seminorm and not pid:
+        if self.adjoint.chooses_norm and not pid:
             raise ValueError(
                 "adjoint.seminorm says how steps backwards are chosen, and controller.kind="
                 "constant chooses none; remove seminorm, or use controller.kind=pid"
             )
-        if self.moves_halves and isinstance(self.adjoint, BacksolveAdjointConfig):
+        if self.solver in SYMPLECTIC and self.adjoint.solves_backwards:
             raise ValueError(
                 f"solver={self.solver} moves two halves of the state in turn, and the adjoint "
                 f"equation of adjoint.kind=backsolve has no such halves; use "
                 f"adjoint.kind=checkpointed or direct"
             )
-        if self.break_points and isinstance(self.adjoint, BacksolveAdjointConfig):
+        if break_points and self.adjoint.solves_backwards:
             raise ValueError(
                 f"the solve backwards of adjoint.kind=backsolve would step over the jumps of the "
-                f"field at controller.break_points={list(self.break_points)}; use "
+                f"field at controller.break_points={list(break_points)}; use "
                 f"adjoint.kind=checkpointed or direct"
             )
         if self.solver not in IMPLICIT and self.root_finder is not None:
@@ -93,7 +77,7 @@ class DiffraxConfig(IntegratorConfig):
                 f"solver={self.solver} is not implicit: it has no equations to solve and would "
                 f"ignore root_finder; remove it, or use one of {', '.join(sorted(IMPLICIT))}"
             )
-        if self.controller.kind == "constant" and self.max_steps is not None:
+        if not pid and self.max_steps is not None:
             raise ValueError(
                 "controller.kind=constant takes one solver step per step of the grid and would "
                 "ignore max_steps; remove max_steps"
@@ -102,25 +86,37 @@ class DiffraxConfig(IntegratorConfig):
 
     def build(self) -> Diffrax:
         """Make the integrator."""
-        controller, first_step, rtol, atol = self.controller.build(), 1.0, None, None
-        if isinstance(self.controller, PIDControllerConfig):
-            rtol, atol, chosen = (
-                self.controller.rtol,
-                self.controller.atol,
-                self.controller.first_step,
-            )
-            first_step = None if chosen == "auto" else chosen
+        controller, again = self.controller, self.adjoint.has_second_derivatives
+        rtol, atol = controller.tolerances
+        solver = build_solver(self.solver, self.root_finder, rtol, atol, differentiated_again=again)
         return Diffrax(
-            build_solver(
-                self.solver,
-                self.root_finder,
-                rtol,
-                atol,
-                differentiated_again=self.adjoint.kind == "direct",
-            ),
-            controller,
-            self.adjoint.build(self.controller),
-            1 if controller is None else self.max_steps or 256,
-            first_step,
-            self.break_points,
+            solver,
+            controller.build(),
+            self.adjoint.build(controller),
+            (self.max_steps or 256) if controller.chooses_steps else 1,
+            controller.first,
+            controller.step_ends,
         )
+
+    def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
+        """Every adjoint that fits the solver and its steps."""
+        del is_step, learns_steps
+        methods: dict[str, IntegratorConfig] = {}
+        for name, adjoint in _ADJOINTS.items():
+            if adjoint.chooses_norm and not self.controller.chooses_steps:
+                continue
+            if adjoint.solves_backwards and (
+                self.solver in SYMPLECTIC or self.controller.step_ends
+            ):
+                continue
+            methods[name] = self.model_copy(update={"adjoint": adjoint})
+        return methods
+
+
+_ADJOINTS: dict[str, AdjointConfig] = {
+    EXACT: DirectAdjointConfig(),
+    "checkpointed": CheckpointedAdjointConfig(),
+    BACKSOLVE: BacksolveAdjointConfig(),
+    "adjoint equation (backsolve, seminorm)": BacksolveAdjointConfig(seminorm=True),
+}
+"""Of diffrax, by name."""

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import diffrax
 import jax
@@ -106,18 +106,34 @@ class StepControl(diffrax.PIDController):
 
 
 class ControllerConfig(PartConfig, abc.ABC, family="controller"):
-    """Base of the configuration of every control of a diffrax solver's steps."""
+    """Options of a step-size controller; `build` makes it.
+
+    Attributes:
+        chooses_steps: Whether steps are chosen by their error, and not those of the grid.
+    """
 
     kind: str
+
+    chooses_steps: ClassVar[bool] = False
 
     @property
     def step_ends(self) -> tuple[float, ...]:
         """Depth-times at which steps end, since the field jumps there."""
         return ()
 
+    @property
+    def tolerances(self) -> tuple[float, float] | tuple[None, None]:
+        """Relative and absolute tolerance of one step, or None twice where steps are fixed."""
+        return None, None
+
+    @property
+    def first(self) -> float | None:
+        """First step that is tried, as a part of the interval; None chooses it from the field."""
+        return 1.0
+
     @abc.abstractmethod
     def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> StepControl | None:
-        """Make the controller, or None where the solver takes the steps of the grid.
+        """Make the controller, or None for fixed steps.
 
         Args:
             norm: Of the scaled error; below 1, a step is accepted.
@@ -126,6 +142,8 @@ class ControllerConfig(PartConfig, abc.ABC, family="controller"):
 
 class PIDControllerConfig(ControllerConfig):
     """Adaptive steps: a PID controller of the estimated error (Söderlind 2003)."""
+
+    chooses_steps: ClassVar[bool] = True
 
     kind: Literal["pid"] = "pid"
     rtol: PositiveFloat = 1e-3
@@ -156,8 +174,18 @@ class PIDControllerConfig(ControllerConfig):
 
     @property
     def step_ends(self) -> tuple[float, ...]:
-        """Depth-times at which steps end: those of the jumps."""
+        """Depth-times at which steps end: the break points."""
         return self.break_points
+
+    @property
+    def tolerances(self) -> tuple[float, float]:
+        """Relative and absolute tolerance of one step."""
+        return self.rtol, self.atol
+
+    @property
+    def first(self) -> float | None:
+        """First step that is tried, as a part of the interval; None chooses it from the field."""
+        return None if self.first_step == "auto" else self.first_step
 
     def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> StepControl:
         """Make the controller.

@@ -12,8 +12,9 @@ from odenet.arrays import Count, Scalar, State, Time
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.errors import StateTypeError
+from odenet.integrators.amplification import Amplification, RungeKuttaAmplification
 from odenet.integrators.backward_count import open_counter
-from odenet.integrators.base import Advance, Field, Integration, OneStepIntegrator, SolverStats
+from odenet.integrators.base import Advance, Field, Integration, SolverStats, StepMap
 from odenet.integrators.continuous.controllers import StepControl
 from odenet.integrators.continuous.derivatives import differentiated_once
 from odenet.integrators.continuous.first_stage import FirstStageAtStart
@@ -27,16 +28,19 @@ from odenet.integrators.continuous.problem import (
     states_reached,
 )
 from odenet.integrators.continuous.solvers import (
-    Coefficients,
     coefficients,
     evaluations,
+    name_of,
     refuse_large_equation,
 )
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.failure import failure_of_precision, failure_of_state, first_failure
 from odenet.integrators.first_step import first_step
+from odenet.integrators.one_step import OneStepIntegrator
 from odenet.integrators.pieces import pieces_between
+from odenet.integrators.separable import SeparableMethod
 from odenet.integrators.shared_control import RMSWithoutLast, batch_rms
+from odenet.integrators.stability_function import StabilityFunction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +81,29 @@ class Diffrax(OneStepIntegrator):
     norm: Callable[[Any], Scalar] = batch_rms
 
     @property
-    def moves_halves(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the solver moves two halves of the state in turn, which the field must have."""
+    def name(self) -> str:
+        """That of the solver, after `diffrax`."""
+        return f"diffrax {name_of(self.solver)}"
+
+    @property
+    def choice(self) -> str:
+        """The options that choose it in an experiment file, as messages write them."""
+        return f"kind=diffrax with solver={name_of(self.solver)}"
+
+    @property
+    def chooses_steps(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether a controller chooses the steps."""
+        return self.controller is not None
+
+    @property
+    def is_partitioned(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the solver is a partitioned method: the symplectic one of diffrax."""
         return isinstance(self.solver, diffrax.SemiImplicitEuler)
 
     @property
     def carries_integrals(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether integrals may be carried along with the state: not beside halves."""
-        return not self.moves_halves
+        """Whether integrals may be carried along with the state: not beside parts."""
+        return not self.is_partitioned
 
     @property
     def counts_backward(self) -> bool:
@@ -130,10 +149,21 @@ class Diffrax(OneStepIntegrator):
             return super().over_grid(fields, grid, h0, save_path=save_path)
         return integrate_densely(self._solve, fields, grid, h0)
 
-    @property
-    def coefficients(self) -> Coefficients | None:
-        """The solver as a Runge-Kutta method, or None if it is none."""
-        return coefficients(self.solver)
+    def step_map(self) -> StepMap:
+        """`advance`, differentiated as the steps are taken whatever the adjoint."""
+        fixed = self.controller is None
+        adjoint = diffrax.DirectAdjoint() if fixed else diffrax.RecursiveCheckpointAdjoint()
+        exact = dataclasses.replace(self, adjoint=adjoint)
+        return lambda field, t0, tau, h0: exact.advance(field, t0, tau, h0).h1
+
+    def amplification(self, grid: DepthGrid) -> Amplification | str:
+        """The stability function of a Runge-Kutta method with the steps of the grid."""
+        known = coefficients(self.solver)
+        if self.chooses_steps or (known is None and not self.is_partitioned):
+            return super().amplification(grid)
+        if known is None:
+            return SeparableMethod(kind="symplectic_euler").amplification(grid)
+        return RungeKuttaAmplification(StabilityFunction.of(*known))
 
     def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
         """Advance `h0` to `t0 + tau`.
@@ -165,7 +195,7 @@ class Diffrax(OneStepIntegrator):
         t1 = jnp.where(hopeless > 0, 0, 1).astype(number)
         slope: Any = problem.slope
         terms, y0 = diffrax.ODETerm(slope), problem.y0
-        if self.moves_halves:
+        if self.is_partitioned:
             terms, y0 = separated(problem.slope, y0)
         # The adjoint equation knows no derivative by the times that states are asked for at.
         asked = jax.lax.stop_gradient(parts) if self.counts_backward else parts
@@ -186,7 +216,7 @@ class Diffrax(OneStepIntegrator):
                 solver_state=None if first_stage is None else (jnp.zeros((), bool), first_stage),
             )
         ys: Any = solution.ys
-        ys = joined(ys) if self.moves_halves else ys
+        ys = joined(ys) if self.is_partitioned else ys
         assert solution.ts is not None
         failure = first_failure(hopeless, failure_of(solution.result))
         s, end, between = states_reached(solution.ts, ys, asked)

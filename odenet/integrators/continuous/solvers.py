@@ -133,6 +133,13 @@ def build_solver(
     return _IMPLICIT[name](root_finder=finder)  # pyright: ignore[reportCallIssue]
 
 
+def name_of(solver: diffrax.AbstractSolver) -> str:
+    """The name by which `build_solver` makes a solver, or that of its class."""
+    known = _WITHOUT_EQUATIONS | _IMPLICIT
+    names = (name for name, made in known.items() if type(solver) is made)
+    return next(names, type(solver).__name__)
+
+
 def evaluations(solver: diffrax.AbstractSolver) -> tuple[int, int]:
     """Field evaluations of a solver: of every step, and before the first one.
 

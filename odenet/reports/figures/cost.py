@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from odenet.analysis.compare import TRAINED
-from odenet.reports import wording
-from odenet.reports.figures import canvas
-from odenet.reports.figures.canvas import Axes, Figure
+from odenet.plotting import canvas, wording
+from odenet.plotting.canvas import Axes, Figure
 
 _COSTS = {
     "nfe": ("field evaluations for a batch (NFE)", 1.0),

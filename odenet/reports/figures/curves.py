@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from odenet.reports import wording
-from odenet.reports.figures import canvas
-from odenet.reports.figures.canvas import Axes, Figure
+from odenet.plotting import canvas, wording
+from odenet.plotting.canvas import Axes, Figure
 
 _SPLITS = ("train", "validation")
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from odenet.reports import wording
-from odenet.reports.figures import canvas
-from odenet.reports.figures.canvas import Figure
+from odenet.plotting import canvas, wording
+from odenet.plotting.canvas import Figure
 
 Records = Sequence[Mapping[str, Any]]
 

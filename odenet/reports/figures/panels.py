@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from odenet.analysis.compare import TRAINED
-from odenet.reports import wording
-from odenet.reports.figures import canvas
-from odenet.reports.figures.labels import Label, levels, scale
+from odenet.plotting import canvas, wording
+from odenet.plotting.labels import Label, levels, scale
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from odenet.analysis.compare import TRAINED
-from odenet.reports import wording
-from odenet.reports.figures import canvas
-from odenet.reports.figures.canvas import Axes, Figure
+from odenet.plotting import canvas, wording
+from odenet.plotting.canvas import Axes, Figure
 from odenet.reports.figures.panels import Panel, SolverAxis, label_of, read_panels
 
 _WIDTH, _LEFT, _RIGHT = 10.0, 0.85, 0.25

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from odenet.reports import wording
-from odenet.reports.figures import canvas
-from odenet.reports.figures.canvas import Axes, Figure
-from odenet.reports.figures.moments import moments, name_moments, panel
+from odenet.plotting import canvas, wording
+from odenet.plotting.canvas import Axes, Figure
+from odenet.plotting.moments import moments, name_moments, panel
 
 _TITLES = {
     "abscissa": "largest real part of the eigenvalues",

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from odenet.reports.figures import canvas
-from odenet.reports.figures.canvas import Figure
+from odenet.plotting import canvas
+from odenet.plotting.canvas import Figure
 
 Taus = Sequence[Sequence[float]]
 """The step sizes of every block."""

@@ -1,0 +1,191 @@
+"""The depth schedules: layers divided, layers removed, steps adapted."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from odenet.depth.prune import Removal
+from odenet.depth.refine import Prolongation
+from odenet.depth.schedule import Change, ChangeableNetwork
+from odenet.depth.schedule import DepthScheduleConfig as DepthScheduleConfig
+from odenet.errors import ConfigError
+
+
+class MultilevelConfig(DepthScheduleConfig):
+    """Layers are divided at given steps: training at 4, 8, 16, ... layers in one run.
+
+    Haber and Ruthotto 2017 (arXiv:1705.03341, sec. 5; `linear`); Chang et al. 2018
+    (arXiv:1710.10348; `constant`).
+    """
+
+    kind: Literal["multilevel"] = "multilevel"
+    at: tuple[PositiveInt, ...] = Field(min_length=1)
+    """Numbers of optimiser steps after which every layer is divided, increasing."""
+    factor: int = Field(default=2, ge=2)
+    """Into how many."""
+    prolongation: Prolongation = "constant"
+    """New layers copy the one that they are part of, or lie on the line to the next one."""
+
+    @model_validator(mode="after")
+    def _increasing(self):
+        if list(self.at) != sorted(set(self.at)):
+            raise ValueError(f"the steps `at` must increase; got {list(self.at)}")
+        return self
+
+    @property
+    def intervals(self) -> dict[str, tuple[int, ...]]:
+        """The steps at which layers are divided."""
+        return {"at": self.at}
+
+    def due(self, step: int) -> bool:
+        """Whether layers are divided after this step."""
+        return step in self.at
+
+    def check(self, network: ChangeableNetwork) -> ChangeableNetwork:
+        """Divide the layers as often as the training will."""
+        for _ in self.at:
+            network = self.apply(network).network
+        return network
+
+    def apply(self, network: ChangeableNetwork) -> Change:
+        """Every layer divided."""
+        return network.refined(self.factor, self.prolongation)
+
+
+class PruningConfig(DepthScheduleConfig):
+    """Layers whose learned step is a small part of the depth go, at an interval.
+
+    Herberg, Herzog and Köhne 2023 (arXiv:2306.16111) look once per epoch and remove one layer, if
+    the smallest share is below 0.01.
+    """
+
+    kind: Literal["pruning"] = "pruning"
+    every: PositiveInt
+    """Optimiser steps between two looks."""
+    share: float = Field(default=0.01, gt=0, lt=1)
+    """Layers whose part of the sum of `|tau|` over their block is smaller may go."""
+    remove: Removal = "smallest"
+    """The layer of the smallest `|tau|` of every block at each look, or `all` below the share."""
+
+    @property
+    def intervals(self) -> dict[str, tuple[int, ...]]:
+        """The interval."""
+        return {"every": (self.every,)}
+
+    def due(self, step: int) -> bool:
+        """Whether the step sizes are looked at after this step."""
+        return step % self.every == 0
+
+    def check(self, network: ChangeableNetwork) -> ChangeableNetwork:
+        """Refuse a network without learned step sizes; what will be left is not known."""
+        network.check_prunable()
+        return network
+
+    def apply(self, network: ChangeableNetwork) -> Change | None:
+        """The network without its small layers, or None if there is none."""
+        return network.pruned(self.share, self.remove)
+
+
+class StepAdaptionConfig(DepthScheduleConfig):
+    """The steps of an Euler network become shorter where it is no ODE, and longer where it is.
+
+    Ott et al. 2021 (arXiv:2007.15386, alg. 2): if the accuracy under a finer solver differs by
+    more than `threshold`, the number of steps is doubled; else it is divided by `growth`, unless
+    the difference with the longer steps is above the threshold. The finer solver is the midpoint
+    method, with as many steps where there are more than 50, else with `sqrt(50 n)` of them.
+
+    Two things differ from the published algorithm: accuracies are those on the validation split,
+    not on one batch; and the number of steps is what is kept, a whole number, which starts at the
+    block's `num_steps`.
+    """
+
+    kind: Literal["step_adaption"] = "step_adaption"
+    every: PositiveInt = 50
+    """Optimiser steps between two looks."""
+    threshold: float = Field(default=0.1, gt=0, le=1)
+    """Largest change of accuracy under the finer solver that counts as none."""
+    growth: float = Field(default=1.1, gt=1, le=2)
+    """By how much steps are made longer."""
+    most_steps: PositiveInt = 500
+    """Largest number of steps."""
+
+    @property
+    def intervals(self) -> dict[str, tuple[int, ...]]:
+        """The interval."""
+        return {"every": (self.every,)}
+
+    def due(self, step: int) -> bool:
+        """Whether accuracies are compared after this step."""
+        return step % self.every == 0
+
+    def check(self, network: ChangeableNetwork) -> ChangeableNetwork:
+        """Refuse a network that cannot be adapted; the last number of steps is not known.
+
+        Raises:
+            ConfigError: if its number of steps is not free, it has no accuracy, its blocks have
+                different numbers of steps, or already more than the most.
+        """
+        who = f"depth_schedule.kind={self.kind}"
+        network.check_num_steps_free(who)
+        if not network.is_classifier:
+            raise ConfigError(
+                f"{who} compares accuracies, and a regressor has none; use model.kind=classifier"
+            )
+        numbers = set(network.num_steps)
+        if len(numbers) > 1:
+            raise ConfigError(
+                f"{who} adapts one number of steps; the blocks have {sorted(numbers)}; give all "
+                f"the same"
+            )
+        if max(numbers) > self.most_steps:
+            raise ConfigError(
+                f"num_steps={max(numbers)} is above depth_schedule.most_steps={self.most_steps}; "
+                f"raise it, or start with fewer"
+            )
+        return network
+
+    def apply(self, network: ChangeableNetwork) -> Change | None:
+        """The network with more or fewer steps, or None if they stay."""
+        now = network.num_steps[0]
+        new, changes = self.adapted(now, lambda steps: self.change_of_accuracy(network, steps))
+        if new == now:
+            return None
+        return network.with_num_steps(new).noting(changes_of_accuracy=changes)
+
+    def change_of_accuracy(self, network: ChangeableNetwork, num_steps: int) -> float:
+        """Validation accuracy by Euler in `num_steps` steps, less that under the finer solver."""
+        own = network.accuracy(num_steps, "euler")
+        return own - network.accuracy(self.finer(num_steps), "midpoint")
+
+    def adapted(
+        self, num_steps: int, change: Callable[[int], float]
+    ) -> tuple[int, dict[int, float]]:
+        """The next number of steps, and the changes of accuracy that were looked at.
+
+        Args:
+            num_steps: As it is.
+            change: From a number of steps to the change of accuracy under the finer solver.
+        """
+        changes = {num_steps: change(num_steps)}
+        if abs(changes[num_steps]) > self.threshold:
+            return self.shorter(num_steps), changes
+        longer = self.longer(num_steps)
+        if longer == num_steps:
+            return num_steps, changes
+        changes[longer] = change(longer)
+        return (num_steps if abs(changes[longer]) > self.threshold else longer), changes
+
+    def shorter(self, num_steps: int) -> int:
+        """The number of steps where the network is no ODE."""
+        return max(num_steps, min(2 * num_steps, self.most_steps))
+
+    def longer(self, num_steps: int) -> int:
+        """The number of steps to try where it is one."""
+        return max(1, min(num_steps - 1, math.floor(num_steps / self.growth)))
+
+    @staticmethod
+    def finer(num_steps: int) -> int:
+        """The number of steps of the midpoint method that a network is compared with."""
+        return num_steps if num_steps > 50 else math.ceil(math.sqrt(50 * num_steps))

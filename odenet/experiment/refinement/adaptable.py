@@ -1,0 +1,61 @@
+"""Networks that can change their number of steps while their weights stay."""
+
+from collections.abc import Sequence
+
+from odenet.errors import ConfigError
+from odenet.experiment.config import ExperimentConfig
+from odenet.experiment.refinement.derived import with_blocks
+from odenet.integrators import ExplicitConfig
+from odenet.models import BlockConfig, DepthBlockConfig
+
+
+def adaptable_blocks(
+    config: ExperimentConfig, who: str = "another number of steps"
+) -> Sequence[DepthBlockConfig]:
+    """The blocks of a network, each with shared weights and equal fixed steps of Euler.
+
+    Args:
+        config: The experiment.
+        who: What changes the number of steps, for the message.
+
+    Raises:
+        ConfigError: naming the stage, and what to use.
+    """
+    found = []
+    for index, block in enumerate(config.model.blocks):
+        depth = block.ode
+        if depth is None or not _fits(depth):
+            raise ConfigError(
+                f"model.stages.{index}: {who} changes the number of steps while the weights stay; "
+                f"got {_parts(block)}; it needs a block of kind depth with integrator.kind=euler, "
+                f"weights.kind=shared or shared_with_time, and step_sizes of kind fixed by their "
+                f"horizon"
+            )
+        found.append(depth)
+    return found
+
+
+def _fits(block: DepthBlockConfig) -> bool:
+    return (
+        block.integrator.kind == "euler"
+        and block.weights.serves_any_steps
+        and block.step_sizes.follows_horizon
+    )
+
+
+def _parts(block: BlockConfig) -> str:
+    """The choices of a block that decide whether it is adaptable."""
+    depth = block.residual
+    if depth is None:
+        return f"kind={block.kind}"
+    return (
+        f"integrator.kind={depth.integrator.kind}, weights.kind={depth.weights.kind}, "
+        f"step_sizes.kind={depth.step_sizes.kind}"
+    )
+
+
+def with_steps(config: ExperimentConfig, num_steps: int, kind: str = "euler") -> ExperimentConfig:
+    """The experiment with so many steps in every block, by an explicit method."""
+    changes = {"num_steps": num_steps, "integrator": ExplicitConfig.model_validate({"kind": kind})}
+    blocks = [block.model_copy(update=changes) for block in adaptable_blocks(config)]
+    return with_blocks(config, blocks, f"with {num_steps} steps")

@@ -1,0 +1,101 @@
+"""From one phase of a training to the next, with the network that a change of depth makes."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from odenet.experiment.build import Experiment, build
+from odenet.experiment.directory import LEVELS, RunDirectory, read_json
+from odenet.experiment.held_network import extras_of
+from odenet.experiment.phase import Phase
+from odenet.experiment.refinement.surgery import DepthChange
+from odenet.narration import doing
+from odenet.training import TrainState
+from odenet.training.checkpoint import Checkpoint, fitted, named
+
+ORDINARY_STEPS = 8
+"""How many steps without a change of depth its effect on the loss is compared with."""
+
+
+def next_phase(phase: Phase, change: DepthChange, place: RunDirectory) -> Phase:
+    """The training with the next network, from the same step on.
+
+    What the change does to the loss is measured on the validation split, and appended to
+    `levels.json`.
+
+    Args:
+        phase: The training before.
+        change: What happens to the network.
+        place: The run directory.
+    """
+    arrays = named(jax.device_get(phase.state))
+    old, origin = phase.experiment, phase.experiment.origin
+    begin = None if origin is None else lambda params, rest: (params, rest, origin)
+    new = build(change.config, begin=begin, dataset=old.dataset)
+    found = Checkpoint(phase.step, change.arrays(arrays), {}, "")
+    state = new.placement.place(fitted(found, new.start, "the changed network").state)
+    with doing("measuring what the change of depth does to the loss"):
+        jump = _jump(phase, new, state)
+    record = {
+        "step": phase.step,
+        **change.record,
+        "num_parameters": [old.num_parameters, new.num_parameters],
+        **jump,
+    }
+    earlier = [one for one in levels_of(place) if one["step"] < phase.step]
+    place.write_json(LEVELS, [*earlier, record])
+    # Nobody has evaluated the new network, so none of the scores is its best.
+    progress = dataclasses.replace(phase.progress, best_score=None, best_step=None)
+    extras = extras_of(change.config, phase.step)
+    return Phase(new, state, phase.step, phase.data, progress, extras)
+
+
+def levels_of(place: RunDirectory) -> list[dict[str, Any]]:
+    """The changes of depth so far, oldest first."""
+    return read_json(place.file(LEVELS)) if place.file(LEVELS).exists() else []
+
+
+def _jump(phase: Phase, new: Experiment, state: TrainState) -> dict[str, Any]:
+    """The validation loss before and after the change, and after more steps in its place."""
+    old = phase.experiment
+    validation = old.evaluator(old.dataset.validation)
+
+    def loss(evaluator, state):
+        return evaluator(state.params, state.statistics).metrics["loss"]
+
+    before = loss(validation, phase.state)
+    after = loss(new.evaluator(new.dataset.validation), state)
+    stepped = [loss(validation, state) for state in _more_steps(phase)]
+    changes = np.diff([before, *stepped])
+    return {
+        "split": "validation",
+        "loss_before": before,
+        "loss_after": after,
+        "loss_after_one_step": stepped[0],
+        "jump": after - before,
+        "change_of_one_step": float(changes[0]),
+        "largest_change_of_a_step": float(np.max(np.abs(changes))),
+    }
+
+
+def _more_steps(phase: Phase) -> Iterator[TrainState]:
+    """The states after more steps of the old network, as if it had stayed."""
+    experiment = phase.experiment
+    pieces = []
+    with experiment.batches() as batches:
+        batches.restore(phase.data or batches.state())
+        while len(pieces) < ORDINARY_STEPS:
+            found = next(batches)
+            pieces += [
+                {name: leaf[step : step + 1] for name, leaf in found.items()}
+                for step in range(batches.steps)
+            ]
+    resident = experiment.resident()
+    program = experiment.compile(resident, pieces[0])
+    state = jax.tree.map(lambda leaf: leaf.copy(), phase.state)  # what a step takes is donated
+    for piece in pieces[:ORDINARY_STEPS]:
+        state = program.run(state, resident, experiment.placement.place_piece(piece))[0]
+        yield state

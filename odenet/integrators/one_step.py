@@ -1,0 +1,85 @@
+"""Integrators that need the present state alone, and the scan over layers that they share."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+
+from odenet.arrays import State, Time
+from odenet.depth.grid import DepthGrid
+from odenet.depth.weights import LayerFields
+from odenet.integrators.base import Advance, Field, Integration, Integrator, StepMap
+from odenet.integrators.path import path_through, without_unreached
+from odenet.integrators.remat import Remat, scan_depth
+
+
+class OneStepIntegrator(Integrator):
+    """An integrator that needs nothing but the present state: `advance` over one interval.
+
+    The scan over layers is written here once, so that an explicit Euler step *is* a residual
+    layer, and a diffrax solve of the same interval *is* its continuous counterpart.
+    """
+
+    zero_step_is_identity: ClassVar[bool] = True
+
+    remat: Remat = "none"
+
+    @abc.abstractmethod
+    def advance(self, field: Field, t0: Time, tau: Time, h0: State) -> Advance:
+        """Advance `h0` from depth-time `t0` to `t0 + tau`.
+
+        The interval is given by its length, not by its end: `tau` is a parameter, and times are
+        sums of it that carry rounding.
+
+        Args:
+            field: `field(t, h) -> dh/dt`, a pytree whose leaves are its parameters.
+            t0: Start of the interval, scalar.
+            tau: Length of the interval, scalar of any sign.
+            h0: State at `t0`, shape `(batch, *state)`.
+        """
+
+    def step_map(self) -> StepMap | None:
+        """`advance`, without what it cost."""
+        return lambda field, t0, tau, h0: self.advance(field, t0, tau, h0).h1
+
+    def intervals(self, grid: DepthGrid) -> DepthGrid:
+        """The intervals that `advance` is called on: the steps of the grid."""
+        return grid
+
+    def over_grid(
+        self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
+    ) -> Integration:
+        """Scan `advance` over the layers, and over the steps inside each layer."""
+        grid = self.intervals(grid)
+        assert not fields.observes or self.carries_statistics
+
+        def step(field, h, t0, tau):
+            field, observed = _recorded(field) if fields.observes else (field, None)
+            out = self.advance(field, t0, tau, h)
+            statistics = _mean(observed) if observed else None
+            return out.h1, (out.stats, out.h1 if save_path else None, statistics)
+
+        h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat)
+        if save_path and self.may_fail:
+            states = without_unreached(states, stats.failure)
+        path = path_through(h0, states) if save_path else None
+        statistics = fields.collect(each) if fields.observes else None
+        return Integration(h1, path, stats.total(), statistics)
+
+
+def _recorded(field: Callable[[Time, State], tuple[State, Any]]) -> tuple[Field, list[Any]]:
+    """The field without its statistics, and the list that they go to as it is evaluated."""
+    observed: list[Any] = []
+
+    def evaluate(t: Time, h: State) -> State:
+        slope, statistics = field(t, h)
+        observed.append(statistics)
+        return slope
+
+    return evaluate, observed
+
+
+def _mean(observed: list[Any]) -> Any:
+    """The mean of the statistics of all stages of a step."""
+    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]) / len(leaves), *observed)

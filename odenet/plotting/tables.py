@@ -1,0 +1,17 @@
+"""Tables for the terminal: one frame for all."""
+
+from rich import box
+from rich.table import Table
+
+
+def framed(title: str | None = None, apart: int = 1) -> Table:
+    """An empty table with a line below its headings.
+
+    Args:
+        title: Stands above it, in bold.
+        apart: Spaces between columns.
+    """
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+        pad_edge=False, show_edge=False, padding=(0, apart, 0, 0),
+    )  # fmt: skip
