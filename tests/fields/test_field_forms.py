@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numerics.precision import randomised
+from numerics.precision import drawn
 from pydantic import TypeAdapter, ValidationError
 
 from odenet.errors import ConfigError
@@ -48,7 +48,7 @@ TIME = jnp.asarray(0.7)
 
 
 def build(config, shape, takes_time=True):
-    return randomised(config.build(shape, takes_time, rngs=nnx.Rngs(0)), jax.random.key(7))
+    return drawn(lambda: config.build(shape, takes_time, rngs=nnx.Rngs(0)), seed=7)
 
 
 @pytest.mark.parametrize(("dtype", "takes_time"), [(jnp.float32, True), (jnp.float64, False)])
