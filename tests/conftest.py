@@ -39,7 +39,7 @@ if flags_of_the_user is None:
 else:
     os.environ["XLA_FLAGS"] = flags_of_the_user
 
-LARGEST_NUMBER_OF_MAPS = 20_000
+LARGEST_NUMBER_OF_MAPS = 35_000
 
 install_import_hook("odenet", f"{check_function.__module__}.{check_function.__name__}")
 
@@ -78,7 +78,7 @@ def getkey():
 
 @pytest.fixture(autouse=True, scope="module")
 def programs_are_given_back():
-    """Forget compiled programs after a file, once they hold a third of what a process may map.
+    """Forget compiled programs after a file, once they hold half of what a process may map.
 
     Every program keeps some regions of memory; Linux allows 65530 to a process, and the compiler
     ends it by a segmentation fault where it gets no more.

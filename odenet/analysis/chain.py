@@ -9,9 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from odenet.arrays import Array, Float, State, Time
-from odenet.depth import FieldExpansion
 from odenet.depth.grid import DepthGrid
-from odenet.depth.step_sizes import FixedStepSizes
 from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.integrators.base import StepMap
@@ -133,13 +131,9 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
 def _fields_of_layers(block: OdeBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
     """The sets of weights that the steps use, and the steps."""
     grid = block.grid()
-    if not isinstance(block.weights, FieldExpansion):
+    if not block.weights.are_functions:
         return block.weights.fields(live=live), grid
-    if (
-        live
-        or not block.integrator.evaluates_at_start
-        or not isinstance(block.step_sizes, FixedStepSizes)
-    ):
+    if live or not block.integrator.evaluates_at_start or block.step_sizes.is_learned:
         raise ConfigError(
             "of weights that are functions of depth (weights.kind=basis), the gradient is followed "
             "through integrator.kind=euler with fixed step sizes and frozen batch statistics: then "

@@ -18,7 +18,7 @@ from flax import nnx
 
 from odenet.arrays import Array, Float, Int, Scalar, StepSizes
 from odenet.depth.grid import DepthGrid
-from odenet.depth.weights import FieldStack, LayerFields
+from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.models import Network
 from odenet.models.base import ResidualBlock
@@ -93,7 +93,7 @@ def check_lesions(network: Network) -> None:
                 f"a layer is left out by a step of size 0, which {name} "
                 f"in model.stages.{index} does not have"
             )
-        if not isinstance(block.residual.weights, FieldStack):
+        if block.residual.weights.are_functions:
             raise ConfigError(
                 f"the weights of model.stages.{index} are functions of depth (weights.kind=basis): "
                 f"no layer has its own to be left out with"

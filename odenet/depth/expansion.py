@@ -56,6 +56,11 @@ class FieldExpansion(nnx.Module):
         return True
 
     @property
+    def are_functions(self) -> bool:
+        """Whether the weights are functions of depth: yes."""
+        return True
+
+    @property
     def has_statistics(self) -> bool:
         """Whether the field has batch statistics."""
         return self.stacked.has_training_mode

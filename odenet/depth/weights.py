@@ -85,6 +85,11 @@ class FieldStack(nnx.Module):
         return False
 
     @property
+    def are_functions(self) -> bool:
+        """Whether the weights are functions of depth: no, every layer has its own set."""
+        return False
+
+    @property
     def has_statistics(self) -> bool:
         """Whether the field has batch statistics."""
         return self.stacked.has_training_mode
@@ -146,6 +151,10 @@ class FieldStack(nnx.Module):
         """Weights and running statistics of all layers, a tree with leading axis `num_layers`."""
         del grid
         return nnx.state(self.stacked, (nnx.Param, nnx.BatchStat))
+
+    def at_steps(self, grid: DepthGrid) -> LayerFields:
+        """The fields at the starts of the steps of `grid`: those of the layers."""
+        return self.over(grid)
 
     def over(self, grid: DepthGrid, *, live: bool = False) -> LayerFields:
         """The fields of the layers of `grid`: all, or the first of every few (see `restrict`).

@@ -77,6 +77,12 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     rounding: float = 0.0
 
     @property
+    def name(self) -> str:
+        """The kind with these coefficients."""
+        names = (name for name, tableau in EMBEDDED.items() if tableau == self.method)
+        return next(names, type(self).__name__)
+
+    @property
     def forward_mode_instead(self) -> str | None:
         """What has forward-mode derivatives: the same method of diffrax."""
         return "kind=diffrax with adjoint.kind=direct"

@@ -24,6 +24,11 @@ class AsynchronousLeapfrog(StagedIntegrator):
     """
 
     @property
+    def name(self) -> str:
+        """Its kind."""
+        return "asynchronous_leapfrog"
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """One stage, on the state and its slope."""
         return (_STAGE,)

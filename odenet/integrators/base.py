@@ -92,7 +92,7 @@ class Integrator(abc.ABC):
 
     @property
     def name(self) -> str:
-        """Name in tables and messages."""
+        """Name in tables and messages: its kind in experiment files, where it has one."""
         return type(self).__name__
 
     @property

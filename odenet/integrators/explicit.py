@@ -83,7 +83,7 @@ class ExplicitRungeKutta(OneStepIntegrator):
     def name(self) -> str:
         """The kind with these coefficients."""
         names = (name for name, tableau in TABLEAUS.items() if tableau == self.tableau)
-        return next(names, "the tableau")
+        return next(names, "tableau")
 
     @property
     def evaluates_at_start(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -106,6 +106,11 @@ class Fractional(Integrator):
     remat: Literal["none", "step"] = "none"
 
     @property
+    def name(self) -> str:
+        """Its kind."""
+        return "fractional"
+
+    @property
     def equation(self) -> Equation:
         """What is solved, with this order of the derivative."""
         return fractional(self.gamma)

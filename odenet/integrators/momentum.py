@@ -28,6 +28,11 @@ class Momentum(StagedIntegrator):
     gamma: float = 0.9
 
     @property
+    def name(self) -> str:
+        """Its kind."""
+        return "momentum"
+
+    @property
     def equation(self) -> Equation:
         """What is solved, with this `gamma`."""
         return momentum(self.gamma)

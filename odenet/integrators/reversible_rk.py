@@ -39,6 +39,11 @@ class ReversibleRungeKutta(StagedIntegrator):
     tableau: Tableau = TABLEAUS["midpoint"]
     coupling: float = 0.999
 
+    @property
+    def name(self) -> str:
+        """Its kind."""
+        return "reversible_rk"
+
     def start(self, fields: LayerFields, h0: State) -> Carry:
         """The state twice."""
         del fields

@@ -102,7 +102,7 @@ def refuse_unpartitioned_field(integrator: Integrator, field: Any, name: str) ->
     Raises:
         ConfigError: if the integrator needs a separable field, and this is none.
     """
-    if not integrator.is_partitioned or getattr(field, "is_separable", False):
+    if not integrator.is_partitioned or field.is_separable:
         return
     raise ConfigError(
         f"integrator {integrator.choice} moves two halves of the state in turn, so it needs a "

@@ -29,6 +29,11 @@ class Leapfrog(StagedIntegrator):
     form: LeapfrogForm = "drift_kick_drift"
 
     @property
+    def name(self) -> str:
+        """Its kind."""
+        return "leapfrog"
+
+    @property
     def equation(self) -> Equation:
         """What is solved."""
         return SECOND_ORDER

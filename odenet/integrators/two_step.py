@@ -32,6 +32,11 @@ class TwoStepMidpoint(StagedIntegrator):
     zero_step_is_identity: ClassVar[bool] = False
 
     @property
+    def name(self) -> str:
+        """Its kind."""
+        return "two_step_midpoint"
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """One stage, on the state and the mean slope of the step before."""
         return (_STAGE,)

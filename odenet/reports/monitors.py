@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import odenet.analysis.monitors  # noqa: F401 - its kinds join the family
 from odenet.part.family import kinds_of, members_of
 from odenet.plotting import canvas, wording
 from odenet.plotting.canvas import Figure

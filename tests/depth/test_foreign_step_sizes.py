@@ -43,7 +43,7 @@ def geometric():
 def test_what_is_built_says_how_long_the_depth_is_and_takes_its_parameters(geometric):
     assert geometric.start_horizon(4) == 4.0
     assert geometric.known(4) is None
-    sizes = geometric.with_params(3, {"ratio": np.float32(2.0)})
+    sizes = geometric.with_params(3, {"ratio": np.asarray(2.0, np.float32)})
     np.testing.assert_array_equal(sizes.taus(), [1.0, 2.0, 4.0])
     assert float(sizes.penalty()) == 0.0
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numerics.precision import randomised
+from numerics.precision import drawn
 from pydantic import TypeAdapter, ValidationError
 
 from odenet.errors import ConfigError
@@ -46,7 +46,7 @@ MAPS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "identity": lambda 
 
 
 def build(config, shape, takes_time=True):
-    return randomised(config.build(shape, takes_time, rngs=nnx.Rngs(0)), jax.random.key(7))
+    return drawn(lambda: config.build(shape, takes_time, rngs=nnx.Rngs(0)), seed=7)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 
@@ -26,3 +27,18 @@ def randomised(module, key, scale=0.4):
         for k, leaf in zip(keys, leaves, strict=True)
     ]
     return nnx.merge(graphdef, jax.tree.unflatten(tree, new))
+
+
+def drawn(make, seed, scale=0.4):
+    """The module that `make()` builds, with every parameter drawn by NumPy.
+
+    As `randomised`, for modules without integers; nothing is compiled for it.
+    """
+    graphdef, state = nnx.split(nnx.eval_shape(make))
+    draw = np.random.default_rng(seed)
+
+    def new(leaf):
+        assert jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jnp.asarray(scale * draw.normal(size=leaf.shape))
+
+    return nnx.merge(graphdef, jax.tree.map(new, state))

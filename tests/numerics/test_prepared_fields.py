@@ -78,7 +78,9 @@ def prepared_and_unprepared(made, integrator, h0):
     ("weights", "integrator"),
     [
         *(("shared_with_time", integrator) for integrator in INTEGRATORS),
-        *itertools.product(("shared", "per_layer"), ("euler", "rk4", "adaptive", "leapfrog")),
+        *itertools.product(("shared", "per_layer"), ("euler", "rk4", "leapfrog")),
+        pytest.param("shared", "adaptive", marks=pytest.mark.product),
+        pytest.param("per_layer", "adaptive", marks=pytest.mark.product),
     ],
 )
 def test_prepared_fields_give_the_numbers_of_unprepared_ones(weights, integrator, getkey):

@@ -159,22 +159,26 @@ def test_steps_are_undone_to_twelve_digits(name):
     grid = DepthGrid(taus, 64)
     start = integrator.start(fields, jnp.asarray(draw.normal(size=(2, 4))))
     extra = integrator.extra(grid)
-    steps = [
-        (
-            jax.tree_util.Partial(
-                halves_apply, jax.tree.map(lambda leaf, k=k: leaf[k], fields.params)
-            ),
-            (grid.times[k], taus[k]),
-            [each[k] for each in extra],
-        )
-        for k in range(64)
-    ]
+
+    @jax.jit
+    def there(k, carry):
+        params, more = jax.tree.map(lambda leaf: leaf[k], (fields.params, extra))
+        field = jax.tree_util.Partial(halves_apply, params)
+        return take_step(integrator.stages, field, carry, grid.times[k], taus[k], *more)
+
+    @jax.jit
+    def back(k, carry):
+        params, more = jax.tree.map(lambda leaf: leaf[k], (fields.params, extra))
+        field = jax.tree_util.Partial(halves_apply, params)
+        where = grid.times[k], taus[k]
+        return reverse_step(integrator.stages, field, carry, *where, carry, *more)[0]
+
     carry = start
-    for field, (t0, tau), more in steps:
-        carry = take_step(integrator.stages, field, carry, t0, tau, *more)
+    for k in range(64):
+        carry = there(k, carry)
     assert float(jnp.max(jnp.abs(carry[0] - start[0]))) > 0.1
-    for field, (t0, tau), more in reversed(steps):
-        carry, _ = reverse_step(integrator.stages, field, carry, t0, tau, carry, *more)
+    for k in reversed(range(64)):
+        carry = back(k, carry)
     np.testing.assert_allclose(carry[0], start[0], rtol=0, atol=1e-12)
 
 

@@ -51,7 +51,7 @@ class LearnedStepSizes(AbstractStepSizes):
 
     def taus(self) -> StepSizes:
         """The step sizes, shape `(num_steps,)`, in the type of the parameter."""
-        return self.parametrisation.forward(self.raw[...])
+        return self.parametrisation.forward(jnp.asarray(self.raw[...]))
 
     def penalty(self) -> Scalar:
         """The weighted sum of the three penalties, a scalar."""

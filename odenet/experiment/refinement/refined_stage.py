@@ -168,7 +168,7 @@ def _between(
     to them, and statistics follow as in training. All else is the nearest in the mean square.
     """
     cells, smooth = old.kind == "piecewise_constant", new.kind != "piecewise_constant"
-    if cells and smooth and block.integrator.kind == "euler":
+    if cells and smooth and block.integrator.build().evaluates_at_start:
         starts = _starts(block, params)
         hats = _basis_of_statistics(new)(starts, np)
         shares = hats / hats.sum(axis=1, keepdims=True)
