@@ -78,12 +78,12 @@ def test_every_part_of_the_page_fits_in_forty_lines():
 
 
 MORE = """
-odenet resume runs/mine --plugin my_parts.py
 odenet report runs/mine --plugin my_parts.py
 odenet analyse path-length runs/mine --json --examples 3 --plugin my_parts.py
 odenet analyse all runs/mine --plugin my_parts.py
 odenet analyse seeds runs/mine runs/mine --plugin my_parts.py
-odenet refine runs/mine --factor 2 --out runs/refined --plugin my_parts.py
+odenet refine runs/mine --factor 2 --num-steps 60 --out runs/refined --plugin my_parts.py
+odenet resume runs/refined --plugin my_parts.py
 odenet run my.yaml --plugin my_parts.py --out runs/tau model.block.step_sizes=learned -q
 odenet prune runs/tau --share 0.24 --out runs/pruned --plugin my_parts.py
 odenet export runs/mine weights.safetensors --plugin my_parts.py
