@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from compilation import QUICK
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "own_part.md"
@@ -59,7 +60,10 @@ def folder(tmp_path_factory):
 
 
 def ran(folder, lines):
-    environment = dict(os.environ, PYTHONPATH=str(folder / "installed"), MPLBACKEND="Agg")
+    flags = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())
+    environment = os.environ | {
+        "PYTHONPATH": str(folder / "installed"), "MPLBACKEND": "Agg", "XLA_FLAGS": flags
+    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS],
         input=json.dumps([line.split() for line in lines]),
