@@ -85,11 +85,11 @@ MORE = """
 odenet report runs/mine --plugin my_parts.py
 odenet analyse path-length runs/mine --json --examples 3 --plugin my_parts.py
 odenet analyse all runs/mine --plugin my_parts.py
-odenet analyse seeds runs/mine runs/mine --plugin my_parts.py
 odenet refine runs/mine --factor 2 --num-steps 60 --out runs/refined --plugin my_parts.py
 odenet resume runs/refined --plugin my_parts.py
 odenet run my.yaml --plugin my_parts.py --out runs/tau model.block.step_sizes=learned -q
-odenet prune runs/tau --share 0.24 --out runs/pruned --plugin my_parts.py
+odenet analyse steps-to-reach runs/mine runs/tau --accuracy 0.6 --plugin my_parts.py
+odenet prune runs/tau --share 0.5 --out runs/pruned --plugin my_parts.py
 odenet export runs/mine weights.safetensors --plugin my_parts.py
 odenet names --experiment my.yaml --plugin my_parts.py
 odenet import weights.safetensors --experiment my.yaml --out runs/imported --plugin my_parts.py
