@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from compilation import QUICK
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "own_part.md"
@@ -59,7 +60,10 @@ def folder(tmp_path_factory):
 
 
 def ran(folder, lines):
-    environment = dict(os.environ, PYTHONPATH=str(folder / "installed"), MPLBACKEND="Agg")
+    flags = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())
+    environment = os.environ | {
+        "PYTHONPATH": str(folder / "installed"), "MPLBACKEND": "Agg", "XLA_FLAGS": flags
+    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS],
         input=json.dumps([line.split() for line in lines]),
@@ -78,14 +82,14 @@ def test_every_part_of_the_page_fits_in_forty_lines():
 
 
 MORE = """
-odenet resume runs/mine --plugin my_parts.py
 odenet report runs/mine --plugin my_parts.py
 odenet analyse path-length runs/mine --json --examples 3 --plugin my_parts.py
 odenet analyse all runs/mine --plugin my_parts.py
-odenet analyse seeds runs/mine runs/mine --plugin my_parts.py
-odenet refine runs/mine --factor 2 --out runs/refined --plugin my_parts.py
+odenet refine runs/mine --factor 2 --num-steps 60 --out runs/refined --plugin my_parts.py
+odenet resume runs/refined --plugin my_parts.py
 odenet run my.yaml --plugin my_parts.py --out runs/tau model.block.step_sizes=learned -q
-odenet prune runs/tau --share 0.24 --out runs/pruned --plugin my_parts.py
+odenet analyse steps-to-reach runs/mine runs/tau --accuracy 0.6 --plugin my_parts.py
+odenet prune runs/tau --share 0.5 --out runs/pruned --plugin my_parts.py
 odenet export runs/mine weights.safetensors --plugin my_parts.py
 odenet names --experiment my.yaml --plugin my_parts.py
 odenet import weights.safetensors --experiment my.yaml --out runs/imported --plugin my_parts.py
