@@ -132,7 +132,7 @@ def _fields_of_layers(block: OdeBlock, live: bool) -> tuple[LayerFields, DepthGr
     """The sets of weights that the steps use, and the steps."""
     grid = block.grid()
     if not block.weights.are_functions:
-        return block.weights.fields(live=live), grid
+        return block.weights.over(grid, live=live), grid
     if live or not block.integrator.evaluates_at_start or block.step_sizes.is_learned:
         raise ConfigError(
             "of weights that are functions of depth (weights.kind=basis), the gradient is followed "

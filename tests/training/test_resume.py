@@ -46,6 +46,7 @@ def test_interrupted_run_resumes_bit_for_bit(configure, tmp_path, straight, step
     assert json.loads((path / "status.json").read_text())["state"] == "complete"
 
 
+@pytest.mark.slow
 def test_adaptive_run_with_augmentation_on_two_devices_resumes_bit_for_bit(configure, tmp_path):
     config = configure(
         model__block__integrator={"kind": "diffrax", "max_steps": 32},

@@ -24,6 +24,11 @@ class AbstractStepSizes(nnx.Module):
     What is learned are its attributes of type `nnx.Param`.
     """
 
+    @property
+    def is_learned(self) -> bool:
+        """Whether training changes them: whether there is such an attribute."""
+        return bool(nnx.state(self, nnx.Param))
+
     def taus(self) -> StepSizes:
         """The step sizes, shape `(num_steps,)`, differentiable by the parameters."""
         raise NotImplementedError  # pragma: no cover - every class defines it
