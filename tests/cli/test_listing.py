@@ -72,9 +72,9 @@ def test_outside_a_clone_the_list_says_how_to_begin(tmp_path):
 EXPLAINED = {
     "training.optimizer.warmup_steps": (
         "training.optimizer.warmup_steps", "whole number, at least 0; default 0",
-        "rises linearly from 0", "training.optimizer.kind=adamw|sgd",
+        "rises linearly from 0", "training.optimizer.kind=adamw|optax|sgd",
     ),
-    "warmup_steps": ("training.optimizer.warmup_steps", "kind=adamw|sgd"),
+    "warmup_steps": ("training.optimizer.warmup_steps", "kind=adamw|optax|sgd"),
     "model.stages.0.width": ("model.stages.width", "at least 1, at most 1000000; required"),
     "rtol": ("model.block.integrator.rtol", "number, above 0; default", "kind=dopri5|bosh3"),
     "diffrax": ("model.block.integrator.kind=diffrax", "controller"),
