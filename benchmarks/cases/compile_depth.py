@@ -83,7 +83,7 @@ def build(settings: Settings, double: bool) -> Work:
         def train(params, statistics, moments, inputs, labels):
             def loss(params):
                 network = nnx.merge(graphdef, params, statistics)
-                value = cross_entropy(network(inputs, live=True)[0], labels)
+                value = cross_entropy(network(inputs, training=True)[0], labels)
                 return value, split_network(network)[2]
 
             (value, moved), grads = jax.value_and_grad(loss, has_aux=True)(params)

@@ -10,7 +10,7 @@ undecayed="training.optimizer.learning_rate=2.0e-2 training.optimizer.weight_dec
 declare -A changes=(
   [2.5]=""
   [5]="model.block.step_sizes.horizon=5.0 $undecayed"
-  [20]="model.block.step_sizes.horizon=20.0 $undecayed model.block.weights.draw=each training.num_steps=3000"
+  [20]="model.block.step_sizes.horizon=20.0 $undecayed model.block.weights.initialise=each training.num_steps=3000"
 )
 declare -A seeds=([2.5]="0 1 2 3 4 5" [5]="0 1 2" [20]="0 1 2")
 for horizon in 2.5 5 20; do

@@ -74,21 +74,21 @@ class Chain:
         return jax.tree.map(lambda leaf: leaf.reshape(self.num_steps, *leaf.shape[2:]), found)
 
 
-def chains_of(network: Network, *, live: bool = False) -> list[Chain]:
+def chains_of(network: Network, *, training: bool = False) -> list[Chain]:
     """The steps of every block of a network.
 
     Raises:
         ConfigError: as `chain_of`.
     """
-    return [chain_of(block, live=live) for block in network.blocks]
+    return [chain_of(block, training=training) for block in network.blocks]
 
 
-def chain_of(block: Any, *, live: bool = False) -> Chain:
+def chain_of(block: Any, *, training: bool = False) -> Chain:
     """The steps of a block.
 
     Args:
         block: A block of any kind.
-        live: Whether batch norms use the statistics of the batch, as in training; then the
+        training: Whether batch norms use the statistics of the batch, as in training; then the
             examples of a batch act on each other, and a step has no factor for each of them. Else
             they use their running statistics, and are affine maps.
 
@@ -98,7 +98,7 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
             others carry a velocity beside the state.
     """
     if block.stack is not None:
-        return _of_layers(block.stack, live)
+        return _of_layers(block.stack, training)
     if block.ode is None:
         raise ConfigError(
             f"the gradient is followed through blocks of kind depth and feedforward; got "
@@ -125,15 +125,15 @@ def chain_of(block: Any, *, live: bool = False) -> Chain:
                 f"{integrator.equation.formula})"
             )
         )
-    return _of_steps(block.ode, step, live)
+    return _of_steps(block.ode, step, training)
 
 
-def _fields_of_layers(block: OdeBlock, live: bool) -> tuple[LayerFields, DepthGrid]:
+def _fields_of_layers(block: OdeBlock, training: bool) -> tuple[LayerFields, DepthGrid]:
     """The sets of weights that the steps use, and the steps."""
     grid = block.grid()
     if not block.weights.are_functions:
-        return block.weights.over(grid, live=live), grid
-    if live or not block.integrator.evaluates_at_start or block.step_sizes.is_learned:
+        return block.weights.over(grid, training=training), grid
+    if training or not block.integrator.evaluates_at_start or block.step_sizes.is_learned:
         raise ConfigError(
             "of weights that are functions of depth (weights.kind=basis), the gradient is followed "
             "through integrator.kind=euler with fixed step sizes and frozen batch statistics: then "
@@ -143,8 +143,8 @@ def _fields_of_layers(block: OdeBlock, live: bool) -> tuple[LayerFields, DepthGr
     return block.weights.at_steps(grid), DepthGrid(grid.taus, grid.num_steps)
 
 
-def _of_steps(block: OdeBlock, step_map: StepMap, live: bool) -> Chain:
-    fields, grid = _fields_of_layers(block, live)
+def _of_steps(block: OdeBlock, step_map: StepMap, training: bool) -> Chain:
+    fields, grid = _fields_of_layers(block, training)
     field = _pure(fields)
 
     def step(params, fixed, t0, tau, h):
@@ -158,13 +158,13 @@ def _of_steps(block: OdeBlock, step_map: StepMap, live: bool) -> Chain:
     return Chain(step, params, fixed, t0s, taus, True, True)
 
 
-def _of_layers(stack: LayerStack, live: bool) -> Chain:
+def _of_layers(stack: LayerStack, training: bool) -> Chain:
     if stack.weights.stacked.is_random:
         raise ConfigError(
             "the gradient is not followed through shortcut.kind=dropout: in training its factors "
             "change from draw to draw; use another shortcut"
         )
-    fields = stack.layers(live=live)
+    fields = stack.layers(training=training)
     layer = _pure(fields)
 
     def step(params, fixed, t0, tau, h):

@@ -17,7 +17,7 @@ from odenet.data import Normalization, Split, normalize
 from odenet.errors import ConfigError
 from odenet.objectives import Objective
 
-BatchStatistics = Literal["live", "frozen"]
+BatchStatistics = Literal["training", "frozen"]
 
 NUM_EXAMPLES = 256
 """Examples that are measured on, if nothing else is said (Glorot and Bengio 2010 took 300)."""
@@ -50,9 +50,9 @@ class FlowReport:
         weights_verdict: On the root mean squares of $dL/dW$ of every layer. They may be even where
             $dL/dy$ is not (Glorot and Bengio 2010, sec. 4.2.2).
         identity: For every block; None without an identity term or without measured factors, and
-            with `live` statistics, whose gradients are not a product of the measured factors.
-        batch_statistics: What batch norms used: the statistics of the measured examples (`live`),
-            or their running ones (`frozen`); None without batch norm.
+            with batch statistics, whose gradients are not a product of the measured factors.
+        batch_statistics: What batch norms used: the statistics of the measured examples
+            (`training`), or their running ones (`frozen`); None without batch norm.
     """
 
     statistics: FlowStatistics
@@ -77,7 +77,7 @@ class FlowProbe:
         examples: What is measured on, in one batch.
         factor_examples: Examples at which the factors are measured, 0 for none.
         threshold: Decades of change that count as none.
-        batch_statistics: What batch norms use: the statistics of the examples (`live`), as in
+        batch_statistics: What batch norms use: the statistics of the examples (`training`), as in
             training, or their running ones (`frozen`); None without batch norm. The factors are
             those of the network as it is evaluated in either case: each belongs to one example.
 
@@ -102,7 +102,7 @@ class FlowProbe:
         self.threshold, self.num_examples = threshold, len(examples)
         self._examples = examples
         self._batch_statistics: BatchStatistics | None = batch_statistics
-        live = batch_statistics == "live"
+        training = batch_statistics == "training"
 
         def measure(params: Any, statistics: Any, inputs: Any, targets: Any) -> FlowStatistics:
             network = nnx.merge(graphdef, params, statistics)
@@ -111,7 +111,7 @@ class FlowProbe:
                 return jnp.mean(objective.loss(outputs, targets)[objective.loss.minimised])
 
             x = normalize(inputs, normalization)
-            flow = gradient_flow(network, loss, x, live=live)
+            flow = gradient_flow(network, loss, x, training=training)
             few = states_of(network, x[:factor_examples]) if factor_examples else None
             return flow_statistics(network, flow, few)
 
@@ -133,7 +133,7 @@ class FlowProbe:
             judge_flow(np.concatenate(states).tolist(), self.threshold, _names(states, 0)),
             judge_flow(np.concatenate(weights).tolist(), self.threshold, _names(weights, 1)),
             tuple(
-                None if self._batch_statistics == "live" else identity_bound(block)
+                None if self._batch_statistics == "training" else identity_bound(block)
                 for block in found.blocks
             ),
             self._batch_statistics,

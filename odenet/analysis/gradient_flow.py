@@ -75,7 +75,7 @@ def gradient_flow(
     loss: Callable[[Float[Array, "batch outputs"]], Scalar],
     inputs: Float[Array, "batch *inputs"],
     *,
-    live: bool = False,
+    training: bool = False,
 ) -> GradientFlow:
     """Follow the gradient of a loss from the outputs of a network back to its inputs.
 
@@ -86,20 +86,20 @@ def gradient_flow(
         network: Blocks of residual layers under an explicit method, or of feed-forward layers.
         loss: Of the outputs, a scalar; penalties of the step sizes do not belong to it.
         inputs: Normalised inputs.
-        live: Whether batch norms use the statistics of these inputs, through which the gradient
+        training: Whether batch norms use the statistics of these inputs, through which the gradient
             flows too, as in training; else their running statistics. The network's own do not move.
 
     Raises:
         ConfigError: if a block does not step from state to state, naming the integrator.
     """
-    chains = chains_of(network, live=live)
+    chains = chains_of(network, training=training)
     x, pulls, paths = inputs, [], []
     for projection, chain in zip(network.projections, chains, strict=True):
-        x, pull = _module_vjp(projection, x, live)
+        x, pull = _module_vjp(projection, x, training)
         pulls.append(pull)
         paths.append(_forward(chain, x))
         x = paths[-1][-1]
-    outputs, pull_head = _module_vjp(network.head, x, live)
+    outputs, pull_head = _module_vjp(network.head, x, training)
     value, pull_loss = jax.vjp(loss, outputs)
     head, gradient = pull_head(*pull_loss(jnp.ones_like(value)))
 
@@ -125,13 +125,13 @@ def states_of(network: Network, inputs: Float[Array, "batch *inputs"]) -> list[P
 
 
 def _module_vjp(
-    module: Any, x: Array, live: bool
+    module: Any, x: Array, training: bool
 ) -> tuple[Array, Callable[[Array], tuple[Any, Array]]]:
     graphdef, params, fixed = nnx.split(module, nnx.Param, ...)
 
     def apply(params, x):
         # A copy, since its statistics move.
-        return nnx.merge(graphdef, params, fixed, copy=True)(x, live=live)
+        return nnx.merge(graphdef, params, fixed, copy=True)(x, training=training)
 
     return jax.vjp(apply, params, x)
 

@@ -15,7 +15,7 @@ _EXAMPLES = {
     "import": ("odenet import resnet20.pt --arch resnet20 --out runs/imported",),
     "names": ("odenet names --arch resnet20", "odenet names --file resnet20.pt"),
     "export": ("odenet export runs/quickstart-1 weights.safetensors",),
-    "prune": ("odenet prune runs/quickstart-1 --share 0.02",),
+    "prune": ("odenet prune runs/quickstart-1 --fraction 0.02",),
     "refine": ("odenet refine runs/quickstart-1 --factor 2 --out runs/refined",),
     "report": ("odenet report runs/quickstart-1",),
     "list": ("odenet list integrator", "odenet list training"),

@@ -129,13 +129,15 @@ def finish_prune(found: dict[str, Any], json: bool) -> None:
         print_json(found)
         return
     console = Console()
-    table = Table("stage", "layer", "tau", "share", "", box=None, pad_edge=False)
+    table = Table("stage", "layer", "tau", "fraction", "", box=None, pad_edge=False)
     for stage in found["stages"]:
         if stage["kept_whole"]:
             table.add_row(str(stage["stage"]), "all", "", "", f"kept: {stage['kept_whole']}")
-        for layer, (tau, share) in enumerate(zip(stage["taus"], stage["shares"], strict=True)):
+        for layer, (tau, fraction) in enumerate(
+            zip(stage["taus"], stage["fractions"], strict=True)
+        ):
             fate = "removed" if layer in stage["removed"] else "kept"
-            table.add_row(str(stage["stage"]), str(layer), f"{tau:.4g}", f"{share:.2%}", fate)
+            table.add_row(str(stage["stage"]), str(layer), f"{tau:.4g}", f"{fraction:.2%}", fate)
     console.print(table)
     console.print(f"written to {found['directory']}", soft_wrap=True)
 

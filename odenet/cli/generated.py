@@ -6,6 +6,7 @@ Names, types, choices and defaults are those of its fields; the help is their do
 import enum
 import inspect
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -32,7 +33,11 @@ def parameters_of(model: type[PartConfig]) -> list[inspect.Parameter]:
     Raises:
         TypeError: if a field is of another type.
     """
-    return [_parameter(name, field) for name, field in model.model_fields.items() if name != "kind"]
+    return [
+        _parameter(name, field, model.renamed_values.get(name, {}))
+        for name, field in model.model_fields.items()
+        if name != "kind"
+    ]
 
 
 def filled(model: type[PartConfig], values: dict[str, Any], where: str) -> Any:
@@ -83,9 +88,9 @@ def choice(name: str, values: tuple[str, ...]) -> Any:
     return enum.StrEnum(name, {value: value for value in values})
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+def _parameter(name: str, field: FieldInfo, renamed: Mapping[str, str]) -> inspect.Parameter:
     inner, repeated = _element(field.annotation)
-    kind: Any = _type(name, inner)
+    kind: Any = _type(name, inner, tuple(renamed))
     default: Any = field.default
     if repeated:
         kind, default = list[kind], None if default == () else default
@@ -93,7 +98,9 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     if default is None and not required:
         kind = kind | None
     help = (field.description or "").replace("\n", " ")
-    option = typer.Option(help=help, show_default=default is not None or required)
+    # Old values are read and not shown.
+    metavar = f"[{'|'.join(get_args(inner))}]" if renamed else None
+    option = typer.Option(help=help, metavar=metavar, show_default=default is not None or required)
     if isinstance(kind, type) and issubclass(kind, enum.StrEnum) and default is not None:
         default = kind(default)
     return parameter(name, Annotated[kind, option], REQUIRED if required else default)
@@ -108,9 +115,9 @@ def _element(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _type(name: str, inner: Any) -> Any:
+def _type(name: str, inner: Any, old_values: tuple[str, ...] = ()) -> Any:
     if get_origin(inner) is Literal:
-        return choice(name, get_args(inner))
+        return choice(name, get_args(inner) + old_values)
     if inner not in _PLAIN:
         raise TypeError(
             f"an option is a number, a text, a path, a boolean or a literal, one or a tuple of "

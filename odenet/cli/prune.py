@@ -11,10 +11,15 @@ from odenet.cli.options import Json, Out, RunPath
 
 def command(
     directory: RunPath,
-    share: Annotated[
-        float,
-        typer.Option(help="Layers whose |tau| is a smaller part of their block's sum are removed."),
-    ],
+    fraction: Annotated[
+        float | None,
+        typer.Option(
+            help="Layers whose |tau| is a smaller part of their block's sum are removed; must be "
+            "given.",
+            show_default=False,
+        ),
+    ] = None,
+    share: Annotated[float | None, typer.Option(hidden=True)] = None,
     out: Out = None,
     checkpoint: Annotated[
         CheckpointName, typer.Option(help="The last weights, or the best on validation.")
@@ -26,5 +31,20 @@ def command(
     from odenet.experiment.directory import default_directory
     from odenet.experiment.refinement.prune import prune
 
+    fraction = _fraction(fraction, share)
     out = out or default_directory(f"{Path(directory).resolve().name}-pruned")
-    finish_prune(prune(directory, share, out, checkpoint.value), json)
+    finish_prune(prune(directory, fraction, out, checkpoint.value), json)
+
+
+def _fraction(fraction: float | None, share: float | None) -> float:
+    """The value of `--fraction`, or of its old spelling `--share`."""
+    from odenet.part.old_keys import warn_of_old_key
+
+    if share is not None:
+        if fraction is not None:
+            raise typer.BadParameter("--share is the old spelling of --fraction; give one of them")
+        warn_of_old_key("--share", "--fraction")
+        return share
+    if fraction is None:
+        raise typer.BadParameter("Missing option '--fraction'.")
+    return fraction

@@ -14,7 +14,7 @@ class AbsentConfig(DataConfig):
     """Data that are not here: what `odenet import` notes where a file fits no data at hand.
 
     Its network has the file's classes and channels. It can be started from, with other data:
-    `data={...}`, `start={run: RUN, last: renew}`; or evaluated with data that fit it.
+    `data={...}`, `start={run: RUN, last: reinitialise}`; or evaluated with data that fit it.
     """
 
     kind: Literal["absent"] = "absent"
@@ -52,5 +52,6 @@ class AbsentConfig(DataConfig):
             f"data.kind=absent stands for data that are not here: inputs of shape {shape} and "
             f"{what}, those of an imported file; name data of yours that are like them, such as "
             f"'data={{kind: npz, path: FILE}}', or train on with others: odenet run "
-            f"RUN/config.yaml 'data={{kind: npz, path: FILE}}' 'start={{run: RUN, last: renew}}'"
+            f"RUN/config.yaml 'data={{kind: npz, path: FILE}}' "
+            f"'start={{run: RUN, last: reinitialise}}'"
         )

@@ -16,7 +16,7 @@ from odenet.depth.weights import (
     LayerFields,
     MakeField,
     PerLayerWeightsConfig,
-    draw_stacked,
+    init_stacked,
 )
 from odenet.depth.weights_config import MovedWeights, WeightsConfig
 from odenet.errors import ConfigError
@@ -45,7 +45,7 @@ class FieldExpansion(nnx.Module):
     def __init__(self, make_field: MakeField, basis: Basis, *, rngs: nnx.Rngs):
         self.basis = basis
         self.num_layers = 1
-        self.stacked = draw_stacked(make_field, basis.size, False, rngs=rngs)
+        self.stacked = init_stacked(make_field, basis.size, False, rngs=rngs)
         if basis.kind != "piecewise_linear":
             params = nnx.state(self.stacked, nnx.Param)
             nnx.update(self.stacked, jax.tree.map(lambda leaf: leaf.at[1:].set(0), params))
@@ -69,12 +69,12 @@ class FieldExpansion(nnx.Module):
     def _knots(self) -> Basis:
         return Basis("piecewise_linear", self.basis.size)
 
-    def over(self, grid: DepthGrid, *, live: bool = False) -> LayerFields:
+    def over(self, grid: DepthGrid, *, training: bool = False) -> LayerFields:
         """The field at every depth of `grid`, in functional form.
 
         Args:
             grid: The depth axis that the weights are functions of.
-            live: Whether batch norms use the statistics of the batch, if the field has any.
+            training: Whether batch norms use the statistics of the batch, if the field has any.
         """
         graphdef, coefficients, statistics = nnx.split(self.stacked, nnx.Param, ...)
 
@@ -102,7 +102,7 @@ class FieldExpansion(nnx.Module):
             return value, (t / params[2].astype(t.dtype), new, kept)
 
         lead = jax.tree.map(lambda leaf: leaf[None], (coefficients, statistics, grid.horizon))
-        if live and self.has_statistics:
+        if training and self.has_statistics:
             return LayerFields(observe, lead, 1, observes=True, collect=self._collected)
         return LayerFields(apply, lead, 1, takes_start=self.stacked.takes_start)
 

@@ -8,10 +8,10 @@ from odenet.arrays import Float, Int
 from odenet.errors import ConfigError
 
 Removal = Literal["smallest", "all"]
-"""Which of the layers below a share go."""
+"""Which of the layers below a fraction go."""
 
 
-def step_shares(taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, " num_steps"]:
+def step_fractions(taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, " num_steps"]:
     r"""The part of every step in the whole, $|\tau_k| / \sum_j |\tau_j|$.
 
     A layer whose `tau` is 0 is the identity: it can be taken out, and nothing changes.
@@ -25,13 +25,15 @@ def step_shares(taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, " nu
     lengths = np.abs(np.asarray(taus, np.float64))
     total = np.sum(lengths)
     if total == 0:
-        raise ConfigError("all step sizes are 0, so that none has a share of the depth; train them")
+        raise ConfigError(
+            "all step sizes are 0, so that no layer has a fraction of the depth; train them"
+        )
     return lengths / total
 
 
 def surviving_layers(
     taus: Float[np.ndarray, " num_steps"],
-    share: float,
+    fraction: float,
     remove: Removal = "all",
     least: int = 1,
 ) -> Int[np.ndarray, " survivors"]:
@@ -39,18 +41,20 @@ def surviving_layers(
 
     Args:
         taus: Step sizes, one for every layer.
-        share: Smallest share of a layer that stays, above 0 and at most 1.
-        remove: Whether `all` below it go, or the one of the `smallest` share.
+        fraction: Smallest fraction of a layer that stays, above 0 and at most 1.
+        remove: Whether `all` below it go, or the one of the `smallest` fraction.
         least: How many stay at least, the longest ones.
 
     Raises:
-        ConfigError: if `share` is out of range, or all step sizes are 0.
+        ConfigError: if `fraction` is out of range, or all step sizes are 0.
     """
-    if not 0 < share <= 1:
-        raise ConfigError(f"the share of a layer that stays is above 0 and at most 1; got {share}")
-    shares = step_shares(taus)
-    stays = shares >= share
+    if not 0 < fraction <= 1:
+        raise ConfigError(
+            f"the fraction of a layer that stays is above 0 and at most 1; got {fraction}"
+        )
+    fractions = step_fractions(taus)
+    stays = fractions >= fraction
     if remove == "smallest":
-        stays |= np.arange(len(shares)) != np.argmin(shares)
-    stays[np.argsort(-shares, kind="stable")[:least]] = True
+        stays |= np.arange(len(fractions)) != np.argmin(fractions)
+    stays[np.argsort(-fractions, kind="stable")[:least]] = True
     return np.flatnonzero(stays)

@@ -46,8 +46,8 @@ class ChangeableNetwork(abc.ABC):
         """
 
     @abc.abstractmethod
-    def pruned(self, share: float, remove: Removal) -> Change | None:
-        """Without the layers whose step is a smaller share of the depth of their block.
+    def pruned(self, fraction: float, remove: Removal) -> Change | None:
+        """Without the layers whose step is a smaller fraction of the depth of their block.
 
         None where no layer is small enough.
         """

@@ -1,8 +1,8 @@
 """The depth schedules: layers divided, layers removed, steps adapted."""
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -58,16 +58,18 @@ class PruningConfig(DepthScheduleConfig):
     """Layers whose learned step is a small part of the depth go, at an interval.
 
     Herberg, Herzog and Köhne 2023 (arXiv:2306.16111) look once per epoch and remove one layer, if
-    the smallest share is below 0.01.
+    the smallest fraction is below 0.01.
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {"share": "fraction"}
 
     kind: Literal["pruning"] = "pruning"
     every: PositiveInt
     """Optimiser steps between two looks."""
-    share: float = Field(default=0.01, gt=0, lt=1)
+    fraction: float = Field(default=0.01, gt=0, lt=1)
     """Layers whose part of the sum of `|tau|` over their block is smaller may go."""
     remove: Removal = "smallest"
-    """The layer of the smallest `|tau|` of every block at each look, or `all` below the share."""
+    """The layer of the smallest `|tau|` of every block at each look, or `all` below `fraction`."""
 
     @property
     def intervals(self) -> dict[str, tuple[int, ...]]:
@@ -85,7 +87,7 @@ class PruningConfig(DepthScheduleConfig):
 
     def apply(self, network: ChangeableNetwork) -> Change | None:
         """The network without its small layers, or None if there is none."""
-        return network.pruned(self.share, self.remove)
+        return network.pruned(self.fraction, self.remove)
 
 
 class StepAdaptionConfig(DepthScheduleConfig):

@@ -4,7 +4,8 @@ A family holds the parameters of a vector field at every layer, stacked along a 
 that integrators scan over them; `fields()` hands them over in functional form.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +22,11 @@ from odenet.depth.weights_config import MakeField, MovedWeights, WeightsConfig
 from odenet.errors import ConfigError
 
 
-def draw_stacked(
+def init_stacked(
     make_field: MakeField,
     num_sets: int,
     takes_time: bool,
-    draw: Literal["each", "once"] = "each",
+    initialise: Literal["each", "once"] = "each",
     *,
     rngs: nnx.Rngs,
 ) -> Layer:
@@ -35,10 +36,10 @@ def draw_stacked(
         make_field: Initialises one field.
         num_sets: Number of sets of weights.
         takes_time: Whether the field has weights for the time `t`.
-        draw: Whether each set is drawn from its own key, or one is drawn that all begin with.
+        initialise: Whether each set is drawn from its own key, or one is drawn that all begin with.
         rngs: Random keys.
     """
-    keys = jax.random.split(rngs.params(), 1 if draw == "once" else num_sets)
+    keys = jax.random.split(rngs.params(), 1 if initialise == "once" else num_sets)
     keys = jnp.broadcast_to(keys, (num_sets,))
 
     @jax.jit
@@ -60,7 +61,7 @@ class FieldStack(nnx.Module):
         num_layers: Number of sets of weights.
         takes_time: Whether the field has weights for the time `t`.
         smoothness: Weight of the penalty on change over depth.
-        draw: Whether each layer draws weights of its own, or all begin with one draw.
+        initialise: Whether each layer draws weights of its own, or all begin with one draw.
         rngs: Random keys; layer `k` draws from its own split of them.
     """
 
@@ -70,13 +71,13 @@ class FieldStack(nnx.Module):
         num_layers: int,
         takes_time: bool,
         smoothness: float = 0.0,
-        draw: Literal["each", "once"] = "each",
+        initialise: Literal["each", "once"] = "each",
         *,
         rngs: nnx.Rngs,
     ):
         self.num_layers = num_layers
         self.smoothness = smoothness
-        self.stacked = draw_stacked(make_field, num_layers, takes_time, draw, rngs=rngs)
+        self.stacked = init_stacked(make_field, num_layers, takes_time, initialise, rngs=rngs)
         self.stacked.number_layers(num_layers)
 
     @property
@@ -94,11 +95,11 @@ class FieldStack(nnx.Module):
         """Whether the field has batch statistics."""
         return self.stacked.has_training_mode
 
-    def fields(self, *, live: bool = False) -> LayerFields:
+    def fields(self, *, training: bool = False) -> LayerFields:
         """The fields of all layers in functional form.
 
         Args:
-            live: Whether batch norms use the statistics of the batch, if the field has any.
+            training: Whether batch norms use the statistics of the batch, if the field has any.
         """
         graphdef, state = nnx.split(self.stacked)
         takes_start = self.stacked.takes_start
@@ -108,7 +109,7 @@ class FieldStack(nnx.Module):
             value = field.observe(t, h)
             return value, nnx.state(field, nnx.BatchStat)
 
-        if live and self.has_statistics:
+        if training and self.has_statistics:
             return LayerFields(observe, state, self.num_layers, observes=True)
 
         def apply(params, *at):
@@ -156,14 +157,14 @@ class FieldStack(nnx.Module):
         """The fields at the starts of the steps of `grid`: those of the layers."""
         return self.over(grid)
 
-    def over(self, grid: DepthGrid, *, live: bool = False) -> LayerFields:
+    def over(self, grid: DepthGrid, *, training: bool = False) -> LayerFields:
         """The fields of the layers of `grid`: all, or the first of every few (see `restrict`).
 
         Args:
             grid: The depth axis, of as many layers or a divisor of them.
-            live: Whether batch norms use the statistics of the batch, if the field has any.
+            training: Whether batch norms use the statistics of the batch, if the field has any.
         """
-        return self.fields(live=live).restrict(grid.num_layers)
+        return self.fields(training=training).restrict(grid.num_layers)
 
 
 class SharedWeightsConfig(WeightsConfig):
@@ -216,6 +217,8 @@ class SharedWithTimeWeightsConfig(WeightsConfig):
 class PerLayerWeightsConfig(WeightsConfig):
     """A set of weights for every layer: piecewise constant in time, as in a residual network."""
 
+    renamed_keys: ClassVar[Mapping[str, str]] = {"draw": "initialise"}
+
     kind: Literal["per_layer"] = "per_layer"
     num_layers: PositiveInt | None = None
     """Number of sets of weights, a divisor of the block's `num_steps`; without it, `num_steps`."""
@@ -223,7 +226,7 @@ class PerLayerWeightsConfig(WeightsConfig):
     """Weight `alpha` of a penalty on change over depth, `alpha / 2` times the integral of
     `|d theta / dt|^2` (Haber and Ruthotto 2017); step sizes must stay above 0."""
 
-    draw: Literal["each", "once"] = "each"
+    initialise: Literal["each", "once"] = "each"
     """`each` layer draws weights of its own; with `once` all begin with the same, a function of
     depth that a deeper network discretises more finely, and that training may bend."""
 
@@ -280,4 +283,6 @@ class PerLayerWeightsConfig(WeightsConfig):
                 f"weights.num_layers must divide num_steps={num_steps}; got {num_layers}; "
                 f"nearest: {sorted(near)}"
             )
-        return FieldStack(make_field, num_layers, False, self.smoothness, self.draw, rngs=rngs)
+        return FieldStack(
+            make_field, num_layers, False, self.smoothness, self.initialise, rngs=rngs
+        )

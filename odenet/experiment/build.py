@@ -90,7 +90,7 @@ class Experiment:
             self.config.training.optimizer.learning_rate_at(self.config.training.num_steps),
             self.dataset.normalization,
             None if augment is None else augment.build(),
-            live=self.config.training.live_statistics,
+            training=self.config.training.uses_batch_statistics,
             nfe_budget=self.config.training.nfe_budget,
             skip_failed=self.config.training.on_solver_failure == "skip",
         )
@@ -103,11 +103,11 @@ class Experiment:
         Raises:
             ConfigError: naming the layer.
         """
-        if self.config.training.batch_size > 1 or not self.config.training.live_statistics:
+        if self.config.training.batch_size > 1 or not self.config.training.uses_batch_statistics:
             return
         inputs = jax.ShapeDtypeStruct((1, *self.dataset.input_shape), np.float32)
         states = self.start.params, self.start.statistics
-        jax.eval_shape(lambda x, *states: self.network(*states)(x, live=True), inputs, *states)
+        jax.eval_shape(lambda x, *states: self.network(*states)(x, training=True), inputs, *states)
 
     def finish(self) -> Callable[[TrainState], TrainState] | None:
         """What is done to the state after the last step, or None for nothing."""

@@ -150,8 +150,8 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     for name, overrides in section.networks.items():
         try:
             networks[name] = variant(base, overrides)
-            live = networks[name].training.live_statistics
-            networks[name].model.check_trainable(live=live)
+            training = networks[name].training.uses_batch_statistics
+            networks[name].model.check_trainable(training=training)
             last = check_schedule(networks[name])
             # A network that is not made of steps alone is evaluated as it was trained, only.
             solved = section.evaluate and _is_made_of_steps(networks[name])

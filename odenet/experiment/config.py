@@ -115,9 +115,9 @@ class ExperimentConfig(PartConfig):
 
     @model_validator(mode="after")
     def _regularisers_fit(self):
-        given, live = self.loss.regularisers, self.training.live_statistics
+        given, training = self.loss.regularisers, self.training.uses_batch_statistics
         if given:
-            refuse_unfit_blocks(given, self.model.expanded().blocks, live=live)
+            refuse_unfit_blocks(given, self.model.expanded().blocks, training=training)
         return self
 
     @model_validator(mode="after")
@@ -140,12 +140,12 @@ class ExperimentConfig(PartConfig):
         return self
 
     @model_validator(mode="after")
-    def _something_is_renewed(self):
-        renews = self.start is not None and self.start.last == "renew"
-        if renews and not self.model.expanded().head.affine:
+    def _something_is_reinitialised(self):
+        reinitialises = self.start is not None and self.start.last == "reinitialise"
+        if reinitialises and not self.model.expanded().head.affine:
             raise ValueError(
-                "start.last=renew would be ignored: with model.head.affine=false there is no last "
-                "layer to draw anew; remove it"
+                "start.last=reinitialise would be ignored: with "
+                "model.head.affine=false there is no last layer; remove it"
             )
         return self
 

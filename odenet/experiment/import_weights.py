@@ -213,11 +213,11 @@ def _other_data(asked: Outline, found: Outline, directory: Path) -> str:
     options, differs = [], []
     if found.num_outputs != asked.num_outputs:
         differs.append(f"{found.num_outputs} {what}, the data {asked.num_outputs}")
-        options.append("last: renew")
+        options.append("last: reinitialise")
     if found.input_shape != asked.input_shape:
         channels = found.input_shape[-1], asked.input_shape[-1]
         differs.append(f"{channels[0]} channels, the data {channels[1]}")
-        options.append("first: sum_channels" if 1 in channels else "first: renew")
+        options.append("first: sum_channels" if 1 in channels else "first: reinitialise")
     return (
         f"the file has {' and '.join(differs)}: the network is the file's, and the run has "
         f"data.kind=absent; train it on for yours by: odenet run {directory}/config.yaml "

@@ -68,7 +68,7 @@ def run(
     Raises:
         OdenetError: as its children say.
     """
-    config.model.check_trainable(live=config.training.live_statistics)
+    config.model.check_trainable(training=config.training.uses_batch_statistics)
     check_schedule(config)
     directory = Path(directory)
     with shown_on(console):

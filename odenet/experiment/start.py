@@ -1,8 +1,8 @@
 """Where the first weights of an experiment come from: what is asked, and what is recorded."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -14,18 +14,23 @@ from odenet.training.checkpoint import Which
 class StartConfig(PartConfig):
     """Start from the weights and batch statistics of another run; the optimiser starts afresh."""
 
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "first": {"renew": "reinitialise"},
+        "last": {"renew": "reinitialise"},
+    }
+
     run: str = Field(min_length=1)
     """Run directory whose weights are taken; it is read when this experiment begins, never
     again."""
     checkpoint: Which = "last"
     """The last weights of that run, or the best on its validation split."""
     first: FirstLayer = "keep"
-    """The stem: `keep` its weights; `renew` them, drawn by this experiment's `stem.init` and seed,
+    """The stem: `keep` its weights; `reinitialise` them by this experiment's `stem.init` and seed,
     for other inputs; or `sum_channels`, for grey images after colour or colour after grey: kernels
     are summed over their channels, or divided by the new number and repeated. A grey image, once
     normalised, then gives what it gave with its channels repeated."""
     last: LastLayer = "keep"
-    """The affine map of the head: `keep` its weights, or `renew` them, drawn by `head.init`, for
+    """The affine map of the head: `keep` its weights, or `reinitialise` them by `head.init`, for
     other classes."""
 
 

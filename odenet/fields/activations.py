@@ -46,7 +46,7 @@ def require_small_start(ends: str, activation: ActivationName, last_init: str, f
     Raises:
         ValueError: if the field would not start small, or never leave zero.
     """
-    if last_init == "as_drawn":
+    if last_init == "unscaled":
         return
     if activation in NOT_ZERO_AT_ZERO:
         raise ValueError(

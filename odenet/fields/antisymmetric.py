@@ -10,7 +10,7 @@ from odenet.fields.activations import ActivationName, activation, require_small_
 from odenet.fields.base import VectorField
 from odenet.fields.initialisers import InitialiserName
 from odenet.fields.stable import StableFieldConfig, TimeBias, refuse_slope_of_both_signs
-from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
+from odenet.fields.transposed import apply_kernel, init_kernel, transpose_kernel
 
 
 class AntisymmetricField(VectorField):
@@ -45,7 +45,7 @@ class AntisymmetricField(VectorField):
     ):
         self.gamma = gamma
         self.activation_name: ActivationName = activation_name
-        self.kernel = draw_kernel(width, width, side, init, rngs=rngs)
+        self.kernel = init_kernel(width, width, side, init, rngs=rngs)
         self.bias = TimeBias(width, width * (side or 1) ** 2, takes_time, init, rngs=rngs)
 
     def last_weights(self) -> list[nnx.Param]:
@@ -72,16 +72,16 @@ class AntisymmetricFieldConfig(StableFieldConfig):
     @model_validator(mode="after")
     def _stays_stable_and_starts_small(self):
         refuse_slope_of_both_signs(self.kind, self.activation)
-        ends, fix = f"field kind={self.kind}", "activation=tanh, or last_init=as_drawn"
+        ends, fix = f"field kind={self.kind}", "activation=tanh, or last_init=unscaled"
         require_small_start(ends, self.activation, self.last_init, fix)
-        if self.last_init != "as_drawn" and self.gamma > 0:
+        if self.last_init != "unscaled" and self.gamma > 0:
             raise ValueError(
                 f"last_init={self.last_init} would not make the field small: it acts on K, and the "
-                f"damping gamma={self.gamma} stays; use gamma=0 or last_init=as_drawn"
+                f"damping gamma={self.gamma} stays; use gamma=0 or last_init=unscaled"
             )
         return self
 
-    def draw(
+    def init_field(
         self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
     ) -> AntisymmetricField:
         """Make the field of one of `depth` layers for states of `shape`."""

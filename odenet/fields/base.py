@@ -7,7 +7,7 @@ from flax import nnx
 
 from odenet.depth.layer import Layer
 from odenet.errors import ConfigError
-from odenet.fields.initialisers import InitialiserName, draw_time_weights
+from odenet.fields.initialisers import InitialiserName, init_time_weights
 from odenet.fields.layers import Padding
 from odenet.part import PartConfig
 
@@ -78,7 +78,7 @@ class TimeWeight(nnx.Module):
     def __init__(
         self, shape: tuple[int, ...], fan_in: int, init: InitialiserName, *, rngs: nnx.Rngs
     ):
-        self.kernel = nnx.Param(draw_time_weights(init, rngs.params(), shape, fan_in))
+        self.kernel = nnx.Param(init_time_weights(init, rngs.params(), shape, fan_in))
 
 
 class Transition(NamedTuple):
@@ -238,7 +238,7 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
                 )
         return field
 
-    def draw_after(self, width: int, *, rngs: nnx.Rngs) -> VectorField | None:
+    def init_after(self, width: int, *, rngs: nnx.Rngs) -> VectorField | None:
         """What acts on the sum, for states of `width` channels, or None."""
         del width, rngs
 

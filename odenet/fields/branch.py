@@ -1,6 +1,8 @@
 """What the configs of fields with weights share: how those of a layer's branch start."""
 
 import abc
+from collections.abc import Mapping
+from typing import ClassVar
 
 from flax import nnx
 
@@ -12,32 +14,38 @@ from odenet.fields.initialisers import InitialiserName, LastInit, scale_last
 class BranchConfig(VectorFieldConfig):
     """What the configs of fields with weights share: how those of a layer's branch start."""
 
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "last_init": {"as_drawn": "unscaled"}
+    }
+
     init: InitialiserName = "lecun_normal"
     """Law of the initial weights, by name; `he_fan_out` is that of residual networks."""
-    last_init: LastInit = "as_drawn"
+    last_init: LastInit = "unscaled"
     """Where the last map of the branch starts, or the scale of a norm that comes after it: `zero`
     makes every layer the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the
     block's num_steps."""
 
     @abc.abstractmethod
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> VectorField:
+    def init_field(
+        self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
+    ) -> VectorField:
         """Make the field, its weights as drawn; it tells its `last_weights()`."""
 
     def check_as_layer(self) -> None:
         """Refuse first weights that make a branch small: as a layer it would lose its signal."""
-        if self.last_init != "as_drawn":
+        if self.last_init != "unscaled":
             raise ValueError(
                 f"field.last_init={self.last_init} acts on the branch beside the identity, "
                 f"and a feed-forward layer has no identity: its signal would vanish; use last_init="
-                f"as_drawn"
+                f"unscaled"
             )
 
     def of_one_layer(self) -> VectorFieldConfig:
         """The same field; where its first weights are scaled by 1/L, as drawn."""
         scaled = self.last_init in ("1/L", "1/sqrt(L)")
-        return self.model_copy(update={"last_init": "as_drawn"}) if scaled else self
+        return self.model_copy(update={"last_init": "unscaled"}) if scaled else self
 
-    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
+    def init_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the parts of a layer that changes the shape of the state, its weights as drawn.
 
         Raises:
@@ -46,7 +54,7 @@ class BranchConfig(VectorFieldConfig):
         return super().build_transition(change, rngs=rngs)
 
     def build_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
-        """Make the parts of a layer that changes the shape of the state; see `draw_transition`.
+        """Make the parts of a layer that changes the shape of the state; see `init_transition`.
 
         Raises:
             ConfigError: if shapes do not fit the field, or `last_init` needs a number of layers.
@@ -56,7 +64,7 @@ class BranchConfig(VectorFieldConfig):
             raise ConfigError(
                 f"a vector has no rows to skip, so stride={change.stride} would be ignored"
             )
-        transition = self.draw_transition(change, rngs=rngs)
+        transition = self.init_transition(change, rngs=rngs)
         self.scaled(transition.branch, None)
         return transition
 
@@ -74,7 +82,7 @@ class BranchConfig(VectorFieldConfig):
             ConfigError: if the shape does not fit the field, or `depth` not `last_init`.
         """
         self.check(shape)
-        return self.scaled(self.draw(shape, takes_time, rngs=rngs), depth)
+        return self.scaled(self.init_field(shape, takes_time, rngs=rngs), depth)
 
     def scaled(self, field: VectorField, depth: int | None) -> VectorField:
         """The field with its last weights multiplied by what `last_init` says, in place.
@@ -83,10 +91,10 @@ class BranchConfig(VectorFieldConfig):
             ConfigError: if `last_init` would be ignored.
         """
         weights = field.last_weights()
-        if self.last_init != "as_drawn" and not weights:
+        if self.last_init != "unscaled" and not weights:
             raise ConfigError(
                 f"last_init={self.last_init} would be ignored: {type(field).__name__} names no "
-                f"last weights; define its last_weights(), or use last_init=as_drawn"
+                f"last weights; define its last_weights(), or use last_init=unscaled"
             )
         scale_last(self.last_init, depth, *weights)
         return field

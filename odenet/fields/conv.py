@@ -200,7 +200,7 @@ class ConvFieldConfig(BranchConfig):
                     f"{self.num_convolutions}; got {len(values)}: {list(values)}"
                 )
 
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:
+    def init_field(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ConvField:
         """Make the field of one of `depth` layers for states `(height, width, channels)`."""
         return self._from(self._widths(shape[-1], shape[-1]), takes_time, rngs=rngs)
 

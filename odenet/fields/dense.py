@@ -131,7 +131,7 @@ class DenseFieldConfig(BranchConfig):
                 f"layers to the {before} before, so the stage's width is {needed}; got {width}"
             )
 
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> DenseField:
+    def init_field(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> DenseField:
         """Make the field of one layer for states of `shape` `(width,)`."""
         assert not takes_time
         return DenseField(shape[0], self.growth, self.activation, self.init, rngs=rngs)

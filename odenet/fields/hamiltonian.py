@@ -13,7 +13,7 @@ from odenet.fields.activations import ActivationName, activation, require_small_
 from odenet.fields.base import VectorField
 from odenet.fields.initialisers import InitialiserName
 from odenet.fields.stable import StableFieldConfig, TimeBias, refuse_small_product
-from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
+from odenet.fields.transposed import apply_kernel, init_kernel, transpose_kernel
 
 
 class SeparableField(VectorField):
@@ -68,7 +68,7 @@ class HamiltonianField(SeparableField):
     ):
         fan_in = half * (side or 1) ** 2
         self.activation_name: ActivationName = activation_name
-        self.kernel = draw_kernel(half, half, side, init, rngs=rngs)
+        self.kernel = init_kernel(half, half, side, init, rngs=rngs)
         self.bias_y = TimeBias(half, fan_in, takes_time, init, rngs=rngs)
         self.bias_z = TimeBias(half, fan_in, takes_time, init, rngs=rngs)
 
@@ -117,8 +117,8 @@ class TwoLayerHamiltonianField(SeparableField):
     ):
         fan_in = half * (side or 1) ** 2
         self.activation_name: ActivationName = activation_name
-        self.kernel_y = draw_kernel(half, hidden, side, init, rngs=rngs)
-        self.kernel_z = draw_kernel(half, hidden, side, init, rngs=rngs)
+        self.kernel_y = init_kernel(half, hidden, side, init, rngs=rngs)
+        self.kernel_z = init_kernel(half, hidden, side, init, rngs=rngs)
         self.bias_y = TimeBias(hidden, fan_in, takes_time, init, rngs=rngs)
         self.bias_z = TimeBias(hidden, fan_in, takes_time, init, rngs=rngs)
 
@@ -163,11 +163,13 @@ class HamiltonianFieldConfig(_HalvedFieldConfig):
 
     @model_validator(mode="after")
     def _starts_small(self):
-        ends, fix = f"field kind={self.kind}", "activation=tanh, or last_init=as_drawn"
+        ends, fix = f"field kind={self.kind}", "activation=tanh, or last_init=unscaled"
         require_small_start(ends, self.activation, self.last_init, fix)
         return self
 
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> HamiltonianField:
+    def init_field(
+        self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
+    ) -> HamiltonianField:
         """Make the field of one of `depth` layers for states of `shape`."""
         half, side = shape[-1] // 2, self.side(shape)
         return HamiltonianField(half, side, self.activation, takes_time, self.init, rngs=rngs)
@@ -181,11 +183,11 @@ class TwoLayerHamiltonianFieldConfig(_HalvedFieldConfig):
     """Width, or channels, of `K1 z` and `K2 y`; without it, half of those of the state."""
 
     @model_validator(mode="after")
-    def _starts_as_drawn(self):
+    def _starts_unscaled(self):
         refuse_small_product(self.kind, self.last_init)
         return self
 
-    def draw(
+    def init_field(
         self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
     ) -> TwoLayerHamiltonianField:
         """Make the field of one of `depth` layers for states of `shape`."""

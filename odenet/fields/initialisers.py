@@ -44,7 +44,7 @@ InitialiserName = Literal[
     "orthogonal",
 ]
 
-LastInit = Literal["as_drawn", "zero", "1/sqrt(L)", "1/L"]
+LastInit = Literal["unscaled", "zero", "1/sqrt(L)", "1/L"]
 
 
 class _Law(NamedTuple):
@@ -83,7 +83,7 @@ def kernel_initialiser(name: InitialiserName | Literal["zero"]) -> Initializer:
     return jax.nn.initializers.variance_scaling(*_LAWS[name])
 
 
-def draw_time_weights(
+def init_time_weights(
     name: InitialiserName, key: Key[Array, ""], shape: tuple[int, ...], fan_in: int
 ) -> Float[Array, "*shape"]:
     """Weights of a time input, with the variance of the other inputs' weights.
@@ -129,7 +129,7 @@ def scale_last(last_init: LastInit, depth: int | None, *weights: nnx.Param) -> N
         [1] Zhang, Dauphin and Ma 2019, arXiv:1901.09321. [2] Goyal et al. 2017, arXiv:1706.02677,
         sec. 5.1. [3] Marion, Fermanian, Biau and Vert 2022, arXiv:2206.06929.
     """
-    if last_init == "as_drawn":
+    if last_init == "unscaled":
         return
     if last_init == "zero":
         for weight in weights:
@@ -139,7 +139,7 @@ def scale_last(last_init: LastInit, depth: int | None, *weights: nnx.Param) -> N
         raise ConfigError(
             f"last_init={last_init} would be ignored: L is the number of residual layers, "
             f"{depth or 'which is not known'} here; use num_steps of at least 2, or last_init="
-            f"as_drawn"
+            f"unscaled"
         )
     factor = 1.0 / (depth if last_init == "1/L" else math.sqrt(depth))
     for weight in weights:

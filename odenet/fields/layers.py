@@ -61,9 +61,9 @@ def convolution(
     )
 
 
-def observing(part: Any, live: bool) -> Callable[..., Any]:
-    """The part as a function: in training, `live`, by its `observe`."""
-    return part.observe if live else part
+def observing(part: Any, training: bool) -> Callable[..., Any]:
+    """The part as a function; in training mode, its `with_batch_statistics`."""
+    return part.observe if training else part
 
 
 NORM_EPSILON = 1e-5

@@ -97,11 +97,11 @@ class MLPFieldConfig(BranchConfig):
         """Refuse a state of `shape` (one example's) that is not a vector."""
         require_rank("mlp", shape, 1, "use field kind=conv, or a stem of kind=linear or flatten")
 
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
+    def init_field(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> MLPField:
         """Make the field of one of `depth` layers for states of `shape` `(width,)`."""
         return self._from(shape[0], shape[0], takes_time, rngs=rngs)
 
-    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
+    def init_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the branch of a layer between two widths, with a matrix of that shape."""
         assert change.stride == 1
         if change.strided_weight:

@@ -15,7 +15,7 @@ from odenet.fields.stable import (
     refuse_slope_of_both_signs,
     refuse_small_product,
 )
-from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
+from odenet.fields.transposed import apply_kernel, init_kernel, transpose_kernel
 
 
 class ParabolicField(VectorField):
@@ -48,7 +48,7 @@ class ParabolicField(VectorField):
         rngs: nnx.Rngs,
     ):
         self.activation_name: ActivationName = activation_name
-        self.kernel = draw_kernel(width, hidden, side, init, rngs=rngs)
+        self.kernel = init_kernel(width, hidden, side, init, rngs=rngs)
         self.bias = TimeBias(hidden, width * (side or 1) ** 2, takes_time, init, rngs=rngs)
 
     def last_weights(self) -> list[nnx.Param]:
@@ -71,12 +71,14 @@ class ParabolicFieldConfig(StableFieldConfig):
     """Width, or channels, of `K h`; without it, those of the state."""
 
     @model_validator(mode="after")
-    def _stays_stable_and_starts_as_drawn(self):
+    def _stays_stable_and_starts_unscaled(self):
         refuse_slope_of_both_signs(self.kind, self.activation)
         refuse_small_product(self.kind, self.last_init)
         return self
 
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ParabolicField:
+    def init_field(
+        self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
+    ) -> ParabolicField:
         """Make the field of one of `depth` layers for states of `shape`."""
         return ParabolicField(
             shape[-1],

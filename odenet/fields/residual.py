@@ -193,7 +193,9 @@ class ResidualFieldConfig(BranchConfig):
     def _kernel_sizes(self) -> tuple[int, ...]:
         return (3, 3) if self.unit == "basic" else (1, 3, 1)
 
-    def draw(self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs) -> ResidualField:
+    def init_field(
+        self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
+    ) -> ResidualField:
         """Make the branch of one of `depth` layers for states of `shape`.
 
         Raises:
@@ -206,12 +208,12 @@ class ResidualFieldConfig(BranchConfig):
         letters = self._letters[: -ORDER[self.arrangement].after or None]
         return self._part(letters, shape, shape[-1], rngs=rngs)
 
-    def draw_after(self, width: int, *, rngs: nnx.Rngs) -> ResidualField | None:
+    def init_after(self, width: int, *, rngs: nnx.Rngs) -> ResidualField | None:
         """What acts on the sum, for states of `width` channels; None in (c), (d) and (e)."""
         after = ORDER[self.arrangement].after
         return self._norms_alone(self._letters[-after:], width, rngs=rngs) if after else None
 
-    def draw_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
+    def init_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
         """Make the parts of a unit from states of `shape` to states of `width` channels."""
         order = ORDER[self.arrangement]
         strides = [1] * len(self._kernel_sizes)
@@ -241,7 +243,7 @@ class ResidualFieldConfig(BranchConfig):
         options = tuple(strides), change.padding
         first = change.shape[-1] if change.widened_weight else change.width
         branch = self._part(letters, change.shape, change.width, *options, first, rngs=rngs)
-        return Transition(before, branch, self.draw_after(change.width, rngs=rngs))
+        return Transition(before, branch, self.init_after(change.width, rngs=rngs))
 
     @property
     def _letters(self) -> str:

@@ -90,11 +90,11 @@ def refuse_small_product(kind: str, last_init: str) -> None:
     """Refuse to scale the last map of a field that is the transpose of its first.
 
     Raises:
-        ValueError: unless `last_init` is `as_drawn`.
+        ValueError: unless `last_init` is `unscaled`.
     """
-    if last_init != "as_drawn":
+    if last_init != "unscaled":
         raise ValueError(
             f"last_init={last_init} does not fit field kind={kind}: its last map is the transpose "
             f"of its first, so that a factor would act twice, and zero would never be left; use "
-            f"last_init=as_drawn, and shorter steps to start near the identity"
+            f"last_init=unscaled, and shorter steps to start near the identity"
         )

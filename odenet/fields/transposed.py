@@ -11,7 +11,7 @@ Kernel = Float[Array, "*sides inputs outputs"]
 """A matrix `(inputs, outputs)`, or square kernels `(side, side, inputs, outputs)` of odd side."""
 
 
-def draw_kernel(
+def init_kernel(
     inputs: int, outputs: int, side: int | None, init: InitialiserName, *, rngs: nnx.Rngs
 ) -> nnx.Param:
     """The kernel of a linear map with weights as drawn.

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from rich.table import Table
@@ -20,7 +21,7 @@ Curve = Sequence[wording.Number | None]
 
 _MOST_ROWS = 24
 _STATISTICS = {
-    "live": (
+    "training": (
         "batch norm: gradients with the statistics of the measured examples, as in training; "
         "factors with the running statistics, as in evaluation, so that no product of them is a "
         "gradient here"
@@ -46,6 +47,10 @@ class GradientFlow(RunInstrument):
         "what it did to this one. Values near 0 are possible with an identity term as without."
     )
 
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "batch_statistics": {"live": "training"}
+    }
+
     kind: Literal["gradient-flow"] = "gradient-flow"
     examples: int = NUM_EXAMPLES
     """Examples that the loss is averaged over, in one batch."""
@@ -54,8 +59,20 @@ class GradientFlow(RunInstrument):
     threshold: float = DEFAULT_THRESHOLD
     """Decades of change over depth that count as none."""
     batch_statistics: BatchStatistics | None = None
-    """What batch norms use for the gradients: statistics of the examples (live) or running ones
+    """What batch norms use for the gradients: statistics of the examples (training) or running ones
     (frozen); without it, as in the run's training."""
+
+    @classmethod
+    def read(cls, directory: Path) -> dict[str, Any]:
+        """What it found in a run, with an old name of the training mode replaced by the new one.
+
+        Raises:
+            RunDirectoryError: if its file lacks what is shown.
+        """
+        found = super().read(directory)
+        modes = cls.renamed_values["batch_statistics"]
+        mode = found.get("batch_statistics")
+        return found | ({"batch_statistics": modes[mode]} if mode in modes else {})
 
     def check(self, run: Run) -> None:
         """Refuse a network that is not made of layers that a gradient can be followed through."""
@@ -219,8 +236,8 @@ def _draw_weights(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> No
 
 
 def _draw_factors(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> None:
-    live = found.get("batch_statistics") == "live"
-    axes.set_title(f"factor of each layer{', as evaluated' if live else ''}")
+    as_evaluated = ", as evaluated" if found.get("batch_statistics") == "training" else ""
+    axes.set_title(f"factor of each layer{as_evaluated}")
     axes.set_ylabel("singular values; change of the norm")
     axes.axhline(1, color=canvas.MUTED, lw=0.8)
     for start, block in zip(starts, found["blocks"], strict=True):

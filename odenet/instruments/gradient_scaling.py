@@ -166,7 +166,7 @@ def _measured(directory: Path) -> dict[str, Any]:
             f"how gradients scale follows from measurements of every run, and {directory} has no "
             f"{_GRADIENT_FLOW}; measure it with: odenet analyse gradient-flow {directory}"
         )
-    return read_json(directory / _GRADIENT_FLOW)
+    return GradientFlow.read(directory)
 
 
 def _said(how: dict[str, Any]) -> str:

@@ -57,7 +57,7 @@ def integrate_along(
         )
     if fields.observes:
         raise ConfigError(
-            "integrals along the depth see each example by itself, and live batch statistics mix "
+            "integrals along the depth see each example by itself, and batch statistics mix "
             "them; freeze the statistics (training.batch_statistics=frozen)"
         )
     size, count = h0[0].size, len(integrands)

@@ -66,7 +66,7 @@ class Block(nnx.Module):
         discretisation: Discretisation = AS_TRAINED,
         *,
         save_path: bool = False,
-        live: bool = False,
+        training: bool = False,
         along: Along | None = None,
     ) -> Integration:
         """The states after the block.
@@ -75,7 +75,7 @@ class Block(nnx.Module):
             h0: The first states, shape `(batch, *state)`.
             discretisation: By what and in how many steps; that of an ODE alone may be chosen.
             save_path: Whether to return the states between the layers too.
-            live: Whether batch norms use the statistics of the batch, and move their running ones.
+            training: Whether batch norms use batch statistics, and move the running ones.
             along: What is integrated along with the state of an ODE.
 
         Raises:
@@ -227,16 +227,16 @@ class BlockConfig(PartConfig, abc.ABC, family="block"):
         """
         del width, before
 
-    def check_trainable(self, *, live: bool) -> None:
+    def check_trainable(self, *, training: bool) -> None:
         """Refuse a block that may be evaluated, but not trained.
 
         Args:
-            live: Whether training uses the statistics of each batch.
+            training: Whether training uses the statistics of each batch.
 
         Raises:
             ConfigError: saying what can be trained.
         """
-        del live
+        del training
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
         """Refuse a discretisation that the block cannot take, before anything is built.

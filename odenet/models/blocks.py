@@ -20,7 +20,7 @@ from odenet.integrators.break_points import refuse_break_points_outside
 from odenet.integrators.equation import refuse_other_equation
 from odenet.integrators.separable import refuse_unpartitioned_field
 from odenet.models.base import NO_STEP, BlockConfig
-from odenet.models.depth_block import DepthBlock, no_live_statistics
+from odenet.models.depth_block import DepthBlock, no_batch_statistics
 from odenet.models.discretisation import Discretisation
 from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
 from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
@@ -213,19 +213,19 @@ class DepthBlockConfig(BlockConfig):
         """Refuse a state without channels for what the layers add; see `BlockConfig`."""
         self.field.check_room(self.num_steps, width, before)
 
-    def check_trainable(self, *, live: bool) -> None:
+    def check_trainable(self, *, training: bool) -> None:
         """Refuse an integrator that cannot carry the field's batch statistics through training.
 
         It may run the block once it is trained.
 
         Args:
-            live: Whether training uses the statistics of each batch.
+            training: Whether training uses the statistics of each batch.
 
         Raises:
             ConfigError: saying which integrators can.
         """
-        if live and self.has_batch_norm and not self.integrator.carries_statistics:
-            raise ConfigError(no_live_statistics(f"kind={self.integrator.kind}"))
+        if training and self.has_batch_norm and not self.integrator.carries_statistics:
+            raise ConfigError(no_batch_statistics(f"kind={self.integrator.kind}"))
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
         """Refuse a discretisation that the block cannot take, before anything is built.
@@ -251,7 +251,7 @@ class DepthBlockConfig(BlockConfig):
             if self.is_euler_step:
                 return field
             shortcut = build_shortcut(self.shortcut, shape, shape, rngs=rngs)
-            return ResidualUnit(field, shortcut, self.field.draw_after(shape[-1], rngs=rngs))
+            return ResidualUnit(field, shortcut, self.field.init_after(shape[-1], rngs=rngs))
 
         weights = self.weights.build(make_layer, self.num_steps, rngs=rngs)
         try:

@@ -22,7 +22,7 @@ from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.eager import call_compiled
 
 
-def no_live_statistics(integrator: str) -> str:
+def no_batch_statistics(integrator: str) -> str:
     """Why an integrator cannot train batch norms, and what to do."""
     return (
         f"batch norm cannot be trained by this integrator, {integrator}: it evaluates the field at "
@@ -67,7 +67,7 @@ class DepthBlock(OdeBlock):
         discretisation: Discretisation = AS_TRAINED,
         *,
         save_path: bool = False,
-        live: bool = False,
+        training: bool = False,
         along: Along | None = None,
     ) -> Integration:
         """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
@@ -76,7 +76,7 @@ class DepthBlock(OdeBlock):
             h0: The first states, a JAX or NumPy array of floating-point numbers.
             discretisation: By what and in how many steps.
             save_path: Whether to return the states at all points of the grid too.
-            live: Whether batch norms use the statistics of the batch, and move their running ones
+            training: Whether batch norms use batch statistics, and move the running ones
                 towards them; else the running ones are used, so that a norm is an affine map and
                 any integrator may run the block. Without batch norms it has no effect.
             along: What is integrated along with the state, and where the solve ends.
@@ -94,37 +94,42 @@ class DepthBlock(OdeBlock):
         field = self.weights.stacked
         refuse_other_equation(self.integrator.equation, integrator.equation)
         refuse_unpartitioned_field(integrator, field, type(field).__name__)
-        live = live and self.weights.has_statistics
-        if live and not integrator.carries_statistics:
-            raise ConfigError(no_live_statistics(type(integrator).__name__))
+        training = training and self.weights.has_statistics
+        if training and not integrator.carries_statistics:
+            raise ConfigError(no_batch_statistics(type(integrator).__name__))
         if along is not None:
-            return self._integrate_along(h0, discretisation, along, save_path, live)
+            return self._integrate_along(h0, discretisation, along, save_path, training)
         return call_compiled(
             DepthBlock._integrate,
             self,
             h0,
             discretisation,
             save_path,
-            live,
+            training,
             forward_mode_refusal=integrator.forward_mode_refusal,
         )
 
     def _integrate(
-        self, h0: State, discretisation: Discretisation, save_path: bool, live: bool
+        self, h0: State, discretisation: Discretisation, save_path: bool, training: bool
     ) -> Integration:
         """Integrate over the steps of the grid."""
         grid = discretisation.steps_of(self.grid())
-        return self._over(grid, h0, discretisation, save_path, live)
+        return self._over(grid, h0, discretisation, save_path, training)
 
     def _integrate_along(
-        self, h0: State, discretisation: Discretisation, along: Along, save_path: bool, live: bool
+        self,
+        h0: State,
+        discretisation: Discretisation,
+        along: Along,
+        save_path: bool,
+        training: bool,
     ) -> Integration:
         """Integrate up to a random end, and integrals with the state."""
         grid = along.ending(discretisation.steps_of(self.grid()))
         if not along.integrands:
-            return self._over(grid, h0, discretisation, save_path, live)
+            return self._over(grid, h0, discretisation, save_path, training)
         integrator = discretisation.integrator or self.integrator
-        fields = self.weights.over(grid, live=live).from_start(h0)
+        fields = self.weights.over(grid, training=training).from_start(h0)
         probe, integrands = along.probe(h0), along.integrands
         return integrate_along(integrator, fields, grid, h0, integrands, probe, save_path=save_path)
 
@@ -134,10 +139,10 @@ class DepthBlock(OdeBlock):
         h0: State,
         discretisation: Discretisation,
         save_path: bool,
-        live: bool,
+        training: bool,
     ) -> Integration:
         integrator = discretisation.integrator or self.integrator
-        fields = self.weights.over(grid, live=live).from_start(h0)
+        fields = self.weights.over(grid, training=training).from_start(h0)
         integration = integrator.integrate(fields, grid, h0, save_path=save_path)
         if integration.statistics is not None:
             nnx.update(self.weights.stacked, integration.statistics)

@@ -24,7 +24,7 @@ class EmptyBlock(Block):
         discretisation: Discretisation = AS_TRAINED,
         *,
         save_path: bool = False,
-        live: bool = False,
+        training: bool = False,
         along: Along | None = None,
     ) -> Integration:
         """`h0` itself, shape `(batch, *state)`; `nfe` is 0.
@@ -33,7 +33,7 @@ class EmptyBlock(Block):
             StateTypeError: if the states are integers.
             ConfigError: if something is asked for that only an ODE has.
         """
-        del live
+        del training
         self.refuse_as_ode(discretisation, along)
         h0 = checked_state(h0)
         return Integration(h0, h0[None] if save_path else None, SolverStats.of(0, 0))

@@ -56,11 +56,11 @@ class Head(nnx.Module):
         )
 
     def __call__(
-        self, h: Float[Array, "batch *state"], *, live: bool = False
+        self, h: Float[Array, "batch *state"], *, training: bool = False
     ) -> Float[Array, "batch outputs"]:
-        """Outputs of the last state; `live` as in `Network`."""
+        """Outputs of the last state; `training` as in `Network`."""
         if self.norm is not None:
-            h = self.norm.observe(h) if live else self.norm(h)
+            h = self.norm.observe(h) if training else self.norm(h)
         h = activation(self.activation_name)(h)
         if h.ndim == 4:
             h = jnp.mean(h, axis=(1, 2))

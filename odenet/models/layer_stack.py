@@ -49,13 +49,13 @@ class LayerStack(Block):
     def taus(self) -> StepSizes:
         """What every layer is called with beside the state, shape `(num_steps,)`."""
 
-    def layers(self, *, live: bool = False) -> LayerFields:
+    def layers(self, *, training: bool = False) -> LayerFields:
         """The layers in functional form, `apply(params, tau, h) -> next state`.
 
         Args:
-            live: Whether batch norms use the statistics of the batch.
+            training: Whether batch norms use the statistics of the batch.
         """
-        return self.weights.fields(live=live)
+        return self.weights.fields(training=training)
 
     def __call__(
         self,
@@ -63,7 +63,7 @@ class LayerStack(Block):
         discretisation: Discretisation = AS_TRAINED,
         *,
         save_path: bool = False,
-        live: bool = False,
+        training: bool = False,
         along: Along | None = None,
     ) -> Integration:
         """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number.
@@ -72,7 +72,7 @@ class LayerStack(Block):
             h0: The first states, a JAX or NumPy array of floating-point numbers.
             discretisation: As it was trained: there is no other.
             save_path: Whether to return the states between the layers too.
-            live: Whether the layers run as in training, by the statistics of the batch.
+            training: Whether the layers run as in training, by the statistics of the batch.
             along: Nothing.
 
         Raises:
@@ -81,12 +81,12 @@ class LayerStack(Block):
         """
         h0 = checked_state(h0)
         self.refuse_as_ode(discretisation, along)
-        live = live and self.weights.has_statistics
-        return call_compiled(LayerStack._apply, self, h0, save_path, live)
+        training = training and self.weights.has_statistics
+        return call_compiled(LayerStack._apply, self, h0, save_path, training)
 
-    def _apply(self, h0: State, save_path: bool, live: bool) -> Integration:
+    def _apply(self, h0: State, save_path: bool, training: bool) -> Integration:
         grid = DepthGrid(self.taus(), self.weights.num_layers)
-        found = self.run(self.layers(live=live), grid, h0, save_path=save_path)
+        found = self.run(self.layers(training=training), grid, h0, save_path=save_path)
         if found.statistics is not None:
             nnx.update(self.weights.stacked, found.statistics)
         return found

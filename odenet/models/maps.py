@@ -32,17 +32,17 @@ class Projection(nnx.Module):
         self.operation = operation
         self.shape = shape
 
-    def __call__(self, x: Before, *, live: bool = False) -> After:
+    def __call__(self, x: Before, *, training: bool = False) -> After:
         """The projected state, shape `(batch, *shape)`.
 
         Args:
             x: States before it.
-            live: Whether batch norms, if there are any, use the statistics of this batch, and
+            training: Whether batch norms, if there are any, use the statistics of this batch, and
                 move their running ones towards them.
         """
         # A layer of Flax alone, such as a convolution, is the same in training.
-        live = live and isinstance(self.operation, StateMap)
-        return observing(self.operation, live)(x)
+        training = training and isinstance(self.operation, StateMap)
+        return observing(self.operation, training)(x)
 
     def penalty(self) -> Scalar:
         """What step sizes in it add to the objective; zero where none is learned."""
@@ -161,8 +161,8 @@ class NormedMap(StateMap):
         return self.through(x, True)
 
     @abc.abstractmethod
-    def through(self, x: Before, live: bool) -> After:
-        """The state after it, its batch norms live or not."""
+    def through(self, x: Before, training: bool) -> After:
+        """The state after it, its batch norms in training mode or not."""
 
 
 class Followed(NormedMap):
@@ -188,11 +188,11 @@ class Followed(NormedMap):
         self.activation_name: ActivationName = activation_name
         self.max_pool: Padding | None = max_pool
 
-    def through(self, x: Before, live: bool) -> After:
-        """The state after it, its batch norm live or not."""
+    def through(self, x: Before, training: bool) -> After:
+        """The state after it, its batch norm in training mode or not."""
         x = self.affine(x)
         if self.norm is not None:
-            x = observing(self.norm, live)(x)
+            x = observing(self.norm, training)(x)
         x = activation(self.activation_name)(x)
         if self.max_pool is not None:
             around = "SAME" if self.max_pool == "same" else _AROUND
@@ -214,10 +214,10 @@ class Preceded(NormedMap):
         self.activation_name: ActivationName = activation_name
         self.affine = affine
 
-    def through(self, x: Before, live: bool) -> After:
-        """The state after it, its batch norm live or not."""
+    def through(self, x: Before, training: bool) -> After:
+        """The state after it, its batch norm in training mode or not."""
         if self.norm is not None:
-            x = observing(self.norm, live)(x)
+            x = observing(self.norm, training)(x)
         return self.affine(activation(self.activation_name)(x))
 
 
@@ -233,8 +233,8 @@ class Sequence(NormedMap):
         self.stem = stem
         self.projection = projection
 
-    def through(self, x: Before, live: bool) -> After:
+    def through(self, x: Before, training: bool) -> After:
         """The state after both."""
-        h = self.stem(x, live=live)
+        h = self.stem(x, training=training)
         with located("the projection after it"):
-            return self.projection(h, live=live)
+            return self.projection(h, training=training)

@@ -45,11 +45,11 @@ class ModelConfig(PartConfig, abc.ABC, family="model"):
         """The network with stem, stages and head written out."""
 
     @abc.abstractmethod
-    def check_trainable(self, *, live: bool) -> None:
+    def check_trainable(self, *, training: bool) -> None:
         """Refuse what can be evaluated, but not trained.
 
         Args:
-            live: Whether training uses the batch statistics of each batch.
+            training: Whether training uses the batch statistics of each batch.
 
         Raises:
             ConfigError: naming the stage.

@@ -63,42 +63,42 @@ class Network(nnx.Module):
         x: Shaped[Array, "batch *inputs"],
         discretisation: Discretisation | None = None,
         *,
-        live: bool = False,
+        training: bool = False,
     ) -> Prediction:
         """Outputs of a batch.
 
         Args:
             x: Inputs, vectors or NHWC images.
             discretisation: Another integrator or number of steps for every block.
-            live: Whether batch norms use the statistics of this batch, as in training, and move
+            training: Whether batch norms use the statistics of this batch, as in training, and move
                 their running ones towards them.
 
         Raises:
             ConfigError: if a block cannot be integrated that way, inputs are integers, or a batch
                 norm in training would see a single value; naming the layer.
         """
-        return self._through(x, discretisation, live, None)[0]
+        return self._through(x, discretisation, training, None)[0]
 
     def along(
-        self, x: Shaped[Array, "batch *inputs"], along: Along, *, live: bool = False
+        self, x: Shaped[Array, "batch *inputs"], along: Along, *, training: bool = False
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
         """Outputs of a batch, and what was integrated along with it, summed over the stages.
 
         Args:
             x: Inputs, vectors or NHWC images.
             along: What is integrated, and where the solves end.
-            live: As in `__call__`.
+            training: As in `__call__`.
 
         Raises:
             ConfigError: if a block has no depth-time, or its integrator cannot.
         """
-        return self._through(x, None, live, along)
+        return self._through(x, None, training, along)
 
     def _through(
         self,
         x: Shaped[Array, "batch *inputs"],
         discretisation: Discretisation | None,
-        live: bool,
+        training: bool,
         along: Along | None,
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
         if not jnp.issubdtype(x.dtype, jnp.inexact):
@@ -113,10 +113,10 @@ class Network(nnx.Module):
         pairs = zip(self.projections, self.blocks, strict=True)
         for stage, (projection, block) in enumerate(pairs):
             with located(f"model.stages.{stage}.projection" if stage else "model.stem"):
-                x = projection(x, live=live)
+                x = projection(x, training=training)
             here = None if along is None else along.at_stage(stage)
             with located(f"model.stages.{stage}.block"):
-                integration = block(x, discretisation or AS_TRAINED, live=live, along=here)
+                integration = block(x, discretisation or AS_TRAINED, training=training, along=here)
             num_layers = len(projection.taus())  # of it, each evaluates its branch once
             x = integration.h1
             if integration.integrals is not None:
@@ -124,7 +124,7 @@ class Network(nnx.Module):
             found = integration.stats.at_stage(stage, x)
             stats = stats + SolverStats.of(num_layers, num_layers) + found
         with located("model.head"):
-            outputs = self.head(x, live=live)
+            outputs = self.head(x, training=training)
         return Prediction(outputs, stats), integrals
 
     def penalty(self) -> Scalar:
@@ -202,18 +202,18 @@ class NetworkConfig(ModelConfig):
         used = [self.stem, self.head, *self.blocks, *(stage.projection for stage in self.stages)]
         return any(part.has_batch_norm for part in used)
 
-    def check_trainable(self, *, live: bool) -> None:
+    def check_trainable(self, *, training: bool) -> None:
         """Refuse what can be evaluated, but not trained.
 
         Args:
-            live: Whether training uses the batch statistics of each batch.
+            training: Whether training uses the batch statistics of each batch.
 
         Raises:
             ConfigError: naming the stage.
         """
         for index, block in enumerate(self.blocks):
             try:
-                block.check_trainable(live=live)
+                block.check_trainable(training=training)
             except ConfigError as error:
                 raise ConfigError(f"model.stages.{index}: {error}") from error
 

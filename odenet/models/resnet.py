@@ -4,7 +4,7 @@ References: [1] He et al. 2015, arXiv:1512.03385, table 1 and sec. 4.2. [2] He e
 arXiv:1603.05027, appendix. [3] Antil, Díaz and Herberg 2022, arXiv:2204.08528, for `tau`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from flax import nnx
@@ -59,6 +59,10 @@ class ResNetConfig(ModelConfig):
     18, 34, 50, 101 and 152 layers. `arrangement: full_preactivation` makes it version 2.
     """
 
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "last_init": {"as_drawn": "unscaled"}
+    }
+
     kind: Literal["resnet"] = "resnet"
 
     outputs: ClassVar[Outputs] = "logits"
@@ -101,7 +105,7 @@ class ResNetConfig(ModelConfig):
     """How the units of equal shape in a stage are added up."""
     init: InitialiserName = "he_fan_out"
     """Law of the initial weights."""
-    last_init: Literal["as_drawn", "zero"] = "as_drawn"
+    last_init: Literal["unscaled", "zero"] = "unscaled"
     """Where the last map of every branch starts; `zero` makes every unit the identity at first,
     or what acts on the sum alone."""
     norm_epsilon: PositiveFloat = 1e-5
@@ -168,9 +172,9 @@ class ResNetConfig(ModelConfig):
         """Whether any part has batch statistics: yes."""
         return True
 
-    def check_trainable(self, *, live: bool) -> None:
+    def check_trainable(self, *, training: bool) -> None:
         """Refuse what can be evaluated, but not trained; see `NetworkConfig`."""
-        self.expanded().check_trainable(live=live)
+        self.expanded().check_trainable(training=training)
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
         """Make the network for inputs of `input_shape` (one example's).

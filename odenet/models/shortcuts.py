@@ -53,7 +53,7 @@ class ProjectionShortcut(Shortcut):
 
     def observe(self, h: Before, step: After) -> After:
         """The sum; batch norms of the projection use this batch."""
-        return self.projection(h, live=True) + step
+        return self.projection(h, training=True) + step
 
 
 class ScaledShortcut(Shortcut):

@@ -1,4 +1,4 @@
-"""Weights of one network in another: what is kept, what is renewed, and what does not fit.
+"""Weights of one network in another: what is kept, what is reinitialised, and what does not fit.
 
 Networks are given as arrays by path, such as `params/head/linear/kernel`.
 """
@@ -18,8 +18,8 @@ LAST = "head/linear"
 _UNIT, _STEP = "/weights/stacked/branch/", "/weights/stacked/"
 _STEM, _STEM_ALONE = "projections/0", "projections/0/operation/stem"
 
-FirstLayer = Literal["keep", "renew", "sum_channels"]
-LastLayer = Literal["keep", "renew"]
+FirstLayer = Literal["keep", "reinitialise", "sum_channels"]
+LastLayer = Literal["keep", "reinitialise"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +46,13 @@ def transfer(
     """Put the weights of a trained network into one that was drawn.
 
     Every parameter and statistic comes from the source, but for a first or last layer that is
-    renewed, and for learned step sizes that the source does not have: these are as drawn.
+    reinitialised, and for learned step sizes that the source does not have: these are as drawn.
 
     Args:
         drawn: Arrays of the network by path, below `params` and `statistics`.
         source: Arrays of the trained network, likewise.
-        first: `keep` the stem, `renew` it, or adapt its kernel by `sum_channels`.
-        last: `keep` the head's affine map, or `renew` it.
+        first: `keep` the stem, `reinitialise` it, or adapt its kernel by `sum_channels`.
+        last: `keep` the head's affine map, or `reinitialise` it.
 
     Raises:
         ConfigError: if a choice has no effect, or if anything of the two does not fit; all of it
@@ -61,12 +61,14 @@ def transfer(
     source = {_place_in(drawn, path): leaf for path, leaf in source.items()}
     stem = stem_of(drawn)
     _refuse_without_effect(drawn, source, first, stem)
-    renewed = [part for part, choice in ((stem, first), (LAST, last)) if choice == "renew"]
+    reinitialised = [
+        part for part, choice in ((stem, first), (LAST, last)) if choice == "reinitialise"
+    ]
     arrays: dict[str, Array | np.ndarray] = {}
     transferred: list[str] = []
     complaints: dict[str, str] = {}
     for path, own in drawn.items():
-        if any(_lies_in(path, part) for part in renewed):
+        if any(_lies_in(path, part) for part in reinitialised):
             continue
         if path not in source:
             if not _is_step_size(path):
@@ -81,7 +83,7 @@ def transfer(
         else:
             complaints[path] = f"has shape {np.shape(source[path])} there and {own.shape} here"
     for path in source:
-        if path not in drawn and not any(_lies_in(path, part) for part in renewed):
+        if path not in drawn and not any(_lies_in(path, part) for part in reinitialised):
             complaints[path] = "has no place here"
     if complaints:
         listed = "; ".join(f"{path} {what}" for path, what in complaints.items())
@@ -131,7 +133,7 @@ def adapt_channels(
         raise ConfigError(
             f"start.first=sum_channels leads from colour to grey images or back, so from some "
             f"channels to 1 or from 1 to some; got {own} and {channels}; use start.first="
-            f"{'keep' if own == channels else 'renew'}"
+            f"{'keep' if own == channels else 'reinitialise'}"
         )
     if channels == 1:
         return np.sum(kernel, axis=2, keepdims=True)
@@ -145,14 +147,15 @@ def _refuse_without_effect(
     stem: str,
 ) -> None:
     own = {path for path in drawn if _lies_in(path, stem)}
-    if first == "renew" and not own and not any(_lies_in(path, stem) for path in source):
+    if first == "reinitialise" and not own and not any(_lies_in(path, stem) for path in source):
         raise ConfigError(
-            "start.first=renew would be ignored: the stem has no weights; use start.first=keep"
+            "start.first=reinitialise would be ignored: the stem has no weights; use "
+            "start.first=keep"
         )
     if first == "sum_channels" and not any(np.ndim(drawn[path]) == 4 for path in own):
         raise ConfigError(
             "start.first=sum_channels adapts the kernels of a convolution, and the stem has none; "
-            "use start.first=renew, or model.stem.kind=conv"
+            "use start.first=reinitialise, or model.stem.kind=conv"
         )
 
 
@@ -169,11 +172,11 @@ def _advice(paths: list[str], stem: str) -> str:
     todo = []
     if any(_lies_in(path, stem) for path in paths):
         todo.append(
-            "for the first layer set start.first=renew (or sum_channels, where a convolution goes "
-            "from colour to grey images or back)"
+            "for the first layer set start.first=reinitialise (or sum_channels, where a "
+            "convolution goes from colour to grey images or back)"
         )
     if any(_lies_in(path, LAST) for path in paths):
-        todo.append("for the last layer set start.last=renew")
+        todo.append("for the last layer set start.last=reinitialise")
     inside = [path for path in paths if not any(_lies_in(path, part) for part in (stem, LAST))]
     if any(_is_step_size(path) for path in inside):
         todo.append(

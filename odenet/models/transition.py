@@ -43,12 +43,12 @@ class TransitionLayer(NormedMap):
         self.unit = unit
         self.step_sizes = step_sizes
 
-    def through(self, x: Before, live: bool) -> After:
-        """The state after the layer, its batch norms live or not."""
+    def through(self, x: Before, training: bool) -> After:
+        """The state after the layer, its batch norms in training mode or not."""
         tau = self.step_sizes.taus()[0].astype(x.dtype)
         if self.before is not None:
-            x = observing(self.before, live)(jnp.zeros((), x.dtype), x)
-        return observing(self.unit, live)(tau, x)
+            x = observing(self.before, training)(jnp.zeros((), x.dtype), x)
+        return observing(self.unit, training)(tau, x)
 
 
 class TransitionConfig(StageProjectionConfig):

@@ -39,8 +39,8 @@ class ResidualUnit(Layer):
         """The next state; batch norms use the statistics of the batch and move theirs."""
         return self._through(tau, h, True)
 
-    def _through(self, tau: Time, h: Before, live: bool) -> After:
+    def _through(self, tau: Time, h: Before, training: bool) -> After:
         time = jnp.zeros((), h.dtype)
-        step = tau * observing(self.branch, live)(time, h)
-        total = h + step if self.shortcut is None else observing(self.shortcut, live)(h, step)
-        return total if self.after is None else observing(self.after, live)(time, total)
+        step = tau * observing(self.branch, training)(time, h)
+        total = h + step if self.shortcut is None else observing(self.shortcut, training)(h, step)
+        return total if self.after is None else observing(self.after, training)(time, total)

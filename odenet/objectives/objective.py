@@ -51,7 +51,7 @@ class Objective:
         targets: Array,
         weights: Float[Array, " batch"],
         *,
-        live: bool = False,
+        training: bool = False,
         key: Key[Array, ""] | None = None,
     ) -> tuple[Scalar, Metrics]:
         """Weighted mean of the loss, plus the penalties of the model and the regularisers.
@@ -61,7 +61,7 @@ class Objective:
             inputs: Normalised inputs.
             targets: Labels or values.
             weights: 1 for an example that counts, 0 for padding.
-            live: Whether batch norms use the statistics of this batch; the model's running ones
+            training: Whether batch norms use the statistics of this batch; the model's running ones
                 move towards them.
             key: Random key of the step, which regularisers need.
 
@@ -72,11 +72,13 @@ class Objective:
         """
         if self.regularisers:
             assert key is not None
-            prediction, integrals = model.along(inputs, self.regularisers.along(key), live=live)
+            prediction, integrals = model.along(
+                inputs, self.regularisers.along(key), training=training
+            )
             regularisation, extra = self.regularisers.weighted(integrals, weights)
             extra = extra | {"regularisation": regularisation}
         else:
-            prediction, regularisation, extra = model(inputs, live=live), 0.0, {}
+            prediction, regularisation, extra = model(inputs, training=training), 0.0, {}
         outputs, stats = prediction
         total = jnp.sum(weights)
         scores = self.loss(outputs, targets)

@@ -94,14 +94,14 @@ def build_regularisers(given: tuple[RegulariserConfig, ...]) -> Regularisers:
 
 
 def refuse_unfit_blocks(
-    given: tuple[RegulariserConfig, ...], blocks: list[Any], *, live: bool
+    given: tuple[RegulariserConfig, ...], blocks: list[Any], *, training: bool
 ) -> None:
     """Refuse regularisers of a network that they cannot act along.
 
     Args:
         given: The regularisers.
         blocks: The configs of the network's blocks.
-        live: Whether training uses the batch statistics of each batch.
+        training: Whether training uses the batch statistics of each batch.
 
     Raises:
         ValueError: naming the stage, what does not fit, and what to do.
@@ -127,8 +127,8 @@ def refuse_unfit_blocks(
                 f"explicit Runge-Kutta method (euler to rk4, tableau, dopri5, bosh3), or diffrax "
                 f"with another solver than semi_implicit_euler"
             )
-        if integrates and live and block.has_batch_norm:
+        if integrates and training and block.has_batch_norm:
             raise ValueError(
-                f"{where}: integrals see each example by itself, and live batch statistics mix "
+                f"{where}: integrals see each example by itself, and batch statistics mix "
                 f"them; set training.batch_statistics=frozen, or use a field of kind=conv"
             )

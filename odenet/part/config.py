@@ -2,7 +2,8 @@
 
 import functools
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -27,6 +28,7 @@ from odenet.part.kinds import (
     takes_numbers_alone,
     takes_text,
 )
+from odenet.part.old_keys import with_new_names
 
 
 class _PartMeta(type(BaseModel)):
@@ -58,9 +60,16 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
     would ignore is refused; a boolean is no number. There is no registry beside the families: to
     add a part, write its config.
 
+    Attributes:
+        renamed_keys: New names of options by their old ones, which are read with a warning.
+        renamed_values: For an option, new values by the old ones, which are read with a warning.
+
     Raises:
         ConfigError: if an option is unknown, or of the wrong type, or out of range.
     """
+
+    renamed_keys: ClassVar[Mapping[str, str]] = {}
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
@@ -96,12 +105,12 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
 
     @classmethod
     def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """What a mapping with keys of before says in those of now (see `odenet.part.old_keys`).
+        """A mapping with the keys and values of an earlier release, written in those of this one.
 
         Args:
             data: As it was written.
         """
-        return data
+        return with_new_names(data, cls.renamed_keys, cls.renamed_values)
 
     @model_validator(mode="before")
     @classmethod

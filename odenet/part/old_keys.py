@@ -1,6 +1,8 @@
 """Keys of before: read for one release, with a warning that names the new ones."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 
 class OldKeyWarning(UserWarning):
@@ -19,3 +21,36 @@ def warn_of_old_key(old: str, new: str) -> None:
         OldKeyWarning,
         stacklevel=3,
     )
+
+
+def with_new_names(
+    data: dict[str, Any],
+    keys: Mapping[str, str],
+    values: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """A mapping with old keys and old values replaced by the new ones, with a warning for each.
+
+    Args:
+        data: As it was written.
+        keys: New keys by the old ones.
+        values: For a key, new values by the old ones.
+
+    Raises:
+        ValueError: if a key is given in both spellings.
+    """
+    data = dict(data)
+    for old, new in keys.items():
+        if old not in data:
+            continue
+        if new in data:
+            raise ValueError(
+                f"{old} is the old spelling of {new}, and both are given; write {new} alone"
+            )
+        warn_of_old_key(f"{old}={data[old]}", f"{new}={data[old]}")
+        data[new] = data.pop(old)
+    for key, renamed in values.items():
+        value = data.get(key)
+        if isinstance(value, str) and value in renamed:
+            warn_of_old_key(f"{key}={value}", f"{key}={renamed[value]}")
+            data[key] = renamed[value]
+    return data

@@ -29,8 +29,8 @@ class AverageStatistics:
     """`state -> state` whose batch statistics are averages over the first batches of an epoch.
 
     The images are not augmented: the statistics are those of images as they are evaluated. Each
-    layer sees what the layers before it, live in the same batch, give it. What the running
-    statistics were has no effect, so that the average of averaged ones is the same bytes.
+    layer sees what the layers before it, in training mode on the same batch, give it. What the
+    running statistics were has no effect, so that the average of averaged ones is the same bytes.
 
     Args:
         graphdef: Structure of the network.
@@ -72,7 +72,7 @@ class AverageStatistics:
             # From zero, since `r + 1 * (new - r)` is `new` to round-off only.
             for running in (norm.mean, norm.variance):
                 running[...] = jnp.zeros_like(running[...])
-        network(normalize(inputs, self.normalization), live=True)
+        network(normalize(inputs, self.normalization), training=True)
         return [(norm.mean[...], norm.variance[...]) for norm in norms]
 
     def _replaced(self, state: TrainState, average: Any) -> Any:

@@ -1,7 +1,8 @@
 """How long and how often: the settings of a training."""
 
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -20,6 +21,10 @@ _OLD_MONITORS = {"gradient_flow_every": "gradient_flow", "stability_every": "sta
 
 class TrainingConfig(PartConfig):
     """A training: its length, its batches, and what happens how often, all counted in steps."""
+
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "batch_statistics": {"live": "training"}
+    }
 
     num_steps: int = Field(default=1000, ge=1, lt=2**31)
     """Number of optimiser steps."""
@@ -50,7 +55,7 @@ class TrainingConfig(PartConfig):
     resident_bytes: NonNegativeInt = 512 * 2**20
     """A training split of up to this size is placed on the device once; a larger one is
     streamed."""
-    batch_statistics: Literal["live", "frozen"] = "live"
+    batch_statistics: Literal["training", "frozen"] = "training"
     """What batch norms use while training: the statistics of each batch, towards which the running
     ones move, or the running ones, `frozen` as they are at the start (fine-tuning). Frozen, a norm
     is an affine map, and any integrator may train."""
@@ -73,7 +78,8 @@ class TrainingConfig(PartConfig):
 
     @classmethod
     def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """The intervals of the two monitors of before as `monitors`."""
+        """The intervals of two monitors of an earlier release as `monitors`, and new values."""
+        data = super().upgraded(data)
         old = [name for name in _OLD_MONITORS if name in data]
         if not old:
             return data
@@ -112,14 +118,14 @@ class TrainingConfig(PartConfig):
         return self
 
     @property
-    def live_statistics(self) -> bool:
+    def uses_batch_statistics(self) -> bool:
         """Whether batch norms use the statistics of each batch while training."""
-        return self.batch_statistics == "live"
+        return self.batch_statistics == "training"
 
     @property
     def statistics_option(self) -> str | None:
         """The option that only batch norms heed, as `key=value`, or None if it is not set."""
-        if not self.live_statistics:
+        if not self.uses_batch_statistics:
             return "batch_statistics=frozen"
         if self.average_statistics is not None:
             return f"average_statistics={self.average_statistics}"
@@ -127,7 +133,7 @@ class TrainingConfig(PartConfig):
 
     @model_validator(mode="after")
     def _frozen_statistics_stay(self):
-        if self.average_statistics is not None and not self.live_statistics:
+        if self.average_statistics is not None and not self.uses_batch_statistics:
             raise ValueError(
                 f"average_statistics={self.average_statistics} would move what batch_statistics="
                 f"frozen keeps as it is; remove one of the two"

@@ -75,10 +75,10 @@ def frozen_until(
         return FrozenState(jnp.zeros((), jnp.int32), transform.init(params))
 
     def update(updates, state, params=None):
-        live = state.step >= step
+        moves = state.step >= step
         moved, inner = transform.update(updates, state.inner, params)
-        moved = jax.tree.map(lambda new: jnp.where(live, new, _nothing(new)), moved)
-        inner = jax.tree.map(lambda new, old: jnp.where(live, new, old), inner, state.inner)
+        moved = jax.tree.map(lambda new: jnp.where(moves, new, _nothing(new)), moved)
+        inner = jax.tree.map(lambda new, old: jnp.where(moves, new, old), inner, state.inner)
         return moved, FrozenState(state.step + 1, inner)
 
     return optax.GradientTransformation(init, update)

@@ -43,7 +43,7 @@ class TrainStep:
         learning_rate: The learning rate of the weights, for the metrics.
         normalization: Of the inputs.
         augmentation: Random change of the training images, or None.
-        live: Whether batch norms use the statistics of the batch and move their running ones.
+        training: Whether batch norms use the statistics of the batch and move their running ones.
         nfe_budget: Largest number of field evaluations that counts as a solve, or None.
         skip_failed: Whether a step in which a solve failed leaves the parameters as they are.
         axis: Name of the mapped axis when the batch is spread by `pmap`, else None.
@@ -55,7 +55,7 @@ class TrainStep:
     learning_rate: Schedule
     normalization: Normalization
     augmentation: Augmentation | None = None
-    live: bool = True
+    training: bool = True
     nfe_budget: int | None = None
     skip_failed: bool = False
     axis: str | None = None
@@ -78,7 +78,7 @@ class TrainStep:
             weights = jnp.ones(len(inputs), inputs.dtype)
             with counting_backward(counter), measuring_reconstruction(probe):
                 value, metrics = self.objective(
-                    model, inputs, targets, weights, live=self.live, key=of_objective
+                    model, inputs, targets, weights, training=self.training, key=of_objective
                 )
             return value, (metrics, split_network(model)[2])
 

@@ -94,7 +94,7 @@ def test_same_key_gives_the_same_bytes_and_another_key_others():
 
 
 def test_layers_that_draw_once_begin_alike_at_every_depth():
-    config = PerLayerWeightsConfig(draw="once")
+    config = PerLayerWeightsConfig(initialise="once")
     shallow, deep = (config.build(make_mlp, n, rngs=nnx.Rngs(0)) for n in (3, 12))
     for few, many in zip(
         jax.tree.leaves(nnx.state(shallow)), jax.tree.leaves(nnx.state(deep)), strict=True

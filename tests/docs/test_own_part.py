@@ -89,7 +89,7 @@ odenet refine runs/mine --factor 2 --num-steps 60 --out runs/refined --plugin my
 odenet resume runs/refined --plugin my_parts.py
 odenet run my.yaml --plugin my_parts.py --out runs/tau model.block.step_sizes=learned -q
 odenet analyse steps-to-reach runs/mine runs/tau --accuracy 0.6 --plugin my_parts.py
-odenet prune runs/tau --share 0.5 --out runs/pruned --plugin my_parts.py
+odenet prune runs/tau --fraction 0.5 --out runs/pruned --plugin my_parts.py
 odenet export runs/mine weights.safetensors --plugin my_parts.py
 odenet names --experiment my.yaml --plugin my_parts.py
 odenet import weights.safetensors --experiment my.yaml --out runs/imported --plugin my_parts.py

@@ -55,21 +55,21 @@ def test_training_on_one_value_is_refused_before_a_directory_is_made(tmp_path):
 def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
     watched = parse_config(VALUES, [("training.monitors", [{"kind": "gradient_flow", "every": 4}])])
     run(watched, tmp_path / "run")
-    live = measure("gradient-flow", tmp_path / "run", examples=16, factor_examples=2)
+    training = measure("gradient-flow", tmp_path / "run", examples=16, factor_examples=2)
     (during,) = [
         line for line in read_metrics(tmp_path / "run" / "gradient_flow.jsonl") if line["step"] == 4
     ]
-    assert live["batch_statistics"] == during["batch_statistics"] == "live"
-    assert live["identity"] == (None,)
-    assert len(live["blocks"][0]["factors"]["largest"]) == 3
-    assert any("as in training; factors with" in line for line in GradientFlow.sentences(live))
+    assert training["batch_statistics"] == during["batch_statistics"] == "training"
+    assert training["identity"] == (None,)
+    assert len(training["blocks"][0]["factors"]["largest"]) == 3
+    assert any("as in training; factors with" in line for line in GradientFlow.sentences(training))
     frozen = measure(
         "gradient-flow", tmp_path / "run", examples=16, factor_examples=2, batch_statistics="frozen"
     )
     assert frozen["batch_statistics"] == "frozen"
     assert frozen["identity"] != (None,)
-    assert frozen["loss"] != live["loss"]
-    assert frozen["blocks"][0]["factors"] == live["blocks"][0]["factors"]
+    assert frozen["loss"] != training["loss"]
+    assert frozen["blocks"][0]["factors"] == training["blocks"][0]["factors"]
 
 
 def test_statistics_of_no_batch_norm_cannot_be_chosen():

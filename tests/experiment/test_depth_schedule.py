@@ -159,7 +159,7 @@ def test_loss_of_a_trained_network_does_not_jump_more_than_between_two_steps(tmp
     assert second < first
 
 
-PRUNING = {"kind": "pruning", "every": 8, "share": 0.15}
+PRUNING = {"kind": "pruning", "every": 8, "fraction": 0.15}
 FREE = {"kind": "learned", "horizon": 2.0}
 
 
@@ -214,7 +214,7 @@ def test_layers_of_small_steps_go_while_the_rest_trains_on(remove, kept, tmp_pat
 
 
 def test_pruned_run_resumes_bit_for_bit_and_stays_where_nothing_is_small(tmp_path):
-    values = pruned(share=0.24, every=4)
+    values = pruned(fraction=0.24, every=4)
     run(configured(values), tmp_path / "straight")
     with pytest.raises(Interrupted):
         run(configured(values), tmp_path / "stopped", callbacks=[SignalAt(10, "log")])
@@ -224,7 +224,7 @@ def test_pruned_run_resumes_bit_for_bit_and_stays_where_nothing_is_small(tmp_pat
     assert levels
     taus = results_of(tmp_path / "straight")["taus"][0]
     assert len(taus) == 4 - len(levels)
-    whole = run(configured(pruned(share=1e-6)), tmp_path / "whole").results
+    whole = run(configured(pruned(fraction=1e-6)), tmp_path / "whole").results
     assert (whole["levels"], len(whole["taus"][0])) == ([], 4)
 
 

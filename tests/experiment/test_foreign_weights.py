@@ -181,7 +181,7 @@ def test_file_of_other_classes_and_channels_is_imported_and_trained_on(tmp_path,
     assert (made.config.data.num_classes, made.config.data.shape) == (7, (SIDE, SIDE, 1))
     (note,) = made.notes
     assert "the file has 7 classes, the data 4 and 1 channels, the data 3" in note
-    start = f"{{run: {out}, last: renew, first: sum_channels}}"
+    start = f"{{run: {out}, last: reinitialise, first: sum_channels}}"
     assert f"'start={start}'" in note
     with pytest.raises(DataError, match=r"data that are not here: inputs of shape 8x8x1 and 7"):
         evaluate(out)

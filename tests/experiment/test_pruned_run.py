@@ -86,10 +86,10 @@ def test_record_says_what_went_and_the_source_is_as_it_was(source, tmp_path):
     before = named({"state": stored(source)})
     prune(source, 0.02, tmp_path / "pruned")
     record = json.loads((tmp_path / "pruned" / "run.json").read_text())["pruned"]
-    assert (record["run"], record["step"], record["share"]) == (str(source), 4, 0.02)
+    assert (record["run"], record["step"], record["fraction"]) == (str(source), 4, 0.02)
     stage = record["stages"][0]
     assert (stage["kept"], stage["removed"]) == ([0, 2], [1, 3])
-    np.testing.assert_allclose(stage["shares"], [0.625, 0, 0.375, 0], atol=1e-6)
+    np.testing.assert_allclose(stage["fractions"], [0.625, 0, 0.375, 0], atol=1e-6)
     for path, leaf in named({"state": stored(source)}).items():
         np.testing.assert_array_equal(leaf, before[path])
 
@@ -131,7 +131,7 @@ def test_remainder_keeps_the_step_sizes_of_the_survivors(tmp_path):
     block = experiment.network(checkpoint.state.params, checkpoint.state.statistics).blocks[0]
     np.testing.assert_allclose(block.grid().taus, [0.5, 0.75, 0.74], rtol=1e-5)
     assert jax.tree.leaves(checkpoint.state.params["blocks"][0]["step_sizes"])[0].shape == (2,)
-    with pytest.raises(ConfigError, match=r"one layer would stay.*smaller share"):
+    with pytest.raises(ConfigError, match=r"one layer would stay.*smaller fraction"):
         prune(tmp_path / "source", 0.9, tmp_path / "one")
 
 
@@ -212,7 +212,9 @@ def test_what_could_not_be_done_is_refused(source, tmp_path):
     with pytest.raises(RunDirectoryError, match="nowhere does not exist"):
         prune(tmp_path / "nowhere", 0.1, tmp_path / "pruned")
     prune(source, 0.1, tmp_path / "once")
-    with pytest.raises(ConfigError, match=r"below 0.1 that could go; the smallest share is 0.375"):
+    with pytest.raises(
+        ConfigError, match=r"below 0.1 that could go; the smallest fraction is 0.375"
+    ):
         prune(tmp_path / "once", 0.1, tmp_path / "twice")
     with pytest.raises(RunDirectoryError, match="exists"):
         prune(source, 0.1, tmp_path / "once")

@@ -57,7 +57,7 @@ def params_of(arrays):
 
 
 def test_run_begins_with_the_bytes_of_the_source_and_says_so(source, tmp_path):
-    run(configure(start={"run": str(source), "last": "renew"}, seed=5), tmp_path / "run")
+    run(configure(start={"run": str(source), "last": "reinitialise"}, seed=5), tmp_path / "run")
     there, began = params_of(stored(source)), params_of(stored(tmp_path / "run", "start"))
     drawn = named({"params": build(configure(seed=5)).start.params})
     assert began.keys() == there.keys()
@@ -103,7 +103,7 @@ def test_run_goes_on_without_its_source_bit_for_bit(source, tmp_path):
     moved = tmp_path / "source"
     shutil.copytree(source, moved)
     config = configure(
-        start={"run": str(moved), "last": "renew"},
+        start={"run": str(moved), "last": "reinitialise"},
         training__optimizer={"transferred": {"learning_rate_factor": 0.1, "unfreeze_at": 2}},
     )
     run(config, tmp_path / "straight")
@@ -125,7 +125,7 @@ def test_run_goes_on_without_its_source_bit_for_bit(source, tmp_path):
 @pytest.mark.parametrize("parallel", [{"devices": 1}, {"kind": "pmap", "devices": 2}])
 def test_transferred_layers_wait_for_a_step_inside_a_dispatch(source, tmp_path, parallel):
     config = configure(
-        start={"run": str(source), "last": "renew"},
+        start={"run": str(source), "last": "reinitialise"},
         training__parallel=parallel,
         training__log_every=2,
         training__steps_per_dispatch=2,

@@ -37,19 +37,19 @@ def drawn(field, seed=0):
     return field
 
 
-def normalised(part, x, live):
+def normalised(part, x, training):
     """A batch norm's output, and its running statistics after it."""
     scale, bias = np.asarray(part.scale[...]), np.asarray(part.bias[...])
     running = np.asarray(part.mean[...]), np.asarray(part.variance[...])
     rows = x.reshape(-1, x.shape[-1])
-    y = norm(x, scale, bias, *((rows.mean(0), rows.var(0)) if live else running))
-    if not live:
+    y = norm(x, scale, bias, *((rows.mean(0), rows.var(0)) if training else running))
+    if not training:
         return y, running
     new = rows.mean(0), rows.var(0, ddof=1)
     return y, tuple((1 - MOMENTUM) * r + MOMENTUM * n for r, n in zip(running, new, strict=True))
 
 
-def by_hand(field, order, x, live, strides=None):
+def by_hand(field, order, x, training, strides=None):
     """The branch, and the running statistics of every norm after it."""
     weights, norms, moved = list(field.weights), list(field.norms), []
     strides = list(strides or [1] * len(weights))
@@ -60,7 +60,7 @@ def by_hand(field, order, x, live, strides=None):
             kernel, stride = np.asarray(weights.pop(0).kernel[...]), strides.pop(0)
             x = convolved(x, kernel, stride) if x.ndim == 4 else x @ kernel
         else:
-            x, after = normalised(norms.pop(0), x, live)
+            x, after = normalised(norms.pop(0), x, training)
             moved.append(after)
     return x, moved
 

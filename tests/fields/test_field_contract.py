@@ -87,7 +87,7 @@ def test_field_that_defines_a_call_alone_is_integrated():
     stack = FieldStack(lambda takes_time, rngs: Scaling(rngs), 4, False, rngs=nnx.Rngs(0))
     assert not stack.has_statistics
     taus, h0 = jnp.asarray([0.5, 0.25, 1.0, 2.0], jnp.float32), jnp.ones((2, 3), jnp.float32)
-    fields = stack.over(DepthGrid(taus, 4), live=True)
+    fields = stack.over(DepthGrid(taus, 4), training=True)
     found = ExplicitConfig().build().integrate(fields, DepthGrid(taus, 4), h0).h1
     weights = np.asarray(stack.stacked.weight[...])
     expected = np.prod(1 + np.asarray(taus)[:, None] * weights, axis=0)
@@ -98,7 +98,7 @@ def test_field_that_defines_a_call_alone_is_integrated():
 def test_field_with_a_call_in_training_has_statistics():
     stack = FieldStack(lambda takes_time, rngs: Normed(rngs), 2, False, rngs=nnx.Rngs(0))
     assert stack.has_statistics
-    assert stack.fields(live=True).observes
+    assert stack.fields(training=True).observes
 
 
 def test_field_of_the_first_state_gets_it():
@@ -150,6 +150,6 @@ def test_config_that_says_something_else_than_its_field_is_refused(made, members
 
 def test_last_init_of_a_field_without_last_weights_is_refused():
     config = config_of(Scaling, BranchConfig).model_copy(update={"last_init": "zero"})
-    field = config.draw((3,), False, rngs=nnx.Rngs(0))
+    field = config.init_field((3,), False, rngs=nnx.Rngs(0))
     with pytest.raises(ConfigError, match="last_init=zero would be ignored: Scaling names no last"):
         config.scaled(field, 4)

@@ -145,14 +145,14 @@ def test_first_weights_of_the_inner_field_follow_the_depth_of_the_block():
             CONFIG.validate_python(
                 {"kind": kind, "inner": {"form": "outside", "last_init": last_init}}
             ).build(VECTOR, False, depth=5, rngs=nnx.Rngs(0))
-            for last_init in ("as_drawn", "1/L")
+            for last_init in ("unscaled", "1/L")
         ]
         drawn, scaled = (field.inner.affine[0].kernel[...] for field in made)
         np.testing.assert_allclose(scaled, drawn / 5, rtol=1e-6)
         config = CONFIG.validate_python(
             {"kind": kind, "inner": {"form": "outside", "last_init": "1/L"}}
         )
-        assert config.of_one_layer().inner.last_init == "as_drawn"
+        assert config.of_one_layer().inner.last_init == "unscaled"
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_depth_is_the_number_of_steps_of_the_block(weights):
         .build((3,), rngs=nnx.Rngs(0))
         .weights.stacked.affine[0]
         .kernel[...]
-        for options in ({}, {"last_init": "as_drawn"})
+        for options in ({}, {"last_init": "unscaled"})
     ]
     np.testing.assert_array_equal(8 * np.asarray(kernels[0]), np.asarray(kernels[1]))
 
@@ -261,7 +261,7 @@ def test_activations_that_forbid_a_small_field_are_known(name):
         ({"activation": "sigmoid", "last_init": "zero"}, "sigmoid, which is not zero at zero"),
         ({"activation": "softplus", "last_init": "1/L"}, "would not make the field small"),
         ({"activation": "relu", "last_init": "zero"}, "relu, whose derivative at zero is zero"),
-        ({"last_init": "1/2"}, "as_drawn"),
+        ({"last_init": "1/2"}, "unscaled"),
         ({"init": "xavier"}, "glorot_uniform"),
         ({"init": "zero"}, "glorot_uniform"),
     ],

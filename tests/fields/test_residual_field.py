@@ -19,14 +19,14 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("shape", [(5, 4, 8), (8,)])
-@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("arrangement", "unit"), ORDERS)
-def test_branch_and_statistics_equal_the_figure(arrangement, unit, live, shape):
+def test_branch_and_statistics_equal_the_figure(arrangement, unit, training, shape):
     config = ResidualFieldConfig(arrangement=arrangement, unit=unit)
     field = drawn(config.build(shape, False, rngs=nnx.Rngs(0)))
     x = np.random.default_rng(1).normal(size=(6, *shape))
-    expected, moved = by_hand(field, ORDERS[arrangement, unit], x, live)
-    found = (field.observe if live else field)(jnp.zeros(()), jnp.asarray(x))
+    expected, moved = by_hand(field, ORDERS[arrangement, unit], x, training)
+    found = (field.observe if training else field)(jnp.zeros(()), jnp.asarray(x))
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
     check_statistics(field.norms, moved)
 

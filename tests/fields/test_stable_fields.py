@@ -20,7 +20,7 @@ from odenet.fields import (
 )
 from odenet.fields.activations import ActivationName, activation
 from odenet.fields.stable import SLOPE_CHANGES_SIGN
-from odenet.fields.transposed import apply_kernel, draw_kernel, transpose_kernel
+from odenet.fields.transposed import apply_kernel, init_kernel, transpose_kernel
 
 CONFIG = TypeAdapter(VectorFieldConfig)
 SHAPES = {"vectors": (4,), "images": (5, 3, 4)}
@@ -57,7 +57,7 @@ def bias_of(bias, shape):
 
 @pytest.mark.parametrize("side", [None, 1, 3, 5])
 def test_transposed_map_is_the_transpose_of_its_matrix(side):
-    kernel = draw_kernel(3, 2, side, "he_fan_in", rngs=nnx.Rngs(1))[...].astype(float)
+    kernel = init_kernel(3, 2, side, "he_fan_in", rngs=nnx.Rngs(1))[...].astype(float)
     before = (3,) if side is None else (4, 6, 3)
     after = (*before[:-1], 2)
     K = dense(lambda x: apply_kernel(kernel, x), before)

@@ -67,10 +67,10 @@ def check(found, expected, rtol=1e-12):
     [{}, {"remat": "step"}, {"remat": "sqrt"}],
     ids=lambda options: str(*options.values()),
 )
-def test_live_block_equals_its_layers_one_by_one(integrator):
+def test_block_in_training_mode_equals_its_layers_one_by_one(integrator):
     block = made(integrator={"kind": "euler"} | integrator)
     path, moved = one_by_one(block, states(), block.grid().taus)
-    found = block(states(), save_path=True, live=True)
+    found = block(states(), save_path=True, training=True)
     check(found.path, path)
     check(statistics(block.weights.stacked), moved)
 
@@ -86,24 +86,24 @@ def test_states_of_the_layers_differ_by_the_sum_of_their_branches():
     check(path[LAYERS] - path[1], branches[1] + branches[2])
 
 
-def test_without_live_the_statistics_stay_and_are_used():
+def test_outside_training_mode_the_statistics_stay_and_are_used():
     block = made()
     before = statistics(block)
     one = block(states())
     check(statistics(block), before, rtol=0)
     alone = block(states()[:1])
     check(one.h1[:1], alone.h1)
-    assert np.abs(block(states()[:1], live=True).h1 - alone.h1).max() > 1e-3
+    assert np.abs(block(states()[:1], training=True).h1 - alone.h1).max() > 1e-3
 
 
-def test_gradient_through_live_statistics_equals_finite_differences():
+def test_gradient_through_batch_statistics_equals_finite_differences():
     block = made()
     graphdef, params, rest = nnx.split(block, nnx.Param, ...)
     weights = states(5)
 
     @jax.jit
     def loss(params, h):
-        return jnp.vdot(weights, nnx.merge(graphdef, params, rest, copy=True)(h, live=True).h1)
+        return jnp.vdot(weights, nnx.merge(graphdef, params, rest, copy=True)(h, training=True).h1)
 
     check_gradient(loss, params, states())
 
@@ -120,7 +120,7 @@ def test_stages_and_shared_layers_take_the_mean_of_what_they_observe():
             moved.append(statistics(alone))
         h = h + tau / 2 * (slopes[0] + slopes[1])
     expected = jax.tree.map(lambda *leaves: sum(leaves)[None] / 4, *moved)
-    check(block(states(), live=True).h1, h)
+    check(block(states(), training=True).h1, h)
     check(statistics(block.weights.stacked), expected)
 
 
@@ -143,13 +143,13 @@ def test_frozen_statistics_run_under_every_solver():
 
 
 @pytest.mark.parametrize("kind", ["dopri5", "diffrax"])
-def test_live_statistics_are_refused_by_solvers(kind):
+def test_batch_statistics_are_refused_by_solvers(kind):
     with pytest.raises(ConfigError, match="batch norm cannot be trained by this integrator"):
-        made()(states(), Discretisation(SOLVERS[kind].build()), live=True)
+        made()(states(), Discretisation(SOLVERS[kind].build()), training=True)
     for integrator in (SOLVERS[kind], LeapfrogConfig()):
         options = {"field": {"kind": "residual"}, "integrator": integrator.model_dump()}
         with pytest.raises(ConfigError, match=f"kind={integrator.kind}: .* an explicit method"):
-            DepthBlockConfig.model_validate(options).check_trainable(live=True)
+            DepthBlockConfig.model_validate(options).check_trainable(training=True)
 
 
 def test_norm_of_the_head_observes_too():
@@ -164,7 +164,7 @@ def test_norm_of_the_head_observes_too():
     network = config.build((4,), 3, rngs=nnx.Rngs(0))
     x = jnp.asarray(np.random.default_rng(3).normal(size=(7, 4)), jnp.float32)
     before = np.asarray(network.blocks[0](network.projections[0](x)).h1, np.float64)
-    network(x, live=True)
+    network(x, training=True)
     # To the last digits of the states, whose mean may be much smaller than they are.
     np.testing.assert_allclose(network.head.norm.mean[...], 0.1 * before.mean(0), atol=1e-7)
     np.testing.assert_allclose(
@@ -188,4 +188,4 @@ def test_layers_that_start_at_zero_are_the_identity(arrangement):
     config = DepthBlockConfig.model_validate({"num_steps": LAYERS, "field": field})
     h0 = states().astype(jnp.float32)
     block = config.build(SHAPE, rngs=nnx.Rngs(0))
-    np.testing.assert_array_equal(block(h0, live=True).h1, h0)
+    np.testing.assert_array_equal(block(h0, training=True).h1, h0)

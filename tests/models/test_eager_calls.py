@@ -91,8 +91,8 @@ def test_running_statistics_move_in_calls_that_are_not_compiled():
     x = jax.random.normal(jax.random.key(0), (3, 4, 4, 2))
     start = nnx.to_pure_dict(nnx.state(eager, nnx.BatchStat))
     for _ in range(2):
-        eager(x, live=True)
-        nnx.jit(lambda block, x: block(x, live=True).h1)(other, x)
+        eager(x, training=True)
+        nnx.jit(lambda block, x: block(x, training=True).h1)(other, x)
     found, expected = (nnx.to_pure_dict(nnx.state(b, nnx.BatchStat)) for b in (eager, other))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
     moved = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), found, start)

@@ -51,7 +51,7 @@ def test_stems_projections_and_heads_of_any_network_have_the_options_of_their_no
         y = np.asarray(projection.operation.affine(jnp.asarray(x)))
         axes = tuple(range(y.ndim - 1))
         expected = (y - y.mean(axes)) / np.sqrt(y.var(axes) + 0.5)
-        found = projection(jnp.asarray(x), live=True)
+        found = projection(jnp.asarray(x), training=True)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(norm.mean[...], y.mean(axes), rtol=1e-5, atol=1e-6)
     head = HeadConfig(activation="relu", **given).build(3, 2, rngs=nnx.Rngs(0))
@@ -76,11 +76,13 @@ def shrinking(**options):
     return ClassifierConfig.model_validate(values | options)
 
 
-def traced(config, shape, *, live=True, batch=1):
+def traced(config, shape, *, training=True, batch=1):
     network = init_network(config, shape, 3, jax.random.key(0))
     graphdef, state = nnx.split(network)
     inputs = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
-    return jax.eval_shape(lambda s, x: nnx.merge(graphdef, s)(x, live=live).outputs, state, inputs)
+    return jax.eval_shape(
+        lambda s, x: nnx.merge(graphdef, s)(x, training=training).outputs, state, inputs
+    )
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ NORMED = {
 
 def test_two_values_frozen_statistics_and_other_shards_are_enough(as_users):
     assert traced(shrinking(), (4, 4, 1), batch=2).shape == (2, 3)
-    assert traced(shrinking(), (4, 4, 1), live=False).shape == (1, 3)
+    assert traced(shrinking(), (4, 4, 1), training=False).shape == (1, 3)
     assert traced(shrinking(), (8, 8, 1)).shape == (1, 3)
     norm = BatchNorm(2, 1e-5, 0.1, rngs=nnx.Rngs(0))
     graphdef, state = nnx.split(norm)

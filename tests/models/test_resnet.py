@@ -110,16 +110,16 @@ def test_stages_halve_the_image_and_double_the_channels():
     ],
     ids=lambda value: value.get("layout") if isinstance(value, dict) else None,
 )
-def test_network_gives_finite_logits_live_and_not(options, shape):
+def test_network_gives_finite_logits_in_training_mode_and_not(options, shape):
     network = init_network(ResNetConfig.model_validate(options), shape, 3, jax.random.key(0))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, *shape)), jnp.float32)
-    live, frozen = (
-        nnx.jit(lambda n, x, live=live: n(x, live=live).outputs)(network, x)
-        for live in (True, False)
+    training, frozen = (
+        nnx.jit(lambda n, x, training=training: n(x, training=training).outputs)(network, x)
+        for training in (True, False)
     )
-    assert live.shape == frozen.shape == (4, 3)
-    assert jnp.isfinite(live).all()
-    assert jnp.abs(live - frozen).max() > 1e-3
+    assert training.shape == frozen.shape == (4, 3)
+    assert jnp.isfinite(training).all()
+    assert jnp.abs(training - frozen).max() > 1e-3
 
 
 EULER = DiffraxConfig.model_validate({"solver": "euler", "controller": {"kind": "constant"}})

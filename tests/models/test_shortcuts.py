@@ -113,7 +113,7 @@ def dropped(**options):
 def test_dropout_keeps_the_mean_and_draws_anew_in_every_layer_and_step():
     ones = jnp.ones((64, 512), jnp.float32)
     block = dropped()
-    first = block(ones, save_path=True, live=True).path
+    first = block(ones, save_path=True, training=True).path
     factors = np.asarray(first[1:] / jnp.where(first[:-1] == 0, 1, first[:-1]))
     # Of a first layer all is seen: each component is dropped, or scaled by 1 / (1 - rate).
     assert set(np.unique(factors[0])) == {0, np.float32(1 / 0.75)}
@@ -139,7 +139,7 @@ def test_dropout_draws_the_same_from_the_same_start_and_none_in_evaluation():
     ones = jnp.ones((3, 512), jnp.float32)
     one, other = dropped(), dropped()
     for _ in range(2):
-        np.testing.assert_array_equal(one(ones, live=True).h1, other(ones, live=True).h1)
+        np.testing.assert_array_equal(one(ones, training=True).h1, other(ones, training=True).h1)
     before = arrays(one, "shortcut", "count")
     np.testing.assert_array_equal(before, np.full(LAYERS, 2.0))
     np.testing.assert_array_equal(one(ones).h1, ones)

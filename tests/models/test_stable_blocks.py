@@ -124,11 +124,11 @@ def test_momentum_is_exchanged_with_its_own_gamma_alone():
 def test_batch_statistics_are_not_trained_by_methods_with_a_memory(kind):
     config = block_config({"kind": "residual"}, {"kind": kind})
     with pytest.raises(ConfigError, match=f"batch norm cannot be trained.*kind={kind}"):
-        config.check_trainable(live=True)
+        config.check_trainable(training=True)
     block = config.build((4,), rngs=nnx.Rngs(0))
     h0 = jnp.ones((3, 4), jnp.float32)
     with pytest.raises(ConfigError, match="batch norm cannot be trained"):
-        block(h0, live=True)
+        block(h0, training=True)
     assert jnp.isfinite(block(h0).h1).all()
 
 

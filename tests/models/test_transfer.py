@@ -45,10 +45,14 @@ def test_all_comes_from_the_source_bit_for_bit():
 
 @pytest.mark.parametrize(
     ("first", "last", "parts"),
-    [("renew", "keep", [STEM]), ("keep", "renew", [HEAD]), ("renew", "renew", [STEM, HEAD])],
+    [
+        ("reinitialise", "keep", [STEM]),
+        ("keep", "reinitialise", [HEAD]),
+        ("reinitialise", "reinitialise", [STEM, HEAD]),
+    ],
 )
-def test_renewed_layers_are_as_drawn_and_all_else_is_kept(first, last, parts):
-    shape, classes = (5,) if first == "renew" else (6,), 2 if last == "renew" else 3
+def test_reinitialised_layers_are_new_and_all_else_is_kept(first, last, parts):
+    shape, classes = (5,) if first == "reinitialise" else (6,), 2 if last == "reinitialise" else 3
     drawn, source = arrays(0, shape, classes), arrays(1)
     found = transfer(drawn, source, first, last)
     new = {path for path in drawn if path.startswith(tuple(parts))}
@@ -59,16 +63,16 @@ def test_renewed_layers_are_as_drawn_and_all_else_is_kept(first, last, parts):
     assert found.arrays.keys() == drawn.keys()
 
 
-def test_norm_of_the_head_is_kept_where_its_affine_map_is_renewed():
+def test_norm_of_the_head_is_kept_where_its_affine_map_is_reinitialised():
     drawn, source = (arrays(seed, (8, 8, 1), **IMAGES) for seed in (0, 1))
     source["params/head/norm/scale"] = source["params/head/norm/scale"] * 2
-    found = transfer(drawn, source, "keep", "renew")
+    found = transfer(drawn, source, "keep", "reinitialise")
     np.testing.assert_array_equal(found.arrays["params/head/norm/scale"], 2)
 
 
 def test_a_stem_with_weights_may_give_way_to_one_without():
     drawn = arrays(0, (4,), stem={"kind": "identity"})
-    found = transfer(drawn, arrays(1), "renew", "keep")
+    found = transfer(drawn, arrays(1), "reinitialise", "keep")
     assert not any(path.startswith(STEM) for path in found.arrays)
 
 
@@ -83,7 +87,7 @@ def test_everything_that_does_not_fit_is_listed_with_what_to_do():
     stacked = "params/blocks/0/weights/stacked/affine"
     assert f"{stacked}/0/kernel has shape (2, 4, 4) there and (2, 4, 7) here" in message
     assert f"{stacked}/1/kernel is missing there" in message
-    for advice in ("start.first=renew", "start.last=renew", "config.yaml"):
+    for advice in ("start.first=reinitialise", "start.last=reinitialise", "config.yaml"):
         assert advice in message
 
 
@@ -96,7 +100,7 @@ def test_what_has_no_place_is_listed():
 def test_only_what_is_wrong_gets_advice():
     with pytest.raises(ConfigError) as caught:
         transfer(arrays(0, classes=2), arrays(1), "keep", "keep")
-    assert "start.last=renew" in str(caught.value)
+    assert "start.last=reinitialise" in str(caught.value)
     assert "start.first" not in str(caught.value)
     assert "config.yaml" not in str(caught.value)
 
@@ -135,7 +139,7 @@ def test_kernel_summed_over_its_channels_comes_from_the_source():
 
 def test_channels_that_cannot_be_summed_are_refused():
     kernel = np.zeros((3, 3, 3, 4), np.float32)
-    with pytest.raises(ConfigError, match=r"got 3 and 4; .*=renew"):
+    with pytest.raises(ConfigError, match=r"got 3 and 4; .*=reinitialise"):
         adapt_channels(kernel, 4)
     with pytest.raises(ConfigError, match=r"got 3 and 3; .*=keep"):
         adapt_channels(kernel, 3)
@@ -144,7 +148,7 @@ def test_channels_that_cannot_be_summed_are_refused():
 def test_choices_without_effect_are_refused():
     bare = arrays(0, (4,), stem={"kind": "identity"})
     with pytest.raises(ConfigError, match="the stem has no weights"):
-        transfer(bare, bare, "renew", "keep")
+        transfer(bare, bare, "reinitialise", "keep")
     with pytest.raises(ConfigError, match="kernels of a convolution, and the stem has none"):
         transfer(arrays(0), arrays(1), "sum_channels", "keep")
 

@@ -36,38 +36,40 @@ def made(shape=SHAPE, width=WIDTH, **options):
     return drawn(config.build(shape, width, rngs=nnx.Rngs(0)))
 
 
-def around(layer, x, live):
+def around(layer, x, training):
     """The shortcut by hand: every second pixel, zeros or a matrix for the new channels."""
     pixels = x[:, ::2, ::2]
     operation = layer.unit.shortcut.projection.operation
     if hasattr(operation, "zeros"):
         return np.concatenate([pixels, np.zeros((*pixels.shape[:3], WIDTH - 4))], -1), ()
-    y, moved = normalised(operation.norm, pixels @ np.asarray(operation.affine.kernel)[0, 0], live)
+    y, moved = normalised(
+        operation.norm, pixels @ np.asarray(operation.affine.kernel)[0, 0], training
+    )
     return y, [(operation.norm, moved)]
 
 
-def layer_by_hand(layer, letters, strides, x, live):
+def layer_by_hand(layer, letters, strides, x, training):
     """The next state, and pairs of norms and their statistics after it."""
     before, branch, after = letters
     pairs = []
 
     def through(part, order, x, strides=None):
-        y, moved = by_hand(part, order, x, live, strides)
+        y, moved = by_hand(part, order, x, training, strides)
         pairs.extend(zip(part.norms, moved, strict=True))
         return y
 
     if before:
         x = through(layer.before, before, x)
     step = TAU * through(layer.unit.branch, branch, x, strides)
-    passed, moved = around(layer, x, live)
+    passed, moved = around(layer, x, training)
     pairs.extend(moved)
     total = passed + step
     return (through(layer.unit.after, after, total) if after else total), pairs
 
 
-def check_layer(projection, letters, strides, live):
-    expected, pairs = layer_by_hand(projection.operation, letters, strides, STATES, live)
-    found = projection(jnp.asarray(STATES), live=live)
+def check_layer(projection, letters, strides, training):
+    expected, pairs = layer_by_hand(projection.operation, letters, strides, STATES, training)
+    found = projection(jnp.asarray(STATES), training=training)
     assert found.shape[1:] == projection.shape
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
     check_statistics(*zip(*pairs, strict=True))
@@ -77,10 +79,10 @@ def check_layer(projection, letters, strides, live):
 @pytest.mark.parametrize("arrangement", LETTERS)
 def test_layer_equals_the_figure(arrangement, shortcut):
     field = {"kind": "residual", "arrangement": arrangement}
-    for live in (False, True):
+    for training in (False, True):
         projection = made(field=field, shortcut=SHORTCUTS[shortcut], stride=2)
         assert projection.shape == (3, 2, 8)
-        check_layer(projection, LETTERS[arrangement], [2, 1], live)
+        check_layer(projection, LETTERS[arrangement], [2, 1], training)
 
 
 @pytest.mark.parametrize(("place", "strides"), [(None, [2, 1, 1]), (2, [1, 2, 1])])
@@ -128,7 +130,7 @@ def test_layer_equals_pytorch():
     y = norm(convolve(y, second.kernel, 1), norms[1])
     shortcut = unit.shortcut.projection.operation
     y = torch.relu(norm(convolve(x, shortcut.affine.kernel, 2), shortcut.norm) + TAU * y)
-    found = projection(jnp.asarray(STATES), live=True)
+    found = projection(jnp.asarray(STATES), training=True)
     np.testing.assert_allclose(found, y.permute(0, 2, 3, 1), rtol=1e-10, atol=1e-10)
     check_statistics(*zip(*moved, strict=True))
 
@@ -277,15 +279,15 @@ def test_shortcut_of_norm_relu_and_convolution_stands_beside_a_branch_with_its_o
         "norm": "batch", "activation": "relu", "order": "norm_first",
     }  # fmt: skip
     field = {"kind": "residual", "arrangement": "full_preactivation"}
-    for live in (False, True):
+    for training in (False, True):
         projection = made(field=field, shortcut=shortcut, stride=2, shared=False)
         layer = projection.operation
         assert layer.before is None
-        branch, moved = by_hand(layer.unit.branch, "BRWBRW", STATES, live, [2, 1])
+        branch, moved = by_hand(layer.unit.branch, "BRWBRW", STATES, training, [2, 1])
         around = layer.unit.shortcut.projection.operation
-        y, of_shortcut = normalised(around.norm, STATES, live)
+        y, of_shortcut = normalised(around.norm, STATES, training)
         passed = np.maximum(y, 0)[:, ::2, ::2] @ np.asarray(around.affine.kernel)[0, 0]
-        found = projection(jnp.asarray(STATES), live=live)
+        found = projection(jnp.asarray(STATES), training=training)
         np.testing.assert_allclose(found, passed + TAU * branch, rtol=1e-10, atol=1e-10)
         check_statistics([*layer.unit.branch.norms, around.norm], [*moved, of_shortcut])
 

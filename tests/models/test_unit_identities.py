@@ -43,7 +43,7 @@ def test_states_differ_by_the_sum_of_branches_where_nothing_acts_on_the_sum(arra
 
 def test_signal_grows_only_where_relu_comes_before_the_addition():
     for arrangement in STEPS:
-        path = np.asarray(made(arrangement)(H0, save_path=True, live=True).path)
+        path = np.asarray(made(arrangement)(H0, save_path=True, training=True).path)
         smallest = np.diff(path, axis=0).min()
         assert (smallest >= 0) == (arrangement == "relu_before_addition")
 

@@ -46,13 +46,13 @@ def layers_of(block):
     ]
 
 
-def unit_by_hand(layer, letters, tau, h, live):
+def unit_by_hand(layer, letters, tau, h, training):
     """The next state, and the statistics of all norms of the unit."""
-    branch, moved = by_hand(getattr(layer, "branch", layer), letters[0], h, live)
+    branch, moved = by_hand(getattr(layer, "branch", layer), letters[0], h, training)
     total = h + tau * branch
     if not letters[1]:
         return total, moved
-    total, more = by_hand(layer.after, letters[1], total, live)
+    total, more = by_hand(layer.after, letters[1], total, training)
     return total, moved + more
 
 
@@ -66,15 +66,15 @@ def norms_of(layer):
 @pytest.mark.parametrize("arrangement", FIGURE)
 def test_block_of_units_equals_the_figure(arrangement, unit, shape):
     letters = (FIGURE if unit == "basic" else FIGURE_3)[arrangement]
-    for live in (False, True):
+    for training in (False, True):
         block = made(arrangement, shape, unit)
         h0 = np.random.default_rng(3).normal(size=(5, *shape))
         path, moved = [h0], []
         for tau, layer in zip(np.asarray(block.grid().taus), layers_of(block), strict=True):
-            h, after = unit_by_hand(layer, letters, tau, path[-1], live)
+            h, after = unit_by_hand(layer, letters, tau, path[-1], training)
             path.append(h)
             moved.append(after)
-        found = block(jnp.asarray(h0), save_path=True, live=live)
+        found = block(jnp.asarray(h0), save_path=True, training=training)
         np.testing.assert_allclose(found.path, path, rtol=1e-10, atol=1e-10)
         assert found.stats.nfe == LAYERS
         for layer, after in zip(layers_of(block), moved, strict=True):
@@ -86,7 +86,7 @@ def test_rematerialised_units_are_the_same(remat):
     h0 = jnp.asarray(np.random.default_rng(3).normal(size=(5, 4)))
     plain = made("original", (4,))
     other = made("original", (4,), integrator={"kind": "euler", "remat": remat})
-    np.testing.assert_allclose(other(h0, live=True).h1, plain(h0, live=True).h1, rtol=1e-12)
+    np.testing.assert_allclose(other(h0, training=True).h1, plain(h0, training=True).h1, rtol=1e-12)
     for one, two in zip(layers_of(plain), layers_of(other), strict=True):
         check_statistics(norms_of(two), [(n.mean[...], n.variance[...]) for n in norms_of(one)])
 
@@ -98,7 +98,7 @@ def test_shared_unit_moves_its_statistics_to_the_mean_over_its_steps():
     for tau in np.asarray(block.grid().taus):
         h, after = unit_by_hand(layer, FIGURE["original"], tau, h, True)
         each.append(after)
-    found = block(jnp.asarray(np.random.default_rng(3).normal(size=(5, 4))), live=True)
+    found = block(jnp.asarray(np.random.default_rng(3).normal(size=(5, 4))), training=True)
     np.testing.assert_allclose(found.h1, h, rtol=1e-12)
     (moved,) = layers_of(block)
     check_statistics(norms_of(moved), np.mean(np.asarray(each), axis=0))
@@ -112,7 +112,7 @@ def test_gradient_through_units_equals_finite_differences(arrangement):
 
     def loss(params):
         block = nnx.merge(graphdef, params, rest, copy=True)
-        return jnp.vdot(weights, block(h0, live=True).h1)
+        return jnp.vdot(weights, block(h0, training=True).h1)
 
     assert params["step_sizes"]["raw"].shape == (LAYERS,)
     check_gradient(loss, params)

@@ -44,15 +44,15 @@ def network(**field):
     return made
 
 
-def norm(x, p, live):
+def norm(x, p, training):
     mean, variance = (x.mean(0), ((x - x.mean(0)[None]) ** 2).mean(0))
-    if not live:
+    if not training:
         mean, variance = p["mean"], p["variance"]
     scaled = (x - mean[None]) / jnp.sqrt(variance + EPSILON)[None]
     return scaled * p["scale"][None] + p["bias"][None]
 
 
-def written_out(params, fixed, nudges, x, live):
+def written_out(params, fixed, nudges, x, training):
     """The loss, with `nudges[point]` added to the states."""
     both = nnx.to_pure_dict(nnx.merge_state(params, fixed))
     stem, head = both["projections"][0]["operation"]["linear"], both["head"]
@@ -62,22 +62,22 @@ def written_out(params, fixed, nudges, x, live):
         a = y
         for place in range(2):
             of_norm = jax.tree.map(lambda leaf, k=k: leaf[k], layers["norms"][place])
-            a = jnp.maximum(norm(a, of_norm, live), 0)
+            a = jnp.maximum(norm(a, of_norm, training), 0)
             a = jnp.dot(a, layers["weights"][place]["kernel"][k])
         y = y + taus[k] * a + nudges[k + 1]
-    y = jnp.maximum(norm(y, head["norm"], live), 0)
+    y = jnp.maximum(norm(y, head["norm"], training), 0)
     return loss(jnp.dot(y, head["linear"]["kernel"]) + head["linear"]["bias"][None])
 
 
-@pytest.mark.parametrize("live", [True, False], ids=["live", "frozen"])
-def test_gradients_equal_those_of_a_network_written_by_hand(live):
+@pytest.mark.parametrize("training", [True, False], ids=["training", "frozen"])
+def test_gradients_equal_those_of_a_network_written_by_hand(training):
     made = network()
     before = jax.tree.map(np.array, nnx.state(made, nnx.BatchStat))
-    flow = jax.jit(lambda: gradient_flow(made, loss, X, live=live))()
+    flow = jax.jit(lambda: gradient_flow(made, loss, X, training=training))()
     _, params, fixed = nnx.split(made, nnx.Param, ...)
     nudges = [jnp.zeros((BATCH, WIDTH))] * (DEPTH + 1)
     gradient = jax.jit(jax.grad(written_out, argnums=(0, 2, 3)), static_argnums=4)
-    wanted, states, inputs = gradient(params, fixed, nudges, X, live)
+    wanted, states, inputs = gradient(params, fixed, nudges, X, training)
     close(flow.inputs, inputs)
     close(flow.blocks[0].gradients, jnp.stack(states))
     block = wanted["blocks"][0]
@@ -95,13 +95,13 @@ def test_gradients_equal_those_of_a_network_written_by_hand(live):
 
 def test_original_units_are_followed_too():
     made = network(arrangement="original")
-    flow = jax.jit(lambda: gradient_flow(made, loss, X, live=True))()
+    flow = jax.jit(lambda: gradient_flow(made, loss, X, training=True))()
     graphdef, params, fixed = nnx.split(made, nnx.Param, ...)
 
     @jax.jit
     @jax.grad
     def gradient(params):
-        return loss(nnx.merge(graphdef, params, fixed, copy=True)(X, live=True).outputs)
+        return loss(nnx.merge(graphdef, params, fixed, copy=True)(X, training=True).outputs)
 
     block = gradient(params)["blocks"][0]
     close(flow.blocks[0].taus, jax.tree.leaves(block["step_sizes"])[0])

@@ -132,7 +132,7 @@ def test_running_statistics_of_a_knot_move_to_the_weighted_mean_of_what_its_step
     images = jax.random.normal(jax.random.key(7), (8, 4, 4, 2))
     norm = block.weights.stacked.norms[0]
     before = np.asarray(norm.mean[...]), np.asarray(norm.variance[...])
-    path = block(images, save_path=True, live=True).path
+    path = block(images, save_path=True, training=True).path
     # Full pre-activation: the first norm sees the state itself.
     seen = np.asarray(path[:-1]).reshape(6, -1, 2)
     hats = np.maximum(0, 1 - np.abs(np.arange(6)[None] / 6 * 2 - np.arange(3)[:, None]))
@@ -154,8 +154,8 @@ def test_statistics_that_do_not_depend_on_depth_are_those_of_shared_weights():
         (4, 4, 2), rngs=nnx.Rngs(0)
     )
     for _ in range(2):
-        shared(images, live=True)
-        ours(images, live=True)
+        shared(images, training=True)
+        ours(images, training=True)
     for norm, other in zip(shared.weights.stacked.norms, ours.weights.stacked.norms, strict=True):
         # The mean over all steps is not that of any knot, but lies between them.
         low, high = np.min(other.mean[...], axis=0), np.max(other.mean[...], axis=0)

@@ -60,14 +60,14 @@ def test_average_of_a_constant_channel_keeps_every_digit(configure):
     np.testing.assert_array_equal(found["head"]["norm"]["variance"], 0)
 
 
-def test_every_layer_is_averaged_behind_the_live_ones_before_it(configure):
+def test_every_layer_is_averaged_behind_those_before_it_in_training_mode(configure):
     experiment = build(configure(**NORMED, **BATCHES))
     state = experiment.start
     found = experiment.finish()(state)
     expected = []
     for x in first_batches(experiment, 5):
         network = experiment.network(state.params, state.statistics)
-        network(jnp.asarray(x, jnp.float32), live=True)
+        network(jnp.asarray(x, jnp.float32), training=True)
         # A running value moves by a tenth towards the batch's, from 0 or 1.
         moved = nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
         expected.append(jax.tree.map(lambda a, b: (a - 0.9 * b) / 0.1, moved, state.statistics))

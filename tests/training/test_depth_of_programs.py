@@ -31,7 +31,7 @@ def equations_of_a_gradient(depth, **options):
     def loss(params, statistics, inputs, targets):
         model = nnx.merge(graphdef, params, statistics)
         weights = jnp.ones(len(inputs), inputs.dtype)
-        value, _ = objective(model, inputs, targets, weights, live=True)
+        value, _ = objective(model, inputs, targets, weights, training=True)
         return value, split_network(model)[2]
 
     inputs = jax.ShapeDtypeStruct((4, 8, 8, 3), jnp.float32)

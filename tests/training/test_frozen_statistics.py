@@ -23,7 +23,7 @@ NORMED = {
 FROZEN = NORMED | {"training__batch_statistics": "frozen"}
 
 
-def test_frozen_statistics_keep_their_bytes_and_live_ones_move(configure, take_steps):
+def test_frozen_statistics_keep_their_bytes_and_others_move(configure, take_steps):
     for changes, moves in ((FROZEN, False), (NORMED, True)):
         config = configure(**changes)
         start = jax.device_get(build(config).start)
@@ -76,7 +76,7 @@ def gradient_and_difference(experiment):
         descent,
         lambda step: step,
         identity,
-        live=experiment.config.training.live_statistics,
+        training=experiment.config.training.uses_batch_statistics,
     )
     start = dataclasses.replace(
         experiment.start, params=params, statistics=statistics, opt_state=descent.init(params)
@@ -96,10 +96,10 @@ def gradient_and_difference(experiment):
 SOLVER = {"model__block__integrator": {"kind": "dopri5"}}
 
 
-def test_solver_trains_with_frozen_statistics_and_not_with_live_ones(configure, tmp_path):
+def test_solver_trains_with_frozen_statistics_and_not_with_batch_statistics(configure, tmp_path):
     short = {"training__num_steps": 12}
     with pytest.raises(ConfigError, match=r"kind=dopri5: .*batch_statistics=frozen"):
-        run(configure(**NORMED, **SOLVER, **short), tmp_path / "live")
+        run(configure(**NORMED, **SOLVER, **short), tmp_path / "training")
     trained = run(configure(**FROZEN, **SOLVER, **short), tmp_path / "frozen")
     assert trained.results["solver_failures"] == 0
     assert trained.results["test"]["accuracy"] > 0.2

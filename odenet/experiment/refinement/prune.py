@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from odenet.depth.prune import Removal, step_shares, surviving_layers
+from odenet.depth.prune import Removal, step_fractions, surviving_layers
 from odenet.depth.step_sizes import StepSizesConfig
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
@@ -27,7 +27,7 @@ class PrunedStage:
         stage: Its number, from 0.
         kept_whole: Why no layer could be removed, or None.
         taus: Step sizes of its layers before.
-        shares: Their parts of the depth of the block.
+        fractions: Their parts of the depth of the block.
         kept: Indices of the layers that stay.
         removed: Indices of those that went.
     """
@@ -35,13 +35,13 @@ class PrunedStage:
     stage: int
     kept_whole: str | None
     taus: tuple[float, ...] = ()
-    shares: tuple[float, ...] = ()
+    fractions: tuple[float, ...] = ()
     kept: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
 
 
 def prune(
-    run: Path | str, share: float, directory: Path | str, which: Which = "last"
+    run: Path | str, fraction: float, directory: Path | str, which: Which = "last"
 ) -> dict[str, Any]:
     """Remove the layers of small step sizes from a trained network, into a new run directory.
 
@@ -49,14 +49,14 @@ def prune(
 
     Args:
         run: A run directory, of a network with a learned step size for every layer.
-        share: Layers whose part of the depth of their block is smaller go, above 0 and at most 1;
-            one layer always stays.
+        fraction: Layers whose part of the depth of their block is smaller go, above 0 and at
+            most 1; one layer always stays.
         directory: Where the pruned network is written; it must not exist.
         which: The last checkpoint or the best.
 
     Returns:
         What `run.json` records: the run, its checkpoint and step, and for every stage the layers
-        with their step sizes, shares, and which of them went.
+        with their step sizes, fractions, and which of them went.
 
     Raises:
         ConfigError: if no layer of the network can be removed, or none is small enough.
@@ -64,13 +64,13 @@ def prune(
     """
     source, directory = read_source(Path(run), which), Path(directory)
     arrays = source.checkpoint.state
-    stages = pruned_stages(source.config, arrays, share)
+    stages = pruned_stages(source.config, arrays, fraction)
     refuse_whole(stages)
     if not any(stage.removed for stage in stages):
-        smallest = min(min(stage.shares) for stage in stages if stage.shares)
+        smallest = min(min(stage.fractions) for stage in stages if stage.fractions)
         raise ConfigError(
-            f"no layer has a share of its block's depth below {share:g} that could go; the "
-            f"smallest share is {smallest:.4g}, and one layer of each block stays"
+            f"no layer has a fraction of its block's depth below {fraction:g} that could go; the "
+            f"smallest fraction is {smallest:.4g}, and one layer of each block stays"
         )
     config = pruned_config(source.config, stages)
 
@@ -79,7 +79,7 @@ def prune(
 
     details = {
         "checkpoint": which,
-        "share": share,
+        "fraction": fraction,
         "stages": [dataclasses.asdict(stage) for stage in stages],
     }
     return write_derived(source, directory, config, change, "pruned", details)
@@ -88,7 +88,7 @@ def prune(
 def pruned_stages(
     config: ExperimentConfig,
     arrays: Mapping[str, np.ndarray] | None,
-    share: float,
+    fraction: float,
     remove: Removal = "all",
     *,
     spare_pairs: bool = False,
@@ -98,7 +98,7 @@ def pruned_stages(
     Args:
         config: The experiment.
         arrays: Its training state by path, or None for step sizes as they begin.
-        share: Layers whose part of the depth of their block is smaller go.
+        fraction: Layers whose part of the depth of their block is smaller go.
         remove: Whether all of them go, or the smallest of each block.
         spare_pairs: Whether a block keeps two layers where one would be refused: where its last
             step size is the remainder, or its weights are to be smooth over depth.
@@ -107,7 +107,7 @@ def pruned_stages(
         ConfigError: naming the stage.
     """
     return [
-        _look_at(index, block, arrays, share, remove, spare_pairs)
+        _look_at(index, block, arrays, fraction, remove, spare_pairs)
         for index, block in enumerate(config.model.blocks)
     ]
 
@@ -159,7 +159,7 @@ def _look_at(
     index: int,
     block: BlockConfig,
     arrays: Mapping[str, np.ndarray] | None,
-    share: float,
+    fraction: float,
     remove: Removal,
     spare_pairs: bool,
 ) -> PrunedStage:
@@ -175,19 +175,23 @@ def _look_at(
     taus = np.asarray(sizes.with_params(depth.num_steps, params).taus())
     least = max(sizes.least_steps, 2 if weights.penalises_change else 1) if spare_pairs else 1
     try:
-        kept = surviving_layers(taus, share, remove, least)
+        kept = surviving_layers(taus, fraction, remove, least)
     except ConfigError as error:
         raise ConfigError(f"model.stages.{index}: {error}") from error
     if len(kept) < sizes.least_steps:
         raise ConfigError(
             f"model.stages.{index}: one layer would stay, and its step size, the {sizes.rule}, "
-            f"would not be learned; use a smaller share"
+            f"would not be learned; use a smaller fraction"
         )
     removed = np.setdiff1d(np.arange(len(taus)), kept)
     return PrunedStage(
-        index, None, tuple(taus.tolist()), tuple(step_shares(taus).tolist()), tuple(kept.tolist()),
+        index,
+        None,
+        tuple(taus.tolist()),
+        tuple(step_fractions(taus).tolist()),
+        tuple(kept.tolist()),
         tuple(removed.tolist()),
-    )  # fmt: skip
+    )
 
 
 def refuse_whole(stages: Sequence[PrunedStage]) -> None:

@@ -81,19 +81,19 @@ class NetworkSurgery(ChangeableNetwork):
         new = with_blocks(self.config, [stage.block for stage in stages], "refined")
         return DepthChange(new, lambda arrays: transferred(arrays, stages), self._record(new))
 
-    def pruned(self, share: float, remove: Removal) -> DepthChange | None:
+    def pruned(self, fraction: float, remove: Removal) -> DepthChange | None:
         """Without the layers of small steps, or None where no layer is small enough.
 
         A block keeps two layers where one would be refused.
         """
-        stages = pruned_stages(self.config, self.arrays, share, remove, spare_pairs=True)
+        stages = pruned_stages(self.config, self.arrays, fraction, remove, spare_pairs=True)
         if not any(stage.removed for stage in stages):
             return None
         new = pruned_config(self.config, stages)
         sizes = self._record(new)["stages"]
         for size, stage in zip(sizes, stages, strict=True):
             if not stage.kept_whole:
-                size |= {"removed": stage.removed, "shares": stage.shares}
+                size |= {"removed": stage.removed, "fractions": stage.fractions}
         return DepthChange(
             new, lambda arrays: select_pruned(arrays, stages, new), {"stages": sizes}
         )

@@ -112,7 +112,9 @@ def test_training_step_moves_statistics_and_weights_as_in_pytorch(pair, torch):
 
     def value(params):
         model = nnx.merge(graphdef, params, statistics, copy=True)
-        loss, _ = objective(model, jnp.asarray(x), jnp.asarray(labels), jnp.ones(len(x)), live=True)
+        loss, _ = objective(
+            model, jnp.asarray(x), jnp.asarray(labels), jnp.ones(len(x)), training=True
+        )
         return loss, split_network(model)[2]
 
     (found, moved), gradient = jax.jit(jax.value_and_grad(value, has_aux=True))(params)
