@@ -179,7 +179,7 @@ def _of_layers(stack: LayerStack, training: bool) -> Chain:
 
 def _pure(fields: LayerFields) -> Callable[[Any, Time, State], State]:
     """The field as a function of its variables, so that what it prepares is differentiated too."""
-    if fields.observes:
+    if fields.uses_batch_statistics:
         return lambda params, t, h: fields.apply(params, t, h)[0]
     prepare = fields.prepare
     if prepare is None:

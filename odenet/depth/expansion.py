@@ -61,7 +61,7 @@ class FieldExpansion(nnx.Module):
         return True
 
     @property
-    def has_statistics(self) -> bool:
+    def has_batch_statistics(self) -> bool:
         """Whether the field has batch statistics."""
         return self.stacked.has_training_mode
 
@@ -87,28 +87,30 @@ class FieldExpansion(nnx.Module):
             *start, t, h = where
             return nnx.merge(graphdef, *at(params, t))(t, h, *start)
 
-        def observe(params, t, h):
+        def with_batch_statistics(params, t, h):
             weights, running = at(params, t)
 
-            def seen(running):
+            def normalised(running):
                 field = nnx.merge(graphdef, weights, running, copy=True)
-                value = field.observe(t, h)
+                value = field.with_batch_statistics(t, h)
                 return nnx.state(field, nnx.BatchStat), value
 
             # Running statistics become (1 - m) running + m seen: from 0, that is m seen, and its
             # derivative 1 - m.
             zeros, ones = (jax.tree.map(like, running) for like in (jnp.zeros_like, jnp.ones_like))
-            new, kept, value = jax.jvp(seen, (zeros,), (ones,), has_aux=True)
+            new, kept, value = jax.jvp(normalised, (zeros,), (ones,), has_aux=True)
             return value, (t / params[2].astype(t.dtype), new, kept)
 
         lead = jax.tree.map(lambda leaf: leaf[None], (coefficients, statistics, grid.horizon))
-        if training and self.has_statistics:
-            return LayerFields(observe, lead, 1, observes=True, collect=self._collected)
+        if training and self.has_batch_statistics:
+            return LayerFields(
+                with_batch_statistics, lead, 1, uses_batch_statistics=True, collect=self._collected
+            )
         return LayerFields(apply, lead, 1, takes_start=self.stacked.takes_start)
 
-    def _collected(self, observed: Any) -> Any:
+    def _collected(self, statistics: Any) -> Any:
         """Statistics at the knots after a training step, from those that every step saw."""
-        s, new, kept = jax.tree.map(lambda leaf: leaf[0], observed)
+        s, new, kept = jax.tree.map(lambda leaf: leaf[0], statistics)
         hats = self._knots(s)
         shares = hats / jnp.sum(hats, axis=1, keepdims=True)
         running = nnx.state(self.stacked, nnx.BatchStat)

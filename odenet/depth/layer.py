@@ -45,10 +45,10 @@ class Layer(nnx.Module):
 
     @property
     def has_training_mode(self) -> bool:
-        """Whether training calls it otherwise, by batch statistics: if `observe` is defined."""
-        return type(self).observe is not Layer.observe
+        """Whether it differs in training mode: if `with_batch_statistics` is defined."""
+        return type(self).with_batch_statistics is not Layer.with_batch_statistics
 
-    def observe(self, t: Time, h: Before) -> After:
+    def with_batch_statistics(self, t: Time, h: Before) -> After:
         """The value in training: by the statistics of the batch, towards which its own move."""
         return self(t, h)
 

@@ -11,8 +11,8 @@ from odenet.arrays import State, Time
 from odenet.errors import ConfigError
 
 
-def _mean_over_steps(observed: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), observed)
+def _mean_over_steps(statistics: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=1), statistics)
 
 
 @jax.tree_util.register_dataclass
@@ -26,10 +26,10 @@ class LayerFields:
         num_layers: Number of sets of weights.
         prepare: `prepare(params, h) -> prepared` computes what depends on the weights of a layer
             and on the shape of the state alone; None where there is nothing to prepare.
-        observes: Whether `apply` gives `(dh/dt, statistics)`: normalised by the statistics of the
-            batch, with the running ones after it.
-        collect: From what the steps observed, with leading axes `(num_layers, steps_per_layer)`, to
-            the running statistics after them.
+        uses_batch_statistics: Whether `apply` normalises by batch statistics, and gives
+            `(dh/dt, statistics)` with the running ones after it.
+        collect: From the batch statistics of the steps, with leading axes
+            `(num_layers, steps_per_layer)`, to the running statistics after them.
         takes_start: Whether the fields depend on the state at the start of the depth too; then
             `apply(params, start, t, h)`.
         given: That state, once it is known.
@@ -41,7 +41,7 @@ class LayerFields:
     prepare: Callable[[Any, State], Any] | None = dataclasses.field(
         metadata={"static": True}, default=None
     )
-    observes: bool = dataclasses.field(metadata={"static": True}, default=False)
+    uses_batch_statistics: bool = dataclasses.field(metadata={"static": True}, default=False)
     collect: Callable[[Any], Any] = dataclasses.field(
         metadata={"static": True}, default=_mean_over_steps
     )

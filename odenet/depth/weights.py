@@ -91,7 +91,7 @@ class FieldStack(nnx.Module):
         return False
 
     @property
-    def has_statistics(self) -> bool:
+    def has_batch_statistics(self) -> bool:
         """Whether the field has batch statistics."""
         return self.stacked.has_training_mode
 
@@ -104,13 +104,15 @@ class FieldStack(nnx.Module):
         graphdef, state = nnx.split(self.stacked)
         takes_start = self.stacked.takes_start
 
-        def observe(params, t, h):
+        def with_batch_statistics(params, t, h):
             field = nnx.merge(graphdef, params, copy=True)  # its statistics change, ours do not
-            value = field.observe(t, h)
+            value = field.with_batch_statistics(t, h)
             return value, nnx.state(field, nnx.BatchStat)
 
-        if training and self.has_statistics:
-            return LayerFields(observe, state, self.num_layers, observes=True)
+        if training and self.has_batch_statistics:
+            return LayerFields(
+                with_batch_statistics, state, self.num_layers, uses_batch_statistics=True
+            )
 
         def apply(params, *at):
             *start, t, h = at

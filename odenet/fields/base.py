@@ -23,8 +23,8 @@ class VectorField(Layer):
     * `prepare(h)` and `evaluate(prepared, t, h)`: the work in two parts, of which the first
       depends on the weights and on the shape of the state alone, and is done once for all
       evaluations with the same weights;
-    * `observe(t, h)`: the derivative in training, by the statistics of the batch, which are
-      variables of type `nnx.BatchStat`;
+    * `with_batch_statistics(t, h)`: the derivative in training mode, normalised by batch
+      statistics, which are variables of type `nnx.BatchStat`;
     * `takes_start`: whether it depends on the state at the start of its block too, and is called
       as `field(t, h, start)`;
     * `is_separable`: whether the state is partitioned;
@@ -229,7 +229,7 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         }
         for name, (said, found) in pairs.items():
             if said != found:
-                own = f"defines {'an' if found else 'no'} `observe`"
+                own = f"defines {'an' if found else 'no'} `with_batch_statistics`"
                 raise ConfigError(
                     f"a block is checked by what the config of its field says, so both must say "
                     f"the same: {type(self).__name__} has {name}={said}, and "

@@ -61,9 +61,9 @@ def convolution(
     )
 
 
-def observing(part: Any, training: bool) -> Callable[..., Any]:
+def in_mode(part: Any, training: bool) -> Callable[..., Any]:
     """The part as a function; in training mode, its `with_batch_statistics`."""
-    return part.observe if training else part
+    return part.with_batch_statistics if training else part
 
 
 NORM_EPSILON = 1e-5
@@ -99,8 +99,8 @@ class GroupNorm(nnx.Module):
 class BatchNorm(nnx.Module):
     """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) of the last axis.
 
-    Called, it is the affine map that its running statistics make; `observe` normalises by the
-    statistics of the batch, and moves the running ones towards them.
+    Called, it is the affine map that its running statistics make; `with_batch_statistics`
+    normalises by the statistics of the batch, and moves the running ones towards them.
 
     Args:
         channels: Number of channels.
@@ -123,7 +123,7 @@ class BatchNorm(nnx.Module):
         scale, bias = self.scale[...], self.bias[...]
         return frozen_norm(x, scale, bias, self.mean[...], self.variance[...], self.epsilon)
 
-    def observe(self, x: State) -> State:
+    def with_batch_statistics(self, x: State) -> State:
         """The state normalised by its own statistics, towards which the running ones move.
 
         The running variance follows the unbiased estimate, as in PyTorch.

@@ -76,10 +76,10 @@ class ResidualField(VectorField):
         del t
         return self._through(h, list(self.norms))
 
-    def observe(self, t: Time, h: Before) -> After:
+    def with_batch_statistics(self, t: Time, h: Before) -> After:
         """dh/dt at `h`, with the statistics of the batch; the running ones move towards them."""
         del t
-        return self._through(h, [norm.observe for norm in self.norms])
+        return self._through(h, [norm.with_batch_statistics for norm in self.norms])
 
     def _through(self, x: Before, norms: list) -> After:
         weights, norms_left = iter(self.weights), enumerate(norms)

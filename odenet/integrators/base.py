@@ -49,7 +49,7 @@ class Integration:
             after them.
         stats: Totals over all intervals.
         statistics: Running batch statistics after it, with a leading axis `num_layers`, or None
-            where the fields were not asked to observe any.
+            where the fields use none.
         integrals: What was integrated along with the state, shape `(batch, num_integrands)`, or
             None where nothing was.
     """
@@ -72,7 +72,7 @@ class Integrator(abc.ABC):
         needs_positive_steps: Whether step sizes must stay above 0.
         zero_step_is_identity: Whether a step of size 0 leaves everything as it is.
         evaluates_at_start: Whether a step is `h + tau f(t0, h)`, one evaluation where it starts.
-        carries_statistics: Whether fields may observe batch statistics while it runs.
+        carries_statistics: Whether fields may use batch statistics while it runs.
         carries_integrals: Whether path integrals may be carried beside the state.
         is_partitioned: Whether it is a partitioned method, for a state `[q; p]` of two parts that
             move each other, which the field must have.

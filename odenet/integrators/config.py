@@ -40,7 +40,7 @@ class IntegratorConfig(PartConfig, abc.ABC, family="integrator"):
 
     @property
     def carries_statistics(self) -> bool:
-        """Whether fields may observe batch statistics while the integrator runs."""
+        """Whether fields may use batch statistics while the integrator runs."""
         return self.build().carries_statistics
 
     @property

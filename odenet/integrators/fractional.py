@@ -124,7 +124,7 @@ class Fractional(Integrator):
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
         """Carry `h0` over the whole grid, whose step sizes must not be negative."""
-        assert not fields.observes
+        assert not fields.uses_batch_statistics
         weights = memory_coefficients(grid.taus, self.gamma)
         if not self.memory_gradient:
             weights = jax.lax.stop_gradient(weights)

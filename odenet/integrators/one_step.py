@@ -52,34 +52,36 @@ class OneStepIntegrator(Integrator):
     ) -> Integration:
         """Scan `advance` over the layers, and over the steps inside each layer."""
         grid = self.intervals(grid)
-        assert not fields.observes or self.carries_statistics
+        assert not fields.uses_batch_statistics or self.carries_statistics
 
         def step(field, h, t0, tau):
-            field, observed = _recorded(field) if fields.observes else (field, None)
+            field, batch_statistics = (
+                _recorded(field) if fields.uses_batch_statistics else (field, None)
+            )
             out = self.advance(field, t0, tau, h)
-            statistics = _mean(observed) if observed else None
+            statistics = _mean(batch_statistics) if batch_statistics else None
             return out.h1, (out.stats, out.h1 if save_path else None, statistics)
 
         h1, (stats, states, each) = scan_depth(step, h0, fields, grid, self.remat)
         if save_path and self.may_fail:
             states = without_unreached(states, stats.failure)
         path = path_through(h0, states) if save_path else None
-        statistics = fields.collect(each) if fields.observes else None
+        statistics = fields.collect(each) if fields.uses_batch_statistics else None
         return Integration(h1, path, stats.total(), statistics)
 
 
 def _recorded(field: Callable[[Time, State], tuple[State, Any]]) -> tuple[Field, list[Any]]:
     """The field without its statistics, and the list that they go to as it is evaluated."""
-    observed: list[Any] = []
+    batch_statistics: list[Any] = []
 
     def evaluate(t: Time, h: State) -> State:
         slope, statistics = field(t, h)
-        observed.append(statistics)
+        batch_statistics.append(statistics)
         return slope
 
-    return evaluate, observed
+    return evaluate, batch_statistics
 
 
-def _mean(observed: list[Any]) -> Any:
+def _mean(batch_statistics: list[Any]) -> Any:
     """The mean of the statistics of all stages of a step."""
-    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]) / len(leaves), *observed)
+    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]) / len(leaves), *batch_statistics)

@@ -36,7 +36,7 @@ def integrate_along(
 
     Args:
         integrator: One with `carries_integrals`.
-        fields: The vector fields of all layers; they observe no batch statistics.
+        fields: The vector fields of all layers; they use no batch statistics.
         grid: The steps.
         h0: State at depth-time 0, shape `(batch, *state)`.
         integrands: What is integrated.
@@ -47,7 +47,7 @@ def integrate_along(
         That of the state, with `integrals` of shape `(batch, num_integrands)`.
 
     Raises:
-        ConfigError: if the integrator cannot, or batch statistics are observed.
+        ConfigError: if the integrator cannot, or the fields use batch statistics.
     """
     if not integrator.carries_integrals:
         raise ConfigError(
@@ -55,7 +55,7 @@ def integrate_along(
             f"rk4, tableau, dopri5, bosh3) and kind=diffrax, but for solver=semi_implicit_euler, "
             f"which moves halves of the state in turn; got {type(integrator).__name__}"
         )
-    if fields.observes:
+    if fields.uses_batch_statistics:
         raise ConfigError(
             "integrals along the depth see each example by itself, and batch statistics mix "
             "them; freeze the statistics (training.batch_statistics=frozen)"

@@ -142,7 +142,7 @@ class StagedIntegrator(Integrator):
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
         """Carry `h0` over the whole grid; `path` holds the states without what stands beside."""
-        assert not fields.observes
+        assert not fields.uses_batch_statistics
         fields = fields.prepared(h0)
         stages, start, extra = self.stages, self.start(fields, h0), self.extra(grid)
 

@@ -70,7 +70,7 @@ def checked_fields(fields: LayerFields, state: Any) -> LayerFields:
         *given, t, h = at
         h = h.astype(state)
         found = apply(params, *given, t, h)
-        slope, *statistics = found if fields.observes else (found,)
+        slope, *statistics = found if fields.uses_batch_statistics else (found,)
         slope = jnp.asarray(slope)
         if not fits(jax.typeof(slope), state) and not _widened_by_time(fields, params, given, t, h):
             raise StateTypeError(_other_type(slope.dtype, state))
@@ -80,7 +80,7 @@ def checked_fields(fields: LayerFields, state: Any) -> LayerFields:
                 f"shape {h.shape}; use jnp.broadcast_to(slope, h.shape) if that is meant"
             )
         slope = slope.astype(carried)
-        return (slope, *statistics) if fields.observes else slope
+        return (slope, *statistics) if fields.uses_batch_statistics else slope
 
     def prepared(params: Any, h: State) -> Any:
         assert prepare is not None
@@ -104,7 +104,7 @@ def _widened_by_time(fields: LayerFields, params: Any, given: list[Any], t: Time
 
     def slope(params, given, t, h):
         found = fields.apply(params, *given, t, h)
-        return found[0] if fields.observes else found
+        return found[0] if fields.uses_batch_statistics else found
 
     narrow = jax.ShapeDtypeStruct(t.shape, h.dtype)
     return fits(jax.eval_shape(slope, params, given, narrow, h), h.dtype)

@@ -94,7 +94,7 @@ class DepthBlock(OdeBlock):
         field = self.weights.stacked
         refuse_other_equation(self.integrator.equation, integrator.equation)
         refuse_unpartitioned_field(integrator, field, type(field).__name__)
-        training = training and self.weights.has_statistics
+        training = training and self.weights.has_batch_statistics
         if training and not integrator.carries_statistics:
             raise ConfigError(no_batch_statistics(type(integrator).__name__))
         if along is not None:

@@ -60,7 +60,7 @@ class Head(nnx.Module):
     ) -> Float[Array, "batch outputs"]:
         """Outputs of the last state; `training` as in `Network`."""
         if self.norm is not None:
-            h = self.norm.observe(h) if training else self.norm(h)
+            h = self.norm.with_batch_statistics(h) if training else self.norm(h)
         h = activation(self.activation_name)(h)
         if h.ndim == 4:
             h = jnp.mean(h, axis=(1, 2))

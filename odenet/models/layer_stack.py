@@ -81,7 +81,7 @@ class LayerStack(Block):
         """
         h0 = checked_state(h0)
         self.refuse_as_ode(discretisation, along)
-        training = training and self.weights.has_statistics
+        training = training and self.weights.has_batch_statistics
         return call_compiled(LayerStack._apply, self, h0, save_path, training)
 
     def _apply(self, h0: State, save_path: bool, training: bool) -> Integration:
@@ -111,13 +111,13 @@ class LayerStack(Block):
         def step(layer, h, t0, tau):
             del t0
             found = layer(tau, h)
-            h, statistics = found if fields.observes else (found, None)
+            h, statistics = found if fields.uses_batch_statistics else (found, None)
             return h, (h if save_path else None, statistics)
 
         h1, (states, each) = scan_depth(step, start, fields, grid, self.remat)
         path = path_through(start, states).astype(h0.dtype) if save_path else None
         stats = SolverStats.of(grid.num_steps, grid.num_steps).arriving_at(grid.horizon)
-        statistics = fields.collect(each) if fields.observes else None
+        statistics = fields.collect(each) if fields.uses_batch_statistics else None
         return Integration(h1.astype(h0.dtype), path, stats, statistics)
 
 

@@ -11,7 +11,7 @@ from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.errors import located
 from odenet.fields.activations import ActivationName, activation
 from odenet.fields.initialisers import InitialiserName, kernel_initialiser
-from odenet.fields.layers import BatchNorm, Padding, observing
+from odenet.fields.layers import BatchNorm, Padding, in_mode
 
 Shape = tuple[int, ...]
 
@@ -42,7 +42,7 @@ class Projection(nnx.Module):
         """
         # A layer of Flax alone, such as a convolution, is the same in training.
         training = training and isinstance(self.operation, StateMap)
-        return observing(self.operation, training)(x)
+        return in_mode(self.operation, training)(x)
 
     def penalty(self) -> Scalar:
         """What step sizes in it add to the objective; zero where none is learned."""
@@ -68,7 +68,7 @@ class StateMap(nnx.Module):
     def __call__(self, x: Before) -> After:
         """The state after it."""
 
-    def observe(self, x: Before) -> After:
+    def with_batch_statistics(self, x: Before) -> After:
         """The state after it in training, where batch norms use the statistics of the batch."""
         return self(x)
 
@@ -156,7 +156,7 @@ class NormedMap(StateMap):
         """The state after it."""
         return self.through(x, False)
 
-    def observe(self, x: Before) -> After:
+    def with_batch_statistics(self, x: Before) -> After:
         """The state after it; batch norms use the statistics of this batch, and move theirs."""
         return self.through(x, True)
 
@@ -192,7 +192,7 @@ class Followed(NormedMap):
         """The state after it, its batch norm in training mode or not."""
         x = self.affine(x)
         if self.norm is not None:
-            x = observing(self.norm, training)(x)
+            x = in_mode(self.norm, training)(x)
         x = activation(self.activation_name)(x)
         if self.max_pool is not None:
             around = "SAME" if self.max_pool == "same" else _AROUND
@@ -217,7 +217,7 @@ class Preceded(NormedMap):
     def through(self, x: Before, training: bool) -> After:
         """The state after it, its batch norm in training mode or not."""
         if self.norm is not None:
-            x = observing(self.norm, training)(x)
+            x = in_mode(self.norm, training)(x)
         return self.affine(activation(self.activation_name)(x))
 
 

@@ -32,7 +32,7 @@ class Shortcut(nnx.Module):
     def __call__(self, h: Before, step: After) -> After:
         """The sum of what goes around the branch and `step`, which the branch gives."""
 
-    def observe(self, h: Before, step: After) -> After:
+    def with_batch_statistics(self, h: Before, step: After) -> After:
         """The sum in training."""
         return self(h, step)
 
@@ -51,7 +51,7 @@ class ProjectionShortcut(Shortcut):
         """The sum."""
         return self.projection(h) + step
 
-    def observe(self, h: Before, step: After) -> After:
+    def with_batch_statistics(self, h: Before, step: After) -> After:
         """The sum; batch norms of the projection use this batch."""
         return self.projection(h, training=True) + step
 
@@ -113,7 +113,7 @@ class DropoutShortcut(Shortcut):
         """The sum, without dropout."""
         return h + step
 
-    def observe(self, h: State, step: State) -> State:
+    def with_batch_statistics(self, h: State, step: State) -> State:
         """The sum with a new draw for every example."""
         count = self.count[...]
         key = jax.random.fold_in(jax.random.wrap_key_data(self.key[...]), count.astype(jnp.int32))

@@ -19,7 +19,7 @@ from odenet.depth.step_sizes import (
 from odenet.errors import ConfigError
 from odenet.fields import ResidualFieldConfig, VectorFieldConfig
 from odenet.fields.base import ShapeChange
-from odenet.fields.layers import Padding, observing
+from odenet.fields.layers import Padding, in_mode
 from odenet.models.maps import NormedMap, Projection, Shape
 from odenet.models.projection_config import StageProjectionConfig
 from odenet.models.projections import (
@@ -47,8 +47,8 @@ class TransitionLayer(NormedMap):
         """The state after the layer, its batch norms in training mode or not."""
         tau = self.step_sizes.taus()[0].astype(x.dtype)
         if self.before is not None:
-            x = observing(self.before, training)(jnp.zeros((), x.dtype), x)
-        return observing(self.unit, training)(tau, x)
+            x = in_mode(self.before, training)(jnp.zeros((), x.dtype), x)
+        return in_mode(self.unit, training)(tau, x)
 
 
 class TransitionConfig(StageProjectionConfig):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from odenet.arrays import After, Before, Time
 from odenet.depth.layer import Layer
-from odenet.fields.layers import observing
+from odenet.fields.layers import in_mode
 
 
 class ResidualUnit(Layer):
@@ -35,12 +35,12 @@ class ResidualUnit(Layer):
         """The next state."""
         return self._through(tau, h, False)
 
-    def observe(self, tau: Time, h: Before) -> After:
+    def with_batch_statistics(self, tau: Time, h: Before) -> After:
         """The next state; batch norms use the statistics of the batch and move theirs."""
         return self._through(tau, h, True)
 
     def _through(self, tau: Time, h: Before, training: bool) -> After:
         time = jnp.zeros((), h.dtype)
-        step = tau * observing(self.branch, training)(time, h)
-        total = h + step if self.shortcut is None else observing(self.shortcut, training)(h, step)
-        return total if self.after is None else observing(self.after, training)(time, total)
+        step = tau * in_mode(self.branch, training)(time, h)
+        total = h + step if self.shortcut is None else in_mode(self.shortcut, training)(h, step)
+        return total if self.after is None else in_mode(self.after, training)(time, total)

@@ -51,11 +51,11 @@ class AverageStatistics:
 
     def __call__(self, state: TrainState) -> TrainState:
         """The state with averages in place of its batch statistics; nothing else differs."""
-        observe = jax.jit(self._observe)
+        measure = jax.jit(self._batch_statistics)
         average = None
         for count, inputs in enumerate(self._batches(), start=1):
-            seen = observe(state.params, state.statistics, inputs)
-            average = seen if average is None else jax.tree.map(_towards(count), average, seen)
+            found = measure(state.params, state.statistics, inputs)
+            average = found if average is None else jax.tree.map(_towards(count), average, found)
         return dataclasses.replace(state, statistics=self._replaced(state, average))
 
     def _batches(self) -> Iterable[np.ndarray]:
@@ -63,7 +63,7 @@ class AverageStatistics:
         for step in range(self.num_batches):
             yield self.train.inputs[order.indices(step, 1)[0]]
 
-    def _observe(self, params: Any, statistics: Any, inputs: Any) -> Any:
+    def _batch_statistics(self, params: Any, statistics: Any, inputs: Any) -> Any:
         """Mean and unbiased variance of one batch at every norm."""
         network = nnx.merge(self.graphdef, params, statistics)
         norms = _norms(network)

@@ -40,8 +40,8 @@ class Normed(Scaling):
     def __call__(self, t, h):
         return super().__call__(t, self.norm(h))
 
-    def observe(self, t, h):
-        return super().__call__(t, self.norm.observe(h))
+    def with_batch_statistics(self, t, h):
+        return super().__call__(t, self.norm.with_batch_statistics(h))
 
 
 class Halved(Scaling):
@@ -85,7 +85,7 @@ def config_of(made, base=VectorFieldConfig, **members):
 
 def test_field_that_defines_a_call_alone_is_integrated():
     stack = FieldStack(lambda takes_time, rngs: Scaling(rngs), 4, False, rngs=nnx.Rngs(0))
-    assert not stack.has_statistics
+    assert not stack.has_batch_statistics
     taus, h0 = jnp.asarray([0.5, 0.25, 1.0, 2.0], jnp.float32), jnp.ones((2, 3), jnp.float32)
     fields = stack.over(DepthGrid(taus, 4), training=True)
     found = ExplicitConfig().build().integrate(fields, DepthGrid(taus, 4), h0).h1
@@ -97,8 +97,8 @@ def test_field_that_defines_a_call_alone_is_integrated():
 
 def test_field_with_a_call_in_training_has_statistics():
     stack = FieldStack(lambda takes_time, rngs: Normed(rngs), 2, False, rngs=nnx.Rngs(0))
-    assert stack.has_statistics
-    assert stack.fields(training=True).observes
+    assert stack.has_batch_statistics
+    assert stack.fields(training=True).uses_batch_statistics
 
 
 def test_field_of_the_first_state_gets_it():
@@ -137,8 +137,8 @@ def test_config_and_field_say_the_same(kind):
     [
         (Halved, {}, r"is_separable=False, and Halved has is_separable=True"),
         (Started, {}, r"takes_start=False, and Started has takes_start=True"),
-        (Normed, {}, r"has_batch_norm=False, and Normed defines an `observe`"),
-        (Scaling, {"has_batch_norm": True}, "Scaling defines no `observe`"),
+        (Normed, {}, r"has_batch_norm=False, and Normed defines an `with_batch_statistics`"),
+        (Scaling, {"has_batch_norm": True}, "Scaling defines no `with_batch_statistics`"),
         (lambda rngs: nnx.Linear(3, 3, rngs=rngs), {}, "must give a field.*got Linear"),
     ],
 )

@@ -26,7 +26,7 @@ def test_branch_and_statistics_equal_the_figure(arrangement, unit, training, sha
     field = drawn(config.build(shape, False, rngs=nnx.Rngs(0)))
     x = np.random.default_rng(1).normal(size=(6, *shape))
     expected, moved = by_hand(field, ORDERS[arrangement, unit], x, training)
-    found = (field.observe if training else field)(jnp.zeros(()), jnp.asarray(x))
+    found = (field.with_batch_statistics if training else field)(jnp.zeros(()), jnp.asarray(x))
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
     check_statistics(field.norms, moved)
 
@@ -46,7 +46,7 @@ def test_relu_before_addition_only_adds():
     config = ResidualFieldConfig(arrangement="relu_before_addition")
     field = drawn(config.build((6, 6, 8), False, rngs=nnx.Rngs(0)))
     x = jnp.asarray(np.random.default_rng(1).normal(size=(4, 6, 6, 8)))
-    assert field.observe(jnp.zeros(()), x).min() == 0
+    assert field.with_batch_statistics(jnp.zeros(()), x).min() == 0
 
 
 def test_shapes_and_options_that_do_not_fit_are_refused():

@@ -51,7 +51,7 @@ def one_by_one(block, h, taus):
     path, moved = [h], []
     for index in range(LAYERS):
         field = layer(block.weights.stacked, index)
-        path.append(path[-1] + taus[index] * field.observe(jnp.zeros(()), path[-1]))
+        path.append(path[-1] + taus[index] * field.with_batch_statistics(jnp.zeros(()), path[-1]))
         moved.append(statistics(field))
     return jnp.stack(path), jax.tree.map(lambda *leaves: jnp.stack(leaves), *moved)
 
@@ -108,7 +108,7 @@ def test_gradient_through_batch_statistics_equals_finite_differences():
     check_gradient(loss, params, states())
 
 
-def test_stages_and_shared_layers_take_the_mean_of_what_they_observe():
+def test_stages_and_shared_layers_take_the_mean_of_their_batch_statistics():
     block = made(integrator={"kind": "heun"}, weights={"kind": "shared"}, num_steps=2)
     h, moved = states(), []
     for tau in block.grid().taus:
@@ -116,7 +116,7 @@ def test_stages_and_shared_layers_take_the_mean_of_what_they_observe():
         for stage in range(2):
             at = h if stage == 0 else h + tau * slopes[0]
             alone = layer(block.weights.stacked, 0)
-            slopes.append(alone.observe(jnp.zeros(()), at))
+            slopes.append(alone.with_batch_statistics(jnp.zeros(()), at))
             moved.append(statistics(alone))
         h = h + tau / 2 * (slopes[0] + slopes[1])
     expected = jax.tree.map(lambda *leaves: sum(leaves)[None] / 4, *moved)
@@ -152,7 +152,7 @@ def test_batch_statistics_are_refused_by_solvers(kind):
             DepthBlockConfig.model_validate(options).check_trainable(training=True)
 
 
-def test_norm_of_the_head_observes_too():
+def test_norm_of_the_head_uses_batch_statistics_too():
     config = ClassifierConfig.model_validate(
         {
             "stem": {"kind": "linear"},

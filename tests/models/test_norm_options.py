@@ -123,7 +123,7 @@ def test_two_values_frozen_statistics_and_other_shards_are_enough(as_users):
 
     def sharded(x):
         with batch_axis("shards"):
-            return nnx.merge(graphdef, state, copy=True).observe(x)
+            return nnx.merge(graphdef, state, copy=True).with_batch_statistics(x)
 
     found = jax.pmap(sharded, axis_name="shards")(jnp.asarray([[[1.0, 5.0]], [[3.0, 9.0]]]))
     np.testing.assert_allclose(found, [[[-1, -1]], [[1, 1]]], rtol=1e-4)

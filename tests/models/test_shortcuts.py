@@ -132,7 +132,7 @@ def kept_by_layer(block, index, ones):
     """What one layer alone keeps in its next step."""
     graphdef, state = nnx.split(block.weights.stacked)
     layer = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf[index], state), copy=True)
-    return np.asarray(layer.observe(jnp.ones((), jnp.float32), ones) != 0)
+    return np.asarray(layer.with_batch_statistics(jnp.ones((), jnp.float32), ones) != 0)
 
 
 def test_dropout_draws_the_same_from_the_same_start_and_none_in_evaluation():
@@ -149,7 +149,7 @@ def test_dropout_draws_the_same_from_the_same_start_and_none_in_evaluation():
 def test_dropout_adds_its_branch_whole():
     shortcut = DropoutConfig(rate=0.5).build((WIDTH,), WIDTH, rngs=nnx.Rngs(0))
     h, step = jnp.ones((2, WIDTH)), jnp.full((2, WIDTH), 10.0)
-    assert set(np.unique(shortcut.observe(h, step))) <= {10.0, 12.0}
+    assert set(np.unique(shortcut.with_batch_statistics(h, step))) <= {10.0, 12.0}
     np.testing.assert_array_equal(shortcut(h, step), np.full((2, WIDTH), 11.0))
 
 
