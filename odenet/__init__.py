@@ -59,7 +59,7 @@ _HOMES = {
         "count_parameters",
         "init_network",
     ),
-    "odenet.models.along": ("Along",),
+    "odenet.models.path_integrals": ("PathIntegrals",),
     "odenet.models.projection_config": ("ProjectionConfig",),
     "odenet.objectives": ("ObjectiveConfig", "RegulariserConfig"),
     "odenet.part": ("load_plugin",),
@@ -82,6 +82,13 @@ def __getattr__(name: str) -> _Any:
             return metadata.version("odenet")
         except metadata.PackageNotFoundError:  # a folder of source text that was not installed
             return "0+unknown"
+    if name == "Along":
+        _importlib.import_module("warnings").warn(
+            "odenet.Along is now odenet.PathIntegrals; the next release will not have the old name",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        name = "PathIntegrals"
     if name not in _HOME:
         raise AttributeError(f"module 'odenet' has no attribute {name!r}")
     return getattr(_importlib.import_module(_HOME[name]), name)

@@ -32,7 +32,7 @@ class LayerFields:
             `(num_layers, steps_per_layer)`, to the running statistics after them.
         takes_start: Whether the fields depend on the state at the start of the depth too; then
             `apply(params, start, t, h)`.
-        given: That state, once it is known.
+        initial_state: That state, once it is known.
     """
 
     apply: Callable[..., Any] = dataclasses.field(metadata={"static": True})
@@ -46,15 +46,15 @@ class LayerFields:
         metadata={"static": True}, default=_mean_over_steps
     )
     takes_start: bool = dataclasses.field(metadata={"static": True}, default=False)
-    given: tuple[State, ...] = ()
+    initial_state: tuple[State, ...] = ()
 
     def field(self, params: Any) -> Callable[[Time, State], Any]:
         """The field with the (prepared) parameters of one layer, a pytree of what it depends on."""
-        return jax.tree_util.Partial(self.apply, params, *self.given)
+        return jax.tree_util.Partial(self.apply, params, *self.initial_state)
 
     def from_start(self, h0: State) -> "LayerFields":
         """The same fields for a solve that starts at `h0`."""
-        return dataclasses.replace(self, given=(h0,)) if self.takes_start else self
+        return dataclasses.replace(self, initial_state=(h0,)) if self.takes_start else self
 
     def prepared(self, h: State) -> "LayerFields":
         """The same fields, with what their weights alone decide computed, once for every layer.

@@ -25,7 +25,11 @@ def reversed_in_time(fields: LayerFields, grid: DepthGrid) -> tuple[LayerFields,
     params = jax.tree.map(lambda leaf: leaf[::-1], fields.params)
     prepare = None if fields.prepare is None else _Prepared(fields.prepare)
     backward = LayerFields(
-        _Reversed(fields.apply), (params, horizons), fields.num_layers, prepare, given=fields.given
+        _Reversed(fields.apply),
+        (params, horizons),
+        fields.num_layers,
+        prepare,
+        initial_state=fields.initial_state,
     )
     return backward, dataclasses.replace(grid, taus=grid.taus[::-1])
 
@@ -37,8 +41,8 @@ class _Reversed:
     apply: Callable[..., Any]
 
     def __call__(self, params: Any, *at: Any) -> State:
-        (own, horizon), (*given, s, h) = params, at
-        return -self.apply(own, *given, horizon.astype(s.dtype) - s, h)
+        (own, horizon), (*initial_state, s, h) = params, at
+        return -self.apply(own, *initial_state, horizon.astype(s.dtype) - s, h)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,7 @@ def init_stacked(
         make_field: Initialises one field.
         num_sets: Number of sets of weights.
         takes_time: Whether the field has weights for the time `t`.
-        initialise: Whether each set is drawn from its own key, or one is drawn that all begin with.
+        initialise: Whether each set is initialised by its own key, or all alike.
         rngs: Random keys.
     """
     keys = jax.random.split(rngs.params(), 1 if initialise == "once" else num_sets)
@@ -61,7 +61,7 @@ class FieldStack(nnx.Module):
         num_layers: Number of sets of weights.
         takes_time: Whether the field has weights for the time `t`.
         smoothness: Weight of the penalty on change over depth.
-        initialise: Whether each layer draws weights of its own, or all begin with one draw.
+        initialise: Whether each layer is initialised by its own key, or all alike.
         rngs: Random keys; layer `k` draws from its own split of them.
     """
 
@@ -229,8 +229,8 @@ class PerLayerWeightsConfig(WeightsConfig):
     `|d theta / dt|^2` (Haber and Ruthotto 2017); step sizes must stay above 0."""
 
     initialise: Literal["each", "once"] = "each"
-    """`each` layer draws weights of its own; with `once` all begin with the same, a function of
-    depth that a deeper network discretises more finely, and that training may bend."""
+    """`each` layer is initialised by its own key; with `once` all begin alike, a function of depth
+    that a deeper network discretises more finely, and that training may bend."""
 
     @property
     def penalises_change(self) -> bool:

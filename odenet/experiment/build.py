@@ -38,7 +38,7 @@ class Experiment:
         optimizer: From gradients to updates.
         placement: Devices.
         start: The state before the first step, on the devices.
-        origin: Where the weights of that state came from, or None where they were drawn.
+        origin: Where the weights of that state came from, or None where they were initialised.
     """
 
     config: ExperimentConfig
@@ -154,7 +154,7 @@ def build(
     Args:
         config: The experiment.
         data_dir: Folder of the published data sets, or None for the usual places.
-        begin: From the drawn weights to the first ones, for an experiment that has `start`.
+        begin: From the initialised weights to the first ones, for an experiment that has `start`.
         dataset: Its data, where they are read already.
 
     Raises:

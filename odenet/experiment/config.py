@@ -84,7 +84,7 @@ class ExperimentConfig(PartConfig):
     `mean_squared_error`, `mean_absolute_error` or `huber`. Without it, the first of these."""
     training: TrainingConfig = TrainingConfig()
     start: StartConfig | None = None
-    """A run that the first weights come from; without it, all are drawn."""
+    """A run that the first weights come from; without it, all are initialised."""
     compare: CompareConfig | None = None
     """Read by `odenet compare` alone."""
 

@@ -71,7 +71,7 @@ def read_source(directory: Path, which: Which, key: str = "") -> Source:
 
 
 def beginning(config: ExperimentConfig) -> Begin | None:
-    """How the run of an experiment begins, or None where all of its weights are drawn.
+    """How the run of an experiment begins, or None where all of its weights are initialised.
 
     Raises:
         OdenetError: if the run that it starts from cannot be read, or gives its weights another
@@ -89,16 +89,16 @@ def beginning(config: ExperimentConfig) -> Begin | None:
             raise ConfigError(f"model.stages.{index}: {error}") from error
 
     def begin(params: Any, statistics: Any) -> tuple[Any, Any, Origin]:
-        drawn = {"params": params, "statistics": statistics}
+        initialised = {"params": params, "statistics": statistics}
         wanted = ("params/", "statistics/")
         arrays = source.checkpoint.state
         there = {path: leaf for path, leaf in arrays.items() if path.startswith(wanted)}
         try:
-            found = transfer(named(drawn), there, start.first, start.last)
+            found = transfer(named(initialised), there, start.first, start.last)
         except ConfigError as error:
             raise ConfigError(f"start.run={start.run} does not fit: {error}") from error
-        leaves = [found.arrays[path] for path in named(drawn)]
-        tree = jax.tree.unflatten(jax.tree.structure(drawn), leaves)
+        leaves = [found.arrays[path] for path in named(initialised)]
+        tree = jax.tree.unflatten(jax.tree.structure(initialised), leaves)
         origin = Origin(
             str(source.directory.absolute()),
             source.config.name,
@@ -142,7 +142,7 @@ def save_start(experiment: Experiment, checkpoints: Path) -> None:
 
 
 def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
-    """The experiment with the state that its run began with, where that was not drawn.
+    """The experiment with the state that its run began with, where that was not initialised.
 
     Raises:
         CheckpointError: if that state was not saved, is damaged, or does not fit.

@@ -45,7 +45,7 @@ class Origin:
         step: The step of that checkpoint.
         sha256: Digest of that checkpoint's manifest.
         transferred: Paths of the parameters and statistics that came from there.
-        new: Paths of those that were drawn.
+        new: Paths of those that were initialised.
     """
 
     run: str
@@ -65,4 +65,4 @@ class Origin:
 
 
 Begin = Callable[[Any, Any], tuple[Any, Any, Origin]]
-"""`(params, statistics) -> (params, statistics, origin)`: from drawn weights to the first ones."""
+"""`(params, statistics) -> (params, statistics, origin)`: from initial weights to the first ones."""

@@ -28,7 +28,7 @@ class AntisymmetricField(VectorField):
         gamma: Damping, not negative.
         activation_name: Name of an activation that never falls.
         takes_time: Whether the bias has weights `v` for the time.
-        init: Name of the law of `K`.
+        init: Name of the initialiser of `K`.
         rngs: Random keys.
     """
 

@@ -71,7 +71,7 @@ class TimeWeight(nnx.Module):
     Args:
         shape: Shape of the kernel of the time channel.
         fan_in: Inputs of one output of the whole map, time among them.
-        init: Name of the law of the weights.
+        init: Name of the initialiser of the weights.
         rngs: Random keys.
     """
 

@@ -19,7 +19,7 @@ class BranchConfig(VectorFieldConfig):
     }
 
     init: InitialiserName = "lecun_normal"
-    """Law of the initial weights, by name; `he_fan_out` is that of residual networks."""
+    """Initialiser of the weights, by name; `he_fan_out` is that of residual networks."""
     last_init: LastInit = "unscaled"
     """Where the last map of the branch starts, or the scale of a norm that comes after it: `zero`
     makes every layer the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the
@@ -29,7 +29,7 @@ class BranchConfig(VectorFieldConfig):
     def init_field(
         self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
     ) -> VectorField:
-        """Make the field, its weights as drawn; it tells its `last_weights()`."""
+        """Make the field, with unscaled weights; it tells its `last_weights()`."""
 
     def check_as_layer(self) -> None:
         """Refuse first weights that make a branch small: as a layer it would lose its signal."""
@@ -41,12 +41,12 @@ class BranchConfig(VectorFieldConfig):
             )
 
     def of_one_layer(self) -> VectorFieldConfig:
-        """The same field; where its first weights are scaled by 1/L, as drawn."""
+        """The same field; where its first weights are scaled by 1/L, unscaled."""
         scaled = self.last_init in ("1/L", "1/sqrt(L)")
         return self.model_copy(update={"last_init": "unscaled"}) if scaled else self
 
     def init_transition(self, change: ShapeChange, *, rngs: nnx.Rngs) -> Transition:
-        """Make the parts of a layer that changes the shape of the state, its weights as drawn.
+        """Make the parts of a layer that changes the shape of the state, with unscaled weights.
 
         Raises:
             ConfigError: if the field cannot change the shape that way.

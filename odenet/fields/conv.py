@@ -37,7 +37,7 @@ class ConvField(VectorField):
         has_last_norm: Whether a norm follows the last convolution.
         activation_name: Name of the activation.
         takes_time: Whether every convolution has weights for the time.
-        init: Name of the law of the kernels.
+        init: Name of the initialiser of the kernels.
         rngs: Random keys.
     """
 

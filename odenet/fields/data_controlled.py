@@ -25,11 +25,11 @@ class DataControlledField(WrappedField):
 
     takes_start: ClassVar[bool] = True
 
-    def seen(self, h: Before, start: Before) -> After:
+    def inner_input(self, h: Before, start: Before) -> After:
         """State and control side by side."""
         return jnp.concatenate([h, start], axis=-1)
 
-    def formed(self, slope: After, h: Before, start: Before) -> Before:
+    def output_of(self, slope: After, h: Before, start: Before) -> Before:
         """What the inner map gave."""
         del h, start
         return slope

@@ -38,7 +38,7 @@ class DenseField(VectorField):
         width: Width of the state.
         growth: Number of features that the layer adds.
         activation_name: Name of the activation.
-        init: Name of the law of the weights.
+        init: Name of the initialiser of the weights.
         rngs: Random keys.
     """
 

@@ -20,7 +20,7 @@ _OF_ONE = math.log(math.e - 1)
 """What softplus maps to 1."""
 
 
-class Pace(nnx.Module):
+class TimeScale(nnx.Module):
     r"""One number $s(h)$ for every example, 1 for all of them at first.
 
     Affine maps with tanh between them, the last of which starts at zero; of images, the mean over
@@ -62,7 +62,7 @@ class DepthAdaptiveField(WrappedField):
 
     takes_start: ClassVar[bool] = True
 
-    def __init__(self, inner: VectorField, pace: Pace):
+    def __init__(self, inner: VectorField, pace: TimeScale):
         super().__init__(inner)
         self.pace = pace
 
@@ -71,12 +71,12 @@ class DepthAdaptiveField(WrappedField):
         """Whether the inner field is."""
         return self.inner.is_separable
 
-    def seen(self, h: Before, start: Before) -> After:
+    def inner_input(self, h: Before, start: Before) -> After:
         """The state."""
         del start
         return h
 
-    def formed(self, slope: After, h: Before, start: Before) -> Before:
+    def output_of(self, slope: After, h: Before, start: Before) -> Before:
         """What the inner field gave, times the number of the example."""
         return self.pace(start).reshape(-1, *[1] * (h.ndim - 1)) * slope
 
@@ -113,4 +113,4 @@ class DepthAdaptiveFieldConfig(WrappedFieldConfig):
     ) -> DepthAdaptiveField:
         """Make the field of one of `depth` layers for states of `shape` (one example's)."""
         inner = self.inner.build(shape, takes_time, depth=depth, rngs=rngs)
-        return DepthAdaptiveField(inner, Pace((shape[-1], *self.hidden), self.sign, rngs=rngs))
+        return DepthAdaptiveField(inner, TimeScale((shape[-1], *self.hidden), self.sign, rngs=rngs))

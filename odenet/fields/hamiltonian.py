@@ -52,7 +52,7 @@ class HamiltonianField(SeparableField):
         side: Side of the kernels of a convolution, odd; None on vectors.
         activation_name: Name of the activation.
         takes_time: Whether the biases have weights for the time.
-        init: Name of the law of `K`.
+        init: Name of the initialiser of `K`.
         rngs: Random keys.
     """
 
@@ -100,7 +100,7 @@ class TwoLayerHamiltonianField(SeparableField):
         side: Side of the kernels of a convolution, odd; None on vectors.
         activation_name: Name of the activation.
         takes_time: Whether the biases have weights for the time.
-        init: Name of the law of the kernels.
+        init: Name of the initialiser of the kernels.
         rngs: Random keys.
     """
 

@@ -47,7 +47,7 @@ InitialiserName = Literal[
 LastInit = Literal["unscaled", "zero", "1/sqrt(L)", "1/L"]
 
 
-class _Law(NamedTuple):
+class _Distribution(NamedTuple):
     """Variance `scale / fan`, with `fan_avg` the mean of both fans."""
 
     scale: float
@@ -55,16 +55,16 @@ class _Law(NamedTuple):
     distribution: Literal["truncated_normal", "normal", "uniform"]
 
 
-_LAWS: dict[str, _Law] = {
-    "lecun_normal": _Law(1.0, "fan_in", "truncated_normal"),
-    "lecun_uniform": _Law(1.0, "fan_in", "uniform"),
-    "uniform_fan_in": _Law(1.0 / 3.0, "fan_in", "uniform"),
-    "glorot_normal": _Law(1.0, "fan_avg", "normal"),
-    "glorot_uniform": _Law(1.0, "fan_avg", "uniform"),
-    "he_fan_in": _Law(2.0, "fan_in", "normal"),
-    "he_fan_out": _Law(2.0, "fan_out", "normal"),
+_DISTRIBUTIONS: dict[str, _Distribution] = {
+    "lecun_normal": _Distribution(1.0, "fan_in", "truncated_normal"),
+    "lecun_uniform": _Distribution(1.0, "fan_in", "uniform"),
+    "uniform_fan_in": _Distribution(1.0 / 3.0, "fan_in", "uniform"),
+    "glorot_normal": _Distribution(1.0, "fan_avg", "normal"),
+    "glorot_uniform": _Distribution(1.0, "fan_avg", "uniform"),
+    "he_fan_in": _Distribution(2.0, "fan_in", "normal"),
+    "he_fan_out": _Distribution(2.0, "fan_out", "normal"),
 }
-assert {*_LAWS, "orthogonal"} == set(get_args(InitialiserName))
+assert {*_DISTRIBUTIONS, "orthogonal"} == set(get_args(InitialiserName))
 
 
 def kernel_initialiser(name: InitialiserName | Literal["zero"]) -> Initializer:
@@ -74,13 +74,13 @@ def kernel_initialiser(name: InitialiserName | Literal["zero"]) -> Initializer:
     An orthogonal convolution is orthogonal as the matrix of all its taps, `(k * k * n, n')`.
 
     Args:
-        name: Name of the law, or `zero`.
+        name: Name of the initialiser, or `zero`.
     """
     if name == "zero":
         return jax.nn.initializers.zeros
     if name == "orthogonal":
         return jax.nn.initializers.orthogonal()
-    return jax.nn.initializers.variance_scaling(*_LAWS[name])
+    return jax.nn.initializers.variance_scaling(*_DISTRIBUTIONS[name])
 
 
 def init_time_weights(
@@ -92,18 +92,18 @@ def init_time_weights(
     of that matrix's entries. Under `lecun_normal` the normal distribution is not cut.
 
     Args:
-        name: Name of the law.
+        name: Name of the initialiser.
         key: Random key.
         shape: `(outputs,)`, or `(side, side, 1, outputs)`.
         fan_in: Inputs of one output of the whole map, time among them.
     """
-    law = _LAWS.get(name)
-    if law is None:
+    distribution = _DISTRIBUTIONS.get(name)
+    if distribution is None:
         precision: float = max(fan_in, shape[-1])
     else:
         fans = {"fan_in": fan_in, "fan_out": math.prod(shape)}
-        precision = fans.get(law.fan, sum(fans.values()) / 2) / law.scale
-    if law is not None and law.distribution == "uniform":
+        precision = fans.get(distribution.fan, sum(fans.values()) / 2) / distribution.scale
+    if distribution is not None and distribution.distribution == "uniform":
         bound = math.sqrt(3.0 / precision)
         return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
     return jax.random.normal(key, shape, jnp.float32) / math.sqrt(precision)

@@ -44,7 +44,7 @@ def convolution(
         kernel_size: Side of the kernels.
         stride: Distance between two windows.
         padding: `SAME`, `VALID`, or the zeros on each side.
-        init: Name of the law of the kernels.
+        init: Name of the initialiser of the kernels.
         use_bias: Whether a bias is added.
         rngs: Random keys.
     """

@@ -31,7 +31,7 @@ class MLPField(VectorField):
         form: Where the activation stands.
         activation_name: Name of the activation.
         takes_time: Whether every affine map has weights `v_i` for the time.
-        init: Name of the law of the weights.
+        init: Name of the initialiser of the weights.
         rngs: Random keys.
     """
 
@@ -48,8 +48,10 @@ class MLPField(VectorField):
         pairs = list(itertools.pairwise(widths))
         self.form = form
         self.activation_name: ActivationName = activation_name
-        law = kernel_initialiser(init)
-        self.affine = nnx.List([nnx.Linear(i, o, kernel_init=law, rngs=rngs) for i, o in pairs])
+        initialiser = kernel_initialiser(init)
+        self.affine = nnx.List(
+            [nnx.Linear(i, o, kernel_init=initialiser, rngs=rngs) for i, o in pairs]
+        )
         self.time = nnx.List(
             [TimeWeight((o,), i + 1, init, rngs=rngs) for i, o in pairs] if takes_time else []
         )

@@ -32,7 +32,7 @@ class ParabolicField(VectorField):
         side: Side of the kernels of a convolution, odd; None on vectors.
         activation_name: Name of an activation that never falls.
         takes_time: Whether the bias has weights `v` for the time.
-        init: Name of the law of `K`.
+        init: Name of the initialiser of `K`.
         rngs: Random keys.
     """
 

@@ -33,7 +33,7 @@ class ResidualField(VectorField):
         order: Letters `W`, `B` and `R`, as they act.
         epsilon: Added to the variances of the batch norms.
         momentum: How far running statistics move towards those of a batch.
-        init: Name of the law of the weights.
+        init: Name of the initialiser of the weights.
         strides: Distances between windows, one for each weight; without them, 1.
         padding: Zeros around images.
         rngs: Random keys.
@@ -106,8 +106,8 @@ def _weight(
     rngs: nnx.Rngs,
 ) -> nnx.Module:
     if kernel_size is None:
-        law = kernel_initialiser(init)
-        return nnx.Linear(inputs, outputs, use_bias=False, kernel_init=law, rngs=rngs)
+        initialiser = kernel_initialiser(init)
+        return nnx.Linear(inputs, outputs, use_bias=False, kernel_init=initialiser, rngs=rngs)
     around = padding_of(padding, kernel_size)
     return convolution(
         inputs, outputs, kernel_size, stride, around, init=init, use_bias=False, rngs=rngs
@@ -133,7 +133,7 @@ class ResidualFieldConfig(BranchConfig):
     momentum: float = Field(default=0.1, gt=0, le=1)
     """How far the running statistics move towards those of a batch."""
     init: InitialiserName = "he_fan_out"
-    """Law of the initial weights, by name; `he_fan_out` is that of the paper's code."""
+    """Initialiser of the weights, by name; `he_fan_out` is that of the paper's code."""
 
     @model_validator(mode="after")
     def _nothing_ignored(self):

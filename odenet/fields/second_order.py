@@ -34,11 +34,11 @@ class SecondOrderField(WrappedField):
         """Whether each half moves the other: where the acceleration is one of the position."""
         return not self.sees_velocity
 
-    def seen(self, h: Before) -> After:
+    def inner_input(self, h: Before) -> After:
         """The position, or both halves."""
         return h if self.sees_velocity else jnp.split(h, 2, axis=-1)[0]
 
-    def formed(self, slope: After, h: Before) -> Before:
+    def output_of(self, slope: After, h: Before) -> Before:
         """Velocity and acceleration."""
         return jnp.concatenate([jnp.split(h, 2, axis=-1)[1], slope], axis=-1)
 

@@ -24,7 +24,7 @@ class TimeBias(nnx.Module):
         width: Width of the vectors, or number of channels.
         fan_in: Inputs of one output of the map that it is added to.
         takes_time: Whether there is a `v`.
-        init: Name of the law of `v`.
+        init: Name of the initialiser of `v`.
         rngs: Random keys.
     """
 

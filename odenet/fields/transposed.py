@@ -14,13 +14,13 @@ Kernel = Float[Array, "*sides inputs outputs"]
 def init_kernel(
     inputs: int, outputs: int, side: int | None, init: InitialiserName, *, rngs: nnx.Rngs
 ) -> nnx.Param:
-    """The kernel of a linear map with weights as drawn.
+    """The kernel of a linear map with weights as initialised.
 
     Args:
         inputs: Width of the vectors, or channels of the images, before the map.
         outputs: The same after it.
         side: Side of the kernels of a convolution, odd; None for a matrix.
-        init: Name of the law of the weights.
+        init: Name of the initialiser of the weights.
         rngs: Random keys.
     """
     sides = () if side is None else (side, side)

@@ -20,11 +20,11 @@ class WrappedField(VectorField):
         self.inner = inner
 
     @abc.abstractmethod
-    def seen(self, h: Before, *start: Before) -> After:
+    def inner_input(self, h: Before, *start: Before) -> After:
         """What the inner field is evaluated at."""
 
     @abc.abstractmethod
-    def formed(self, slope: After, h: Before, *start: Before) -> Before:
+    def output_of(self, slope: After, h: Before, *start: Before) -> Before:
         """dh/dt, from what the inner field gave."""
 
     @property
@@ -34,12 +34,12 @@ class WrappedField(VectorField):
 
     def prepare(self, h: State) -> Any:
         """What the inner field prepares for states of the shape of `h`."""
-        return self.inner.prepare(self.seen(h, *(h,) * self.takes_start))
+        return self.inner.prepare(self.inner_input(h, *(h,) * self.takes_start))
 
     def evaluate(self, prepared: Any, t: Time, h: State, *start: State) -> State:
         """dh/dt at `(t, h)` with what `prepare` gave for the same weights."""
-        slope = self.inner.evaluate(prepared, t, self.seen(h, *start))
-        return self.formed(slope, h, *start)
+        slope = self.inner.evaluate(prepared, t, self.inner_input(h, *start))
+        return self.output_of(slope, h, *start)
 
     def __call__(self, t: Time, h: State, *start: State) -> State:
         """dh/dt at `(t, h)`, of the shape of `h`; `start` as the contract of fields says."""

@@ -210,9 +210,9 @@ class Integrator(abc.ABC):
         refusal = self.forward_mode_refusal
         if refusal is None:
             return fields, grid, h0
-        known = (fields.params, fields.given, grid.taus, h0)
-        params, given, taus, h0 = without_forward_mode(known, refusal)
-        fields = dataclasses.replace(fields, params=params, given=given)
+        known = (fields.params, fields.initial_state, grid.taus, h0)
+        params, initial_state, taus, h0 = without_forward_mode(known, refusal)
+        fields = dataclasses.replace(fields, params=params, initial_state=initial_state)
         return fields, DepthGrid(taus, grid.num_layers), h0
 
     def check_state(self, h0: State) -> None:

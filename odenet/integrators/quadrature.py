@@ -16,7 +16,7 @@ Integrand = Callable[[Field, Time, State, State], Float[Array, " batch"]]
 once for the solve."""
 
 
-def integrate_along(
+def integrate_with_integrals(
     integrator: Integrator,
     fields: LayerFields,
     grid: DepthGrid,
@@ -62,23 +62,23 @@ def integrate_along(
         )
     size, count = h0[0].size, len(integrands)
     fields = fields.prepared(h0)
-    num_given = len(fields.given)
+    num_initial = len(fields.initial_state)
 
     def flat(h: State) -> Float[Array, "batch size"]:
         return h.reshape(len(h), size)
 
     def apply(params, *at):
-        *given, probe, t, z = at
-        assert len(given) == num_given
+        *initial_state, probe, t, z = at
+        assert len(initial_state) == num_initial
 
         def field(t, h):
-            return fields.apply(params, *given, t, h)
+            return fields.apply(params, *initial_state, t, h)
 
         h = z[:, :size].reshape(h0.shape)
         rates = [integrand(field, t, h, probe)[:, None] for integrand in integrands]
         return jnp.concatenate([flat(field(t, h)), *rates], axis=1)
 
-    both = dataclasses.replace(fields, apply=apply, given=(*fields.given, probe))
+    both = dataclasses.replace(fields, apply=apply, initial_state=(*fields.initial_state, probe))
     z0 = jnp.concatenate([flat(h0), jnp.zeros((len(h0), count), h0.dtype)], axis=1)
     found = integrator.leaving_out(count).integrate(both, grid, z0, save_path=save_path)
     path = found.path

@@ -39,16 +39,16 @@ def scan_reversibly(
     layers, steps = grid.num_layers, grid.steps_per_layer
     first = jax.tree.map(lambda leaf: leaf[0], fields.params)
 
-    def known(params, given, t, h):
-        return fields.apply(params, *given, t, h)
+    def known(params, initial_state, t, h):
+        return fields.apply(params, *initial_state, t, h)
 
     # What `apply` has captured of an outer differentiation must be an argument of a custom rule.
-    apply, found = jax.closure_convert(known, first, fields.given, grid.taus[0], start[0])
-    captured = (fields.given, found)
+    apply, found = jax.closure_convert(known, first, fields.initial_state, grid.taus[0], start[0])
+    captured = (fields.initial_state, found)
 
     def call(params, captured, t, h):
-        given, found = captured
-        return apply(params, given, t, h, *found)
+        initial_state, found = captured
+        return apply(params, initial_state, t, h, *found)
 
     def forward(params, captured, taus, extra, start, probe):
         del probe

@@ -67,12 +67,14 @@ def checked_fields(fields: LayerFields, state: Any) -> LayerFields:
     carried, apply, prepare = carried_type(state), fields.apply, fields.prepare
 
     def checked(params: Any, *at: Any) -> Any:
-        *given, t, h = at
+        *initial_state, t, h = at
         h = h.astype(state)
-        found = apply(params, *given, t, h)
+        found = apply(params, *initial_state, t, h)
         slope, *statistics = found if fields.uses_batch_statistics else (found,)
         slope = jnp.asarray(slope)
-        if not fits(jax.typeof(slope), state) and not _widened_by_time(fields, params, given, t, h):
+        if not fits(jax.typeof(slope), state) and not _widened_by_time(
+            fields, params, initial_state, t, h
+        ):
             raise StateTypeError(_other_type(slope.dtype, state))
         if slope.shape != h.shape:
             raise StateTypeError(
@@ -94,7 +96,9 @@ def fits(slope: Any, state: Any) -> bool:
     return slope.weak_type or common_type(slope.dtype, state) == state
 
 
-def _widened_by_time(fields: LayerFields, params: Any, given: list[Any], t: Time, h: State) -> bool:
+def _widened_by_time(
+    fields: LayerFields, params: Any, initial_state: list[Any], t: Time, h: State
+) -> bool:
     """Whether a derivative is wider than the state for no other reason than the time's precision.
 
     Beside a state in half precision, `t` is float32, and so is `t * h`.
@@ -102,12 +106,12 @@ def _widened_by_time(fields: LayerFields, params: Any, given: list[Any], t: Time
     if jnp.dtype(h.dtype).itemsize > HALF:
         return False
 
-    def slope(params, given, t, h):
-        found = fields.apply(params, *given, t, h)
+    def slope(params, initial_state, t, h):
+        found = fields.apply(params, *initial_state, t, h)
         return found[0] if fields.uses_batch_statistics else found
 
     narrow = jax.ShapeDtypeStruct(t.shape, h.dtype)
-    return fits(jax.eval_shape(slope, params, given, narrow, h), h.dtype)
+    return fits(jax.eval_shape(slope, params, initial_state, narrow, h), h.dtype)
 
 
 def _other_type(slope: Any, state: Any) -> str:

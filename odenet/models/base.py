@@ -13,8 +13,8 @@ from odenet.depth.layer_fields import LayerFields
 from odenet.depth.step_sizes import AbstractStepSizes
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, IntegratorConfig
-from odenet.models.along import Along
 from odenet.models.discretisation import AS_TRAINED, Discretisation
+from odenet.models.path_integrals import PathIntegrals
 from odenet.part import PartConfig
 
 NO_STEP = (
@@ -67,7 +67,7 @@ class Block(nnx.Module):
         *,
         save_path: bool = False,
         training: bool = False,
-        along: Along | None = None,
+        path_integrals: PathIntegrals | None = None,
     ) -> Integration:
         """The states after the block.
 
@@ -76,7 +76,7 @@ class Block(nnx.Module):
             discretisation: By what and in how many steps; that of an ODE alone may be chosen.
             save_path: Whether to return the states between the layers too.
             training: Whether batch norms use batch statistics, and move the running ones.
-            along: What is integrated along with the state of an ODE.
+            path_integrals: Path integrals, carried with the state of an ODE.
 
         Raises:
             ConfigError: if something is asked for that only an ODE has, and the block is none.
@@ -93,15 +93,17 @@ class Block(nnx.Module):
         del h1, discretisation, save_path
         raise ConfigError(f"{self.no_ode}, and so none to integrate back")
 
-    def refuse_as_ode(self, discretisation: Discretisation, along: Along | None) -> None:
+    def refuse_as_ode(
+        self, discretisation: Discretisation, path_integrals: PathIntegrals | None
+    ) -> None:
         """Refuse what only an ODE has, for a block that is none.
 
         Raises:
-            ConfigError: unless it is to run as it was trained, with nothing along.
+            ConfigError: unless it is to run as it was trained, without path integrals.
         """
         if discretisation != AS_TRAINED:
             raise ConfigError(f"{self.no_ode}; run it as it was trained")
-        if along is not None:
+        if path_integrals is not None:
             raise ConfigError(f"{self.no_ode}, and there is nothing to integrate along it")
 
 

@@ -13,13 +13,13 @@ from odenet.depth.time_reversal import reversed_in_time
 from odenet.errors import ConfigError
 from odenet.integrators import Integration, Integrator, IntegratorConfig
 from odenet.integrators.equation import FIRST_ORDER, refuse_other_equation
-from odenet.integrators.quadrature import integrate_along
+from odenet.integrators.quadrature import integrate_with_integrals
 from odenet.integrators.separable import refuse_unpartitioned_field
 from odenet.integrators.state_types import checked_state
-from odenet.models.along import Along
 from odenet.models.base import OdeBlock
 from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.eager import call_compiled
+from odenet.models.path_integrals import PathIntegrals
 
 
 def no_batch_statistics(integrator: str) -> str:
@@ -68,7 +68,7 @@ class DepthBlock(OdeBlock):
         *,
         save_path: bool = False,
         training: bool = False,
-        along: Along | None = None,
+        path_integrals: PathIntegrals | None = None,
     ) -> Integration:
         """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
 
@@ -79,7 +79,7 @@ class DepthBlock(OdeBlock):
             training: Whether batch norms use batch statistics, and move the running ones
                 towards them; else the running ones are used, so that a norm is an affine map and
                 any integrator may run the block. Without batch norms it has no effect.
-            along: What is integrated along with the state, and where the solve ends.
+            path_integrals: Path integrals, carried with the state, and where the solve ends.
 
         Raises:
             StateTypeError: if the states are integers, or wider weights than they could hold act
@@ -97,8 +97,10 @@ class DepthBlock(OdeBlock):
         training = training and self.weights.has_batch_statistics
         if training and not integrator.carries_statistics:
             raise ConfigError(no_batch_statistics(type(integrator).__name__))
-        if along is not None:
-            return self._integrate_along(h0, discretisation, along, save_path, training)
+        if path_integrals is not None:
+            return self._integrate_with_integrals(
+                h0, discretisation, path_integrals, save_path, training
+            )
         return call_compiled(
             DepthBlock._integrate,
             self,
@@ -116,22 +118,24 @@ class DepthBlock(OdeBlock):
         grid = discretisation.steps_of(self.grid())
         return self._over(grid, h0, discretisation, save_path, training)
 
-    def _integrate_along(
+    def _integrate_with_integrals(
         self,
         h0: State,
         discretisation: Discretisation,
-        along: Along,
+        path_integrals: PathIntegrals,
         save_path: bool,
         training: bool,
     ) -> Integration:
         """Integrate up to a random end, and integrals with the state."""
-        grid = along.ending(discretisation.steps_of(self.grid()))
-        if not along.integrands:
+        grid = path_integrals.ending(discretisation.steps_of(self.grid()))
+        if not path_integrals.integrands:
             return self._over(grid, h0, discretisation, save_path, training)
         integrator = discretisation.integrator or self.integrator
         fields = self.weights.over(grid, training=training).from_start(h0)
-        probe, integrands = along.probe(h0), along.integrands
-        return integrate_along(integrator, fields, grid, h0, integrands, probe, save_path=save_path)
+        probe, integrands = path_integrals.probe(h0), path_integrals.integrands
+        return integrate_with_integrals(
+            integrator, fields, grid, h0, integrands, probe, save_path=save_path
+        )
 
     def _over(
         self,

@@ -6,9 +6,9 @@ from flax import nnx
 
 from odenet.integrators import Integration, SolverStats
 from odenet.integrators.state_types import checked_state
-from odenet.models.along import Along
 from odenet.models.base import Block, BlockConfig
 from odenet.models.discretisation import AS_TRAINED, Discretisation
+from odenet.models.path_integrals import PathIntegrals
 
 
 class EmptyBlock(Block):
@@ -25,7 +25,7 @@ class EmptyBlock(Block):
         *,
         save_path: bool = False,
         training: bool = False,
-        along: Along | None = None,
+        path_integrals: PathIntegrals | None = None,
     ) -> Integration:
         """`h0` itself, shape `(batch, *state)`; `nfe` is 0.
 
@@ -34,7 +34,7 @@ class EmptyBlock(Block):
             ConfigError: if something is asked for that only an ODE has.
         """
         del training
-        self.refuse_as_ode(discretisation, along)
+        self.refuse_as_ode(discretisation, path_integrals)
         h0 = checked_state(h0)
         return Integration(h0, h0[None] if save_path else None, SolverStats.of(0, 0))
 

@@ -25,7 +25,7 @@ class Head(nnx.Module):
         width: Channels of the state.
         num_outputs: Number of logits or values.
         activation_name: Name of the activation before the mean.
-        init: Name of the law of the affine map's weights.
+        init: Name of the initialiser of the affine map's weights.
         norm: The batch norm before the activation, or None.
         affine: Whether there is an affine map.
         bias: Whether a vector is added.
@@ -75,7 +75,7 @@ class HeadConfig(NormedConfig):
     (He et al. 2016, arXiv:1603.05027, sec. 4.1)."""
     activation: ActivationName = "identity"
     init: HeadInit = "lecun_normal"
-    """Law of the initial weights, by name; with `zero`, as in Fixup, all outputs start at zero."""
+    """Initialiser of the weights, by name; with `zero`, as in Fixup, all outputs start at zero."""
     bias: bool = True
     """Whether the affine map adds a vector."""
     affine: bool = True

@@ -1,4 +1,4 @@
-"""Networks with weights as drawn: a function of a random key alone."""
+"""Networks with weights as initialised: a function of a random key alone."""
 
 from typing import Protocol, runtime_checkable
 

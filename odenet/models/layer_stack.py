@@ -21,10 +21,10 @@ from odenet.integrators.state_types import (
     grid_for,
     refuse_other_layers,
 )
-from odenet.models.along import Along
 from odenet.models.base import NO_STEP, Block, ResidualBlock
 from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.eager import call_compiled
+from odenet.models.path_integrals import PathIntegrals
 
 
 class LayerStack(Block):
@@ -64,7 +64,7 @@ class LayerStack(Block):
         *,
         save_path: bool = False,
         training: bool = False,
-        along: Along | None = None,
+        path_integrals: PathIntegrals | None = None,
     ) -> Integration:
         """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number.
 
@@ -73,14 +73,14 @@ class LayerStack(Block):
             discretisation: As it was trained: there is no other.
             save_path: Whether to return the states between the layers too.
             training: Whether the layers run as in training, by the statistics of the batch.
-            along: Nothing.
+            path_integrals: Nothing.
 
         Raises:
             StateTypeError: if the states are integers, or layers give another shape or type.
             ConfigError: if something is asked for that only an ODE has.
         """
         h0 = checked_state(h0)
-        self.refuse_as_ode(discretisation, along)
+        self.refuse_as_ode(discretisation, path_integrals)
         training = training and self.weights.has_batch_statistics
         return call_compiled(LayerStack._apply, self, h0, save_path, training)
 

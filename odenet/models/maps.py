@@ -114,7 +114,7 @@ class Affine(StateMap):
     Args:
         inputs: Numbers of one example's state.
         width: Width of the vector that it gives.
-        init: Name of the law of the weights.
+        init: Name of the initialiser of the weights.
         use_bias: Whether there is a $b$.
         rngs: Random keys.
     """
@@ -122,8 +122,10 @@ class Affine(StateMap):
     def __init__(
         self, inputs: int, width: int, init: InitialiserName, use_bias: bool, *, rngs: nnx.Rngs
     ):
-        law = kernel_initialiser(init)
-        self.linear = nnx.Linear(inputs, width, use_bias=use_bias, kernel_init=law, rngs=rngs)
+        initialiser = kernel_initialiser(init)
+        self.linear = nnx.Linear(
+            inputs, width, use_bias=use_bias, kernel_init=initialiser, rngs=rngs
+        )
 
     def __call__(self, x: Before) -> After:
         """The state after it."""

@@ -10,13 +10,13 @@ from pydantic import Field, PositiveInt, model_validator
 from odenet.arrays import Array, Float, Scalar, StepSizes
 from odenet.errors import ConfigError, located
 from odenet.integrators import SolverStats
-from odenet.models.along import Along
 from odenet.models.base import Block, BlockConfig
 from odenet.models.blocks import DepthBlockConfig
 from odenet.models.discretisation import AS_TRAINED, Discretisation
 from odenet.models.head import Head, HeadConfig
 from odenet.models.maps import Projection, Sequence
 from odenet.models.model_config import ModelConfig, Outputs
+from odenet.models.path_integrals import PathIntegrals
 from odenet.models.projections import (
     IdentityConfig,
     LinearConfig,
@@ -79,27 +79,31 @@ class Network(nnx.Module):
         """
         return self._through(x, discretisation, training, None)[0]
 
-    def along(
-        self, x: Shaped[Array, "batch *inputs"], along: Along, *, training: bool = False
+    def with_path_integrals(
+        self,
+        x: Shaped[Array, "batch *inputs"],
+        path_integrals: PathIntegrals,
+        *,
+        training: bool = False,
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
         """Outputs of a batch, and what was integrated along with it, summed over the stages.
 
         Args:
             x: Inputs, vectors or NHWC images.
-            along: What is integrated, and where the solves end.
+            path_integrals: What is integrated, and where the solves end.
             training: As in `__call__`.
 
         Raises:
             ConfigError: if a block has no depth-time, or its integrator cannot.
         """
-        return self._through(x, None, training, along)
+        return self._through(x, None, training, path_integrals)
 
     def _through(
         self,
         x: Shaped[Array, "batch *inputs"],
         discretisation: Discretisation | None,
         training: bool,
-        along: Along | None,
+        path_integrals: PathIntegrals | None,
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             raise ConfigError(
@@ -108,15 +112,17 @@ class Network(nnx.Module):
                 f"first: odenet.data.normalize(inputs, dataset.normalization)"
             )
         stats = SolverStats.of(0, 0)
-        count = 0 if along is None else len(along.integrands)
+        count = 0 if path_integrals is None else len(path_integrals.integrands)
         integrals = jnp.zeros((len(x), count), x.dtype)
         pairs = zip(self.projections, self.blocks, strict=True)
         for stage, (projection, block) in enumerate(pairs):
             with located(f"model.stages.{stage}.projection" if stage else "model.stem"):
                 x = projection(x, training=training)
-            here = None if along is None else along.at_stage(stage)
+            here = None if path_integrals is None else path_integrals.at_stage(stage)
             with located(f"model.stages.{stage}.block"):
-                integration = block(x, discretisation or AS_TRAINED, training=training, along=here)
+                integration = block(
+                    x, discretisation or AS_TRAINED, training=training, path_integrals=here
+                )
             num_layers = len(projection.taus())  # of it, each evaluates its branch once
             x = integration.h1
             if integration.integrals is not None:

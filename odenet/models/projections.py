@@ -115,7 +115,7 @@ class LinearConfig(NormedConfig, ProjectionConfig):
     kind: Literal["linear"] = "linear"
     bias: bool = True
     init: InitialiserName = "lecun_normal"
-    """Law of the initial weights, by name."""
+    """Initialiser of the weights, by name."""
     norm: Literal["none", "batch"] = "none"
     """What normalises the components after it."""
     activation: ActivationName = "identity"
@@ -142,16 +142,16 @@ class MatrixConfig(ProjectionConfig, ShortcutConfig):
 
     kind: Literal["matrix"] = "matrix"
     values: tuple[tuple[FiniteFloat, ...], ...] | None = None
-    """The matrix by rows, one for each new component; without it, it is drawn."""
+    """The matrix by rows, one for each new component; without it, it is initialised at random."""
     init: InitialiserName | None = None
-    """Law of a matrix that is drawn, by name; without it, orthogonal."""
+    """Initialiser of the matrix, by name; without it, orthogonal."""
     learned: bool = False
-    """Whether the matrix is trained; the seed decides one that is drawn, in either case."""
+    """Whether the matrix is trained; the seed decides a random one in either case."""
     bias: bool = False
     """Whether a vector is added, which starts at zero and is trained."""
 
     @model_validator(mode="after")
-    def _given_or_drawn(self):
+    def _given_or_initialised(self):
         if self.values is not None and self.init is not None:
             raise ValueError("values would ignore init; keep one of the two")
         return self

@@ -104,7 +104,7 @@ class ResNetConfig(ModelConfig):
     integrator: IntegratorConfig = ExplicitConfig()
     """How the units of equal shape in a stage are added up."""
     init: InitialiserName = "he_fan_out"
-    """Law of the initial weights."""
+    """Initialiser of the weights."""
     last_init: Literal["unscaled", "zero"] = "unscaled"
     """Where the last map of every branch starts; `zero` makes every unit the identity at first,
     or what acts on the sum alone."""

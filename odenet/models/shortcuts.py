@@ -163,8 +163,8 @@ class GatedConfig(ShortcutConfig):
         if len(shape) == 3:
             gate = convolution(width, width, 1, init="he_fan_out", rngs=rngs)
         else:
-            law = kernel_initialiser("he_fan_out")
-            gate = nnx.Linear(width, width, kernel_init=law, rngs=rngs)
+            initialiser = kernel_initialiser("he_fan_out")
+            gate = nnx.Linear(width, width, kernel_init=initialiser, rngs=rngs)
         assert gate.bias is not None
         gate.bias[...] = jnp.full_like(gate.bias[...], self.bias)
         return GatedShortcut(gate, self.exclusive)

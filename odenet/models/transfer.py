@@ -29,7 +29,7 @@ class Transfer:
     Attributes:
         arrays: All of its arrays by path.
         transferred: Paths of what came from the other network, as it was or adapted.
-        new: Paths of what is as it was drawn.
+        new: Paths of what is as it was initialised.
     """
 
     arrays: dict[str, Array | np.ndarray]
@@ -38,18 +38,18 @@ class Transfer:
 
 
 def transfer(
-    drawn: Mapping[str, Array | np.ndarray],
+    initialised: Mapping[str, Array | np.ndarray],
     source: Mapping[str, Array | np.ndarray],
     first: FirstLayer,
     last: LastLayer,
 ) -> Transfer:
-    """Put the weights of a trained network into one that was drawn.
+    """Put the weights of a trained network into one that was initialised.
 
     Every parameter and statistic comes from the source, but for a first or last layer that is
-    reinitialised, and for learned step sizes that the source does not have: these are as drawn.
+    reinitialised, and for learned step sizes that the source does not have: these stay.
 
     Args:
-        drawn: Arrays of the network by path, below `params` and `statistics`.
+        initialised: Arrays of the network by path, below `params` and `statistics`.
         source: Arrays of the trained network, likewise.
         first: `keep` the stem, `reinitialise` it, or adapt its kernel by `sum_channels`.
         last: `keep` the head's affine map, or `reinitialise` it.
@@ -58,16 +58,16 @@ def transfer(
         ConfigError: if a choice has no effect, or if anything of the two does not fit; all of it
             is listed.
     """
-    source = {_place_in(drawn, path): leaf for path, leaf in source.items()}
-    stem = stem_of(drawn)
-    _refuse_without_effect(drawn, source, first, stem)
+    source = {_place_in(initialised, path): leaf for path, leaf in source.items()}
+    stem = stem_of(initialised)
+    _refuse_without_effect(initialised, source, first, stem)
     reinitialised = [
         part for part, choice in ((stem, first), (LAST, last)) if choice == "reinitialise"
     ]
     arrays: dict[str, Array | np.ndarray] = {}
     transferred: list[str] = []
     complaints: dict[str, str] = {}
-    for path, own in drawn.items():
+    for path, own in initialised.items():
         if any(_lies_in(path, part) for part in reinitialised):
             continue
         if path not in source:
@@ -83,24 +83,24 @@ def transfer(
         else:
             complaints[path] = f"has shape {np.shape(source[path])} there and {own.shape} here"
     for path in source:
-        if path not in drawn and not any(_lies_in(path, part) for part in reinitialised):
+        if path not in initialised and not any(_lies_in(path, part) for part in reinitialised):
             complaints[path] = "has no place here"
     if complaints:
         listed = "; ".join(f"{path} {what}" for path, what in complaints.items())
         raise ConfigError(f"{listed}; {_advice(list(complaints), stem)}")
-    new = tuple(path for path in drawn if path not in arrays)
-    return Transfer({**drawn, **arrays}, tuple(transferred), new)
+    new = tuple(path for path in initialised if path not in arrays)
+    return Transfer({**initialised, **arrays}, tuple(transferred), new)
 
 
-def _place_in(drawn: Mapping[str, Array | np.ndarray], path: str) -> str:
+def _place_in(initialised: Mapping[str, Array | np.ndarray], path: str) -> str:
     """The path as it is here, where the branch of a layer stands alone in one of the two networks.
 
     A layer that is an Euler step is its branch; one that is none has the branch beside others.
     """
-    if path in drawn:
+    if path in initialised:
         return path
     within = path.replace(_UNIT, _STEP) if _UNIT in path else path.replace(_STEP, _UNIT)
-    return within if within in drawn else path
+    return within if within in initialised else path
 
 
 def stem_of(paths: Iterable[str]) -> str:
@@ -141,18 +141,18 @@ def adapt_channels(
 
 
 def _refuse_without_effect(
-    drawn: Mapping[str, Array | np.ndarray],
+    initialised: Mapping[str, Array | np.ndarray],
     source: Mapping[str, Array | np.ndarray],
     first: FirstLayer,
     stem: str,
 ) -> None:
-    own = {path for path in drawn if _lies_in(path, stem)}
+    own = {path for path in initialised if _lies_in(path, stem)}
     if first == "reinitialise" and not own and not any(_lies_in(path, stem) for path in source):
         raise ConfigError(
             "start.first=reinitialise would be ignored: the stem has no weights; use "
             "start.first=keep"
         )
-    if first == "sum_channels" and not any(np.ndim(drawn[path]) == 4 for path in own):
+    if first == "sum_channels" and not any(np.ndim(initialised[path]) == 4 for path in own):
         raise ConfigError(
             "start.first=sum_channels adapts the kernels of a convolution, and the stem has none; "
             "use start.first=reinitialise, or model.stem.kind=conv"

@@ -72,8 +72,8 @@ class Objective:
         """
         if self.regularisers:
             assert key is not None
-            prediction, integrals = model.along(
-                inputs, self.regularisers.along(key), training=training
+            prediction, integrals = model.with_path_integrals(
+                inputs, self.regularisers.path_integrals(key), training=training
             )
             regularisation, extra = self.regularisers.weighted(integrals, weights)
             extra = extra | {"regularisation": regularisation}

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from odenet.arrays import Array, Float, Key, Scalar
 from odenet.integrators.quadrature import Integrand
-from odenet.models.along import Along
+from odenet.models.path_integrals import PathIntegrals
 from odenet.objectives.regulariser import RegulariserConfig
 
 
@@ -54,7 +54,7 @@ class Regularisers:
         names: Of the integrals, in the metrics.
         weights: With which the integrals enter the objective.
         integrands: What is integrated.
-        end_width: See `Along`.
+        end_width: See `PathIntegrals`.
     """
 
     names: tuple[str, ...] = ()
@@ -66,9 +66,9 @@ class Regularisers:
         """Whether there is any."""
         return bool(self.integrands) or self.end_width > 0
 
-    def along(self, key: Key[Array, ""]) -> Along:
+    def path_integrals(self, key: Key[Array, ""]) -> PathIntegrals:
         """What a network does along its depth in the step with this key."""
-        return Along(self.integrands, self.end_width, key)
+        return PathIntegrals(self.integrands, self.end_width, key)
 
     def weighted(
         self, integrals: Float[Array, "batch integrands"], weights: Float[Array, " batch"]

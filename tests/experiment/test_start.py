@@ -59,10 +59,10 @@ def params_of(arrays):
 def test_run_begins_with_the_bytes_of_the_source_and_says_so(source, tmp_path):
     run(configure(start={"run": str(source), "last": "reinitialise"}, seed=5), tmp_path / "run")
     there, began = params_of(stored(source)), params_of(stored(tmp_path / "run", "start"))
-    drawn = named({"params": build(configure(seed=5)).start.params})
+    initialised = named({"params": build(configure(seed=5)).start.params})
     assert began.keys() == there.keys()
     for path, leaf in began.items():
-        expected = drawn[path] if "head" in path else there[path]
+        expected = initialised[path] if "head" in path else there[path]
         np.testing.assert_array_equal(leaf, expected, err_msg=path)
     record = json.loads((tmp_path / "run" / "run.json").read_text())["start"]
     assert (record["run"], record["name"]) == (str(source), "first")

@@ -33,10 +33,10 @@ def network():
     graphdef, params, rest = nnx.split(made, nnx.Param, ...)
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(1), len(leaves))
-    drawn = [
+    initialised = [
         0.7 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)
     ]
-    made = nnx.merge(graphdef, jax.tree.unflatten(tree, drawn), rest)
+    made = nnx.merge(graphdef, jax.tree.unflatten(tree, initialised), rest)
     made.blocks[0].step_sizes.raw[...] = jnp.asarray(TAUS)
     return made
 

@@ -34,13 +34,13 @@ def differing(paths, one, other):
 
 
 def test_all_comes_from_the_source_bit_for_bit():
-    drawn, source = (arrays(seed, (8, 8, 1), **IMAGES) for seed in (0, 1))
+    initialised, source = (arrays(seed, (8, 8, 1), **IMAGES) for seed in (0, 1))
     source["statistics/head/norm/mean"] = source["statistics/head/norm/mean"] + 3
-    found = transfer(drawn, source, "keep", "keep")
-    assert set(found.arrays) == set(found.transferred) == set(drawn)
+    found = transfer(initialised, source, "keep", "keep")
+    assert set(found.arrays) == set(found.transferred) == set(initialised)
     assert found.new == ()
-    assert not differing(drawn, found.arrays, source)
-    assert differing(drawn, drawn, source)  # else it would show nothing
+    assert not differing(initialised, found.arrays, source)
+    assert differing(initialised, initialised, source)  # else it would show nothing
 
 
 @pytest.mark.parametrize(
@@ -53,33 +53,35 @@ def test_all_comes_from_the_source_bit_for_bit():
 )
 def test_reinitialised_layers_are_new_and_all_else_is_kept(first, last, parts):
     shape, classes = (5,) if first == "reinitialise" else (6,), 2 if last == "reinitialise" else 3
-    drawn, source = arrays(0, shape, classes), arrays(1)
-    found = transfer(drawn, source, first, last)
-    new = {path for path in drawn if path.startswith(tuple(parts))}
+    initialised, source = arrays(0, shape, classes), arrays(1)
+    found = transfer(initialised, source, first, last)
+    new = {path for path in initialised if path.startswith(tuple(parts))}
     assert set(found.new) == new
-    assert set(found.transferred) == set(drawn) - new
-    assert not differing(new, found.arrays, drawn)
+    assert set(found.transferred) == set(initialised) - new
+    assert not differing(new, found.arrays, initialised)
     assert not differing(found.transferred, found.arrays, source)
-    assert found.arrays.keys() == drawn.keys()
+    assert found.arrays.keys() == initialised.keys()
 
 
 def test_norm_of_the_head_is_kept_where_its_affine_map_is_reinitialised():
-    drawn, source = (arrays(seed, (8, 8, 1), **IMAGES) for seed in (0, 1))
+    initialised, source = (arrays(seed, (8, 8, 1), **IMAGES) for seed in (0, 1))
     source["params/head/norm/scale"] = source["params/head/norm/scale"] * 2
-    found = transfer(drawn, source, "keep", "reinitialise")
+    found = transfer(initialised, source, "keep", "reinitialise")
     np.testing.assert_array_equal(found.arrays["params/head/norm/scale"], 2)
 
 
 def test_a_stem_with_weights_may_give_way_to_one_without():
-    drawn = arrays(0, (4,), stem={"kind": "identity"})
-    found = transfer(drawn, arrays(1), "reinitialise", "keep")
+    initialised = arrays(0, (4,), stem={"kind": "identity"})
+    found = transfer(initialised, arrays(1), "reinitialise", "keep")
     assert not any(path.startswith(STEM) for path in found.arrays)
 
 
 def test_everything_that_does_not_fit_is_listed_with_what_to_do():
-    drawn = arrays(0, (5,), 2, block={"num_steps": 2, "field": {"hidden": [7], "form": "between"}})
+    initialised = arrays(
+        0, (5,), 2, block={"num_steps": 2, "field": {"hidden": [7], "form": "between"}}
+    )
     with pytest.raises(ConfigError) as caught:
-        transfer(drawn, arrays(1), "keep", "keep")
+        transfer(initialised, arrays(1), "keep", "keep")
     message = str(caught.value)
     assert f"{STEM}/linear/kernel has shape (6, 4) there and (5, 4) here" in message
     assert f"{HEAD}/kernel has shape (4, 3) there and (4, 2) here" in message

@@ -17,9 +17,9 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.fields import ConvFieldConfig
 from odenet.integrators import IntegratorConfig
-from odenet.integrators.quadrature import integrate_along
+from odenet.integrators.quadrature import integrate_with_integrals
 from odenet.models import RegressorConfig, init_network
-from odenet.models.along import Along
+from odenet.models.path_integrals import PathIntegrals
 from odenet.objectives import MeanSquaredErrorConfig, Objective, ObjectiveConfig
 from odenet.objectives.jacobian import JacobianNorm
 from odenet.objectives.kinetic import KineticEnergy
@@ -50,7 +50,7 @@ def integrals(field, integrands, method="rk4", h0=H0, probe=None, steps=64):
     h0 = jnp.asarray(h0)
     probe = jnp.ones_like(h0) if probe is None else probe
     fields = LayerFields.from_function(field)
-    return integrate_along(integrator, fields, grid, h0, tuple(integrands), probe)
+    return integrate_with_integrals(integrator, fields, grid, h0, tuple(integrands), probe)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -88,7 +88,7 @@ def test_hutchinson_is_exact_for_diagonal_jacobians_and_signs():
 def test_hutchinson_estimate_is_the_frobenius_norm_on_average():
     probes = 4000
     h0 = jnp.asarray(np.tile(H0[:1], (probes, 1)))
-    probe = Along((), 0.0, jax.random.key(3)).probe(h0)
+    probe = PathIntegrals((), 0.0, jax.random.key(3)).probe(h0)
     values = np.asarray(integrals(linear, [JacobianNorm()], "rk4", h0, probe, 4).integrals)
     expected = HORIZON * np.sum(A**2)
     error = values.std(ddof=1) / np.sqrt(probes)
@@ -97,25 +97,25 @@ def test_hutchinson_estimate_is_the_frobenius_norm_on_average():
 
 
 def test_probe_belongs_to_the_example_wherever_it_is_placed():
-    along = Along((), 0.0, jax.random.key(3)).at_stage(1)
+    path_integrals = PathIntegrals((), 0.0, jax.random.key(3)).at_stage(1)
     h0 = jnp.zeros((4, 2, 3))
-    whole = along.probe(h0)
+    whole = path_integrals.probe(h0)
     assert len(np.unique(np.asarray(whole))) == whole.size
 
     def shard(part):
         with batch_axis("devices"):
-            return along.probe(part)
+            return path_integrals.probe(part)
 
     parts = jax.vmap(shard, axis_name="devices")(h0.reshape(2, 2, 2, 3))
     np.testing.assert_array_equal(parts.reshape(whole.shape), whole)
-    other = dataclasses.replace(along, key=jax.random.key(3)).probe(h0)
+    other = dataclasses.replace(path_integrals, key=jax.random.key(3)).probe(h0)
     assert not np.any(np.asarray(other) == np.asarray(whole))
 
 
 def test_random_ends_are_uniform_in_their_range():
     grid = DepthGrid(jnp.asarray([0.5, 1.5]))
     ends = np.asarray(
-        jax.vmap(lambda key: Along((), 0.25, key).ending(grid).taus)(
+        jax.vmap(lambda key: PathIntegrals((), 0.25, key).ending(grid).taus)(
             jax.random.split(jax.random.key(0), 2000)
         )
     )
@@ -133,7 +133,9 @@ def test_integrals_do_not_change_the_steps(method):
     grid, h0 = DepthGrid(jnp.asarray([HORIZON])), jnp.asarray(H0)
     fields = LayerFields.from_function(lambda t, h: jnp.sin(3 * t) * h)
     alone = integrator.integrate(fields, grid, h0)
-    found = integrate_along(integrator, fields, grid, h0, (lambda f, t, h, e: 1e6 * h[:, 0],), h0)
+    found = integrate_with_integrals(
+        integrator, fields, grid, h0, (lambda f, t, h, e: 1e6 * h[:, 0],), h0
+    )
     for a, b in zip(jax.tree.leaves(alone.stats), jax.tree.leaves(found.stats), strict=True):
         assert int(a) == int(b)
     np.testing.assert_allclose(found.h1, alone.h1, rtol=1e-13)

@@ -9,7 +9,7 @@ from odenet.depth.weights import LayerFields
 from odenet.errors import ConfigError
 from odenet.experiment.config import parse_config
 from odenet.integrators import IntegratorConfig
-from odenet.integrators.quadrature import integrate_along
+from odenet.integrators.quadrature import integrate_with_integrals
 from odenet.objectives import ObjectiveConfig
 
 CONFIG, LOSS = TypeAdapter(IntegratorConfig), TypeAdapter(ObjectiveConfig)
@@ -73,6 +73,6 @@ def test_integrators_that_carry_none_refuse():
     for mapping in ({"kind": "leapfrog"}, {"kind": "momentum"}, {"kind": "fractional"}, SYMPLECTIC):
         integrator = CONFIG.validate_python(mapping).build()
         with pytest.raises(ConfigError, match="carried by explicit Runge-Kutta"):
-            integrate_along(
+            integrate_with_integrals(
                 integrator, fields, DepthGrid(jnp.ones(1)), jnp.ones((1, 2)), (), jnp.ones((1, 2))
             )

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 import typer
 
+import odenet
 from odenet.cli.generated import parameters_of
 from odenet.cli.prune import _fraction
 from odenet.depth import PerLayerWeightsConfig
@@ -65,3 +66,8 @@ def test_result_with_the_old_name_of_training_mode_is_read(tmp_path):
     found = {"blocks": [], "verdict": {}, "weights_verdict": {}, "batch_statistics": "live"}
     (tmp_path / "gradient_flow.json").write_text(json.dumps(found))
     assert GradientFlow.read(tmp_path)["batch_statistics"] == "training"
+
+
+def test_old_name_of_path_integrals_is_importable_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="odenet.PathIntegrals"):
+        assert odenet.Along is odenet.PathIntegrals

@@ -1,4 +1,4 @@
-"""What is done along the depth of a network while it trains, beside the solves themselves."""
+"""Path integrals that a network carries while it trains, and random ends of its solves."""
 
 import dataclasses
 
@@ -11,11 +11,11 @@ from odenet.ops.batch_axis import example_keys
 
 
 @dataclasses.dataclass(frozen=True)
-class Along:
-    """Integrals along every solve, and a random end of it.
+class PathIntegrals:
+    """Integrals along the path of every solve, and a random end of it.
 
     Args:
-        integrands: What is integrated along with the state.
+        integrands: Integrands, functions of field, time and state.
         end_width: Each solve ends at a time uniform between `1 - end_width` and `1 + end_width`
             times its horizon; 0 for the horizon itself.
         key: Random key; every stage of a network has its own part of it.
@@ -25,7 +25,7 @@ class Along:
     end_width: float
     key: Key[Array, ""]
 
-    def at_stage(self, stage: int) -> "Along":
+    def at_stage(self, stage: int) -> "PathIntegrals":
         """The same with the key of a stage of a network, from 0."""
         return dataclasses.replace(self, key=jax.random.fold_in(self.key, stage))
 
