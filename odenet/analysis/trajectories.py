@@ -26,13 +26,13 @@ class FieldSample:
         step: The step whose weights it has, from 0.
         t: Where that step starts.
         places: Shape `(arrows, size)`.
-        slopes: dh/dt there, likewise.
+        derivatives: dh/dt there, likewise.
     """
 
     step: int
     t: float
     places: np.ndarray
-    slopes: np.ndarray
+    derivatives: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _fields(field_path: FieldPath, states: np.ndarray) -> tuple[FieldSample, ...
     fields, per_layer = field_path.fields.prepared(inputs[0]), grid.steps_per_layer
 
     @jax.jit
-    def slopes(step, h):
+    def derivatives(step, h):
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf)[step // per_layer], fields.params)
         return fields.apply(params, grid.times[step].astype(h.dtype), h)
 
@@ -158,7 +158,7 @@ def _fields(field_path: FieldPath, states: np.ndarray) -> tuple[FieldSample, ...
             int(step),
             float(grid.times[step]),
             place,
-            np.asarray(slopes(jnp.asarray(step), h)).reshape(place.shape),
+            np.asarray(derivatives(jnp.asarray(step), h)).reshape(place.shape),
         )
         for step, place, h in zip(steps, places, inputs, strict=True)
     )
@@ -186,7 +186,7 @@ def plain(found: Trajectories) -> dict[str, Any]:
                 "step": sample.step,
                 "t": sample.t,
                 "places": [_list(place) for place in sample.places],
-                "slopes": [_list(slope) for slope in sample.slopes],
+                "slopes": [_list(derivative) for derivative in sample.derivatives],
             }
             for sample in found.fields
         ],

@@ -34,7 +34,8 @@ class FieldExpansion(nnx.Module):
     of a knot towards the mean of what the steps near it saw, weighted by its hat.
 
     Of hats, every knot has a set of initial weights; of the other bases, the first function has
-    one, which is constant, and all others start at 0: then the weights do not depend on depth at first.
+    one, which is constant, and all others start at 0: then the weights do not depend on depth at
+    first.
 
     Args:
         make_field: Initialises one field.

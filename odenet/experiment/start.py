@@ -65,4 +65,4 @@ class Origin:
 
 
 Begin = Callable[[Any, Any], tuple[Any, Any, Origin]]
-"""`(params, statistics) -> (params, statistics, origin)`: from initial weights to the first ones."""
+"""`(params, statistics) -> (params, statistics, origin)`: from initial to first weights."""

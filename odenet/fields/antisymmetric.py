@@ -9,7 +9,7 @@ from odenet.arrays import State, Time
 from odenet.fields.activations import ActivationName, activation, require_small_start
 from odenet.fields.base import VectorField
 from odenet.fields.initialisers import InitialiserName
-from odenet.fields.stable import StableFieldConfig, TimeBias, refuse_slope_of_both_signs
+from odenet.fields.stable import StableFieldConfig, TimeBias, refuse_non_monotone
 from odenet.fields.transposed import apply_kernel, init_kernel, transpose_kernel
 
 
@@ -71,7 +71,7 @@ class AntisymmetricFieldConfig(StableFieldConfig):
 
     @model_validator(mode="after")
     def _stays_stable_and_starts_small(self):
-        refuse_slope_of_both_signs(self.kind, self.activation)
+        refuse_non_monotone(self.kind, self.activation)
         ends, fix = f"field kind={self.kind}", "activation=tanh, or last_init=unscaled"
         require_small_start(ends, self.activation, self.last_init, fix)
         if self.last_init != "unscaled" and self.gamma > 0:

@@ -29,10 +29,10 @@ class DataControlledField(WrappedField):
         """State and control side by side."""
         return jnp.concatenate([h, start], axis=-1)
 
-    def output_of(self, slope: After, h: Before, start: Before) -> Before:
+    def output_of(self, derivative: After, h: Before, start: Before) -> Before:
         """What the inner map gave."""
         del h, start
-        return slope
+        return derivative
 
 
 class DataControlledFieldConfig(WrappedFieldConfig):

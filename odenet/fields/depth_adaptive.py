@@ -76,9 +76,9 @@ class DepthAdaptiveField(WrappedField):
         del start
         return h
 
-    def output_of(self, slope: After, h: Before, start: Before) -> Before:
+    def output_of(self, derivative: After, h: Before, start: Before) -> Before:
         """What the inner field gave, times the number of the example."""
-        return self.pace(start).reshape(-1, *[1] * (h.ndim - 1)) * slope
+        return self.pace(start).reshape(-1, *[1] * (h.ndim - 1)) * derivative
 
 
 class DepthAdaptiveFieldConfig(WrappedFieldConfig):

@@ -17,7 +17,7 @@ from odenet.fields.transposed import apply_kernel, init_kernel, transpose_kernel
 
 
 class SeparableField(VectorField):
-    """`f` in two halves of the last axis: `y' = slope_of_y(t, z)`, `z' = slope_of_z(t, y)`."""
+    """A partitioned field: `y' = derivative_of_y(t, z)`, `z' = derivative_of_z(t, y)`."""
 
     @property
     def is_separable(self) -> bool:
@@ -25,17 +25,17 @@ class SeparableField(VectorField):
         return True
 
     @abc.abstractmethod
-    def slope_of_y(self, t: Time, z: State) -> State:
+    def derivative_of_y(self, t: Time, z: State) -> State:
         """The half of dh/dt that moves `y`, of the shape of `z`."""
 
     @abc.abstractmethod
-    def slope_of_z(self, t: Time, y: State) -> State:
+    def derivative_of_z(self, t: Time, y: State) -> State:
         """The half of dh/dt that moves `z`, of the shape of `y`."""
 
     def __call__(self, t: Time, h: State) -> State:
         """dh/dt at `(t, h)` with `h = [y; z]`, of the shape of `h`."""
         y, z = jnp.split(h, 2, axis=-1)
-        return jnp.concatenate([self.slope_of_y(t, z), self.slope_of_z(t, y)], axis=-1)
+        return jnp.concatenate([self.derivative_of_y(t, z), self.derivative_of_z(t, y)], axis=-1)
 
 
 class HamiltonianField(SeparableField):
@@ -77,12 +77,12 @@ class HamiltonianField(SeparableField):
         times = [bias.time for bias in (self.bias_y, self.bias_z)]
         return [self.kernel, *(time.kernel for time in times if time is not None)]
 
-    def slope_of_y(self, t: Time, z: State) -> State:
+    def derivative_of_y(self, t: Time, z: State) -> State:
         """`sigma(K z + b1)`."""
         inner = apply_kernel(self.kernel[...], z) + self.bias_y(t, z.ndim)
         return activation(self.activation_name)(inner)
 
-    def slope_of_z(self, t: Time, y: State) -> State:
+    def derivative_of_z(self, t: Time, y: State) -> State:
         """`-sigma(K^T y + b2)`."""
         inner = apply_kernel(transpose_kernel(self.kernel[...]), y) + self.bias_z(t, y.ndim)
         return -activation(self.activation_name)(inner)
@@ -126,11 +126,11 @@ class TwoLayerHamiltonianField(SeparableField):
         """The weights of both maps."""
         return [self.kernel_y, self.kernel_z]
 
-    def slope_of_y(self, t: Time, z: State) -> State:
+    def derivative_of_y(self, t: Time, z: State) -> State:
         """`K1^T sigma(K1 z + b1)`."""
         return self._there_and_back(self.kernel_y, self.bias_y, t, z)
 
-    def slope_of_z(self, t: Time, y: State) -> State:
+    def derivative_of_z(self, t: Time, y: State) -> State:
         """`-K2^T sigma(K2 y + b2)`."""
         return -self._there_and_back(self.kernel_z, self.bias_z, t, y)
 

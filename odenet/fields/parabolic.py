@@ -12,7 +12,7 @@ from odenet.fields.initialisers import InitialiserName
 from odenet.fields.stable import (
     StableFieldConfig,
     TimeBias,
-    refuse_slope_of_both_signs,
+    refuse_non_monotone,
     refuse_small_product,
 )
 from odenet.fields.transposed import apply_kernel, init_kernel, transpose_kernel
@@ -72,7 +72,7 @@ class ParabolicFieldConfig(StableFieldConfig):
 
     @model_validator(mode="after")
     def _stays_stable_and_starts_unscaled(self):
-        refuse_slope_of_both_signs(self.kind, self.activation)
+        refuse_non_monotone(self.kind, self.activation)
         refuse_small_product(self.kind, self.last_init)
         return self
 

@@ -38,9 +38,9 @@ class SecondOrderField(WrappedField):
         """The position, or both halves."""
         return h if self.sees_velocity else jnp.split(h, 2, axis=-1)[0]
 
-    def output_of(self, slope: After, h: Before) -> Before:
+    def output_of(self, derivative: After, h: Before) -> Before:
         """Velocity and acceleration."""
-        return jnp.concatenate([jnp.split(h, 2, axis=-1)[1], slope], axis=-1)
+        return jnp.concatenate([jnp.split(h, 2, axis=-1)[1], derivative], axis=-1)
 
 
 class SecondOrderFieldConfig(WrappedFieldConfig):

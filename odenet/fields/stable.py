@@ -11,7 +11,7 @@ from odenet.fields.base import TimeWeight
 from odenet.fields.branch import BranchConfig
 from odenet.fields.initialisers import InitialiserName
 
-SLOPE_CHANGES_SIGN: frozenset[ActivationName] = frozenset({"gelu", "silu", "sin"})
+NON_MONOTONE: frozenset[ActivationName] = frozenset({"gelu", "silu", "sin"})
 
 
 class TimeBias(nnx.Module):
@@ -72,13 +72,13 @@ class StableFieldConfig(BranchConfig):
             )
 
 
-def refuse_slope_of_both_signs(kind: str, activation: ActivationName) -> None:
+def refuse_non_monotone(kind: str, activation: ActivationName) -> None:
     """Refuse an activation that falls somewhere, for a field whose stability needs that none does.
 
     Raises:
         ValueError: saying which activations do not.
     """
-    if activation in SLOPE_CHANGES_SIGN:
+    if activation in NON_MONOTONE:
         raise ValueError(
             f"field kind={kind} is stable only with an activation that never falls, and "
             f"{activation} does; use tanh, sigmoid, relu, elu, softplus or identity, or field "

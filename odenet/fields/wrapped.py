@@ -24,7 +24,7 @@ class WrappedField(VectorField):
         """What the inner field is evaluated at."""
 
     @abc.abstractmethod
-    def output_of(self, slope: After, h: Before, *start: Before) -> Before:
+    def output_of(self, derivative: After, h: Before, *start: Before) -> Before:
         """dh/dt, from what the inner field gave."""
 
     @property
@@ -38,8 +38,8 @@ class WrappedField(VectorField):
 
     def evaluate(self, prepared: Any, t: Time, h: State, *start: State) -> State:
         """dh/dt at `(t, h)` with what `prepare` gave for the same weights."""
-        slope = self.inner.evaluate(prepared, t, self.inner_input(h, *start))
-        return self.output_of(slope, h, *start)
+        derivative = self.inner.evaluate(prepared, t, self.inner_input(h, *start))
+        return self.output_of(derivative, h, *start)
 
     def __call__(self, t: Time, h: State, *start: State) -> State:
         """dh/dt at `(t, h)`, of the shape of `h`; `start` as the contract of fields says."""

@@ -19,7 +19,7 @@ from odenet.integrators.config import IntegratorConfig
 from odenet.integrators.continuous.config import DiffraxConfig
 from odenet.integrators.dense_path import integrate_densely
 from odenet.integrators.embedded import EMBEDDED, EmbeddedTableau
-from odenet.integrators.embedded_step import Between, Slope, dense_output, take_step
+from odenet.integrators.embedded_step import Between, Derivative, dense_output, take_step
 from odenet.integrators.gradient_methods import EXACT
 from odenet.integrators.one_step import OneStepIntegrator
 from odenet.integrators.pieces import Pieces, pieces_between
@@ -124,13 +124,13 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         # What the field has captured of an outer differentiation must be an argument of the rule.
         apply, captured = jax.closure_convert(lambda field, t, h: field(t, h), field, t0, h0)
 
-        def slope(arguments, piece, s, h):
+        def derivative(arguments, piece, s, h):
             field, captured, pieces = arguments
             t, rate = pieces.at(piece, s)
             return rate.astype(h.dtype) * apply(field, t, h, *captured)
 
         pieces = pieces_between(t0, tau, self.break_points)
-        solve = differentiable(self, slope)
+        solve = differentiable(self, derivative)
         h1, between, stats = solve((field, captured, pieces), parts, h0)
         states = h1[None] if between is None else jnp.concatenate([between, h1[None]])
         return states, stats
@@ -150,18 +150,20 @@ class AdaptiveRungeKutta(OneStepIntegrator):
             self.norm,
         )
 
-    def search(self, slope: Callable, pieces: Pieces, h0: State, parts: Any, keep: bool) -> Found:
+    def search(
+        self, derivative: Callable, pieces: Pieces, h0: State, parts: Any, keep: bool
+    ) -> Found:
         """The steps of an interval; see `StepRule.search`."""
-        return self.rule.search(slope, pieces, h0, parts, keep)
+        return self.rule.search(derivative, pieces, h0, parts, keep)
 
     def step(
-        self, slope: Slope, s: Time, ds: Time, h0: State, parts: Any
+        self, derivative: Derivative, s: Time, ds: Time, h0: State, parts: Any
     ) -> tuple[State, Between | None]:
         """One step from `s` to `s + ds`, with its dense output at the parts inside it."""
-        h1, stages = take_step(self.method, slope, s, ds, h0, slope(s, h0))
+        h1, stages = take_step(self.method, derivative, s, ds, h0, derivative(s, h0))
         if parts is None:
             return h1, None
-        stages.append(slope(s + ds, h1))
+        stages.append(derivative(s + ds, h1))
         return h1, dense_output(self.method, s, ds, h0, h1, stages, parts)
 
     def stats(self, found: Found, pieces: Pieces) -> SolverStats:

@@ -20,18 +20,18 @@ NO_SECOND_REVERSE = (
 )
 
 
-def differentiable(method: Any, slope: Callable) -> Callable:
+def differentiable(method: Any, derivative: Callable) -> Callable:
     """`solve(arguments, parts, h0) -> (h1, between, stats)`, differentiated backwards by steps.
 
     Args:
         method: Its `search` finds the steps, its `step` takes one, its `stats` counts them.
-        slope: `slope(arguments, piece, s, h)`; the last of the arguments are the pieces of the
+        derivative: `derivative(arguments, piece, s, h)`; the last argument is the pieces of the
             interval.
     """
 
     def search(arguments, parts, h0, keep):
         def at(piece, s, h):
-            return slope(arguments, piece, s, h)
+            return derivative(arguments, piece, s, h)
 
         pieces = arguments[-1]
         found = method.search(at, pieces, h0, parts, keep)
@@ -54,7 +54,7 @@ def differentiable(method: Any, slope: Callable) -> Callable:
             piece = arguments[-1].index(s)
 
             def at(s, h):
-                return slope(arguments, piece, s, h)
+                return derivative(arguments, piece, s, h)
 
             return method.step(at, s, ds, h, parts)
 

@@ -14,13 +14,13 @@ from odenet.integrators.state_types import time_type
 
 @dataclasses.dataclass(frozen=True)
 class AsynchronousLeapfrog(StagedIntegrator):
-    r"""State $h$ and slope $v$, each moved past the other; of order 2 (Zhuang et al. 2021).
+    r"""State $h$ and derivative $v$, each moved past the other; of order 2 (Zhuang et al. 2021).
 
     From $v_0 = f(0, h_0)$, a step is $m = h_0 + \frac\tau2 v_0$,
     $u = f(t_0 + \frac\tau2, m)$, $v_1 = 2u - v_0$, $h_1 = m + \frac\tau2 v_1$ (MALI,
     arXiv:2102.04668, algo. 2). Its inverse is as cheap, so that a backward pass reconstructs the
     states from the last: exact gradients, to round-off, with memory that does not grow with depth.
-    The slope is not damped: it oscillates about the field by what a step changes it.
+    The derivative is not damped: it oscillates about the field by what a step changes it.
     """
 
     @property
@@ -30,7 +30,7 @@ class AsynchronousLeapfrog(StagedIntegrator):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """One stage, on the state and its slope."""
+        """One stage, on the state and its derivative."""
         return (_STAGE,)
 
     def start(self, fields: LayerFields, h0: State) -> Carry:
@@ -39,19 +39,19 @@ class AsynchronousLeapfrog(StagedIntegrator):
         return h0, fields.field(first)(jnp.zeros((), time_type(h0.dtype)), h0)
 
     def nfe(self, num_steps: int) -> int:
-        """One evaluation for every step, and one for the first slope."""
+        """One evaluation for every step, and one for the first derivative."""
         return num_steps + 1
 
 
-def _move(carry, slope, tau):
+def _move(carry, derivative, tau):
     h, v = carry
-    v1 = 2 * slope - v
+    v1 = 2 * derivative - v
     return h + tau / 2 * (v + v1), v1
 
 
-def _undo(end, slope, tau):
+def _undo(end, derivative, tau):
     h1, v1 = end
-    v = 2 * slope - v1
+    v = 2 * derivative - v1
     return h1 - tau / 2 * (v1 + v), v
 
 

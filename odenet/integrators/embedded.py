@@ -13,7 +13,7 @@ class EmbeddedTableau:
         tableau: The method; its last stage is evaluated at the end of the step.
         error: Weights of the stages in the error estimate, summing to 0.
         bend: Weights of the stages in the last term of the dense output, summing to 0; zeros for
-            the cubic through the states and slopes at both ends.
+            the cubic through the states and derivatives at both ends.
     """
 
     tableau: Tableau

@@ -13,33 +13,33 @@ from odenet.integrators.embedded import EmbeddedTableau
 Between = Inexact[Array, "points batch *state"]
 """States at parts of an interval."""
 
-Slope = Callable[[Time, State], State]
-"""`slope(s, h)`: the derivative by `s`, which goes from 0 to 1 over the interval."""
+Derivative = Callable[[Time, State], State]
+"""`derivative(s, h)`: the derivative by `s`, which goes from 0 to 1 over the interval."""
 
 
 def take_step(
-    method: EmbeddedTableau, slope: Slope, s: Time, ds: Time, h0: State, first: State
+    method: EmbeddedTableau, derivative: Derivative, s: Time, ds: Time, h0: State, first: State
 ) -> tuple[State, list[State]]:
-    """The state after a step, and the slopes of all stages but the last, which is taken there.
+    """The state after a step, and the derivatives of all stages but the last, which is taken there.
 
     Args:
         method: The method.
-        slope: The slope.
+        derivative: The derivative.
         s: Start of the step.
         ds: Its length.
         h0: State there.
-        first: Slope there.
+        first: Derivative there.
     """
     tableau, stages, h = method.tableau, [first], h0
     for row, c in zip(tableau.a[1:], tableau.c[1:], strict=True):
         h = h0 + _increment(ds, row, stages)
         if len(stages) < tableau.num_stages - 1:
-            stages.append(slope(s + c * ds, h))
+            stages.append(derivative(s + c * ds, h))
     return h, stages
 
 
 def error_estimate(method: EmbeddedTableau, ds: Time, stages: list[State]) -> State:
-    """The estimated error of a step, from the slopes of all its stages."""
+    """The estimated error of a step, from the derivatives of all its stages."""
     return _increment(ds, method.error, stages)
 
 

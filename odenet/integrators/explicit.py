@@ -101,24 +101,26 @@ class ExplicitRungeKutta(OneStepIntegrator):
         Returns:
             `Advance` with `nfe` equal to the number of stages; it always succeeds.
         """
-        stages = stage_slopes(self.tableau, field, t0, tau, h0)
+        stages = stage_derivatives(self.tableau, field, t0, tau, h0)
         h1 = combine(h0, tau, self.tableau.b, stages)
         return Advance(h1, SolverStats.of(self.tableau.num_stages, 1))
 
 
-def stage_slopes(tableau: Tableau, field: Field, t0: Time, tau: Time, h0: State) -> list[State]:
-    """The slope of every stage of a step, in the order of their evaluation."""
-    slopes: list[State] = []
+def stage_derivatives(
+    tableau: Tableau, field: Field, t0: Time, tau: Time, h0: State
+) -> list[State]:
+    """The derivative of every stage of a step, in the order of their evaluation."""
+    derivatives: list[State] = []
     for row, c in zip(tableau.a, tableau.c, strict=True):
-        h = combine(h0, tau, row, slopes)
-        slopes.append(field(t0 + tau * c, h))
-    return slopes
+        h = combine(h0, tau, row, derivatives)
+        derivatives.append(field(t0 + tau * c, h))
+    return derivatives
 
 
-def slope_of_step(tableau: Tableau, field: Field, t0: Time, tau: Time, h0: State) -> State:
-    """The mean slope of a step: what it adds to the state, over its length."""
-    slopes = stage_slopes(tableau, field, t0, tau, h0)
-    terms = [b * slope for b, slope in zip(tableau.b, slopes, strict=True) if b]
+def mean_derivative(tableau: Tableau, field: Field, t0: Time, tau: Time, h0: State) -> State:
+    """The mean derivative of a step: what it adds to the state, over its length."""
+    derivatives = stage_derivatives(tableau, field, t0, tau, h0)
+    terms = [b * derivative for b, derivative in zip(tableau.b, derivatives, strict=True) if b]
     return functools.reduce(operator.add, terms)
 
 

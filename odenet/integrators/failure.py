@@ -96,7 +96,7 @@ def verdict_of_step(
 def failure_of_state(*states: Array) -> Count:
     """`NOT_FINITE` if anything in states of the whole batch is not a finite number.
 
-    A solve whose first state or first slope is such has failed before its first step: no shorter
+    A solve whose first state or derivative is such has failed before its first step: no shorter
     step helps.
     """
     real = [without_padding(h)[0] for h in states]

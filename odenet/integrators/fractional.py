@@ -134,9 +134,9 @@ class Fractional(Integrator):
         def step(field, carry, t0, tau):
             h, remembered, index = carry
             evaluate = jax.checkpoint(field) if self.remat == "step" else field
-            slope = evaluate(t0, h)
+            derivative = evaluate(t0, h)
             memory = jax.lax.dynamic_index_in_dim(remembered, index, keepdims=False)
-            increment = math.gamma(2 - self.gamma) * _power(tau, self.gamma) * slope - memory
+            increment = math.gamma(2 - self.gamma) * _power(tau, self.gamma) * derivative - memory
             onto = jax.lax.dynamic_index_in_dim(weights, index, axis=1, keepdims=False)
             remembered = remembered + jnp.tensordot(onto, increment, axes=0)
             h = h + increment

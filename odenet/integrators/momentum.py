@@ -48,16 +48,16 @@ class Momentum(StagedIntegrator):
             rate = math.log(gamma)
             return jnp.exp(rate * tau), -jnp.expm1(rate * tau)
 
-        def move(carry, slope, tau):
+        def move(carry, derivative, tau):
             h, v = carry
             kept, gained = kept_and_gained(tau)
-            v1 = kept * v + gained * slope
+            v1 = kept * v + gained * derivative
             return h + tau * v1, v1
 
-        def undo(end, slope, tau):
+        def undo(end, derivative, tau):
             h1, v1 = end
             kept, gained = kept_and_gained(tau)
-            return h1 - tau * v1, (v1 - gained * slope) / kept
+            return h1 - tau * v1, (v1 - gained * derivative) / kept
 
         return (
             Stage(

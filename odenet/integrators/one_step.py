@@ -75,9 +75,9 @@ def _recorded(field: Callable[[Time, State], tuple[State, Any]]) -> tuple[Field,
     batch_statistics: list[Any] = []
 
     def evaluate(t: Time, h: State) -> State:
-        slope, statistics = field(t, h)
+        derivative, statistics = field(t, h)
         batch_statistics.append(statistics)
-        return slope
+        return derivative
 
     return evaluate, batch_statistics
 

@@ -8,7 +8,7 @@ from pydantic import Field as Option
 from odenet.arrays import State, Time
 from odenet.depth.weights import LayerFields
 from odenet.integrators.base import Field
-from odenet.integrators.explicit import TABLEAUS, ExplicitName, Tableau, slope_of_step
+from odenet.integrators.explicit import TABLEAUS, ExplicitName, Tableau, mean_derivative
 from odenet.integrators.stages import Carry, Stage, StagedConfig, StagedIntegrator
 
 
@@ -55,20 +55,20 @@ class ReversibleRungeKutta(StagedIntegrator):
         keep = self.coupling
 
         def ahead(field: Field, t: Time, h: State, tau: Time) -> State:
-            return slope_of_step(self.tableau, field, t, tau, h)
+            return mean_derivative(self.tableau, field, t, tau, h)
 
         def behind(field: Field, t: Time, h: State, tau: Time) -> State:
-            return slope_of_step(self.tableau, field, t, -tau, h)
+            return mean_derivative(self.tableau, field, t, -tau, h)
 
-        def undo_ahead(end, slope, tau):
+        def undo_ahead(end, derivative, tau):
             y1, z = end
-            return (y1 - (1 - keep) * z - tau * slope) / keep, z
+            return (y1 - (1 - keep) * z - tau * derivative) / keep, z
 
         first = Stage(
             point=lambda carry, t0, tau: (t0, carry[1]),
             evaluate=ahead,
-            move=lambda carry, slope, tau: (
-                keep * carry[0] + (1 - keep) * carry[1] + tau * slope,
+            move=lambda carry, derivative, tau: (
+                keep * carry[0] + (1 - keep) * carry[1] + tau * derivative,
                 carry[1],
             ),
             point_after=lambda end, t0, tau: (t0, end[1]),
@@ -77,9 +77,9 @@ class ReversibleRungeKutta(StagedIntegrator):
         second = Stage(
             point=lambda carry, t0, tau: (t0 + tau, carry[0]),
             evaluate=behind,
-            move=lambda carry, slope, tau: (carry[0], carry[1] + tau * slope),
+            move=lambda carry, derivative, tau: (carry[0], carry[1] + tau * derivative),
             point_after=lambda end, t0, tau: (t0 + tau, end[0]),
-            undo=lambda end, slope, tau: (end[0], end[1] - tau * slope),
+            undo=lambda end, derivative, tau: (end[0], end[1] - tau * derivative),
         )
         return first, second
 

@@ -64,9 +64,9 @@ class SeparableMethod(StagedIntegrator):
 
 
 def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
-    """Move one half for `share` of a step by its slope at `t0 + at * tau`.
+    """Move one half for `share` of a step by its derivative at `t0 + at * tau`.
 
-    That slope depends on the other half alone, so it is the same before and after.
+    That derivative depends on the other half alone, so it is the same before and after.
     """
 
     def point(carry, t0, tau):
@@ -77,16 +77,16 @@ def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
         y, z = jnp.split(field(t, h), 2, axis=-1)
         return y if half == "y" else z
 
-    def moved(carry, slope, length):
+    def moved(carry, derivative, length):
         y, z = jnp.split(carry[0], 2, axis=-1)
-        halves = [y + length * slope, z] if half == "y" else [y, z + length * slope]
+        halves = [y + length * derivative, z] if half == "y" else [y, z + length * derivative]
         return (jnp.concatenate(halves, axis=-1),)
 
     return Stage(
         point=point,
-        move=lambda carry, slope, tau: moved(carry, slope, share * tau),
+        move=lambda carry, derivative, tau: moved(carry, derivative, share * tau),
         point_after=point,
-        undo=lambda end, slope, tau: moved(end, slope, -share * tau),
+        undo=lambda end, derivative, tau: moved(end, derivative, -share * tau),
         evaluate=evaluate,
     )
 

@@ -1,4 +1,4 @@
-"""Steps made of stages, each a slope of the field and a move by it, that can be undone."""
+"""Steps made of stages, each a derivative of the field and a move by it, that can be undone."""
 
 import abc
 import dataclasses
@@ -40,14 +40,14 @@ def _once(field: Field, t: Time, h: State, tau: Time) -> State:
 
 
 class Stage(NamedTuple):
-    """One slope within a step, and how it moves the carry.
+    """One derivative within a step, and how it moves the carry.
 
     Attributes:
-        point: `point(carry, t0, tau) -> (t, h)`: where the slope is taken.
-        move: `move(carry, slope, tau, *extra) -> carry`.
+        point: `point(carry, t0, tau) -> (t, h)`: where the derivative is taken.
+        move: `move(carry, derivative, tau, *extra) -> carry`.
         point_after: The same point as `point`, from the carry that the stage ended with.
-        undo: `undo(end, slope, tau, *extra) -> carry`, the inverse of `move`.
-        evaluate: `evaluate(field, t, h, tau) -> slope`: the field there, if it is not another.
+        undo: `undo(end, derivative, tau, *extra) -> carry`, the inverse of `move`.
+        evaluate: `evaluate(field, t, h, tau) -> derivative`: the field there, if it is not another.
     """
 
     point: Callable[..., tuple[Time, State]]
@@ -209,16 +209,16 @@ def reverse_step(
     totals: Any = None
     for stage in reversed(stages):
         t, h = stage.point_after(end, t0, tau)
-        slope, pull_slope = jax.vjp(stage.evaluate, field, t, h, tau)
-        start = stage.undo(end, slope, tau, *extra)
-        _, pull_move = jax.vjp(stage.move, start, slope, tau, *extra)
+        derivative, pull_derivative = jax.vjp(stage.evaluate, field, t, h, tau)
+        start = stage.undo(end, derivative, tau, *extra)
+        _, pull_move = jax.vjp(stage.move, start, derivative, tau, *extra)
         _, pull_point = jax.vjp(stage.point, start, t0, tau)
 
-        a_moved, a_slope, a_tau, *a_extra = pull_move(cotangent)
-        a_field, a_t, a_h, a_tau_of_slope = pull_slope(a_slope)
+        a_moved, a_derivative, a_tau, *a_extra = pull_move(cotangent)
+        a_field, a_t, a_h, a_tau_of_derivative = pull_derivative(a_derivative)
         a_looked, a_t0, a_tau_of_point = pull_point((a_t, a_h))
         cotangent = add_cotangents(a_moved, a_looked)
-        these = (a_field, a_t0, a_tau + a_tau_of_slope + a_tau_of_point, *a_extra)
+        these = (a_field, a_t0, a_tau + a_tau_of_derivative + a_tau_of_point, *a_extra)
         totals = these if totals is None else add_cotangents(totals, these)
         end = start
     a_field, a_t0, *others = totals

@@ -70,19 +70,19 @@ def checked_fields(fields: LayerFields, state: Any) -> LayerFields:
         *initial_state, t, h = at
         h = h.astype(state)
         found = apply(params, *initial_state, t, h)
-        slope, *statistics = found if fields.uses_batch_statistics else (found,)
-        slope = jnp.asarray(slope)
-        if not fits(jax.typeof(slope), state) and not _widened_by_time(
+        derivative, *statistics = found if fields.uses_batch_statistics else (found,)
+        derivative = jnp.asarray(derivative)
+        if not fits(jax.typeof(derivative), state) and not _widened_by_time(
             fields, params, initial_state, t, h
         ):
-            raise StateTypeError(_other_type(slope.dtype, state))
-        if slope.shape != h.shape:
+            raise StateTypeError(_other_type(derivative.dtype, state))
+        if derivative.shape != h.shape:
             raise StateTypeError(
-                f"a field gives dh/dt in the shape of the state; got {slope.shape} for a state of "
-                f"shape {h.shape}; use jnp.broadcast_to(slope, h.shape) if that is meant"
+                f"a field gives dh/dt in the shape of the state; got {derivative.shape} for a state "
+                f"of shape {h.shape}; use jnp.broadcast_to(derivative, h.shape) if that is meant"
             )
-        slope = slope.astype(carried)
-        return (slope, *statistics) if fields.uses_batch_statistics else slope
+        derivative = derivative.astype(carried)
+        return (derivative, *statistics) if fields.uses_batch_statistics else derivative
 
     def prepared(params: Any, h: State) -> Any:
         assert prepare is not None
@@ -91,9 +91,9 @@ def checked_fields(fields: LayerFields, state: Any) -> LayerFields:
     return dataclasses.replace(fields, apply=checked, prepare=None if prepare is None else prepared)
 
 
-def fits(slope: Any, state: Any) -> bool:
+def fits(derivative: Any, state: Any) -> bool:
     """Whether a derivative can be added to a state of type `state` without changing its type."""
-    return slope.weak_type or common_type(slope.dtype, state) == state
+    return derivative.weak_type or common_type(derivative.dtype, state) == state
 
 
 def _widened_by_time(
@@ -106,19 +106,19 @@ def _widened_by_time(
     if jnp.dtype(h.dtype).itemsize > HALF:
         return False
 
-    def slope(params, initial_state, t, h):
+    def derivative(params, initial_state, t, h):
         found = fields.apply(params, *initial_state, t, h)
         return found[0] if fields.uses_batch_statistics else found
 
     narrow = jax.ShapeDtypeStruct(t.shape, h.dtype)
-    return fits(jax.eval_shape(slope, params, initial_state, narrow, h), h.dtype)
+    return fits(jax.eval_shape(derivative, params, initial_state, narrow, h), h.dtype)
 
 
-def _other_type(slope: Any, state: Any) -> str:
+def _other_type(derivative: Any, state: Any) -> str:
     return (
-        f"a field gives dh/dt in the type of the state; got {slope} for a state of type {state}, "
-        f"which cannot hold it: some weights, or numbers that the field computes with, are wider "
-        f"than the state; use h0.astype(jnp.{slope}), or cast them to {state}"
+        f"a field gives dh/dt in the type of the state; got {derivative} for a state of type "
+        f"{state}, which cannot hold it: some weights, or numbers that the field computes with, are "
+        f"wider than the state; use h0.astype(jnp.{derivative}), or cast them to {state}"
     )
 
 

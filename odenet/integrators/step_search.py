@@ -31,7 +31,7 @@ class Found:
         s: What is behind, as a part of the interval.
         ds: Length of the next step.
         h: State at `s`.
-        first: Slope there.
+        first: Derivative there.
         accepted: Number of steps taken.
         tried: Number of steps tried.
         restarts: Number of break points behind.
@@ -85,11 +85,13 @@ class StepRule:
         assert order is not None
         return order
 
-    def search(self, slope: Callable, pieces: Pieces, h0: State, parts: Any, keep: bool) -> Found:
+    def search(
+        self, derivative: Callable, pieces: Pieces, h0: State, parts: Any, keep: bool
+    ) -> Found:
         """Step from 0 to 1, or until `max_steps` steps were tried, or one has failed.
 
         Args:
-            slope: `slope(piece, s, h)`.
+            derivative: `derivative(piece, s, h)`.
             pieces: The interval.
             h0: State at 0.
             parts: Where states are asked for, or None.
@@ -97,8 +99,8 @@ class StepRule:
         """
         zero, none = jnp.zeros((), pieces.t0.dtype), jnp.zeros((), jnp.int32)
         start = pieces.index(zero)
-        first = slope(start, zero, h0)
-        ds = self._first(lambda s, h: slope(start, s, h), zero, h0, first)
+        first = derivative(start, zero, h0)
+        ds = self._first(lambda s, h: derivative(start, s, h), zero, h0, first)
         failure = first_failure(failure_of_state(h0, first), self._imprecise(h0))
         between = None if parts is None else jnp.zeros((*parts.shape, *h0.shape), h0.dtype)
         steps = StepStore.empty(self.max_steps, h0, zero) if keep else None
@@ -108,7 +110,7 @@ class StepRule:
             return (now.s < 1) & (now.tried < self.max_steps) & (now.failure == 0)
 
         def advance(now: Found) -> Found:
-            return self._advance(slope, pieces, parts, now)
+            return self._advance(derivative, pieces, parts, now)
 
         found = jax.lax.while_loop(unfinished, advance, begin)
         if found.between is None or parts is None:
@@ -116,15 +118,15 @@ class StepRule:
         behind = (parts <= found.s).reshape(-1, *(1,) * h0.ndim)
         return dataclasses.replace(found, between=jnp.where(behind, found.between, jnp.nan))
 
-    def _advance(self, slope: Callable, pieces: Pieces, parts: Any, now: Found) -> Found:
+    def _advance(self, derivative: Callable, pieces: Pieces, parts: Any, now: Found) -> Found:
         """Try one step."""
         piece, end = pieces.index(now.s), pieces.end(now.s)
         is_cut = now.s + now.ds >= end
         ds = jnp.where(is_cut, end - now.s, now.ds)
         h1, stages = take_step(
-            self.method, lambda s, h: slope(piece, s, h), now.s, ds, now.h, now.first
+            self.method, lambda s, h: derivative(piece, s, h), now.s, ds, now.h, now.first
         )
-        last = slope(piece, now.s + ds, h1)
+        last = derivative(piece, now.s + ds, h1)
         stages.append(last)
         ratio = self._error_ratio(error_estimate(self.method, ds, stages), now.h, h1)
         accept = ratio < 1
@@ -143,7 +145,7 @@ class StepRule:
         first = jnp.where(accept, last, now.first)
         if not pieces.is_whole:
             restart = accept & is_cut & (s < 1)
-            first = jax.lax.cond(restart, lambda: slope(pieces.index(s), s, h), lambda: first)
+            first = jax.lax.cond(restart, lambda: derivative(pieces.index(s), s, h), lambda: first)
             restarts = restarts + restart.astype(jnp.int32)
         verdict = verdict_of_step(following, accept, ratio, self.min_step)
         return Found(
@@ -159,11 +161,13 @@ class StepRule:
             steps,
         )
 
-    def _first(self, slope: Callable, zero: Time, h0: State, first: State) -> Time:
+    def _first(self, derivative: Callable, zero: Time, h0: State, first: State) -> Time:
         if self.first_step is not None:
             ds = zero + self.first_step
         else:
-            ds = first_step(slope, zero, h0, first, self.order, self.rtol, self.atol, self.norm)
+            ds = first_step(
+                derivative, zero, h0, first, self.order, self.rtol, self.atol, self.norm
+            )
         return self._limited(ds)
 
     def _following(self, ds: Time, ratio: Scalar, accept: Flag) -> Time:
@@ -189,7 +193,7 @@ class StepRule:
         return failure_of_precision(h, self.rtol, self.atol, self.rounding, self.norm)
 
     def nfe(self, found: Found) -> Count:
-        """Evaluations: the first slopes, and all stages but the first of every step."""
+        """Evaluations: the first derivatives, and all stages but the first of every step."""
         chosen = 1 + (self.first_step is None)
         return chosen + found.restarts + found.tried * (self.method.tableau.num_stages - 1)
 

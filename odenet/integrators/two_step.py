@@ -16,16 +16,16 @@ class TwoStepMidpoint(StagedIntegrator):
 
     Of order 2 with one evaluation for a step; as a reversible network: Chang et al. 2018,
     arXiv:1709.03698. With unequal steps, $r = \tau_{j+1} / \tau_j$, the parabola through
-    $h_{j-1}$ and $h_j$ with slope $f$ at $t_j$ is followed:
+    $h_{j-1}$ and $h_j$ with derivative $f$ at $t_j$ is followed:
     $h_{j+1} = (1 - r^2) h_j + r^2 h_{j-1} + (1 + r) \tau_{j+1} f(t_j, h_j)$, again of order 2. The
     method neither damps nor amplifies oscillations, and lets what decays oscillate more and more:
     it fits fields without real parts in their spectrum.
 
-    It is carried by the mean slope of the last step, $s_j = (h_j - h_{j-1}) / \tau_j$:
+    It is carried by the mean derivative of the last step, $s_j = (h_j - h_{j-1}) / \tau_j$:
     $s_{j+1} = f + r (f - s_j)$, $h_{j+1} = h_j + \tau_{j+1} s_{j+1}$; Euler's first step is the
-    case $r = 0$. A step of size zero, which has no slope, is passed over: the state and the slope
-    before it stay, the next step takes its ratio to the last step that moved, and the derivative
-    by that `tau` is $f(t_j, h_j)$. The method is not continuous there: with a step that is short,
+    case $r = 0$. A step of size zero, which has no derivative, is passed over: the state and the
+    derivative before it stay, the next step takes its ratio to the last step that moved, and the
+    derivative by that `tau` is $f(t_j, h_j)$. The method is not continuous there: with a step that is short,
     but not zero, $r$ is large.
     """
 
@@ -38,7 +38,7 @@ class TwoStepMidpoint(StagedIntegrator):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """One stage, on the state and the mean slope of the step before."""
+        """One stage, on the state and the mean derivative of the step before."""
         return (_STAGE,)
 
     def extra(self, grid: DepthGrid) -> tuple[Any, ...]:
@@ -56,19 +56,19 @@ class TwoStepMidpoint(StagedIntegrator):
         return jnp.where(starts, zero, taus / before), jnp.where(starts, zero, before / taus)
 
 
-def _move(carry, slope, tau, ratio, inverse):
+def _move(carry, derivative, tau, ratio, inverse):
     del inverse
     h, s = carry
-    s1 = slope + ratio * (slope - s)
+    s1 = derivative + ratio * (derivative - s)
     return h + tau * s1, jnp.where(tau == 0, s, s1)
 
 
-def _undo(end, slope, tau, ratio, inverse):
+def _undo(end, derivative, tau, ratio, inverse):
     del ratio
     h1, s1 = end
     stands = tau == 0
-    s = slope - (s1 - slope) * inverse
-    return h1 - tau * jnp.where(stands, slope, s1), jnp.where(stands, s1, s)
+    s = derivative - (s1 - derivative) * inverse
+    return h1 - tau * jnp.where(stands, derivative, s1), jnp.where(stands, s1, s)
 
 
 _STAGE = Stage(

@@ -40,7 +40,7 @@ class RegulariserConfig(PartConfig, abc.ABC, family="regulariser"):
 
     @property
     def end_width(self) -> float:
-        """How far the end of a solve may lie from the horizon, as a part of it (`PathIntegrals`)."""
+        """How far the end of a solve may lie from the horizon, as a part of it."""
         return 0.0
 
 

@@ -115,10 +115,10 @@ def test_eigenvalues_and_growth_are_those_of_finite_differences(name):
         params = jax.tree.map(lambda leaf, layer=layer: leaf[layer], fields.params)
         for example in range(2):
 
-            def slope(h, params=params, t=grid.times[step]):
+            def derivative(h, params=params, t=grid.times[step]):
                 return fields.apply(params, t, h[None])[0]
 
-            exact = differences(slope, np.asarray(path.path[step, example]))
+            exact = differences(derivative, np.asarray(path.path[step, example]))
             values = found.eigenvalues[step][example]
             expected = np.linalg.eigvals(exact)
             assert sorted(values.real) == pytest.approx(sorted(expected.real), abs=1e-7)

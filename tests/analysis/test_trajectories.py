@@ -174,7 +174,9 @@ def test_field_that_is_drawn_is_that_of_its_step():
     for sample in found.fields:
         layer = sample.step // 2
         kernel, bias = np.asarray(affine.kernel[...])[layer], np.asarray(affine.bias[...])[layer]
-        np.testing.assert_allclose(sample.slopes, np.tanh(sample.places @ kernel + bias), rtol=1e-9)
+        np.testing.assert_allclose(
+            sample.derivatives, np.tanh(sample.places @ kernel + bias), rtol=1e-9
+        )
         assert sample.t == pytest.approx(0.5 * sample.step)
     assert json.loads(json.dumps(plain(found), allow_nan=False))["size"] == 2
 

@@ -122,7 +122,7 @@ def test_memory_of_a_gradient_follows_the_root_of_the_largest_number_of_steps(ki
         return analysis.temp_size_in_bytes / state
 
     assert states(64) < 64 + 40
-    assert states(100_000) < 800  # 100 MiB, where all states and slopes are 25 GB
+    assert states(100_000) < 800  # 100 MiB, where all states and derivatives are 25 GB
 
 
 @pytest.mark.parametrize("kind", KINDS)

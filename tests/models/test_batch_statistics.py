@@ -112,13 +112,13 @@ def test_stages_and_shared_layers_take_the_mean_of_their_batch_statistics():
     block = made(integrator={"kind": "heun"}, weights={"kind": "shared"}, num_steps=2)
     h, moved = states(), []
     for tau in block.grid().taus:
-        slopes = []
+        derivatives = []
         for stage in range(2):
-            at = h if stage == 0 else h + tau * slopes[0]
+            at = h if stage == 0 else h + tau * derivatives[0]
             alone = layer(block.weights.stacked, 0)
-            slopes.append(alone.with_batch_statistics(jnp.zeros(()), at))
+            derivatives.append(alone.with_batch_statistics(jnp.zeros(()), at))
             moved.append(statistics(alone))
-        h = h + tau / 2 * (slopes[0] + slopes[1])
+        h = h + tau / 2 * (derivatives[0] + derivatives[1])
     expected = jax.tree.map(lambda *leaves: sum(leaves)[None] / 4, *moved)
     check(block(states(), training=True).h1, h)
     check(statistics(block.weights.stacked), expected)

@@ -39,8 +39,8 @@ def published(weights, biases, taus, h0, freeze=lambda a: a, gamma=GAMMA):
     y, t = [h0], 0.0
     for step in range(1, len(taus) + 1):
         tau = taus[step - 1]
-        slope = jnp.tanh(y[-1] @ weights[step - 1] + biases[step - 1][None, :]) + 0.1 * t
-        new = y[-1] + tau**gamma * math.gamma(2 - gamma) * slope
+        derivative = jnp.tanh(y[-1] @ weights[step - 1] + biases[step - 1][None, :]) + 0.1 * t
+        new = y[-1] + tau**gamma * math.gamma(2 - gamma) * derivative
         for j in range(step - 1):
             whole, rest = sum(taus[j:step]), sum(taus[j + 1 : step])
             a = tau**gamma / taus[j] * (whole ** (1 - gamma) - rest ** (1 - gamma))
@@ -121,10 +121,10 @@ def test_caputo_derivative_of_a_line_is_exact_on_unequal_steps():
 def test_path_has_the_caputo_derivative_that_the_field_asks_for():
     grid, fields = DepthGrid(TAUS, 6), layers(WEIGHTS, BIASES)
     path = FractionalConfig(gamma=GAMMA).build().integrate(fields, grid, H0, save_path=True).path
-    slopes = [
+    derivatives = [
         fields.apply((WEIGHTS[k], BIASES[k]), grid.times[k], path[k]) for k in range(len(TAUS))
     ]
-    np.testing.assert_allclose(caputo_derivative(TAUS, path, GAMMA), slopes, rtol=1e-11)
+    np.testing.assert_allclose(caputo_derivative(TAUS, path, GAMMA), derivatives, rtol=1e-11)
 
 
 def test_relaxation_converges_to_the_mittag_leffler_function():

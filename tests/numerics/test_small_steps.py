@@ -37,8 +37,8 @@ def made(name, **options):
 def field_of(params, t, h):
     """A field of two halves, each of which moves the other."""
     y, z = jnp.split(h, 2, axis=-1)
-    slopes = [jnp.tanh(z @ params["w"] + t), -jnp.sin(y @ params["v"] + 2 * t)]
-    return jnp.concatenate(slopes, axis=-1)
+    derivatives = [jnp.tanh(z @ params["w"] + t), -jnp.sin(y @ params["v"] + 2 * t)]
+    return jnp.concatenate(derivatives, axis=-1)
 
 
 def layers(kept=tuple(range(6))):
@@ -74,7 +74,7 @@ def test_a_step_of_size_zero_keeps_the_state_and_has_the_derivative_of_the_other
     if name != "reversible_rk":  # its coupling draws the two states together at every step
         np.testing.assert_array_equal(path[ZERO + 1], path[ZERO])
     left_out = tuple(k for k in range(6) if k != ZERO)
-    if name not in ("reversible_rk", "asynchronous_leapfrog"):  # a step turns its slope round
+    if name not in ("reversible_rk", "asynchronous_leapfrog"):  # a step turns its derivative round
         without = program(made(name), left_out)(jnp.asarray(TAUS[list(left_out)]))
         np.testing.assert_allclose(path[-1], without[-1], rtol=1e-9)
 
@@ -93,14 +93,14 @@ def two_steps(taus, nudge=0.0):
 
     `nudge` moves the state there, and the time after it, as a short step of Euler does.
     """
-    weights, h, t, slope, before = layers().params, H0, 0.0, 0.0, None
+    weights, h, t, derivative, before = layers().params, H0, 0.0, 0.0, None
     for k, tau in enumerate(taus):
         f = np.asarray(field_of(jax.tree.map(lambda w, k=k: w[k], weights), t, jnp.asarray(h)))
         if tau == 0:
             h, t = h + nudge * f, t + nudge
             continue
-        slope = f if before is None else f + tau / before * (f - slope)
-        h, t, before = h + tau * slope, t + tau, tau
+        derivative = f if before is None else f + tau / before * (f - derivative)
+        h, t, before = h + tau * derivative, t + tau, tau
     return float(np.sum(np.sin(h)))
 
 

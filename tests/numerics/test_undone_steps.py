@@ -35,8 +35,8 @@ def made(name, **options):
 def halves_apply(params, t, h):
     """A field of two halves, each of which moves the other."""
     y, z = jnp.split(h, 2, axis=-1)
-    slopes = [jnp.tanh(z @ params["w"] + t), -jnp.sin(y @ params["v"] + 2 * t)]
-    return jnp.concatenate(slopes, axis=-1)
+    derivatives = [jnp.tanh(z @ params["w"] + t), -jnp.sin(y @ params["v"] + 2 * t)]
+    return jnp.concatenate(derivatives, axis=-1)
 
 
 def layers(num_layers, half=2):
@@ -77,8 +77,8 @@ def by_hand(name, fields, taus, h):
             path.append(h + tau * f(0, 0.0, h))
         elif name == "two_step_midpoint":
             r = tau / taus[k - 1]
-            slope = f(k, t, path[-1])
-            path.append((1 - r**2) * path[-1] + r**2 * path[-2] + (1 + r) * tau * slope)
+            derivative = f(k, t, path[-1])
+            path.append((1 - r**2) * path[-1] + r**2 * path[-2] + (1 + r) * tau * derivative)
         elif name == "momentum":
             kept = 0.7**tau
             velocity = kept * velocity + (1 - kept) * f(k, t, path[-1])
@@ -130,9 +130,9 @@ def test_two_step_midpoint_with_equal_steps_jumps_over_one():
     )
     for k in range(1, 5):
         params = jax.tree.map(lambda leaf, k=k: leaf[k], fields.params)
-        slope = halves_apply(params, jnp.asarray(0.2 * k), found.path[k])
+        derivative = halves_apply(params, jnp.asarray(0.2 * k), found.path[k])
         jump = found.path[k + 1] - found.path[k - 1]
-        np.testing.assert_allclose(jump, 2 * 0.2 * slope, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(jump, 2 * 0.2 * derivative, rtol=1e-12, atol=1e-14)
 
 
 def test_momentum_without_memory_is_euler():

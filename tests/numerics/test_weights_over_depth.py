@@ -70,13 +70,13 @@ def test_any_solver_integrates_the_same_continuous_weights(integrator, rtol):
         )
     )
 
-    def slope(t, h):
+    def derivative(t, h):
         values = legendre.legvander(np.asarray([t - 1.0]), 2)[0]
         w, b = np.tensordot(values, kernel, 1), np.tensordot(values, bias, 1)
         return np.tanh(h.reshape(-1, WIDTH) @ w + b).ravel()
 
     exact = scipy.integrate.solve_ivp(
-        slope, (0, 2), np.asarray(H0).ravel(), rtol=1e-11, atol=1e-12, method="DOP853"
+        derivative, (0, 2), np.asarray(H0).ravel(), rtol=1e-11, atol=1e-12, method="DOP853"
     ).y[:, -1]
     np.testing.assert_allclose(np.ravel(block(H0).h1), exact, rtol=rtol, atol=1e-8)
 

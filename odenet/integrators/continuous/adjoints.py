@@ -114,7 +114,7 @@ def _whole_norm(adjoint: tuple[Any, Any, Any, Any]) -> Scalar:
 
 
 def _seminorm(adjoint: tuple[Any, Any, Any, Any]) -> Scalar:
-    """The norm of state and its adjoint; the other two are integrals that no slope depends on."""
+    """The norm of state and its adjoint; the other two are quadrature components."""
     return batch_rms(adjoint[:2])
 
 

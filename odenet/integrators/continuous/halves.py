@@ -14,19 +14,19 @@ Halves = tuple[Half, Half]
 Terms = tuple[diffrax.ODETerm, diffrax.ODETerm]
 
 
-def separated(slope: Callable[[Time, State, Any], State], h0: State) -> tuple[Terms, Halves]:
+def separated(derivative: Callable[[Time, State, Any], State], h0: State) -> tuple[Terms, Halves]:
     """The terms of `y' = f_y(t, z)`, `z' = f_z(t, y)`, and the halves of the first state.
 
     Args:
-        slope: `slope(t, h, args)` of a separable field, `[f_y(t, z); f_z(t, y)]`.
+        derivative: `derivative(t, h, args)` of a separable field, `[f_y(t, z); f_z(t, y)]`.
         h0: Shape `(batch, *state)`; the halves are those of its last axis.
     """
 
     def of_z(t, y, args):
-        return jnp.split(slope(t, jnp.concatenate([y, y], axis=-1), args), 2, axis=-1)[1]
+        return jnp.split(derivative(t, jnp.concatenate([y, y], axis=-1), args), 2, axis=-1)[1]
 
     def of_y(t, z, args):
-        return jnp.split(slope(t, jnp.concatenate([z, z], axis=-1), args), 2, axis=-1)[0]
+        return jnp.split(derivative(t, jnp.concatenate([z, z], axis=-1), args), 2, axis=-1)[0]
 
     y, z = jnp.split(h0, 2, axis=-1)
     return (diffrax.ODETerm(of_z), diffrax.ODETerm(of_y)), (z, y)

@@ -46,7 +46,7 @@ class ImplicitSteps(FirstStageAtStart):
         dt = terms.contr(t0, t1)
         method = _method(self.tableau, state.dtype)  # pyright: ignore
 
-        def slope(t, h):
+        def derivative(t, h):
             return ravel_pytree(terms.vf(t, unravel(h), args))[0]
 
         def stage(carry, row):
@@ -59,7 +59,7 @@ class ImplicitSteps(FirstStageAtStart):
                 # A failed step is thrown away: its derivative, which must be finite, is taken where
                 # the field is known to be so.
                 h = jnp.where(solved, known + dt * diagonal * f, state)
-                return f - slope(t, h)
+                return f - derivative(t, h)
 
             start, held, step = jax.lax.stop_gradient((guess, state, dt))
             root, why = finder.solve(_held(equation, start), start, held, step)

@@ -190,13 +190,15 @@ class Diffrax(OneStepIntegrator):
         counter = open_counter() if self.counts_backward else ()
         number = problem.pieces.tau.dtype
         args = (*problem.args, *(count.astype(number) for count in counter))
-        dt0, first_stage, hopeless = self._start(lambda s, h: problem.slope(s, h, args), problem)
+        dt0, first_stage, hopeless = self._start(
+            lambda s, h: problem.derivative(s, h, args), problem
+        )
         # A solve that cannot succeed ends where it starts: nothing may raise in compiled code.
         t1 = jnp.where(hopeless > 0, 0, 1).astype(number)
-        slope: Any = problem.slope
-        terms, y0 = diffrax.ODETerm(slope), problem.y0
+        derivative: Any = problem.derivative
+        terms, y0 = diffrax.ODETerm(derivative), problem.y0
         if self.is_partitioned:
-            terms, y0 = separated(problem.slope, y0)
+            terms, y0 = separated(problem.derivative, y0)
         # The adjoint equation knows no derivative by the times that states are asked for at.
         asked = jax.lax.stop_gradient(parts) if self.counts_backward else parts
         with quiet_about_complex_weights():
@@ -221,7 +223,7 @@ class Diffrax(OneStepIntegrator):
         failure = first_failure(hopeless, failure_of(solution.result))
         s, end, between = states_reached(solution.ts, ys, asked)
         if between is not None and self.counts_backward:
-            between = moved_along(between, lambda s, h: problem.slope(s, h, args), parts)
+            between = moved_along(between, lambda s, h: problem.derivative(s, h, args), parts)
         states = end[None] if between is None else jnp.concatenate([between, end[None]])
         s = jnp.where((failure > 0) & (self.controller is None), 0, s).astype(s.dtype)
         stats, jumps = solution.stats, problem.pieces.passed(s)
@@ -242,7 +244,9 @@ class Diffrax(OneStepIntegrator):
             return control
         return diffrax.ClipStepSizeController(control, jump_ts=jnp.where(ends > 0, ends, 2))
 
-    def _start(self, slope: Callable, problem: Problem) -> tuple[Scalar, State | None, Count | int]:
+    def _start(
+        self, derivative: Callable, problem: Problem
+    ) -> tuple[Scalar, State | None, Count | int]:
         """The first step, the first stage where it is known before the solve, and a failure."""
         h0, control = problem.y0, self.controller
         zero = jnp.zeros_like(problem.pieces.tau)
@@ -250,7 +254,7 @@ class Diffrax(OneStepIntegrator):
             return jnp.ones_like(zero), None, jnp.zeros((), jnp.int32)
         rtol, atol = float(control.rtol), float(control.atol)
         hands_on = self._hands_on_first_stage
-        f0 = slope(zero, h0) if hands_on or self.first_step is None else None
+        f0 = derivative(zero, h0) if hands_on or self.first_step is None else None
         known = (h0,) if f0 is None else (h0, f0)
         norm = problem.norm(self.norm)
         hopeless = first_failure(
@@ -262,12 +266,12 @@ class Diffrax(OneStepIntegrator):
             order = self.solver.error_order(diffrax.ODETerm(lambda t, h, args: h))
             assert isinstance(order, int)
             assert f0 is not None
-            step = first_step(slope, zero, h0, f0, order, rtol, atol, norm)
+            step = first_step(derivative, zero, h0, f0, order, rtol, atol, norm)
         return control.limited(step), f0 if hands_on else None, hopeless
 
     @property
     def _hands_on_first_stage(self) -> bool:
-        """Whether the first slope, which tells whether all is finite, serves as first stage too."""
+        """Whether the first derivative, which is checked to be finite, serves as first stage too."""
         return isinstance(self.solver, FirstStageAtStart) and not self.counts_backward
 
     def _nfe(self, num_steps, jumps):
@@ -275,7 +279,7 @@ class Diffrax(OneStepIntegrator):
 
         A method whose last stage is the first of the next step saves one evaluation per step and
         makes one more before the first, and after every break point. The choice of the first step
-        takes one, and the slope that it starts from another, unless it serves as the first stage
+        takes one, and the first derivative another, unless it serves as the first stage
         too.
         """
         per_step, before = evaluations(self.solver)

@@ -40,7 +40,7 @@ class Problem:
     """A field over an interval, normalised to `s` in [0, 1].
 
     Attributes:
-        slope: `slope(s, h, args) -> dh/ds`.
+        derivative: `derivative(s, h, args) -> dh/ds`.
         args: Leaves of what it depends on, the field, what that has captured, and the pieces:
             adjoint equations differentiate by nothing else.
         y0: The first state; that of a complex one has its real and imaginary parts along axis 1.
@@ -48,7 +48,7 @@ class Problem:
         is_complex: Whether states are such pairs.
     """
 
-    slope: Callable[[Time, State, Any], State] = dataclasses.field(metadata={"static": True})
+    derivative: Callable[[Time, State, Any], State] = dataclasses.field(metadata={"static": True})
     args: tuple[list[Any], ...]
     y0: State
     pieces: Pieces
@@ -73,7 +73,7 @@ def normalised_problem(field: Field, pieces: Pieces, h0: State) -> Problem:
     # An empty tuple among the arguments breaks the adjoint equation: lists of leaves do not.
     parts = [jax.tree.flatten(part) for part in (field, captured, pieces)]
 
-    def slope(s, h, args):
+    def derivative(s, h, args):
         known = zip(parts, args, strict=False)
         field, captured, pieces = (jax.tree.unflatten(form, leaves) for (_, form), leaves in known)
         t, rate = pieces.at(pieces.index(s), s)
@@ -81,7 +81,7 @@ def normalised_problem(field: Field, pieces: Pieces, h0: State) -> Problem:
         return as_reals(rate.astype(h.dtype) * apply(field, t, h, *captured))
 
     args = tuple(leaves for leaves, _ in parts)
-    return Problem(slope, args, as_reals(h0), pieces, is_complex)
+    return Problem(derivative, args, as_reals(h0), pieces, is_complex)
 
 
 def as_reals(h: State) -> Any:
@@ -118,11 +118,11 @@ def states_reached(
     return s, end, jnp.where(column, ys[:-1], jnp.nan)
 
 
-def moved_along(states: Any, slope: Callable, parts: Any) -> Any:
+def moved_along(states: Any, derivative: Callable, parts: Any) -> Any:
     """States at some parts of an interval, with their derivative by where these are."""
     fixed = jax.lax.stop_gradient((states, parts))
     moved = (parts - fixed[1]).reshape(-1, *(1,) * (states.ndim - 1))
-    speeds = jax.lax.stop_gradient(jax.vmap(slope)(fixed[1], fixed[0]))
+    speeds = jax.lax.stop_gradient(jax.vmap(derivative)(fixed[1], fixed[0]))
     return states + moved.astype(states.dtype) * speeds
 
 
