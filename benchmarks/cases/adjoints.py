@@ -90,7 +90,7 @@ def gradient_step(settings: Settings, max_steps: int, adjoint: dict[str, Any]) -
 
     compiled = jax.jit(jax.grad(loss, has_aux=True)).lower(params).compile()
     gradient, stats = compiled(params)
-    assert stats.success, "the solve did not arrive"
+    assert stats.success, "the solve did not reach t1"
     steps = int(stats.accepted + stats.rejected)
     seconds = seconds_per_call(lambda: compiled(params), settings["repeats"])
     flat = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(gradient)])

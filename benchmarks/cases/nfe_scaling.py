@@ -84,7 +84,7 @@ def _first_steps(settings: Settings) -> Table:
         column = []
         for factor in settings["weights"]:
             stats = solve(jax.tree.map(lambda leaf, by=factor: by * leaf, params), h0)
-            assert stats.success, "the solve did not arrive"
+            assert stats.success, "the solve did not reach t1"
             column.append(int(stats.nfe))
         columns.append(column)
     return Table(

@@ -115,7 +115,7 @@ def build(settings: Settings, double: bool) -> Work:
 
     def facts(extras):
         stats = extras["stats"]
-        assert np.all(stats.success), "the solve did not arrive"
+        assert np.all(stats.success), "the solve did not reach t1"
         return {"nfe": int(stats.nfe), "rejected_steps": int(stats.rejected)}
 
     return training(loss, weights.odenet_mnist(double), batch, optimizer, facts)

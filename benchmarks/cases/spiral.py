@@ -54,7 +54,7 @@ def build(settings: Settings, double: bool) -> Work:
 
     def facts(extras):
         stats = extras["stats"]
-        assert np.all(stats.success), "the solve did not arrive"
+        assert np.all(stats.success), "the solve did not reach t1"
         return {"nfe": int(stats.nfe), "rejected_steps": int(stats.rejected)}
 
     batch = (start, np.diff(ts), targets)

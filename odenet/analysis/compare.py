@@ -174,7 +174,7 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
 
     Every solver whose measured error is smaller than that of the training solver is a test: if
     the accuracy changes by more than `threshold` under one of them, the network depends on its
-    solver. A solve that did not arrive is no test.
+    solver. A solve that did not reach t1 is no test.
 
     Accuracy sees the largest output alone. What the loss does under the same solvers, and by how
     much the outputs differ from those of the reference, is recorded beside the verdict, and where
@@ -197,7 +197,7 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
         and row.solver_error < own.solver_error
     }
     if REFERENCE_NAME in rows and not rows[REFERENCE_NAME].solver_ok:
-        verdict = "not judged: the reference solve did not arrive"
+        verdict = "not judged: the reference solve did not reach t1"
         return Verdict(network, verdict, threshold, None, None, ())
     if not finer:
         verdict = "not judged: no solver has a smaller error"

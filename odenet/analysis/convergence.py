@@ -95,13 +95,13 @@ class Convergence:
         num_steps: Steps of every block, in order.
         largest_step: The largest step size as trained.
         reference: What errors are measured against.
-        reference_ok: Whether that solve arrived; nothing is judged if it did not.
+        reference_ok: Whether that solve reached t1; nothing is judged if it did not.
         halvings: From the coarsest to the finest, in double precision; empty where the integrator
             chooses its own steps.
         observed_order: At the smallest steps, or None.
         costs: Every solver, in the network's own precision.
         criticality: None for a regression, for an integrator that chooses its steps, and where the
-            reference solve did not arrive.
+            reference solve did not reach t1.
     """
 
     integrator: str

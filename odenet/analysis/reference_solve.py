@@ -46,7 +46,7 @@ def largest_step(network: Network, factor: float) -> float:
 
 
 def double_outputs(network: Network, inputs: Array, way: Discretisation) -> tuple[np.ndarray, bool]:
-    """Outputs in double precision, and whether every solve arrived.
+    """Outputs in double precision, and whether every solve reached t1.
 
     Args:
         network: The network.

@@ -36,7 +36,7 @@ class VectorField(Layer):
 
     @property
     def is_separable(self) -> bool:
-        """Whether the state is two halves `[y; z]` of its last axis, and `f` is too.
+        """Whether the state is partitioned, `[y; z]` along its last axis, and `f` is too.
 
         Then the half of `f` that moves `y` depends on `z` and `t` alone, and the other on `y` and
         `t`.
@@ -165,7 +165,7 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
 
     @property
     def is_separable(self) -> bool:
-        """Whether the state is two halves, each of which moves the other."""
+        """Whether the state is partitioned."""
         return False
 
     @property

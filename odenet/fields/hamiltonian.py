@@ -1,4 +1,4 @@
-"""Fields on two halves of the state, each of which moves the other: Hamiltonian dynamics."""
+"""Partitioned fields: Hamiltonian dynamics."""
 
 import abc
 from typing import Literal
@@ -21,7 +21,7 @@ class SeparableField(VectorField):
 
     @property
     def is_separable(self) -> bool:
-        """Whether the state is two halves, each of which moves the other: yes."""
+        """Whether the state is partitioned: yes."""
         return True
 
     @abc.abstractmethod
@@ -143,7 +143,7 @@ class TwoLayerHamiltonianField(SeparableField):
 class _HalvedFieldConfig(StableFieldConfig):
     @property
     def is_separable(self) -> bool:
-        """Whether the state is two halves, each of which moves the other: yes."""
+        """Whether the state is partitioned: yes."""
         return True
 
     def check(self, shape: tuple[int, ...]) -> None:

@@ -31,7 +31,7 @@ class SecondOrderField(WrappedField):
 
     @property
     def is_separable(self) -> bool:
-        """Whether each half moves the other: where the acceleration is one of the position."""
+        """Whether it is partitioned: where the acceleration is one of the position."""
         return not self.sees_velocity
 
     def inner_input(self, h: Before) -> After:
@@ -65,7 +65,7 @@ class SecondOrderFieldConfig(WrappedFieldConfig):
 
     @property
     def is_separable(self) -> bool:
-        """Whether each half moves the other: where the acceleration is one of the position."""
+        """Whether it is partitioned: where the acceleration is one of the position."""
         return not self.sees_velocity
 
     def check(self, shape: tuple[int, ...]) -> None:

@@ -77,7 +77,7 @@ class Convergence(RunInstrument):
         steps = {factor: reference_solve.largest_step(run.network, factor) for factor in factors}
         reference, name = reference_solve.reference_of(blocks, factors[-1])
         with doing("reference solve"):
-            exact, arrived = reference_solve.double_outputs(run.network, inputs, reference)
+            exact, succeeded = reference_solve.double_outputs(run.network, inputs, reference)
         found = []
         chooses = any(block.integrator.chooses_steps for block in blocks)
         if not chooses:
@@ -94,7 +94,7 @@ class Convergence(RunInstrument):
             if cost.solver == convergence.OWN and None not in (cost.factor, cost.accuracy)
         }
         scores = reference_solve.scores_of(run.experiment.objective.loss, exact, examples.targets)
-        judged = own and not chooses and arrived and "accuracy" in scores
+        judged = own and not chooses and succeeded and "accuracy" in scores
         criticality = None
         if judged:
             criticality = convergence.judge_steps(own, steps, scores["accuracy"], self.threshold)
@@ -103,7 +103,7 @@ class Convergence(RunInstrument):
             [block.num_steps for block in blocks],
             steps[1.0],
             name,
-            arrived,
+            succeeded,
             found,
             observed_order(found),
             costs,
@@ -149,7 +149,7 @@ class Convergence(RunInstrument):
         """The observed order, the reference, and where the network is an ODE, one line each."""
         lines = [f"errors are relative to {found['reference']}"]
         if not found["reference_ok"]:
-            return [*lines, "that solve did not arrive, so nothing is judged by it"]
+            return [*lines, "that solve did not reach t1, so nothing is judged by it"]
         if found["observed_order"] is not None:
             lines.append(
                 f"observed order of {found['integrator']} at the smallest steps: "

@@ -75,7 +75,7 @@ class CriticalStep(RunsInstrument):
                 raise ConfigError(
                     f"{directory} was not judged: a network is an ODE if its accuracy does not "
                     f"change under a near-exact solve, and it has no accuracy, or that solve did "
-                    f"not arrive"
+                    f"not reach t1"
                 )
             accuracy = judged["reference_accuracy"] + judged["change"]
             steps, of_seed = found["num_steps"][0], seeds.setdefault(config.seed, {})

@@ -111,7 +111,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         """Advance `h0` from depth-time `t0` to `t0 + tau`.
 
         Returns:
-            `Advance`; where the solve did not arrive, `stats.failure` says why and `h1` is the
+            `Advance`; where the solve did not reach t1, `stats.failure` says why and `h1` is the
             state that it had reached.
         """
         states, stats = self._solve(field, t0, tau, h0, None)

@@ -49,7 +49,7 @@ def _move(carry, derivative, tau):
     return h + tau / 2 * (v + v1), v1
 
 
-def _undo(end, derivative, tau):
+def _invert(end, derivative, tau):
     h1, v1 = end
     v = 2 * derivative - v1
     return h1 - tau / 2 * (v1 + v), v
@@ -59,7 +59,7 @@ _STAGE = Stage(
     point=lambda carry, t0, tau: (t0 + tau / 2, carry[0] + tau / 2 * carry[1]),
     move=_move,
     point_after=lambda end, t0, tau: (t0 + tau / 2, end[0] - tau / 2 * end[1]),
-    undo=_undo,
+    invert=_invert,
 )
 
 

@@ -192,7 +192,7 @@ class Integrator(abc.ABC):
         method = self.for_states_of(h0.dtype)
         fields, grid, start = method.backwards_alone(fields, grid, start)
         found = method.over_grid(fields, grid, start, save_path=save_path)
-        found = dataclasses.replace(found, stats=found.stats.arriving_at(grid.horizon))
+        found = dataclasses.replace(found, stats=found.stats.reaching(grid.horizon))
         if start.dtype == h0.dtype:
             return found
         path = None if found.path is None else found.path.astype(h0.dtype)

@@ -1,4 +1,4 @@
-"""Why a solve did not arrive, as a number that compiled code can carry."""
+"""Why a solve did not reach t1, as a number that compiled code can carry."""
 
 import enum
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Failure(enum.IntEnum):
 
 
 _REASONS = {
-    Failure.NONE: "it arrived",
+    Failure.NONE: "it reached t1",
     Failure.MAX_STEPS: (
         "it needed more than integrator.max_steps; raise max_steps, or loosen the tolerances "
         "(integrator.rtol and atol of dopri5 and bosh3, integrator.controller.rtol and atol of "

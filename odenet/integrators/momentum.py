@@ -19,7 +19,7 @@ class Momentum(StagedIntegrator):
     method of order 1 for $h' = v$, $\varepsilon v' = f(t, h) - v$ with
     $\varepsilon = -1 / \ln \gamma$, with a velocity that is exact for a constant `f`: the
     equation belongs to $\gamma$, whatever the steps. $\gamma = 0$ forgets the velocity and is a
-    residual network. Undoing a step divides by $\gamma^\tau$, and so multiplies round-off.
+    residual network. Inverting a step divides by $\gamma^\tau$, and so multiplies round-off.
 
     Args:
         gamma: What is left of a velocity after depth-time 1, in [0, 1).
@@ -54,7 +54,7 @@ class Momentum(StagedIntegrator):
             v1 = kept * v + gained * derivative
             return h + tau * v1, v1
 
-        def undo(end, derivative, tau):
+        def invert(end, derivative, tau):
             h1, v1 = end
             kept, gained = kept_and_gained(tau)
             return h1 - tau * v1, (v1 - gained * derivative) / kept
@@ -64,7 +64,7 @@ class Momentum(StagedIntegrator):
                 point=lambda carry, t0, tau: (t0, carry[0]),
                 move=move,
                 point_after=lambda end, t0, tau: (t0, end[0] - tau * end[1]),
-                undo=undo,
+                invert=invert,
             ),
         )
 
@@ -77,17 +77,17 @@ class MomentumConfig(StagedConfig):
     """What is left of a velocity after depth-time 1. Networks of different gamma are different."""
 
     @model_validator(mode="after")
-    def _can_be_undone(self):
+    def _is_invertible(self):
         if not self.can_reconstruct and self.remat == "reversible":
             raise ValueError(
-                "gamma=0 forgets the velocity, so that its steps cannot be undone; use remat=none, "
-                "step or sqrt, or kind=euler, which is the same network"
+                "gamma=0 forgets the velocity, so that its steps cannot be inverted; use "
+                "remat=none, step or sqrt, or kind=euler, which is the same network"
             )
         return self
 
     @property
     def can_reconstruct(self) -> bool:
-        """Whether a step can be undone: with no velocity left of the one before, none can."""
+        """Whether a step can be inverted: with no velocity left of the one before, none can."""
         return self.gamma > 0
 
     def build(self) -> Momentum:

@@ -53,7 +53,7 @@ def integrate_with_integrals(
         raise ConfigError(
             f"integrals along the depth are carried by explicit Runge-Kutta methods (kind=euler to "
             f"rk4, tableau, dopri5, bosh3) and kind=diffrax, but for solver=semi_implicit_euler, "
-            f"which moves halves of the state in turn; got {type(integrator).__name__}"
+            f"which is partitioned; got {type(integrator).__name__}"
         )
     if fields.uses_batch_statistics:
         raise ConfigError(

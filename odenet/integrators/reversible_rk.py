@@ -19,14 +19,14 @@ class ReversibleRungeKutta(StagedIntegrator):
     With $\Psi_\tau(t, h)$ what a step of the method adds to $h$, and $z_0 = y_0$ (arXiv:2410.11648,
     eq. 6): $y_1 = \lambda y_0 + (1 - \lambda) z_0 + \Psi_\tau(t_0, z_0)$ and
     $z_1 = z_0 - \Psi_{-\tau}(t_0 + \tau, y_1)$. It has the order of the method and takes twice its
-    evaluations. Every step can be undone, so that a backward pass reconstructs the states from the
-    last: exact gradients, to round-off, with memory that does not grow with depth.
+    evaluations. The method is algebraically reversible: a backward pass reconstructs the states from the
+    last, with exact gradients, to round-off, with memory that does not grow with depth.
 
     $\lambda < 1$ draws the two states together. Then short steps of a decaying mode are stable: of
     Euler those with $-(1 - \lambda) \le z \le 0$ for real $z$. Where steps are not, the difference
     of the two grows, and is of the size of the method's error for as long as that growth over the
     horizon is of order one. The order is that of short steps: where they are as long as
-    $1 - \lambda$, the constant of the error changes with them. Undoing a step multiplies the
+    $1 - \lambda$, the constant of the error changes with them. Inverting a step multiplies the
     difference, and round-off in it, by $1/\lambda$.
 
     Args:
@@ -60,7 +60,7 @@ class ReversibleRungeKutta(StagedIntegrator):
         def behind(field: Field, t: Time, h: State, tau: Time) -> State:
             return mean_derivative(self.tableau, field, t, -tau, h)
 
-        def undo_ahead(end, derivative, tau):
+        def invert_ahead(end, derivative, tau):
             y1, z = end
             return (y1 - (1 - keep) * z - tau * derivative) / keep, z
 
@@ -72,14 +72,14 @@ class ReversibleRungeKutta(StagedIntegrator):
                 carry[1],
             ),
             point_after=lambda end, t0, tau: (t0, end[1]),
-            undo=undo_ahead,
+            invert=invert_ahead,
         )
         second = Stage(
             point=lambda carry, t0, tau: (t0 + tau, carry[0]),
             evaluate=behind,
             move=lambda carry, derivative, tau: (carry[0], carry[1] + tau * derivative),
             point_after=lambda end, t0, tau: (t0 + tau, end[0]),
-            undo=lambda end, derivative, tau: (end[0], end[1] - tau * derivative),
+            invert=lambda end, derivative, tau: (end[0], end[1] - tau * derivative),
         )
         return first, second
 
@@ -96,7 +96,7 @@ class ReversibleRungeKuttaConfig(StagedConfig):
     """The method, whose order it keeps."""
     coupling: Annotated[float, Option(gt=0, le=1)] = 0.999
     """Share of the first of the two states that is its own, in (0, 1]: with less, longer steps are
-    stable, and undoing them loses more digits."""
+    stable, and inverting them loses more digits."""
 
     def build(self) -> ReversibleRungeKutta:
         """Make the integrator."""

@@ -1,4 +1,4 @@
-"""Symplectic methods for states in two halves, each of which moves the other."""
+"""Symplectic methods for partitioned systems."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -16,7 +16,7 @@ SeparableKind = Literal["symplectic_euler", "verlet"]
 
 @dataclasses.dataclass(frozen=True)
 class SeparableMethod(StagedIntegrator):
-    r"""Steps for $y' = f_y(t, z)$, $z' = f_z(t, y)$, the halves of $h = [y; z]$.
+    r"""Steps for $y' = f_y(t, z)$, $z' = f_z(t, y)$, a partitioned system of state $h = [y; z]$.
 
     * `symplectic_euler`: $z_1 = z_0 + \tau f_z(t_0, y_0)$, $y_1 = y_0 + \tau f_y(t_0, z_1)$, of
       order 1. Haber and Ruthotto 2017, arXiv:1705.03341, sec. 4.2, call it Verlet.
@@ -26,7 +26,7 @@ class SeparableMethod(StagedIntegrator):
       2006, sec. I.1.4).
 
     Both are symplectic where the field is Hamiltonian, so that its energy does not drift, and can
-    be undone. A stage evaluates one half of the field, and `nfe` counts two halves as one
+    be inverted. A stage evaluates one part of the field, and `nfe` counts both as one
     evaluation: one for a step of `symplectic_euler`, three for two steps of `verlet`, rounded up.
 
     Args:
@@ -53,7 +53,7 @@ class SeparableMethod(StagedIntegrator):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Two stages, or three; each moves one half."""
+        """Two stages, or three; each moves one part."""
         if self.kind == "symplectic_euler":
             return _shear("z", 1.0, 0.0), _shear("y", 1.0, 0.0)
         return _shear("z", 0.5, 0.0), _shear("y", 1.0, 0.5), _shear("z", 0.5, 1.0)
@@ -63,10 +63,10 @@ class SeparableMethod(StagedIntegrator):
         return -(-num_steps * len(self.stages) // 2)
 
 
-def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
-    """Move one half for `share` of a step by its derivative at `t0 + at * tau`.
+def _shear(part: Literal["y", "z"], fraction: float, at: float) -> Stage:
+    """Move one part for `fraction` of a step by its derivative at `t0 + at * tau`.
 
-    That derivative depends on the other half alone, so it is the same before and after.
+    That derivative depends on the other part alone, so it is the same before and after.
     """
 
     def point(carry, t0, tau):
@@ -75,18 +75,18 @@ def _shear(half: Literal["y", "z"], share: float, at: float) -> Stage:
     def evaluate(field, t, h, tau):
         del tau
         y, z = jnp.split(field(t, h), 2, axis=-1)
-        return y if half == "y" else z
+        return y if part == "y" else z
 
     def moved(carry, derivative, length):
         y, z = jnp.split(carry[0], 2, axis=-1)
-        halves = [y + length * derivative, z] if half == "y" else [y, z + length * derivative]
-        return (jnp.concatenate(halves, axis=-1),)
+        parts = [y + length * derivative, z] if part == "y" else [y, z + length * derivative]
+        return (jnp.concatenate(parts, axis=-1),)
 
     return Stage(
         point=point,
-        move=lambda carry, derivative, tau: moved(carry, derivative, share * tau),
+        move=lambda carry, derivative, tau: moved(carry, derivative, fraction * tau),
         point_after=point,
-        undo=lambda end, derivative, tau: moved(end, derivative, -share * tau),
+        invert=lambda end, derivative, tau: moved(end, derivative, -fraction * tau),
         evaluate=evaluate,
     )
 
@@ -105,15 +105,15 @@ def refuse_unpartitioned_field(integrator: Integrator, field: Any, name: str) ->
     if not integrator.is_partitioned or field.is_separable:
         return
     raise ConfigError(
-        f"integrator {integrator.choice} moves two halves of the state in turn, so it needs a "
-        f"field whose halves move each other: kind=hamiltonian, two_layer_hamiltonian, "
+        f"integrator {integrator.choice} is a partitioned method, so it needs a partitioned "
+        f"field (q, p): kind=hamiltonian, two_layer_hamiltonian, "
         f"second_order without sees_velocity, or depth_adaptive over one of them; got field "
         f"{name}; use one of these fields, or another integrator, kind=euler or rk4 say"
     )
 
 
 class SeparableConfig(StagedConfig):
-    """A symplectic method for fields whose state is two halves, each of which moves the other."""
+    """A symplectic method for partitioned fields."""
 
     kind: SeparableKind
 

@@ -1,4 +1,4 @@
-"""Statistics of a solve: what it cost, whether it arrived, and if not, where and why it ended."""
+"""Statistics of a solve: its cost, whether it reached t1, and if not, where and why it ended."""
 
 import dataclasses
 from typing import Any
@@ -13,18 +13,18 @@ from odenet.integrators.failure import failure_of_state, first_failure
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class SolverStats:
-    """What an integration cost, and whether it arrived.
+    """What an integration cost, and whether it reached t1.
 
     Attributes:
         nfe: Number of evaluations of the vector field on the way forward.
         accepted: Number of steps that were taken.
         rejected: Number of steps that were tried and thrown away.
         failure: Why the first solve that failed did not reach the end of its interval, a `Failure`;
-            0 if all arrived.
+            0 if all reached t1.
         layer: Layer of that solve in its block, from 0.
         stage: Its stage in a network, from 0.
-        reached: Depth-time in its block that this solve reached; where all arrived, the end of the
-            last one.
+        reached: Depth-time in its block that this solve reached; where all reached t1, the end of
+            the last one.
     """
 
     nfe: Count
@@ -86,8 +86,8 @@ class SolverStats:
             self.reached.reshape(-1)[jnp.where(jnp.any(failed), first, last)],
         )
 
-    def arriving_at(self, horizon: Any) -> "SolverStats":
-        """The same; where all solves arrived, they reached the horizon."""
+    def reaching(self, horizon: Any) -> "SolverStats":
+        """The same; where all solves reached t1, they reached the horizon."""
         end = jnp.asarray(horizon).astype(float)
         return dataclasses.replace(self, reached=jnp.where(self.success, end, self.reached))
 

@@ -1,4 +1,4 @@
-"""Steps made of stages, each a derivative of the field and a move by it, that can be undone."""
+"""Steps made of stages, each a derivative of the field and a move by it, that can be inverted."""
 
 import abc
 import dataclasses
@@ -46,14 +46,14 @@ class Stage(NamedTuple):
         point: `point(carry, t0, tau) -> (t, h)`: where the derivative is taken.
         move: `move(carry, derivative, tau, *extra) -> carry`.
         point_after: The same point as `point`, from the carry that the stage ended with.
-        undo: `undo(end, derivative, tau, *extra) -> carry`, the inverse of `move`.
+        invert: `invert(end, derivative, tau, *extra) -> carry`, the inverse of `move`.
         evaluate: `evaluate(field, t, h, tau) -> derivative`: the field there, if it is not another.
     """
 
     point: Callable[..., tuple[Time, State]]
     move: Callable[..., Carry]
     point_after: Callable[..., tuple[Time, State]]
-    undo: Callable[..., Carry]
+    invert: Callable[..., Carry]
     evaluate: Callable[[Field, Time, State, Time], State] = _once
 
 
@@ -67,7 +67,7 @@ class StagedConfig(IntegratorConfig):
 
     @property
     def can_reconstruct(self) -> bool:
-        """Whether a step can be undone, so that `reversible` is a choice."""
+        """Whether a step can be inverted, so that `reversible` is a choice."""
         return True
 
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
@@ -210,7 +210,7 @@ def reverse_step(
     for stage in reversed(stages):
         t, h = stage.point_after(end, t0, tau)
         derivative, pull_derivative = jax.vjp(stage.evaluate, field, t, h, tau)
-        start = stage.undo(end, derivative, tau, *extra)
+        start = stage.invert(end, derivative, tau, *extra)
         _, pull_move = jax.vjp(stage.move, start, derivative, tau, *extra)
         _, pull_point = jax.vjp(stage.point, start, t0, tau)
 

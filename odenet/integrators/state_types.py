@@ -78,8 +78,9 @@ def checked_fields(fields: LayerFields, state: Any) -> LayerFields:
             raise StateTypeError(_other_type(derivative.dtype, state))
         if derivative.shape != h.shape:
             raise StateTypeError(
-                f"a field gives dh/dt in the shape of the state; got {derivative.shape} for a state "
-                f"of shape {h.shape}; use jnp.broadcast_to(derivative, h.shape) if that is meant"
+                f"a field gives dh/dt in the shape of the state; got {derivative.shape} for a "
+                f"state of shape {h.shape}; use jnp.broadcast_to(derivative, h.shape) if that is "
+                f"meant"
             )
         derivative = derivative.astype(carried)
         return (derivative, *statistics) if fields.uses_batch_statistics else derivative
@@ -117,8 +118,8 @@ def _widened_by_time(
 def _other_type(derivative: Any, state: Any) -> str:
     return (
         f"a field gives dh/dt in the type of the state; got {derivative} for a state of type "
-        f"{state}, which cannot hold it: some weights, or numbers that the field computes with, are "
-        f"wider than the state; use h0.astype(jnp.{derivative}), or cast them to {state}"
+        f"{state}, which cannot hold it: some weights, or numbers that the field computes with, "
+        f"are wider than the state; use h0.astype(jnp.{derivative}), or cast them to {state}"
     )
 
 

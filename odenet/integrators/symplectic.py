@@ -1,4 +1,4 @@
-"""Leapfrog for second-order equations: symplectic, and undone step by step."""
+"""Leapfrog for second-order equations: symplectic, and algebraically reversible."""
 
 import dataclasses
 from typing import Literal
@@ -50,7 +50,7 @@ def _kick_between_drifts(carry, force, tau):
     return h + tau / 2 * (v + v1), v1
 
 
-def _undo_kick_between_drifts(end, force, tau):
+def _invert_kick_between_drifts(end, force, tau):
     h1, v1 = end
     v = v1 - tau * force
     return h1 - tau / 2 * (v1 + v), v
@@ -60,7 +60,7 @@ _DRIFT_KICK_DRIFT = Stage(
     point=lambda carry, t0, tau: (t0 + tau / 2, carry[0] + tau / 2 * carry[1]),
     move=_kick_between_drifts,
     point_after=lambda end, t0, tau: (t0 + tau / 2, end[0] - tau / 2 * end[1]),
-    undo=_undo_kick_between_drifts,
+    invert=_invert_kick_between_drifts,
 )
 
 
@@ -74,7 +74,7 @@ _KICK_DRIFT = Stage(
     point=lambda carry, t0, tau: (t0, carry[0]),
     move=_kick_then_drift,
     point_after=lambda end, t0, tau: (t0, end[0] - tau * end[1]),
-    undo=lambda end, force, tau: (end[0] - tau * end[1], end[1] - tau * force),
+    invert=lambda end, force, tau: (end[0] - tau * end[1], end[1] - tau * force),
 )
 
 

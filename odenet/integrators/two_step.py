@@ -25,8 +25,8 @@ class TwoStepMidpoint(StagedIntegrator):
     $s_{j+1} = f + r (f - s_j)$, $h_{j+1} = h_j + \tau_{j+1} s_{j+1}$; Euler's first step is the
     case $r = 0$. A step of size zero, which has no derivative, is passed over: the state and the
     derivative before it stay, the next step takes its ratio to the last step that moved, and the
-    derivative by that `tau` is $f(t_j, h_j)$. The method is not continuous there: with a step that is short,
-    but not zero, $r$ is large.
+    derivative by that `tau` is $f(t_j, h_j)$. The method is not continuous there: with a step
+    that is short, but not zero, $r$ is large.
     """
 
     zero_step_is_identity: ClassVar[bool] = False
@@ -63,7 +63,7 @@ def _move(carry, derivative, tau, ratio, inverse):
     return h + tau * s1, jnp.where(tau == 0, s, s1)
 
 
-def _undo(end, derivative, tau, ratio, inverse):
+def _invert(end, derivative, tau, ratio, inverse):
     del ratio
     h1, s1 = end
     stands = tau == 0
@@ -75,7 +75,7 @@ _STAGE = Stage(
     point=lambda carry, t0, tau: (t0, carry[0]),
     move=_move,
     point_after=lambda end, t0, tau: (t0, end[0] - tau * end[1]),
-    undo=_undo,
+    invert=_invert,
 )
 
 

@@ -47,10 +47,10 @@ class DepthBlockConfig(BlockConfig):
     integrator: IntegratorConfig = ExplicitConfig()
     """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE;
     `leapfrog`, `momentum` and `fractional` solve other equations; `symplectic_euler` and `verlet`
-    need a field of two halves."""
+    need a partitioned field."""
 
     @model_validator(mode="after")
-    def _field_has_the_halves_that_the_integrator_moves(self):
+    def _field_is_partitioned_where_the_integrator_is(self):
         refuse_unpartitioned_field(self.integrator.build(), self.field, f"kind={self.field.kind}")
         return self
 

@@ -85,8 +85,8 @@ class DepthBlock(OdeBlock):
             StateTypeError: if the states are integers, or wider weights than they could hold act
                 on them.
             ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
-                solves another equation than the block's own, moves halves of the state that the
-                field does not have, or cannot carry the statistics; or if a layer is no step of a
+                solves another equation than the block's own, is partitioned where
+                the field is not, or cannot carry the statistics; or if a layer is no step of a
                 method, and another way to integrate is asked for.
         """
         h0 = checked_state(h0)

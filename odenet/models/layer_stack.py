@@ -116,7 +116,7 @@ class LayerStack(Block):
 
         h1, (states, each) = scan_depth(step, start, fields, grid, self.remat)
         path = path_through(start, states).astype(h0.dtype) if save_path else None
-        stats = SolverStats.of(grid.num_steps, grid.num_steps).arriving_at(grid.horizon)
+        stats = SolverStats.of(grid.num_steps, grid.num_steps).reaching(grid.horizon)
         statistics = fields.collect(each) if fields.uses_batch_statistics else None
         return Integration(h1.astype(h0.dtype), path, stats, statistics)
 

@@ -16,8 +16,8 @@ Metrics = dict[str, Scalar]
 def solver_metrics(stats: SolverStats) -> Metrics:
     """Statistics of the solves as metrics.
 
-    `solver_ok` is 1 if every solve arrived. `solver_failure` is the `Failure` of the first that did
-    not, `failed_stage` and `failed_layer` where it happened, from 0, and `failed_time` the
+    `solver_ok` is 1 if every solve reached t1. `solver_failure` is the `Failure` of the first that
+    did not, `failed_stage` and `failed_layer` where it happened, from 0, and `failed_time` the
     depth-time in its stage that it reached; all four are 0 without one.
     """
     return {

@@ -123,7 +123,7 @@ def refuse_unfit_blocks(
         if integrates and not block.integrator.carries_integrals:
             raise ValueError(
                 f"{where}: integrator.kind={block.integrator.kind} carries no integrals along with "
-                f"the state{' where it moves halves of it in turn' if in_turn else ''}; use an "
+                f"the state{' where it is partitioned' if in_turn else ''}; use an "
                 f"explicit Runge-Kutta method (euler to rk4, tableau, dopri5, bosh3), or diffrax "
                 f"with another solver than semi_implicit_euler"
             )

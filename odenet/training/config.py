@@ -69,8 +69,8 @@ class TrainingConfig(PartConfig):
     the test results use them. Without it, running averages stay. `best` from an earlier step has
     those of its step."""
     on_solver_failure: Literal["stop", "warn", "skip"] = "stop"
-    """`stop` the run at the first solve that does not arrive; `warn` and go on with the gradient of
-    what the solve had reached; `skip` the update of that step, with a warning too. Failures are
+    """`stop` the run at the first solve that does not reach t1; `warn` and go on with the gradient
+    at the state that it had reached; `skip` the update of that step, with a warning too. Failures are
     counted, and every line of metrics says why and where."""
     nfe_budget: PositiveInt | None = None
     """Largest `nfe` of one training step; a step that needs more is a failed solve, for which

@@ -29,7 +29,7 @@ class Evaluation:
 
     Attributes:
         metrics: Means over the examples (`loss`, `accuracy`), means over the batches (`nfe`,
-            `accepted_steps`, `rejected_steps`), and `solver_ok`, 1 if every solve arrived, with
+            `accepted_steps`, `rejected_steps`), and `solver_ok`, 1 if every solve reached t1, with
             `solver_failure`, `failed_stage`, `failed_layer` and `failed_time` of the first batch
             where one did not.
         outputs: Outputs for every example, shape `(num_examples, num_outputs)`.

@@ -27,7 +27,7 @@ from odenet.training.step import Resident
 
 
 class SolverWarning(UserWarning):
-    """A solve did not arrive, and the run goes on as its configuration says."""
+    """A solve did not reach t1, and the run goes on as its configuration says."""
 
 
 @dataclasses.dataclass
@@ -37,7 +37,7 @@ class Progress:
     Attributes:
         best_score: Validation accuracy, or minus the validation loss; None before the first.
         best_step: The step of the best score.
-        solver_failures: Number of training steps in which a solve did not arrive.
+        solver_failures: Number of training steps in which a solve did not reach t1.
     """
 
     best_score: float | None = None
@@ -97,8 +97,8 @@ class Fit:
 
         Raises:
             NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
-            SolverFailure: if a solve did not arrive and `on_solver_failure` is `stop`, or if it is
-                `warn` and the update was not finite.
+            SolverFailure: if a solve did not reach t1 and `on_solver_failure` is `stop`, or if it
+                is `warn` and the update was not finite.
             Interrupted: after SIGTERM or Ctrl-C, or as `Stopped` after a callback raised
                 `StopTraining`, once everything is saved.
         """
@@ -198,7 +198,7 @@ class Fit:
         ]
 
     def _check(self, end: int, metrics: Any, records: list[Record]) -> None:
-        """Stop at a solver that did not arrive, and at a loss that is not finite."""
+        """Stop at a solver that did not reach t1, and at a loss that is not finite."""
         first = end - self._dispatch_steps + 1
         failed = metrics["solver_ok"] < 1
         stops = self.config.on_solver_failure == "stop"

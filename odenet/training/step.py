@@ -126,7 +126,7 @@ class TrainStep:
 
 
 def within_budget(metrics: Metrics, budget: int) -> Metrics:
-    """The metrics, with a failure where a step whose solves arrived took too many evaluations."""
+    """The metrics, with a failure where solves reached t1 with too many evaluations."""
     over = (metrics["nfe"] > budget) & (metrics["solver_ok"] == 1)
     code = jnp.float32(Failure.OVER_BUDGET)
     return metrics | {
@@ -145,9 +145,9 @@ def reconstructed(metrics: Metrics) -> Metrics:
     }
 
 
-def _updated_if(arrived: Array, new: TrainState, old: TrainState) -> TrainState:
+def _updated_if(succeeded: Array, new: TrainState, old: TrainState) -> TrainState:
     """The new state, or the old one at the next step."""
-    kept = jax.tree.map(lambda a, b: jnp.where(arrived, a, b), new, old)
+    kept = jax.tree.map(lambda a, b: jnp.where(succeeded, a, b), new, old)
     return dataclasses.replace(kept, step=new.step)
 
 

@@ -48,7 +48,7 @@ def test_threshold_is_the_largest_change_that_counts_as_none():
     assert judge("net", rows, 0.12).verdict == "depends on its solver"
 
 
-def test_a_solve_that_did_not_arrive_is_no_test():
+def test_a_solve_that_did_not_reach_t1_is_no_test():
     rows = {TRAINED: row(0.98, 1e-1), "failed": row(0.1, 1e-3, ok=False), "fine": row(0.97, 1e-4)}
     assert judge("net", rows, 0.1).compared == ("fine",)
 
@@ -73,9 +73,9 @@ def test_step_factor_of_an_adaptive_solver_is_refused():
         EvaluationConfig(integrator={"kind": "diffrax"}, step_factor=2)
 
 
-def test_reference_that_did_not_arrive_judges_nothing():
+def test_reference_that_did_not_reach_t1_judges_nothing():
     rows = {TRAINED: row(0.98, 1e-1), "fine": row(0.1, 1e-3), "reference": row(0.1, 0.0, ok=False)}
-    assert judge("net", rows, 0.1).verdict == "not judged: the reference solve did not arrive"
+    assert judge("net", rows, 0.1).verdict == "not judged: the reference solve did not reach t1"
 
 
 def test_loss_and_outputs_that_contradict_a_verdict_are_named_beside_it():

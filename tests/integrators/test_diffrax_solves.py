@@ -46,7 +46,7 @@ def growth(t, h):
 @pytest.mark.parametrize(
     ("field", "sign", "atol", "steps"), [(growth, 1, 1e-4, 71), (decay, -1, 1e-9, 70)]
 )
-def test_implicit_solver_in_single_precision_arrives_with_its_gradient(field, sign, atol, steps):
+def test_implicit_solver_in_single_precision_reaches_t1_with_its_gradient(field, sign, atol, steps):
     integrator = made("kvaerno3", 1e-4, atol)
     fields, grid = LayerFields.from_function(field), DepthGrid(jnp.asarray([7.0]), 1)
 

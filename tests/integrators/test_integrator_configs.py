@@ -44,7 +44,7 @@ def test_tableau_is_explicit_and_consistent(name):
         ({"kind": "verlet", "form": "kick_drift"}, "form"),
         ({"kind": "momentum", "gamma": 1.0}, "less than 1"),
         ({"kind": "momentum", "gamma": -0.1}, "greater than or equal to 0"),
-        ({"kind": "momentum", "gamma": 0.0}, "cannot be undone; use remat=none"),
+        ({"kind": "momentum", "gamma": 0.0}, "cannot be inverted; use remat=none"),
         ({"kind": "two_step_midpoint", "gamma": 0.5}, "gamma"),
         ({"kind": "reversible_rk", "coupling": 0.0}, "greater than 0"),
         ({"kind": "reversible_rk", "coupling": 1.5}, "less than or equal to 1"),
@@ -118,9 +118,9 @@ def test_statistics_add_up_and_the_first_failure_is_kept():
     ]
     assert not bool(stats.success)
     assert bool(SolverStats.of(7, 3).success)
-    arrived = SolverStats.of(7, 3, reached=2.0) + SolverStats.of(1, 1).arriving_at(3.0)
-    assert float(arrived.reached) == 3.0
-    assert float((late + arrived).arriving_at(3.0).reached) == 1.5
+    succeeded = SolverStats.of(7, 3, reached=2.0) + SolverStats.of(1, 1).reaching(3.0)
+    assert float(succeeded.reached) == 3.0
+    assert float((late + succeeded).reaching(3.0).reached) == 1.5
 
 
 @pytest.mark.parametrize("steps", [(), (2,)])
@@ -139,9 +139,9 @@ def test_total_tells_the_layer_of_the_first_failure(steps):
 
 
 def test_state_that_is_not_finite_is_a_failure_of_its_stage():
-    arrived = SolverStats.of(1, 1)
-    fine = arrived.at_stage(2, jnp.ones((2, 2)))
-    broken = arrived.at_stage(2, jnp.asarray([[1.0, jnp.inf]]))
+    succeeded = SolverStats.of(1, 1)
+    fine = succeeded.at_stage(2, jnp.ones((2, 2)))
+    broken = succeeded.at_stage(2, jnp.asarray([[1.0, jnp.inf]]))
     assert bool(fine.success)
     assert (int(broken.failure), int(broken.stage)) == (Failure.NOT_FINITE, 2)
 

@@ -34,9 +34,9 @@ def built(config, shape=(4,)):
 
 @pytest.mark.parametrize("kind", ["symplectic_euler", "verlet"])
 @pytest.mark.parametrize("field", ["mlp", "conv", "antisymmetric", "parabolic", "residual"])
-def test_methods_of_halves_refuse_other_fields(kind, field):
+def test_partitioned_methods_refuse_other_fields(kind, field):
     with pytest.raises(
-        ValidationError, match=rf"kind={kind} moves two halves.*got field kind={field}"
+        ValidationError, match=rf"kind={kind} is a partitioned method.*got field kind={field}"
     ):
         block_config({"kind": field}, {"kind": kind})
 
@@ -49,9 +49,12 @@ def test_methods_of_halves_refuse_other_fields(kind, field):
         (fixed_diffrax("semi_implicit_euler"), "diffrax with solver=semi_implicit_euler"),
     ],
 )
-def test_trained_block_of_another_field_is_not_run_by_methods_of_halves(integrator, name):
+def test_trained_block_of_another_field_is_not_run_by_partitioned_methods(integrator, name):
     config = block_config({"kind": "antisymmetric"}, {"kind": "rk4"})
-    other, message = Discretisation(integrator.build()), f"kind={name} moves two halves.*got field"
+    other, message = (
+        Discretisation(integrator.build()),
+        f"kind={name} is a partitioned method.*got field",
+    )
     with pytest.raises(ConfigError, match=rf"{message} kind=antisymmetric"):
         config.check_discretisation(other)
     with pytest.raises(ConfigError, match=rf"{message} AntisymmetricField"):
@@ -60,7 +63,7 @@ def test_trained_block_of_another_field_is_not_run_by_methods_of_halves(integrat
 
 @pytest.mark.parametrize("shape", [(4,), (3, 4, 2)], ids=["vectors", "images"])
 @pytest.mark.parametrize("field", ["hamiltonian", "two_layer_hamiltonian"])
-def test_fields_of_halves_are_run_by_every_method_of_the_first_order(field, shape):
+def test_partitioned_fields_are_run_by_every_method_of_the_first_order(field, shape):
     options = {"step_sizes": {"kind": "fixed", "horizon": 0.3}, "weights": {"kind": "shared"}}
     config = block_config({"kind": field}, {"kind": "verlet"}, **options)
     block, h0 = built(config, shape), jax.random.normal(jax.random.key(3), (2, *shape))

@@ -133,7 +133,7 @@ NONLINEAR = Problem(
 SECOND_ORDER = (HARMONIC, REPELLING, COUPLED, DRIVEN, BELL, NONLINEAR)
 """Problems d2h/dt2 = field(t, h) that start at rest."""
 
-HALVES = (
+PARTITIONED = (
     Problem(
         "rotating",
         lambda t, h: jnp.stack([2.0 * h[:, 1], -1.5 * h[:, 0]], axis=1),
@@ -162,7 +162,7 @@ HALVES = (
         lambda t: np.array([[1.0, 2.0]]) / (1 + t),
     ),
 )
-"""Problems in two halves, each of which moves the other."""
+"""Partitioned problems (q, p)."""
 
 GAMMA = 0.6
 INERTIA = -1 / np.log(GAMMA)

@@ -33,7 +33,7 @@ from odenet.integrators.stages import StagedConfig
 from odenet.models import DepthBlock, DepthBlockConfig
 from odenet.part.kinds import kinds_of, members
 
-VECTOR, HALVES, IMAGE, ROOM = (3,), (4,), (3, 3, 4), (8,)
+VECTOR, PARTITIONED, IMAGE, ROOM = (3,), (4,), (3, 3, 4), (8,)
 SMOOTH = {"activation": "tanh"}
 MAP = {"kind": "mlp", "form": "between", "hidden": [5], **SMOOTH}
 FIELDS = {
@@ -43,19 +43,22 @@ FIELDS = {
     "antisymmetric": ({"kind": "antisymmetric", "gamma": 0.2, **SMOOTH}, VECTOR),
     "antisymmetric_images": ({"kind": "antisymmetric", "gamma": 0.2, **SMOOTH}, IMAGE),
     "parabolic": ({"kind": "parabolic", "hidden": 5, **SMOOTH}, VECTOR),
-    "hamiltonian": ({"kind": "hamiltonian", **SMOOTH}, HALVES),
-    "two_layer_hamiltonian": ({"kind": "two_layer_hamiltonian", **SMOOTH}, HALVES),
-    "second_order": ({"kind": "second_order", "inner": MAP}, HALVES),
-    "second_order_damped": ({"kind": "second_order", "inner": MAP, "sees_velocity": True}, HALVES),
+    "hamiltonian": ({"kind": "hamiltonian", **SMOOTH}, PARTITIONED),
+    "two_layer_hamiltonian": ({"kind": "two_layer_hamiltonian", **SMOOTH}, PARTITIONED),
+    "second_order": ({"kind": "second_order", "inner": MAP}, PARTITIONED),
+    "second_order_damped": (
+        {"kind": "second_order", "inner": MAP, "sees_velocity": True},
+        PARTITIONED,
+    ),
     "data_controlled": ({"kind": "data_controlled", "inner": MAP}, VECTOR),
     "depth_adaptive": ({"kind": "depth_adaptive", "inner": MAP, "hidden": [2]}, VECTOR),
-    "depth_adaptive_halves": (
+    "depth_adaptive_partitioned": (
         {"kind": "depth_adaptive", "inner": {"kind": "hamiltonian", **SMOOTH}, "sign": "free"},
-        HALVES,
+        PARTITIONED,
     ),
     "dense": ({"kind": "dense", "growth": 1, **SMOOTH}, ROOM),
 }
-SEPARABLE = {"hamiltonian", "two_layer_hamiltonian", "second_order", "depth_adaptive_halves"}
+SEPARABLE = {"hamiltonian", "two_layer_hamiltonian", "second_order", "depth_adaptive_partitioned"}
 WEIGHTS = {"residual": "shared", "dense": "per_layer"}
 """Where the field cannot see the time."""
 METHODS = {
@@ -81,10 +84,10 @@ METHODS = {
 STEPS = {1: 128, 2: 32, 3: 16, 4: 8}
 """The least number of steps at which the leading term of the error rules, by order."""
 FIELDS_OF_EVERY_METHOD = {"mlp", "residual", "hamiltonian", "dense"}
-"""What a method may carry: nothing else, batch statistics, halves, integers in the weights."""
+"""What a method may carry: nothing else, batch statistics, partitions, integers in the weights."""
 METHODS_OF_EVERY_FIELD = {"rk4", "asynchronous_leapfrog"}
 """How states reach the gradient: stored, and reconstructed."""
-FAILED_ONCE = {("depth_adaptive_halves", "diffrax_semi_implicit_euler")}
+FAILED_ONCE = {("depth_adaptive_partitioned", "diffrax_semi_implicit_euler")}
 
 
 def is_kept(field, method):
@@ -173,10 +176,10 @@ def test_fields_and_integrators_of_every_kind_are_tested():
 @pytest.mark.parametrize(
     ("field_name", "method_name"), [pytest.param(*pair.values, id=pair.id) for pair in REFUSED]
 )
-def test_method_that_moves_halves_is_refused_without_them(field_name, method_name):
+def test_partitioned_method_is_refused_without_them(field_name, method_name):
     kind = FIELDS[field_name][0]["kind"]
     method = method_name.replace("diffrax_", "diffrax with solver=")
-    message = f"kind={method} moves two halves of the state in turn.*got field kind={kind};"
+    message = f"kind={method} is a partitioned method.*got field kind={kind};"
     with pytest.raises(ValidationError, match=message):
         configured(field_name, method_name)
 

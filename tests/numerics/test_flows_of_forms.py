@@ -102,7 +102,7 @@ def test_second_order_field_oscillates_with_the_order_of_the_method(name):
 
 
 @pytest.mark.parametrize("name", sample(FIRST_ORDER, {"euler", "rk4", "diffrax_bosh3"}))
-def test_second_order_field_of_both_halves_is_damped(name):
+def test_second_order_field_of_position_and_velocity_is_damped(name):
     integrator, order = FIRST_ORDER[name]
     weights = np.hstack([-K, DAMPED])
     field = {"kind": "second_order", "sees_velocity": True}
@@ -184,7 +184,7 @@ def test_depth_adaptive_block_is_the_plain_one_run_to_a_horizon_for_each_example
         np.testing.assert_allclose(found[row], expected[0], rtol=tolerance)
 
 
-def test_depth_adaptive_hamiltonian_is_run_by_verlet_and_undone():
+def test_depth_adaptive_hamiltonian_is_run_by_verlet_and_inverted():
     field = {"kind": "hamiltonian"}
     ends = [
         adaptive_block({"kind": "verlet", "remat": remat}, "positive", "per_layer", field)[1](

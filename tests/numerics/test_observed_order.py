@@ -17,11 +17,11 @@ from numerics.problems import (
     EXPONENTIAL,
     GAMMA,
     GROWING,
-    HALVES,
     INERTIA,
     LINEAR,
     LOGISTIC,
     LOGISTIC_FROM_ABOVE,
+    PARTITIONED,
     PROBLEMS,
     SECOND_ORDER,
     STIFF,
@@ -156,7 +156,7 @@ def test_recorded_order_is_none_or_theoretical(name):
     assert (integrator.tableau.order is None) == (name not in TABLEAUS)
 
 
-UNDONE = {
+INVERTIBLE = {
     "leapfrog": (Leapfrog(), 2, SECOND_ORDER),
     "leapfrog_kick_drift": (Leapfrog(form="kick_drift"), 1, SECOND_ORDER),
     "momentum": (Momentum(gamma=GAMMA), 1, WITH_MOMENTUM),
@@ -173,18 +173,18 @@ UNDONE = {
     **{
         f"{kind}_{problem.name}": (SeparableMethod(kind=kind), order, (problem,))
         for kind, order in (("symplectic_euler", 1), ("verlet", 2))
-        for problem in HALVES  # which are not put together: it would mix their halves
+        for problem in PARTITIONED  # which are not put together: it would mix their partitions
     },
     **{
         f"diffrax_{problem.name}": (fixed_diffrax("semi_implicit_euler").build(), 1, (problem,))
-        for problem in HALVES
+        for problem in PARTITIONED
     },
 }
 
 
-@pytest.mark.parametrize("name", UNDONE)
+@pytest.mark.parametrize("name", INVERTIBLE)
 def test_observed_order_of_reversible_methods_is_theoretical_for_steps_of_any_sizes(name):
-    integrator, order, problems = UNDONE[name]
+    integrator, order, problems = INVERTIBLE[name]
     families = [grids(spacing, STEPS[order]) for spacing in ("uniform", "random", "graded")]
     assert all(np.all(taus > 0) for family in families for taus in family)
     observed = list(slopes(integrator, problems, *families))
@@ -193,8 +193,8 @@ def test_observed_order_of_reversible_methods_is_theoretical_for_steps_of_any_si
         assert slope == pytest.approx(order, abs=0.1), (problem, observed)
 
 
-@pytest.mark.parametrize("problem", [*HALVES, *WITH_MOMENTUM], ids=lambda p: p.name)
-def test_flows_of_halves_and_with_momentum_solve_their_problems(problem):
+@pytest.mark.parametrize("problem", [*PARTITIONED, *WITH_MOMENTUM], ids=lambda p: p.name)
+def test_partitioned_flows_and_with_momentum_solve_their_problems(problem):
     np.testing.assert_allclose(problem.flow(0.0), problem.h0, atol=1e-15)
     step, has_velocity = 1e-4, problem in WITH_MOMENTUM
     for t in (0.0, 0.4, 1.7):

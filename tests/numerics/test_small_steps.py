@@ -35,7 +35,7 @@ def made(name, **options):
 
 
 def field_of(params, t, h):
-    """A field of two halves, each of which moves the other."""
+    """A partitioned field."""
     y, z = jnp.split(h, 2, axis=-1)
     derivatives = [jnp.tanh(z @ params["w"] + t), -jnp.sin(y @ params["v"] + 2 * t)]
     return jnp.concatenate(derivatives, axis=-1)

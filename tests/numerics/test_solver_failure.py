@@ -1,4 +1,4 @@
-"""Solves that cannot arrive say why and where, and never raise inside compiled code."""
+"""Solves that cannot reach t1 say why and where, and never raise inside compiled code."""
 
 import jax
 import jax.numpy as jnp

@@ -39,7 +39,7 @@ def experiment(**changes):
         ({"integrator": {"kind": "momentum"}}, "kind=momentum carries no integrals"),
         (
             {"field": {"kind": "hamiltonian"}, "integrator": SYMPLECTIC},
-            "kind=diffrax carries no integrals along with the state where it moves halves",
+            "kind=diffrax carries no integrals along with the state where it is partitioned",
         ),
         ({"step_sizes": {"kind": "learned"}}, "falls along steps of negative size"),
         ({"step_sizes": {"kind": "fixed", "tau": -1.0}}, "falls along steps of negative size"),

@@ -109,7 +109,7 @@ def test_non_finite_loss_stops_with_the_step_and_the_last_finite_metrics(configu
     assert "not finite" in status["reason"]
 
 
-def test_solver_that_does_not_arrive_stops_the_run_or_warns(configure, tmp_path):
+def test_solver_that_does_not_reach_t1_stops_the_run_or_warns(configure, tmp_path):
     changes = {"model__block__integrator": {"kind": "diffrax", "max_steps": 1}}
     with pytest.raises(
         SolverFailure,

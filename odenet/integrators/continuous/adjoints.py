@@ -89,8 +89,8 @@ class _Backsolve(diffrax.BacksolveAdjoint):
             options["y0"] = differentiated_no_more(options["y0"])
             options["args"] = differentiated_no_more(options["args"])
             solution = solve(**options)
-            arrived = solution.result == diffrax.RESULTS.successful
-            ys: Any = jax.tree.map(lambda y: jnp.where(arrived, y, jnp.nan), solution.ys)
+            succeeded = solution.result == diffrax.RESULTS.successful
+            ys: Any = jax.tree.map(lambda y: jnp.where(succeeded, y, jnp.nan), solution.ys)
             state, a_state, (*a_args, counted), a_terms = _split_counter(ys)
             if counted is not None:
                 per_step, before = evaluations(options["solver"])

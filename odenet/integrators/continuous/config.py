@@ -32,7 +32,7 @@ class DiffraxConfig(IntegratorConfig):
     solver: SolverName = "tsit5"
     """`implicit_euler` and `kvaerno3` to `5` are implicit, for stiff fields and small states;
     `reversible_heun` needs steps of its own (controller.kind=pid); `semi_implicit_euler` is
-    symplectic, for fields of two halves, with the steps of the grid (controller.kind=constant)."""
+    symplectic, for partitioned fields, with the steps of the grid (controller.kind=constant)."""
     root_finder: RootFinderConfig | None = None
     """How an implicit solver solves its equations."""
     controller: ControllerConfig = PIDControllerConfig()
@@ -62,8 +62,8 @@ class DiffraxConfig(IntegratorConfig):
             )
         if self.solver in SYMPLECTIC and self.adjoint.solves_backwards:
             raise ValueError(
-                f"solver={self.solver} moves two halves of the state in turn, and the adjoint "
-                f"equation of adjoint.kind=backsolve has no such halves; use "
+                f"solver={self.solver} is a partitioned method, and the adjoint equation of "
+                f"adjoint.kind=backsolve is not partitioned; use "
                 f"adjoint.kind=checkpointed or direct"
             )
         if break_points and self.adjoint.solves_backwards:

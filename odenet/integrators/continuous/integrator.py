@@ -18,7 +18,7 @@ from odenet.integrators.base import Advance, Field, Integration, SolverStats, St
 from odenet.integrators.continuous.controllers import StepControl
 from odenet.integrators.continuous.derivatives import differentiated_once
 from odenet.integrators.continuous.first_stage import FirstStageAtStart
-from odenet.integrators.continuous.halves import joined, separated
+from odenet.integrators.continuous.partitioned import joined, separated
 from odenet.integrators.continuous.problem import (
     Problem,
     failure_of,
@@ -169,7 +169,7 @@ class Diffrax(OneStepIntegrator):
         """Advance `h0` to `t0 + tau`.
 
         Returns:
-            `Advance`; where the solve did not arrive, `stats.failure` says why and `h1` is the
+            `Advance`; where the solve did not reach t1, `stats.failure` says why and `h1` is the
             state that it had reached.
         """
         path, stats = self._solve(field, t0, tau, h0, None)
@@ -271,7 +271,7 @@ class Diffrax(OneStepIntegrator):
 
     @property
     def _hands_on_first_stage(self) -> bool:
-        """Whether the first derivative, which is checked to be finite, serves as first stage too."""
+        """Whether the first derivative, which is checked to be finite, serves as first stage."""
         return isinstance(self.solver, FirstStageAtStart) and not self.counts_backward
 
     def _nfe(self, num_steps, jumps):

@@ -127,7 +127,7 @@ def moved_along(states: Any, derivative: Callable, parts: Any) -> Any:
 
 
 def failure_of(result: diffrax.RESULTS) -> Count:
-    """Why a solve did not arrive; what is not told apart is an equation that was not solved."""
+    """Why a solve did not reach t1; what is not told apart is an equation that was not solved."""
     results = diffrax.RESULTS
     known = {
         Failure.NONE: results.successful,

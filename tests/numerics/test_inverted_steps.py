@@ -32,8 +32,8 @@ def made(name, **options):
     return CONFIG.validate_python(METHODS[name] | options).build()
 
 
-def halves_apply(params, t, h):
-    """A field of two halves, each of which moves the other."""
+def partitioned_apply(params, t, h):
+    """A partitioned field."""
     y, z = jnp.split(h, 2, axis=-1)
     derivatives = [jnp.tanh(z @ params["w"] + t), -jnp.sin(y @ params["v"] + 2 * t)]
     return jnp.concatenate(derivatives, axis=-1)
@@ -43,7 +43,7 @@ def layers(num_layers, half=2):
     draw = np.random.default_rng(0)
     shape = (num_layers, half, half)
     params = {name: jnp.asarray(draw.normal(size=shape)) for name in ("w", "v")}
-    return LayerFields(halves_apply, params, num_layers)
+    return LayerFields(partitioned_apply, params, num_layers)
 
 
 def by_hand(name, fields, taus, h):
@@ -117,7 +117,7 @@ def test_momentum_with_steps_of_one_is_that_of_sander():
     x, v = h0, np.zeros_like(h0)
     for k in range(5):
         params = jax.tree.map(lambda leaf, k=k: leaf[k], fields.params)
-        v = 0.7 * v + (1 - 0.7) * halves_apply(params, jnp.asarray(float(k)), jnp.asarray(x))
+        v = 0.7 * v + (1 - 0.7) * partitioned_apply(params, jnp.asarray(float(k)), jnp.asarray(x))
         x = x + v
     found = made("momentum").integrate(fields, DepthGrid(jnp.ones(5), 5), jnp.asarray(h0))
     np.testing.assert_allclose(found.h1, x, rtol=1e-13)
@@ -130,7 +130,7 @@ def test_two_step_midpoint_with_equal_steps_jumps_over_one():
     )
     for k in range(1, 5):
         params = jax.tree.map(lambda leaf, k=k: leaf[k], fields.params)
-        derivative = halves_apply(params, jnp.asarray(0.2 * k), found.path[k])
+        derivative = partitioned_apply(params, jnp.asarray(0.2 * k), found.path[k])
         jump = found.path[k + 1] - found.path[k - 1]
         np.testing.assert_allclose(jump, 2 * 0.2 * derivative, rtol=1e-12, atol=1e-14)
 
@@ -152,7 +152,7 @@ def test_momentum_without_memory_is_euler():
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_steps_are_undone_to_twelve_digits(name):
+def test_steps_are_inverted_to_twelve_digits(name):
     draw = np.random.default_rng(2)
     integrator, fields = made(name), layers(64)
     taus = jnp.asarray(draw.uniform(0.03, 0.09, 64) * np.where(draw.random(64) < 0.2, -1, 1))
@@ -163,13 +163,13 @@ def test_steps_are_undone_to_twelve_digits(name):
     @jax.jit
     def there(k, carry):
         params, more = jax.tree.map(lambda leaf: leaf[k], (fields.params, extra))
-        field = jax.tree_util.Partial(halves_apply, params)
+        field = jax.tree_util.Partial(partitioned_apply, params)
         return take_step(integrator.stages, field, carry, grid.times[k], taus[k], *more)
 
     @jax.jit
     def back(k, carry):
         params, more = jax.tree.map(lambda leaf: leaf[k], (fields.params, extra))
-        field = jax.tree_util.Partial(halves_apply, params)
+        field = jax.tree_util.Partial(partitioned_apply, params)
         where = grid.times[k], taus[k]
         return reverse_step(integrator.stages, field, carry, *where, carry, *more)[0]
 
@@ -214,7 +214,7 @@ FIELDS = {"symplectic_euler": "hamiltonian", "verlet": "two_layer_hamiltonian"}
     ("shape", "save_path"), [((4,), True), ((3, 4, 2), False)], ids=["vectors", "images"]
 )
 @pytest.mark.parametrize("name", METHODS)
-def test_gradients_of_undone_steps_equal_those_of_stored_states(name, shape, save_path):
+def test_gradients_of_inverted_steps_equal_those_of_stored_states(name, shape, save_path):
     field = FIELDS.get(name, "antisymmetric")
     loss, at = gradient(name, field, shape, 6, "reversible", save_path)
     stored, _ = gradient(name, field, shape, 6, "none", save_path)
@@ -228,7 +228,7 @@ def test_gradients_of_undone_steps_equal_those_of_stored_states(name, shape, sav
 def test_steps_inside_a_layer_and_one_set_of_weights_are_one_chain(name):
     fields, h0 = layers(1), jnp.asarray(np.random.default_rng(1).normal(size=(2, 4)))
     repeated = LayerFields(
-        halves_apply, jax.tree.map(lambda leaf: jnp.repeat(leaf, 6, 0), fields.params), 6
+        partitioned_apply, jax.tree.map(lambda leaf: jnp.repeat(leaf, 6, 0), fields.params), 6
     )
     taus = jnp.asarray(UNEQUAL)
     inside, over = (

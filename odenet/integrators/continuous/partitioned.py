@@ -1,4 +1,4 @@
-"""A separable field as diffrax's symplectic solvers take it: a term for each half."""
+"""A partitioned field as diffrax's symplectic solvers take it: a term for each part."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,18 +8,18 @@ import jax.numpy as jnp
 
 from odenet.arrays import Array, Float, State, Time
 
-Half = Float[Array, "batch *half"]
-Halves = tuple[Half, Half]
+Part = Float[Array, "batch *part"]
+Parts = tuple[Part, Part]
 """`(z, y)` of a state `[y; z]`: in the order in which they move."""
 Terms = tuple[diffrax.ODETerm, diffrax.ODETerm]
 
 
-def separated(derivative: Callable[[Time, State, Any], State], h0: State) -> tuple[Terms, Halves]:
-    """The terms of `y' = f_y(t, z)`, `z' = f_z(t, y)`, and the halves of the first state.
+def separated(derivative: Callable[[Time, State, Any], State], h0: State) -> tuple[Terms, Parts]:
+    """The terms of `y' = f_y(t, z)`, `z' = f_z(t, y)`, and the parts of the first state.
 
     Args:
         derivative: `derivative(t, h, args)` of a separable field, `[f_y(t, z); f_z(t, y)]`.
-        h0: Shape `(batch, *state)`; the halves are those of its last axis.
+        h0: Shape `(batch, *state)`; its parts are the halves of its last axis.
     """
 
     def of_z(t, y, args):
@@ -32,7 +32,7 @@ def separated(derivative: Callable[[Time, State, Any], State], h0: State) -> tup
     return (diffrax.ODETerm(of_z), diffrax.ODETerm(of_y)), (z, y)
 
 
-def joined(halves: Halves) -> State:
-    """The state `[y; z]` of its halves `(z, y)`."""
-    z, y = halves
+def joined(parts: Parts) -> State:
+    """The state `[y; z]` of its parts `(z, y)`."""
+    z, y = parts
     return jnp.concatenate([y, z], axis=-1)
