@@ -24,8 +24,8 @@ class _Draw:
         if bias:
             self.normal(f"{name}.bias", (outputs,), 0.05)
 
-    def affine(self, name: str, inputs: int, outputs: int, deviation: float | None = None) -> None:
-        self.normal(f"{name}.kernel", (inputs, outputs), deviation or inputs**-0.5)
+    def affine(self, name: str, inputs: int, outputs: int, std: float | None = None) -> None:
+        self.normal(f"{name}.kernel", (inputs, outputs), std or inputs**-0.5)
         self.normal(f"{name}.bias", (outputs,), 0.05)
 
     def norm(self, name: str, channels: int, *, statistics: bool = False) -> None:
@@ -35,8 +35,8 @@ class _Draw:
             self.weights[f"{name}.mean"] = np.zeros(channels, self.dtype)
             self.weights[f"{name}.var"] = np.ones(channels, self.dtype)
 
-    def normal(self, name: str, shape: tuple[int, ...], deviation: float) -> None:
-        self.weights[name] = (deviation * self.rng.normal(size=shape)).astype(self.dtype)
+    def normal(self, name: str, shape: tuple[int, ...], std: float) -> None:
+        self.weights[name] = (std * self.rng.normal(size=shape)).astype(self.dtype)
 
 
 def images(batch: int, shape: tuple[int, int, int], classes: int, double: bool) -> Any:
@@ -75,10 +75,10 @@ def odenet_mnist(double: bool) -> Arrays:
     for index in (1, 2):
         draw.norm(f"field.norm{index}", 64)
         # 65 inputs, as torch initialises it; the first of them is the time.
-        deviation = (1 / (3 * 9 * 65)) ** 0.5
-        draw.normal(f"field.conv{index}.kernel", (3, 3, 64, 64), deviation)
-        draw.normal(f"field.conv{index}.time", (3, 3, 1, 64), deviation)
-        draw.normal(f"field.conv{index}.bias", (64,), deviation)
+        std = (1 / (3 * 9 * 65)) ** 0.5
+        draw.normal(f"field.conv{index}.kernel", (3, 3, 64, 64), std)
+        draw.normal(f"field.conv{index}.time", (3, 3, 1, 64), std)
+        draw.normal(f"field.conv{index}.bias", (64,), std)
     draw.norm("field.norm3", 64)
     draw.norm("head_norm", 64)
     draw.affine("head", 64, 10)
@@ -86,7 +86,7 @@ def odenet_mnist(double: bool) -> Arrays:
 
 
 def spiral(double: bool) -> Arrays:
-    """The network of torchdiffeq's `examples/ode_demo.py`: normal of deviation 0.1, zero biases."""
+    """The network of torchdiffeq's `examples/ode_demo.py`: N(0, 0.1^2), zero biases."""
     draw = _Draw(0, double)
     for name, inputs, outputs in (("net.0", 2, 50), ("net.2", 50, 2)):
         draw.normal(f"{name}.kernel", (inputs, outputs), 0.1)

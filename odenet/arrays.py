@@ -1,4 +1,4 @@
-"""Shape aliases and types of numbers, shared by every room."""
+"""Shape aliases and types of numbers, shared by every package."""
 
 from typing import Any
 

@@ -75,6 +75,6 @@ def _with_gradients(norm: Any) -> Any:
 def _formula(x: Any, scale: Any, bias: Any, groups: int | None) -> Any:
     grouped = x if groups is None else x.reshape(*x.shape[:-1], groups, -1)
     axes = (0, 1, 2) if groups is None else (1, 2, 4)
-    deviation = grouped - jnp.mean(grouped, axes, keepdims=True)
-    variance = jnp.mean(jnp.square(deviation), axes, keepdims=True)
-    return (deviation * lax.rsqrt(variance + _EPSILON)).reshape(x.shape) * scale + bias
+    centred = grouped - jnp.mean(grouped, axes, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axes, keepdims=True)
+    return (centred * lax.rsqrt(variance + _EPSILON)).reshape(x.shape) * scale + bias

@@ -13,16 +13,16 @@ class Spread:
     Attributes:
         values: In the order of the seeds.
         mean: Their mean.
-        deviation: Their standard deviation, of the sample (n - 1); None for one seed.
+        standard_deviation: Their standard deviation, of the sample (n - 1); None for one seed.
     """
 
     values: tuple[float, ...]
     mean: float
-    deviation: float | None
+    standard_deviation: float | None
 
     @staticmethod
     def of(values: Sequence[float]) -> "Spread":
-        """Mean and deviation of at least one number."""
+        """Mean and standard deviation of at least one number."""
         mean = math.fsum(values) / len(values)
         if len(values) == 1:
             return Spread(tuple(values), mean, None)

@@ -45,7 +45,8 @@ class Normalization(NamedTuple):
     """Mean and standard deviation of the inputs, a pytree.
 
     Both are float32 and broadcast against one example: shape `(channels,)` for images, in units
-    of the full pixel range (0 to 1), and `(features,)` for vectors. A deviation is never 0.
+    of the full pixel range (0 to 1), and `(features,)` for vectors. No standard deviation
+    is 0.
     """
 
     mean: Float[Array | np.ndarray, " last"]
@@ -98,9 +99,10 @@ class Dataset:
 
 
 def measure_normalization(inputs: Shaped[np.ndarray, "n *example"]) -> Normalization:
-    """Mean and deviation over all axes but the last, images scaled to the range 0 to 1.
+    """Mean and standard deviation over all axes but the last, images scaled to the range 0 to 1.
 
-    A channel or feature that never varies gets deviation 1: it is centred, not divided by 0.
+    A channel or feature that never varies gets standard deviation 1: it is centred, not divided
+    by 0.
 
     Args:
         inputs: As in `Split`.
@@ -116,7 +118,7 @@ def measure_normalization(inputs: Shaped[np.ndarray, "n *example"]) -> Normaliza
 
 
 def identity_normalization(inputs: Shaped[np.ndarray, "n *example"]) -> Normalization:
-    """Mean 0 and deviation 1 in the shape that `measure_normalization` gives for `inputs`."""
+    """Mean 0 and standard deviation 1 in the shape of `measure_normalization(inputs)`."""
     last = inputs.shape[-1:]
     return Normalization(np.zeros(last, np.float32), np.ones(last, np.float32))
 

@@ -26,8 +26,8 @@ class DigitsConfig(DataConfig):
     split_seed: NonNegativeInt = 0
     """Seed of the split into three parts."""
     normalize: bool | GivenNormalizationConfig = True
-    """Whether to give the model pixels of mean 0 and deviation 1, and not of range 0 to 1; or
-    the mean and deviation to use."""
+    """Whether to give the model pixels of mean 0 and standard deviation 1, and not of range 0 to 1;
+    or the mean and standard deviation to use."""
     augment: AugmentConfig | None = None
     """Random crops and flips of training images; a flipped digit may be none."""
 

@@ -28,7 +28,7 @@ class DrawnConfig(DataConfig):
     split_seed: NonNegativeInt = 0
     """Seed of the points; each split draws from its own stream of it, whatever the others' size."""
     normalize: bool = False
-    """Whether to give the model coordinates of mean 0 and deviation 1."""
+    """Whether to give the model coordinates of mean 0 and standard deviation 1."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int) -> Split:
@@ -69,6 +69,6 @@ def labelled_points(
     labels: Int[np.ndarray, " n"],
     noise: float,
 ) -> Split:
-    """A split of points in the plane, moved by Gaussian noise of deviation `noise`."""
+    """A split of points in the plane, moved by Gaussian noise of standard deviation `noise`."""
     moved = points + noise * rng.standard_normal(points.shape)
     return Split(moved.astype(np.float32), labels.astype(np.int32))

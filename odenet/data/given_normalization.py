@@ -10,7 +10,7 @@ from odenet.part import PartConfig
 
 
 class GivenNormalizationConfig(PartConfig):
-    """Mean and deviation as numbers, those of weights that were trained elsewhere."""
+    """Mean and standard deviation as numbers, those of weights that were trained elsewhere."""
 
     mean: tuple[FiniteFloat, ...] = Field(min_length=1)
     """One number for each channel, in units of the full pixel range (0 to 1); for each feature of a

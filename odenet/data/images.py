@@ -37,8 +37,8 @@ class ImagesConfig(DataConfig):
     split_seed: NonNegativeInt = 0
     """Seed that decides which images validate."""
     normalize: bool | GivenNormalizationConfig = True
-    """Whether to give the model pixels of mean 0 and deviation 1 in each channel, measured on the
-    training part, and not of range 0 to 1; or the mean and deviation to use."""
+    """Whether to give the model pixels of mean 0 and standard deviation 1 in each channel, measured
+    on the training part, and not of range 0 to 1; or the mean and standard deviation to use."""
     augment: AugmentConfig | None = None
     """Random crops and flips of training images."""
 

@@ -46,8 +46,8 @@ class NpzConfig(DataConfig):
     num_classes: int | None = Field(default=None, ge=2)
     """Number of classes; without it, one more than the largest training target."""
     normalize: bool | GivenNormalizationConfig = True
-    """Whether to give the model channels or features of mean 0 and deviation 1, measured on the
-    training part, or the mean and deviation to use."""
+    """Whether to give the model channels or features of mean 0 and standard deviation 1, measured
+    on the training part, or the mean and standard deviation to use."""
     augment: AugmentConfig | None = None
     """Random crops and flips of training images."""
 

@@ -23,7 +23,7 @@ class SwissRollConfig(DataConfig):
     half: int = Field(default=256, ge=1)
     """Half the number of intervals of each spiral; splits have about twice as many points."""
     normalize: bool = False
-    """Whether to give the model coordinates of mean 0 and deviation 1."""
+    """Whether to give the model coordinates of mean 0 and standard deviation 1."""
 
     def build(self, data_dir: Path | None = None) -> Dataset:
         """Compute the points; `data_dir` is not looked at."""

@@ -230,7 +230,7 @@ class PerLayerWeightsConfig(WeightsConfig):
 
     initialise: Literal["each", "once"] = "each"
     """`each` layer is initialised by its own key; with `once` all begin alike, a function of depth
-    that a deeper network discretises more finely, and that training may bend."""
+    that a deeper network discretises more finely, and that training may change."""
 
     @property
     def penalises_change(self) -> bool:

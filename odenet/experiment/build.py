@@ -75,9 +75,9 @@ class Experiment:
             {"inputs": np.asarray(train.inputs), "targets": np.asarray(train.targets)}
         )
 
-    def compile(self, resident: dict[str, Array] | None, piece: dict[str, np.ndarray]) -> Compiled:
-        """Compile the training dispatch for pieces like `piece`."""
-        placed = self.placement.place_piece(piece)
+    def compile(self, resident: dict[str, Array] | None, chunk: dict[str, np.ndarray]) -> Compiled:
+        """Compile the training dispatch for chunks like `chunk`."""
+        placed = self.placement.place_chunk(chunk)
         return self.placement.compile(self.train_step(), self.start, resident, placed)
 
     def train_step(self) -> TrainStep:

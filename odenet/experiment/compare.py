@@ -91,10 +91,10 @@ def compare(
     for network in networks_of(config).values():
         beginning(network)
     directory = Path(directory)
-    with full_disk_named(directory), RunDirectory.create(directory) as place:
-        place.write_json(RUN, {"kind": "compare"} | provenance(data_dir, jax.devices()))
-        place.write_text(CONFIG, to_yaml(config))
-        return _compare(config, place, data_dir, console)
+    with full_disk_named(directory), RunDirectory.create(directory) as run_directory:
+        run_directory.write_json(RUN, {"kind": "compare"} | provenance(data_dir, jax.devices()))
+        run_directory.write_text(CONFIG, to_yaml(config))
+        return _compare(config, run_directory, data_dir, console)
 
 
 def resume_comparison(
@@ -115,25 +115,25 @@ def resume_comparison(
     Raises:
         OdenetError: as its children say.
     """
-    with full_disk_named(directory), RunDirectory.open(directory) as place:
+    with full_disk_named(directory), RunDirectory.open(directory) as run_directory:
         data_dir = recorded_data_dir(directory, data_dir)
-        config = resumed_config(read_experiment(place.file(CONFIG)), overrides)
-        _refuse_lost_networks(config, place)
+        config = resumed_config(read_experiment(run_directory.file(CONFIG)), overrides)
+        _refuse_lost_networks(config, run_directory)
         if overrides:
-            place.write_text(CONFIG, to_yaml(config))
-        return _compare(config, place, data_dir, console, overrides)
+            run_directory.write_text(CONFIG, to_yaml(config))
+        return _compare(config, run_directory, data_dir, console, overrides)
 
 
-def _refuse_lost_networks(config: ExperimentConfig, place: RunDirectory) -> None:
+def _refuse_lost_networks(config: ExperimentConfig, run_directory: RunDirectory) -> None:
     """Refuse to train again what a finished comparison was made of."""
     names = _section(config).networks
-    lost = [name for name in names if not (place.file("networks") / name / CONFIG).exists()]
-    if lost and place.file(COMPARISON).exists():
+    lost = [name for name in names if not (run_directory.file("networks") / name / CONFIG).exists()]
+    if lost and run_directory.file(COMPARISON).exists():
         raise RunDirectoryError(
-            f"{place.path} is finished ({COMPARISON} is there), but its networks "
+            f"{run_directory.path} is finished ({COMPARISON} is there), but its networks "
             f"{', '.join(lost)} are gone, and to train them again would replace what it found; "
-            f"restore {place.file('networks')} from a copy, or compare again under another --out: "
-            f"odenet compare {place.file(CONFIG)}"
+            f"restore {run_directory.file('networks')} from a copy, or compare again under another "
+            f"--out: odenet compare {run_directory.file(CONFIG)}"
         )
 
 
@@ -188,7 +188,7 @@ def _section(config: ExperimentConfig) -> CompareConfig:
 
 def _compare(
     config: ExperimentConfig,
-    place: RunDirectory,
+    run_directory: RunDirectory,
     data_dir: Path | None,
     console: Console | None,
     overrides: Overrides = (),
@@ -199,14 +199,14 @@ def _compare(
     networks: dict[str, dict[str, Any]] = {}
     chosen = networks_of(config)
     for number, (name, network) in enumerate(chosen.items(), start=1):
-        directory = place.file("networks") / name
+        directory = run_directory.file("networks") / name
         of = f"network {number} of {len(chosen)} ({name})"
         try:
             with shown_on(console), part(of):
                 experiment, state = _trained(network, directory, data_dir, console, overrides)
         except OdenetError as error:
             # The comparison goes on as a whole, not only the network that it had come to.
-            error.resume_from = error.resume_from and place.path
+            error.resume_from = error.resume_from and run_directory.path
             error.instead = error.instead and (
                 f"odenet resume would end there again; change network {name} in a copy of the "
                 f"experiment file, and compare again under another --out"
@@ -221,10 +221,10 @@ def _compare(
         verdicts.append(
             not_asked(name, section.threshold) if could else judge(name, found, section.threshold)
         )
-        networks[name] = {"directory": str(directory.relative_to(place.path))}
+        networks[name] = {"directory": str(directory.relative_to(run_directory.path))}
         networks[name] |= read_json(directory / RESULTS)
     comparison = Comparison(config.name, tuple(rows), tuple(verdicts), networks)
-    _write(comparison, place)
+    _write(comparison, run_directory)
     return comparison
 
 
@@ -269,9 +269,9 @@ def _evaluate(
     return rows | {REFERENCE_NAME: row(REFERENCE_NAME, reference, reference)}
 
 
-def _write(comparison: Comparison, place: RunDirectory) -> None:
+def _write(comparison: Comparison, run_directory: RunDirectory) -> None:
     rows = [finite(dataclasses.asdict(row)) for row in comparison.rows]
-    with place.file("comparison.csv").open("w", newline="") as file:
+    with run_directory.file("comparison.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=[field.name for field in dataclasses.fields(Row)])
         writer.writeheader()
         writer.writerows(rows)
@@ -284,4 +284,4 @@ def _write(comparison: Comparison, place: RunDirectory) -> None:
         "versions": versions(),
         "device": jax.devices()[0].device_kind,
     }
-    place.write_json(COMPARISON, values)
+    run_directory.write_json(COMPARISON, values)

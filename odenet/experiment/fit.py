@@ -26,7 +26,7 @@ from odenet.experiment.directory import (
 from odenet.experiment.held_network import changed_at
 from odenet.experiment.ignored_settings import warn_of_ignored_precision
 from odenet.experiment.phase import Phase
-from odenet.experiment.refinement.next_phase import levels_of, next_phase
+from odenet.experiment.refinement.next_phase import next_phase, phase_records
 from odenet.experiment.refinement.plan import DepthPlan
 from odenet.models import Network
 from odenet.narration import doing
@@ -64,7 +64,7 @@ class Trained:
 
 def fit(
     experiment: Experiment,
-    place: RunDirectory,
+    run_directory: RunDirectory,
     checkpoint: Checkpoint | None,
     console: Console | None,
     callbacks: Sequence[Callback],
@@ -76,7 +76,7 @@ def fit(
 
     Args:
         experiment: What to train; with a checkpoint, the network that it holds.
-        place: The run directory, locked.
+        run_directory: The run directory, locked.
         checkpoint: Where an earlier part of the run had come, or None.
         console: Where progress is shown, or None for nowhere.
         callbacks: Run after the usual ones.
@@ -86,17 +86,17 @@ def fit(
     """
     warn_of_ignored_precision()
     if checkpoint is not None:
-        _refuse_complete(place, checkpoint.step, experiment.config.training.num_steps)
+        _refuse_complete(run_directory, checkpoint.step, experiment.config.training.num_steps)
     try:
-        return _through_depths(experiment, place, checkpoint, console, callbacks)
+        return _through_depths(experiment, run_directory, checkpoint, console, callbacks)
     except BaseException as error:
-        _stopped(place, experiment.config, error)
+        _stopped(run_directory, experiment.config, error)
         raise
 
 
 def _through_depths(
     experiment: Experiment,
-    place: RunDirectory,
+    run_directory: RunDirectory,
     checkpoint: Checkpoint | None,
     console: Console | None,
     callbacks: Sequence[Callback],
@@ -108,36 +108,36 @@ def _through_depths(
         phase = _recorded(experiment, checkpoint)
         # A change that was due when the run was stopped is made again, from the same state.
         if plan is not None and changed_at(checkpoint.extras) != phase.step < training.num_steps:
-            phase = _changed(phase, place, plan) or phase
+            phase = _changed(phase, run_directory, plan) or phase
     while True:
-        trained, state = _train(phase, place, plan, console, callbacks)
+        trained, state = _train(phase, run_directory, plan, console, callbacks)
         step = int(jax.device_get(state.step))
         after = dataclasses.replace(
             phase, state=state, step=step, data=trained.position, progress=trained.fit.progress
         )
         if plan is None or step == training.num_steps:
             break
-        changed = _changed(after, place, plan)
+        changed = _changed(after, run_directory, plan)
         assert changed is not None
         phase = changed
-    results = _results(after, trained.fit, place)
-    place.write_json(RESULTS, results)
-    place.write_json(STATUS, {"state": "complete", "step": training.num_steps})
-    return Trained(after.experiment, state, results, place.path)
+    results = _results(after, trained.fit, run_directory)
+    run_directory.write_json(RESULTS, results)
+    run_directory.write_json(STATUS, {"state": "complete", "step": training.num_steps})
+    return Trained(after.experiment, state, results, run_directory.path)
 
 
-def _stopped(place: RunDirectory, config: ExperimentConfig, error: BaseException) -> None:
+def _stopped(run_directory: RunDirectory, config: ExperimentConfig, error: BaseException) -> None:
     """Write down how a run ended early, and tell the user how to go on."""
-    saved = steps_on_disk(place.file("checkpoints") / "last")
+    saved = steps_on_disk(run_directory.file("checkpoints") / "last")
     step = int(saved[0].name) if saved else None
     if isinstance(error, Interrupted):
-        error.resume_from = place.path
+        error.resume_from = run_directory.path
     elif isinstance(error, RunFailure):
-        error.instead = _instead(place.path, config, step, error)
+        error.instead = _instead(run_directory.path, config, step, error)
     reason = str(error) if isinstance(error, OdenetError) else f"{type(error).__name__}: {error}"
     status = {"state": "stopped", "reason": reason}
     with contextlib.suppress(OSError):  # a full disk is what may have stopped it
-        place.write_json(STATUS, status | ({} if step is None else {"step": step}))
+        run_directory.write_json(STATUS, status | ({} if step is None else {"step": step}))
 
 
 def _instead(path: Path, config: ExperimentConfig, step: int | None, error: RunFailure) -> str:
@@ -156,15 +156,17 @@ def _instead(path: Path, config: ExperimentConfig, step: int | None, error: RunF
     )
 
 
-def _refuse_complete(place: RunDirectory, step: int, num_steps: int) -> None:
+def _refuse_complete(run_directory: RunDirectory, step: int, num_steps: int) -> None:
     if step > num_steps:
         raise RunDirectoryError(
-            f"{place.path} is at step {step}, beyond the {num_steps} of training.num_steps in its "
-            f"{CONFIG}; set that to more, or evaluate it with: odenet eval {place.path}"
+            f"{run_directory.path} is at step {step}, beyond the {num_steps} of "
+            f"training.num_steps in its {CONFIG}; set that to more, or evaluate it with: "
+            f"odenet eval {run_directory.path}"
         )
-    if step == num_steps and place.file(RESULTS).exists():
+    if step == num_steps and run_directory.file(RESULTS).exists():
         raise RunDirectoryError(
-            f"{place.path} is complete at step {step}; evaluate it with: odenet eval {place.path}"
+            f"{run_directory.path} is complete at step {step}; evaluate it with: "
+            f"odenet eval {run_directory.path}"
         )
 
 
@@ -181,10 +183,10 @@ def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Phase:
     )
 
 
-def _changed(phase: Phase, place: RunDirectory, plan: DepthPlan) -> Phase | None:
+def _changed(phase: Phase, run_directory: RunDirectory, plan: DepthPlan) -> Phase | None:
     """The phase with the next network, if a change is due at this step."""
     change = plan.due(phase.experiment, phase.step, phase.state)
-    return None if change is None else next_phase(phase, change, place)
+    return None if change is None else next_phase(phase, change, run_directory)
 
 
 def _leaves(
@@ -206,7 +208,7 @@ class _Trained:
 
 def _train(
     phase: Phase,
-    place: RunDirectory,
+    run_directory: RunDirectory,
     plan: DepthPlan | None,
     console: Console | None,
     callbacks: Sequence[Callback],
@@ -215,17 +217,17 @@ def _train(
     experiment, step = phase.experiment, phase.step
     training = experiment.config.training
     usual: list[Callback] = [
-        MetricsFile(place.file(METRICS), step),
-        EventFile(place.file("events"), step),
+        MetricsFile(run_directory.file(METRICS), step),
+        EventFile(run_directory.file("events"), step),
     ]
     for monitor in training.monitors:
         probe, every = monitor.build(experiment), training.monitor_interval(monitor)
-        file = place.file(monitor_file(monitor.kind))
+        file = run_directory.file(monitor_file(monitor.kind))
         usual.append(Monitor(monitor.kind, probe, every, file, step))
     if console is not None:
-        usual.append(ProgressBar(console, place.path.name))
+        usual.append(ProgressBar(console, run_directory.path.name))
     resident = experiment.resident()
-    checkpointer = Checkpointer(place.file("checkpoints"), training.keep_checkpoints)
+    checkpointer = Checkpointer(run_directory.file("checkpoints"), training.keep_checkpoints)
     validation = experiment.evaluator(experiment.dataset.validation)
     test = experiment.evaluator(experiment.dataset.test) if training.watch_test else None
     with experiment.batches() as batches:
@@ -250,7 +252,7 @@ def _train(
             phase.extras,
             lambda state: experiment.network(state.params, state.statistics),
         )
-        place.write_json(STATUS, {"state": "running", "step": step})
+        run_directory.write_json(STATUS, {"state": "running", "step": step})
         try:
             state = fit.run(phase.state)
         finally:
@@ -258,7 +260,7 @@ def _train(
         return _Trained(fit, batches.state()), state
 
 
-def _results(phase: Phase, fit: Fit, place: RunDirectory) -> dict[str, Any]:
+def _results(phase: Phase, fit: Fit, run_directory: RunDirectory) -> dict[str, Any]:
     experiment, state = phase.experiment, phase.state
     evaluator = fit.watch_test or experiment.evaluator(experiment.dataset.test)
     with doing("evaluating on test"):
@@ -280,4 +282,4 @@ def _results(phase: Phase, fit: Fit, place: RunDirectory) -> dict[str, Any]:
     }
     if experiment.config.training.depth_schedule is None:
         return results
-    return results | {"levels": levels_of(place)}
+    return results | {"levels": phase_records(run_directory)}

@@ -156,16 +156,16 @@ def import_weights(
     hints = Diagnosis(arrays, matched, weight_map)
     filled = convert(matched.arrays, weight_map, shaped.shapes, hints=hints, verbose=verbose)
     state = _state(config, shaped, filled)
-    with full_disk_named(directory), RunDirectory.create(directory) as place:
+    with full_disk_named(directory), RunDirectory.create(directory) as run_directory:
         about = {"num_parameters": shaped.num_parameters, "kind": "run"}
         about |= {"data_source": outline.source}
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         record = {"file": str(file), "sha256": digest, "arch": arch, "set": which, "notes": notes}
         about |= {"weights": record}
-        place.write_json(RUN, about | provenance(data_dir, jax.devices()[:1]))
-        _save(place.file("checkpoints"), config, outline, state)
-        place.write_json(STATUS, {"state": "imported", "step": 0})
-        place.write_text(CONFIG, to_yaml(config))
+        run_directory.write_json(RUN, about | provenance(data_dir, jax.devices()[:1]))
+        _save(run_directory.file("checkpoints"), config, outline, state)
+        run_directory.write_json(STATUS, {"state": "imported", "step": 0})
+        run_directory.write_text(CONFIG, to_yaml(config))
     return ImportedWeights(config, shaped.graphdef, state, shaped.num_parameters, tuple(notes))
 
 

@@ -76,16 +76,16 @@ def run(
     experiment.check_statistics()
     for monitor in config.training.monitors:
         monitor.build(experiment)  # refuses now what it could not measure
-    with full_disk_named(directory), RunDirectory.create(directory) as place:
+    with full_disk_named(directory), RunDirectory.create(directory) as run_directory:
         about = {"num_parameters": experiment.num_parameters, "kind": "run"}
         about |= {"data_source": experiment.dataset.source}
         if experiment.origin is not None:
             about |= {"start": dataclasses.asdict(experiment.origin)}
-            save_start(experiment, place.file("checkpoints"))
-        place.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
-        place.write_text(CONFIG, to_yaml(config))
+            save_start(experiment, run_directory.file("checkpoints"))
+        run_directory.write_json(RUN, about | provenance(data_dir, experiment.placement.devices))
+        run_directory.write_text(CONFIG, to_yaml(config))
         with shown_on(console):
-            trained = fit(experiment, place, None, console, callbacks)
+            trained = fit(experiment, run_directory, None, console, callbacks)
     if report is not None:
         report(directory)
     return trained
@@ -120,22 +120,22 @@ def resume(
         OdenetError: as its children say.
     """
     directory = Path(directory)
-    with full_disk_named(directory), RunDirectory.open(directory) as place:
+    with full_disk_named(directory), RunDirectory.open(directory) as run_directory:
         data_dir = recorded_data_dir(directory, data_dir)
-        config = resumed_config(read_experiment(place.file(CONFIG)), overrides)
+        config = resumed_config(read_experiment(run_directory.file(CONFIG)), overrides)
         found = checkpoint_to_continue(directory, which)
         now = in_step(config, 0 if found is None else found.step)
         with shown_on(console):
             experiment, checkpoint = _restored(directory, now, (), which, data_dir, found)
         if overrides:
-            place.write_text(CONFIG, to_yaml(config))
+            run_directory.write_text(CONFIG, to_yaml(config))
         if checkpoint is not None:
             keep_given(directory, checkpoint)
             if which == "best":
                 save_again(directory, "last", checkpoint)
             checkpoint = with_best(directory, checkpoint)
         with shown_on(console):
-            trained = fit(experiment, place, checkpoint, console, callbacks)
+            trained = fit(experiment, run_directory, checkpoint, console, callbacks)
     if report is not None:
         report(directory)
     return trained

@@ -198,7 +198,7 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
             f"layer has no time; use its inner field, kind=mlp or conv say"
         )
 
-    def check_room(self, num_layers: int, width: int, before: int | None) -> None:
+    def check_capacity(self, num_layers: int, width: int, before: int | None) -> None:
         """Refuse a state without channels for the features that the layers add.
 
         Args:

@@ -108,7 +108,7 @@ class DenseFieldConfig(BranchConfig):
             "none; use block.kind=depth"
         )
 
-    def check_room(self, num_layers: int, width: int, before: int | None) -> None:
+    def check_capacity(self, num_layers: int, width: int, before: int | None) -> None:
         """Refuse a state without channels for the features of all layers.
 
         Args:

@@ -6,7 +6,7 @@ at zero.
 
 | name | weights | source |
 |---|---|---|
-| `lecun_normal` | variance 1/fan_in, normal cut at two deviations | [1] sec. 4.6 |
+| `lecun_normal` | variance 1/fan_in, normal cut at two standard deviations | [1] sec. 4.6 |
 | `lecun_uniform` | variance 1/fan_in, uniform | [1] sec. 4.6 |
 | `uniform_fan_in` | uniform within 1/sqrt(fan_in): a third of that variance | [2] eq. 1 |
 | `glorot_normal` | variance 2/(fan_in + fan_out), normal | [2] eq. 12 |

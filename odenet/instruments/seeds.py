@@ -117,7 +117,7 @@ def _results(directory: Path, config: ExperimentConfig) -> Iterator[tuple[str, A
 
 
 def seeds_markdown(seeds: Sequence[int], networks: Mapping[str, Mapping[str, Any]]) -> str:
-    """One row for each network: mean and deviation over the seeds, and every seed's number.
+    """One row for each network: mean and standard deviation over the seeds, and every number.
 
     Args:
         seeds: The seeds, in the order of the numbers.
@@ -125,7 +125,7 @@ def seeds_markdown(seeds: Sequence[int], networks: Mapping[str, Mapping[str, Any
     """
     columns = [key for key in _HEADINGS if any(key in spreads for spreads in networks.values())]
     each = ", ".join(map(str, seeds))
-    heads = [f"{_HEADINGS[key]}: mean ± deviation (seeds {each})" for key in columns]
+    heads = [f"{_HEADINGS[key]}: mean ± standard deviation (seeds {each})" for key in columns]
     lines = ["| network | " + " | ".join(heads) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, spreads in networks.items():
         cells = [_cell(spreads.get(key), 100.0 if key == "test_error" else 1.0) for key in columns]
@@ -137,5 +137,6 @@ def _cell(spread: Mapping[str, Any] | None, factor: float) -> str:
     if spread is None:
         return "–"
     mean = f"{factor * spread['mean']:.4g}"
-    deviation = "" if spread["deviation"] is None else f" ± {factor * spread['deviation']:.2g}"
-    return f"{mean}{deviation} ({', '.join(f'{factor * value:.4g}' for value in spread['values'])})"
+    std = spread["standard_deviation"]
+    spread_of = "" if std is None else f" ± {factor * std:.2g}"
+    return f"{mean}{spread_of} ({', '.join(f'{factor * value:.4g}' for value in spread['values'])})"

@@ -87,7 +87,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         """What has forward-mode derivatives: the same method of diffrax."""
         return "kind=diffrax with adjoint.kind=direct"
 
-    def leaving_out(self, count: int) -> "AdaptiveRungeKutta":
+    def without_quadrature(self, count: int) -> "AdaptiveRungeKutta":
         """The same for states that are vectors, whose last `count` components choose no step."""
         return dataclasses.replace(self, norm=RMSWithoutLast(count))
 
@@ -96,7 +96,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         return dataclasses.replace(self, rounding=float(jnp.finfo(dtype).eps) / 2)
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
-        """The layers: steps are chosen inside the stretch on which the weights stay the same."""
+        """The layers: steps are chosen inside the interval on which the weights stay the same."""
         return grid.per_layer()
 
     def over_grid(

@@ -158,7 +158,7 @@ class Integrator(abc.ABC):
             return "a step depends on more than the state, and so is no matrix on it"
         return StepMapAmplification(self)
 
-    def leaving_out(self, count: int) -> "Integrator":
+    def without_quadrature(self, count: int) -> "Integrator":
         """The same for states that are vectors, whose last `count` components choose no step."""
         del count
         return self

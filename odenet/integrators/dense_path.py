@@ -23,7 +23,7 @@ def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: St
     """Integrate by one solve for every layer, with a path through all points of the grid.
 
     The step sizes of a layer must have one sign: where they are mixed, grid points may lie outside
-    the stretch that is solved. `stats.success` is false then, and those states are not a number.
+    the interval that is solved. `stats.success` is false then, and those states are not a number.
     """
     fields = fields.prepared(h0)
     taus = grid.taus.reshape(grid.num_layers, grid.steps_per_layer)

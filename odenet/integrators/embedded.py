@@ -12,23 +12,23 @@ class EmbeddedTableau:
     Args:
         tableau: The method; its last stage is evaluated at the end of the step.
         error: Weights of the stages in the error estimate, summing to 0.
-        bend: Weights of the stages in the last term of the dense output, summing to 0; zeros for
+        dense: Weights of the stages in the last term of the dense output, summing to 0; zeros for
             the cubic through the states and derivatives at both ends.
     """
 
     tableau: Tableau
     error: tuple[float, ...]
-    bend: tuple[float, ...]
+    dense: tuple[float, ...]
 
 
 def _embedded(
     a: tuple[tuple[float, ...], ...],
     error: tuple[float, ...],
-    bend: tuple[float, ...],
+    dense: tuple[float, ...],
     order: int,
 ) -> EmbeddedTableau:
     times = tuple(float(sum(row)) for row in a)
-    return EmbeddedTableau(Tableau(a, (*a[-1], 0.0), times, order), error, bend)
+    return EmbeddedTableau(Tableau(a, (*a[-1], 0.0), times, order), error, dense)
 
 
 EMBEDDED: dict[str, EmbeddedTableau] = {

@@ -64,8 +64,8 @@ def dense_output(
     rise = h1 - h0
     left = length * stages[0] - rise
     right = rise - length * stages[-1] - left
-    bend = _increment(ds, method.bend, stages)
-    inner = left[None] + theta * (right[None] + (1 - theta) * bend[None])
+    quartic = _increment(ds, method.dense, stages)
+    inner = left[None] + theta * (right[None] + (1 - theta) * quartic[None])
     dense = h0[None] + theta * (rise[None] + (1 - theta) * inner)
     inside = _inside(parts, s, ds).reshape(column)
     return jnp.where(inside, dense, jnp.zeros_like(dense))

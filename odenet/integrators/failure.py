@@ -53,7 +53,7 @@ _REASONS = {
         "(controller.kind=pid)"
     ),
     Failure.OUTSIDE: (
-        "grid points lie outside the stretch that is solved, since step sizes of one layer have "
+        "grid points lie outside the interval that is solved, since step sizes of one layer have "
         "both signs; leave the path out, or keep step sizes positive"
     ),
     Failure.OVER_BUDGET: (

@@ -50,9 +50,9 @@ def first_step(
     smallest = jnp.finfo(t0.dtype).eps
     guess = jnp.clip(guess, smallest, 1).astype(t0.dtype)
     f1 = jax.lax.stop_gradient(field(t0 + guess, h0 + guess.astype(h0.dtype) * f0))
-    bend = norm(jnp.abs(f1 - f0) / scale) / guess
-    is_number = jnp.isfinite(bend)
-    largest = jnp.where(is_number, jnp.maximum(speed, bend), speed)
+    curvature = norm(jnp.abs(f1 - f0) / scale) / guess
+    is_number = jnp.isfinite(curvature)
+    largest = jnp.where(is_number, jnp.maximum(speed, curvature), speed)
     flat = largest <= 1e-15
     step = (0.01 / jnp.where(flat, 1, largest)) ** (1 / order)
     step = jnp.where(flat, jnp.maximum(1e-6, guess * 1e-3), step)

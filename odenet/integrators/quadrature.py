@@ -80,7 +80,7 @@ def integrate_with_integrals(
 
     both = dataclasses.replace(fields, apply=apply, initial_state=(*fields.initial_state, probe))
     z0 = jnp.concatenate([flat(h0), jnp.zeros((len(h0), count), h0.dtype)], axis=1)
-    found = integrator.leaving_out(count).integrate(both, grid, z0, save_path=save_path)
+    found = integrator.without_quadrature(count).integrate(both, grid, z0, save_path=save_path)
     path = found.path
     return Integration(
         found.h1[:, :size].reshape(h0.shape),

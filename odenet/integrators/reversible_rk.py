@@ -19,8 +19,8 @@ class ReversibleRungeKutta(StagedIntegrator):
     With $\Psi_\tau(t, h)$ what a step of the method adds to $h$, and $z_0 = y_0$ (arXiv:2410.11648,
     eq. 6): $y_1 = \lambda y_0 + (1 - \lambda) z_0 + \Psi_\tau(t_0, z_0)$ and
     $z_1 = z_0 - \Psi_{-\tau}(t_0 + \tau, y_1)$. It has the order of the method and takes twice its
-    evaluations. The method is algebraically reversible: a backward pass reconstructs the states from the
-    last, with exact gradients, to round-off, with memory that does not grow with depth.
+    evaluations. The method is algebraically reversible: a backward pass reconstructs the states
+    from the last, with exact gradients, to round-off, with memory that does not grow with depth.
 
     $\lambda < 1$ draws the two states together. Then short steps of a decaying mode are stable: of
     Euler those with $-(1 - \lambda) \le z \le 0$ for real $z$. Where steps are not, the difference

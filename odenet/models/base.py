@@ -217,7 +217,7 @@ class BlockConfig(PartConfig, abc.ABC, family="block"):
         """
         return {}
 
-    def check_room(self, width: int, before: int | None) -> None:
+    def check_capacity(self, width: int, before: int | None) -> None:
         """Refuse a state without channels for what the layers add.
 
         Args:

@@ -209,9 +209,9 @@ class DepthBlockConfig(BlockConfig):
         learns = self.step_sizes.is_learned
         return self.integrator.gradient_methods(is_step=self.is_euler_step, learns_steps=learns)
 
-    def check_room(self, width: int, before: int | None) -> None:
+    def check_capacity(self, width: int, before: int | None) -> None:
         """Refuse a state without channels for what the layers add; see `BlockConfig`."""
-        self.field.check_room(self.num_steps, width, before)
+        self.field.check_capacity(self.num_steps, width, before)
 
     def check_trainable(self, *, training: bool) -> None:
         """Refuse an integrator that cannot carry the field's batch statistics through training.

@@ -1,4 +1,4 @@
-"""A stretch of depth: vector field, weights, step sizes and integrator put together."""
+"""An interval of depth: vector field, weights, step sizes and integrator put together."""
 
 from typing import Any
 

@@ -183,10 +183,10 @@ class NetworkConfig(ModelConfig):
         return self
 
     @model_validator(mode="after")
-    def _dense_features_have_room(self):
+    def _dense_features_fit(self):
         for index, (stage, block) in enumerate(zip(self.stages, self.blocks, strict=True)):
             before = self.stages[index - 1].width if index else self._stem_width
-            block.check_room(stage.width, before if stage.projection.pads_behind else None)
+            block.check_capacity(stage.width, before if stage.projection.pads_behind else None)
         return self
 
     def expanded(self) -> "NetworkConfig":

@@ -1,4 +1,6 @@
-"""The surface that all figures are drawn on: size, style, colours, files. Only matplotlib's room.
+"""The surface that all figures are drawn on: size, style, colours, files.
+
+No other package imports matplotlib.
 
 Figures are made with the object-oriented interface and never shown, so that no display is needed
 and nothing global is left behind.
@@ -72,7 +74,7 @@ _R = TypeVar("_R")
 
 
 def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Run a drawing function in the house style, whatever the user's own settings are."""
+    """Run a drawing function in the style of the project, whatever the user's own settings are."""
 
     @functools.wraps(draw)
     def inside(*args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -70,8 +70,8 @@ class TrainingConfig(PartConfig):
     those of its step."""
     on_solver_failure: Literal["stop", "warn", "skip"] = "stop"
     """`stop` the run at the first solve that does not reach t1; `warn` and go on with the gradient
-    at the state that it had reached; `skip` the update of that step, with a warning too. Failures are
-    counted, and every line of metrics says why and where."""
+    at the state that it had reached; `skip` the update of that step, with a warning too. Failures
+    are counted, and every line of metrics says why and where."""
     nfe_budget: PositiveInt | None = None
     """Largest `nfe` of one training step; a step that needs more is a failed solve, for which
     `on_solver_failure` says what to do. Without it, there is no limit."""

@@ -40,7 +40,7 @@ class TransferredConfig(PartConfig):
 
 
 class FrozenState(NamedTuple):
-    """The state of a transformation that waits.
+    """The state of a transformation of frozen parameters.
 
     Attributes:
         step: Number of updates asked for.
@@ -84,23 +84,25 @@ def frozen_until(
     return optax.GradientTransformation(init, update)
 
 
-def without_frozen(waits: Any, step: int) -> optax.GradientTransformation:
+def without_frozen(is_frozen: Any, step: int) -> optax.GradientTransformation:
     """Gradients of 0 where parameters are frozen, so that they count in no norm.
 
     Args:
-        waits: Whether each parameter is frozen, a tree of bools.
+        is_frozen: Whether each parameter is frozen, a tree of bools.
         step: Number of steps during which it is.
     """
 
     def update(updates, state, params=None):
         del params
 
-        def one(gradient, waits):
+        def one(gradient, is_frozen):
             return (
-                jnp.where(state < step, jnp.zeros_like(gradient), gradient) if waits else gradient
+                jnp.where(state < step, jnp.zeros_like(gradient), gradient)
+                if is_frozen
+                else gradient
             )
 
-        return jax.tree.map(one, updates, waits), state + 1
+        return jax.tree.map(one, updates, is_frozen), state + 1
 
     return optax.GradientTransformation(lambda params: jnp.zeros((), jnp.int32), update)
 

@@ -52,9 +52,9 @@ class Fit:
     Args:
         config: Lengths and intervals.
         program: The compiled dispatch.
-        placement: Puts pieces on the devices.
+        placement: Puts chunks on the devices.
         resident: The training split on the device, or None.
-        batches: Where the pieces come from.
+        batches: Where the chunks come from.
         evaluate: Evaluates parameters on the validation split.
         checkpointer: Saves.
         callbacks: Run at their events, in order.
@@ -110,8 +110,8 @@ class Fit:
         try:
             with StopRequest() as stop:
                 while step < last and not (leaving or stop.signum or self._asked):
-                    piece = self.placement.place_piece(next(self.batches))
-                    state, metrics = self.program.run(state, self.resident, piece)
+                    chunk = self.placement.place_chunk(next(self.batches))
+                    state, metrics = self.program.run(state, self.resident, chunk)
                     step += self._dispatch_steps
                     pending.append((step, metrics))
                     leaving = step < last and self.leaves is not None and self.leaves(step, state)

@@ -172,22 +172,22 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
             name: self.transform(_scaled(rate, group.learning_rate_factor), group.weight_decay)
             for name, group in groups.items()
         }
-        asleep: dict[str, int] = {}
+        frozen_steps_of: dict[str, int] = {}
         if self.only is not None:
-            asleep = {name: num_steps for name in groups if name != self.only}
-            parts |= {name: frozen() for name in asleep}
+            frozen_steps_of = {name: num_steps for name in groups if name != self.only}
+            parts |= {name: frozen() for name in frozen_steps_of}
         elif self.transferred is not None:
             for name, group in groups.items():
                 parts[TRANSFERRED + name] = self._transferred(rate, group, self.transferred)
-                asleep[TRANSFERRED + name] = self.transferred.frozen_steps(num_steps)
+                frozen_steps_of[TRANSFERRED + name] = self.transferred.frozen_steps(num_steps)
         grouped = optax.partition(parts, labels)
         if self.gradient_clip is None:
             return grouped
         clipped = optax.chain(optax.clip_by_global_norm(self.gradient_clip), grouped)
-        if not any(asleep.values()):
+        if not any(frozen_steps_of.values()):
             return clipped
-        waits = jax.tree.map(lambda label: label in asleep, labels)
-        return optax.chain(without_frozen(waits, max(asleep.values())), clipped)
+        is_frozen = jax.tree.map(lambda label: label in frozen_steps_of, labels)
+        return optax.chain(without_frozen(is_frozen, max(frozen_steps_of.values())), clipped)
 
     def _transferred(
         self, rate: Schedule, group: GroupConfig, transferred: TransferredConfig
@@ -196,7 +196,7 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
         if not transferred.learning_rate_factor:
             return frozen()
         wait = transferred.unfreeze_at or 0
-        # What waits counts its own steps from 0, and the schedule goes on meanwhile.
+        # A frozen part counts its own steps from 0, and the schedule goes on meanwhile.
         late = _scaled(lambda step: rate(step + wait), factor)
         transform = self.transform(late, group.weight_decay)
         return frozen_until(transform, wait) if wait else transform

@@ -21,7 +21,7 @@ from odenet.part import PartConfig
 from odenet.training.callbacks import Record
 from odenet.training.constants import hoisted
 from odenet.training.state import TrainState
-from odenet.training.step import Piece, Resident, TrainStep
+from odenet.training.step import Chunk, Resident, TrainStep
 
 AXIS = "batch"
 
@@ -31,7 +31,7 @@ class Compiled:
     """A compiled dispatch, with what its compilation took and what it needs.
 
     Attributes:
-        run: `(state, resident, piece) -> (state, metrics)`; the state is donated.
+        run: `(state, resident, chunk) -> (state, metrics)`; the state is donated.
         compile_seconds: Time of tracing and compiling.
         peak_bytes: Memory of arguments, results and temporaries by XLA's own analysis, on one
             device (see `peak_bytes`), or None where the backend does not tell.
@@ -65,8 +65,8 @@ class Placement(abc.ABC):
         return NamedSharding(self._mesh, PartitionSpec(*spec))
 
     @abc.abstractmethod
-    def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
-        """Spread a piece, with leading axes `(steps, batch)`, over the devices."""
+    def place_chunk(self, chunk: dict[str, np.ndarray]) -> Chunk:
+        """Spread a chunk, with leading axes `(steps, batch)`, over the devices."""
 
     @abc.abstractmethod
     def lower(self, step: TrainStep, *args: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -74,19 +74,19 @@ class Placement(abc.ABC):
 
         Args:
             step: The step.
-            args: State, resident split and piece.
+            args: State, resident split and chunk.
 
         Returns:
             What can be compiled, and the arguments that come before `args` when it runs.
         """
 
     def compile(
-        self, step: TrainStep, state: TrainState, resident: Resident, piece: Piece
+        self, step: TrainStep, state: TrainState, resident: Resident, chunk: Chunk
     ) -> Compiled:
         """Compile `step` for arguments like these, apart from running it."""
         start = time.perf_counter()
         step = dataclasses.replace(step, axis=self.axis)
-        lowered, constants = self.lower(step, state, resident, piece)
+        lowered, constants = self.lower(step, state, resident, chunk)
         compiled = lowered.compile()
         run = functools.partial(compiled, *constants)
         return Compiled(run, time.perf_counter() - start, peak_bytes(compiled))
@@ -109,9 +109,9 @@ def peak_bytes(compiled: Any) -> int | None:
 class JitPlacement(Placement):
     """A mesh with one axis; the compiler inserts the sums over devices."""
 
-    def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
-        """Spread the batch axis of a piece over the devices."""
-        return jax.device_put(piece, self._sharding(None, AXIS))
+    def place_chunk(self, chunk: dict[str, np.ndarray]) -> Chunk:
+        """Spread the batch axis of a chunk over the devices."""
+        return jax.device_put(chunk, self._sharding(None, AXIS))
 
     def lower(self, step: TrainStep, *args: Any) -> tuple[Any, tuple[Any, ...]]:
         """The step, lowered, and the numbers of the configuration, on every device."""
@@ -132,7 +132,7 @@ class PmapPlacement(Placement):
 
     axis = AXIS
 
-    def place_piece(self, piece: dict[str, np.ndarray]) -> Piece:
+    def place_chunk(self, chunk: dict[str, np.ndarray]) -> Chunk:
         """Split the batch axis into `(devices, batch / devices)`, devices first."""
         count = len(self.devices)
 
@@ -141,17 +141,17 @@ class PmapPlacement(Placement):
             parts = leaf.reshape(steps, count, batch // count, *leaf.shape[2:])
             return np.moveaxis(parts, 1, 0)
 
-        return jax.device_put(jax.tree.map(split, piece), self._sharding(AXIS))
+        return jax.device_put(jax.tree.map(split, chunk), self._sharding(AXIS))
 
     def lower(self, step: TrainStep, *args: Any) -> tuple[Any, tuple[Any, ...]]:
         """The step, lowered; the numbers of the configuration stay constants."""
 
-        def on_one_device(state: TrainState, resident: Resident, piece: Piece):
+        def on_one_device(state: TrainState, resident: Resident, chunk: Chunk):
             # pmap gives every traced array a sharding over its devices, constants have none, and
             # diffrax's checkpointed loop takes the two for different types; a program for one
             # device has no need of shardings.
             with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
-                return step(state, resident, piece)
+                return step(state, resident, chunk)
 
         mapped = jax.pmap(
             on_one_device,

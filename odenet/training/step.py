@@ -20,7 +20,7 @@ from odenet.ops.batch_axis import batch_axis, example_keys
 from odenet.training.optimizer import Schedule
 from odenet.training.state import TrainState, split_network
 
-Piece = dict[str, Array]
+Chunk = dict[str, Array]
 """What one dispatch trains on, with leading axes `(steps, batch)`: either `indices` into the
 resident split, or `inputs` and `targets` themselves."""
 
@@ -34,7 +34,7 @@ BEYOND_EXAMPLES = 2**32 - 1
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainStep:
-    """`(state, resident, piece) -> (state, metrics)`, as many steps as the piece holds.
+    """`(state, resident, chunk) -> (state, metrics)`, as many steps as the chunk holds.
 
     Args:
         graphdef: Structure of the network.
@@ -62,13 +62,13 @@ class TrainStep:
     __name__: ClassVar[str] = "train_steps"
 
     def __call__(
-        self, state: TrainState, resident: Resident, piece: Piece
+        self, state: TrainState, resident: Resident, chunk: Chunk
     ) -> tuple[TrainState, dict[str, Float[Array, " steps"]]]:
-        """Take the steps of `piece` in one scan; metrics have a leading axis `steps`."""
-        return jax.lax.scan(lambda state, one: self._step(state, resident, one), state, piece)
+        """Take the steps of `chunk` in one scan; metrics have a leading axis `steps`."""
+        return jax.lax.scan(lambda state, one: self._step(state, resident, one), state, chunk)
 
-    def _step(self, state: TrainState, resident: Resident, piece: Piece):
-        inputs, targets = _gather(resident, piece)
+    def _step(self, state: TrainState, resident: Resident, chunk: Chunk):
+        inputs, targets = _gather(resident, chunk)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         of_objective = jax.random.fold_in(key, BEYOND_EXAMPLES)
         inputs = normalize(self._augmented(key, inputs), self.normalization)
@@ -151,8 +151,8 @@ def _updated_if(succeeded: Array, new: TrainState, old: TrainState) -> TrainStat
     return dataclasses.replace(kept, step=new.step)
 
 
-def _gather(resident: Resident, piece: Piece) -> tuple[Array, Array]:
+def _gather(resident: Resident, chunk: Chunk) -> tuple[Array, Array]:
     if resident is None:
-        return piece["inputs"], piece["targets"]
-    rows = piece["indices"]
+        return chunk["inputs"], chunk["targets"]
+    rows = chunk["indices"]
     return resident["inputs"][rows], resident["targets"][rows]

@@ -37,11 +37,11 @@ def finished_run(path, name, seed, accuracy):
     return path
 
 
-def test_spread_is_mean_and_deviation_of_the_sample():
+def test_spread_is_mean_and_standard_deviation_of_the_sample():
     values = [0.3, 0.1, 0.7]
     spread = Spread.of(values)
     assert spread.mean == pytest.approx(statistics.mean(values))
-    assert spread.deviation == pytest.approx(statistics.stdev(values))
+    assert spread.standard_deviation == pytest.approx(statistics.stdev(values))
     assert Spread.of([2.0]) == Spread((2.0,), 2.0, None)
 
 
@@ -65,7 +65,9 @@ def test_table_has_a_row_for_every_network_with_the_numbers_of_every_seed(tmp_pa
     found = Seeds().measure(runs)
     assert found["seeds"] == [3, 1]
     lines = Seeds.table(found).splitlines()
-    assert lines[0].startswith("| network | test error (%): mean ± deviation (seeds 3, 1) |")
+    assert lines[0].startswith(
+        "| network | test error (%): mean ± standard deviation (seeds 3, 1) |"
+    )
     assert lines[2] == "| fixed | 10 ± 0 (10, 10) | 0.5 ± 0 (0.5, 0.5) | 1 ± 0 (1, 1) |"
     assert lines[3] == "| plain | 50 ± 0 (50, 50) | 1.5 ± 0 (1.5, 1.5) | – |"
 

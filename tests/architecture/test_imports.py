@@ -1,4 +1,4 @@
-"""Imports run one way, and a library that one room needs is imported in that room alone."""
+"""Imports run one way, and a library that one package needs is imported in that package alone."""
 
 import ast
 from pathlib import Path
@@ -23,19 +23,19 @@ ORDER = [
     {"cli"},
 ]
 BESIDE = {"data", "plotting"}
-RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
+RANK = {package: rank for rank, packages in enumerate(ORDER) for package in packages}
 FLOOR = ORDER[0]
 DRAWING = {"instruments", "reports", "cli"}
 ONE_FILE = {"orbax", "grain", "omegaconf", "safetensors"}
-ONE_ROOM = {"typer": "cli", "matplotlib": "plotting"}
+ONE_PACKAGE = {"typer": "cli", "matplotlib": "plotting"}
 ONE_FOLDER = {"diffrax": "integrators/continuous"}
 CATCH_ALLS = {"utils.py", "helpers.py", "common.py", "misc.py"}
 
 
-def room_of(path):
-    """The room that a file stands in: its folder, or its name beside the folders."""
-    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    return "cli" if room == "__main__" else room
+def package_of(path):
+    """The package that a file stands in: its folder, or its name beside the folders."""
+    package = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    return "cli" if package == "__main__" else package
 
 
 def modules_of(tree, path):
@@ -54,37 +54,37 @@ def modules_of(tree, path):
 IMPORTS = {path: set(modules_of(ast.parse(path.read_text()), path)) for path in FILES}
 
 
-def rooms_imported(path):
+def packages_imported(path):
     names = {name.split(".")[1] for name in IMPORTS[path] if name.startswith("odenet.")}
     return {name for name in names if name in RANK or name in BESIDE}
 
 
-def runs_back(room, imported):
-    """Whether the arrow from `room` to the room that it imports runs against the order."""
-    if imported == room or imported in FLOOR:
+def runs_back(package, imported):
+    """Whether the arrow from `package` to the package that it imports runs against the order."""
+    if imported == package or imported in FLOOR:
         return False
-    if room in ("data", "plotting"):
+    if package in ("data", "plotting"):
         return True
     if imported == "plotting":
-        return room not in DRAWING
+        return package not in DRAWING
     if imported == "data":
-        return RANK[room] < RANK["training"]
-    return RANK[imported] >= RANK[room]
+        return RANK[package] < RANK["training"]
+    return RANK[imported] >= RANK[package]
 
 
-def test_every_room_has_its_place():
-    rooms = {room_of(path) for path in FILES} - {"__init__"}
-    assert rooms <= set(RANK) | BESIDE
-    assert {"depth", "fields", "integrators", "models", "training", "data"} <= rooms
+def test_every_package_has_its_place():
+    packages = {package_of(path) for path in FILES} - {"__init__"}
+    assert packages <= set(RANK) | BESIDE
+    assert {"depth", "fields", "integrators", "models", "training", "data"} <= packages
 
 
 def imports_that_run_back():
-    """Every file with the rooms that it must not import."""
+    """Every file with the packages that it must not import."""
     for path in FILES:
-        room = room_of(path)
-        if room != "__init__":  # the public names, lazily from every room
-            for imported in sorted(rooms_imported(path)):
-                if runs_back(room, imported):
+        package = package_of(path)
+        if package != "__init__":  # the public names, lazily from every package
+            for imported in sorted(packages_imported(path)):
+                if runs_back(package, imported):
                     yield f"{path.relative_to(PACKAGE)} must not import {imported}"
 
 
@@ -93,7 +93,7 @@ def test_no_import_runs_back():
 
 
 @pytest.mark.parametrize(
-    ("room", "imported", "back"),
+    ("package", "imported", "back"),
     [
         ("depth", "integrators", True),
         ("integrators", "depth", False),
@@ -111,8 +111,8 @@ def test_no_import_runs_back():
         ("cli", "experiment", False),
     ],
 )
-def test_rule_tells_the_directions_apart(room, imported, back):
-    assert runs_back(room, imported) == back
+def test_rule_tells_the_directions_apart(package, imported, back):
+    assert runs_back(package, imported) == back
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_library_is_imported_in_one_file(library):
     assert len(importers(library)) == 1, importers(library)
 
 
-@pytest.mark.parametrize(("library", "room"), ONE_ROOM.items())
-def test_library_is_imported_in_one_room(library, room):
-    assert {room_of(path) for path in importers(library)} == {room}
+@pytest.mark.parametrize(("library", "package"), ONE_PACKAGE.items())
+def test_library_is_imported_in_one_package(library, package):
+    assert {package_of(path) for path in importers(library)} == {package}
 
 
 @pytest.mark.parametrize(("library", "folder"), ONE_FOLDER.items())

@@ -31,7 +31,7 @@ def test_normalization_of_pixels_equals_moments_of_floats():
     assert mean.dtype == std.dtype == np.float32
 
 
-def test_normalization_of_a_constant_feature_has_deviation_one():
+def test_normalization_of_a_constant_feature_has_standard_deviation_one():
     vectors = np.array([[1.0, 5.0], [3.0, 5.0]], np.float32)
     mean, std = measure_normalization(vectors)
     np.testing.assert_array_equal(mean, [2.0, 5.0])

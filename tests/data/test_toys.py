@@ -69,7 +69,7 @@ def test_moons_and_circles_lie_on_the_curves_of_scikit_learn(config, reference):
         assert nearest_distances(theirs, mine).max() < 0.1
 
 
-def test_noise_has_the_given_deviation():
+def test_noise_has_the_given_standard_deviation():
     points = CirclesConfig(train=20_000, noise=0.1).build(None).train
     outer = np.hypot(*points.inputs[points.targets == 0].T)
     assert abs(outer.std() - 0.1) < 0.005

@@ -59,15 +59,15 @@ def test_every_name_has_a_test():
 @pytest.mark.parametrize("name", VARIANCE)
 def test_distribution_is_the_one_named(name):
     weights = draw(name, (500, 400))
-    deviation = math.sqrt(VARIANCE[name](500, 400))
-    largest = np.abs(weights).max() / deviation
+    std = math.sqrt(VARIANCE[name](500, 400))
+    largest = np.abs(weights).max() / std
     if "uniform" in name:
         assert largest == pytest.approx(math.sqrt(3), rel=1e-3)
     elif name == "lecun_normal":
         assert largest == pytest.approx(2 / 0.8796256610, rel=1e-2)
     else:
         assert largest > 4
-        assert np.mean((weights / deviation) ** 4) == pytest.approx(3, rel=0.05)
+        assert np.mean((weights / std) ** 4) == pytest.approx(3, rel=0.05)
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (30, 7), (7, 30), (3, 3, 4, 5), (1, 1, 4, 9)])

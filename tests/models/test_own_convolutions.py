@@ -30,7 +30,7 @@ def convolves_by_itself(source):
     return False
 
 
-def test_no_other_room_convolves_by_itself():
+def test_no_other_package_convolves_by_itself():
     found = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")

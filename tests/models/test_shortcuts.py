@@ -117,8 +117,8 @@ def test_dropout_keeps_the_mean_and_draws_anew_in_every_layer_and_step():
     factors = np.asarray(first[1:] / jnp.where(first[:-1] == 0, 1, first[:-1]))
     # Of a first layer all is seen: each component is dropped, or scaled by 1 / (1 - rate).
     assert set(np.unique(factors[0])) == {0, np.float32(1 / 0.75)}
-    deviation = np.sqrt(0.25 / 0.75 / factors[0].size)
-    assert abs(factors[0].mean() - 1) < 5 * deviation
+    std = np.sqrt(0.25 / 0.75 / factors[0].size)
+    assert abs(factors[0].mean() - 1) < 5 * std
     kept = np.asarray(first[1] != 0)
     layers = [kept_by_layer(block, index, ones) for index in range(LAYERS)]
     pairs = [(0, 1), (0, 2), (1, 2)]

@@ -41,11 +41,11 @@ def by_nested_jvp(field, order):
 
 
 def test_path_derivatives_of_convolutions_are_those_by_nested_jvp(getkey):
-    kernel, bend = (jax.random.normal(getkey(), (3, 3, 2, 2)) for _ in range(2))
+    kernel, change = (jax.random.normal(getkey(), (3, 3, 2, 2)) for _ in range(2))
 
     def field(t, h):  # with a kernel that depends on the time
         shapes = ("NHWC", "HWIO", "NHWC")
-        there = kernel + jnp.sin(2 * t) * bend
+        there = kernel + jnp.sin(2 * t) * change
         return conv_general_dilated(jnp.tanh(h), there, (1, 1), "SAME", dimension_numbers=shapes)
 
     t, h = jnp.asarray(0.3), jax.random.normal(getkey(), (2, 3, 3, 2))

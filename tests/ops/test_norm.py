@@ -116,8 +116,8 @@ def test_large_mean_costs_no_digits_of_the_variance():
     np.testing.assert_allclose(y, expected, atol=2e-2)
     grouped = group_norm(jnp.asarray(x), one, zero, 2, 1e-5)
     parts = x.astype(np.float64).reshape(8, 16, 16, 2, 2)
-    mean, deviation = (f(parts, axis=(1, 2, 4), keepdims=True) for f in (np.mean, np.std))
-    np.testing.assert_allclose(grouped, ((parts - mean) / deviation).reshape(x.shape), atol=2e-2)
+    mean, std = (f(parts, axis=(1, 2, 4), keepdims=True) for f in (np.mean, np.std))
+    np.testing.assert_allclose(grouped, ((parts - mean) / std).reshape(x.shape), atol=2e-2)
     # The textbook's one pass loses them all.
     naive = np.mean(x**2, axis=(0, 1, 2)) - np.mean(x, axis=(0, 1, 2)) ** 2
     assert np.abs(naive / exact - 1).max() > 1
@@ -159,10 +159,10 @@ def by_formula(x, scale, bias, groups):
     """In double precision, with the derivatives of jax."""
     parts = x.reshape(x.shape[0], -1, groups, 4 // groups)
     axes = (1, 3) if groups == 2 else (0, 1, 3)
-    deviation = parts - jnp.mean(parts, axes, keepdims=True)
-    variance = jnp.mean(deviation * deviation, axes, keepdims=True)
+    centred = parts - jnp.mean(parts, axes, keepdims=True)
+    variance = jnp.mean(centred * centred, axes, keepdims=True)
     with jax.numpy_rank_promotion("allow"):
-        return (deviation / jnp.sqrt(variance + 1e-5)).reshape(x.shape) * scale + bias
+        return (centred / jnp.sqrt(variance + 1e-5)).reshape(x.shape) * scale + bias
 
 
 EXACT = {

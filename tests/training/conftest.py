@@ -43,11 +43,11 @@ def take_steps():
         resident = experiment.resident()
         metrics = []
         with experiment.batches() as batches:
-            pieces = [next(batches) for _ in range(dispatches)]
-        program = experiment.compile(resident, pieces[0])
+            chunks = [next(batches) for _ in range(dispatches)]
+        program = experiment.compile(resident, chunks[0])
         state = experiment.start
-        for piece in pieces:
-            state, found = program.run(state, resident, experiment.placement.place_piece(piece))
+        for chunk in chunks:
+            state, found = program.run(state, resident, experiment.placement.place_chunk(chunk))
             metrics.append(jax.device_get(found))
         joined = {name: np.concatenate([m[name] for m in metrics]) for name in metrics[0]}
         return Taken(jax.device_get(state.params), joined, jax.device_get(state.statistics))

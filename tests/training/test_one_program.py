@@ -35,9 +35,9 @@ def lowered(config):
     """The text of the training step."""
     experiment = build(config)
     with experiment.batches() as batches:
-        piece = experiment.placement.place_piece(next(batches))
+        chunk = experiment.placement.place_chunk(next(batches))
     step = experiment.train_step()
-    args = experiment.start, experiment.resident(), piece
+    args = experiment.start, experiment.resident(), chunk
     return experiment.placement.lower(step, *args)[0].as_text()
 
 
@@ -63,8 +63,8 @@ def test_step_with_its_numbers_as_arguments_is_the_step():
     )
     experiment = build(config)
     with experiment.batches() as batches:
-        piece = experiment.placement.place_piece(next(batches))
-    args = experiment.start, experiment.resident(), piece
+        chunk = experiment.placement.place_chunk(next(batches))
+    args = experiment.start, experiment.resident(), chunk
     plain, told = jax.jit(experiment.train_step())(*args)
     copied = jax.tree.map(jnp.copy, args[0])
     compiled = experiment.placement.compile(experiment.train_step(), *args)

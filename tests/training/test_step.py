@@ -12,8 +12,8 @@ def test_one_step_equals_gradient_descent_by_hand(configure):
     config = configure(training__optimizer__momentum=0.0)
     experiment = build(config)
     with experiment.batches() as batches:
-        piece = next(batches)
-    rows = piece["indices"][0]
+        chunk = next(batches)
+    rows = chunk["indices"][0]
     train = experiment.dataset.train
     x = normalize(jnp.asarray(train.inputs[rows]), experiment.dataset.normalization)
     labels = jax.nn.one_hot(train.targets[rows], 10, dtype=jnp.float32)
@@ -30,10 +30,10 @@ def test_one_step_equals_gradient_descent_by_hand(configure):
     config = configure(training__optimizer__momentum=0.0, training__steps_per_dispatch=1)
     experiment = build(config)
     resident = experiment.resident()
-    first = {"indices": piece["indices"][:1]}
+    first = {"indices": chunk["indices"][:1]}
     program = experiment.compile(resident, first)
     state, metrics = program.run(
-        experiment.start, resident, experiment.placement.place_piece(first)
+        experiment.start, resident, experiment.placement.place_chunk(first)
     )
     np.testing.assert_allclose(metrics["loss"][0], value, rtol=1e-6)
     jax.tree.map(
@@ -73,10 +73,10 @@ def test_the_state_is_donated(configure):
     experiment = build(configure())
     resident = experiment.resident()
     with experiment.batches() as batches:
-        piece = next(batches)
-    program = experiment.compile(resident, piece)
+        chunk = next(batches)
+    program = experiment.compile(resident, chunk)
     start = experiment.start
-    state, _ = program.run(start, resident, experiment.placement.place_piece(piece))
+    state, _ = program.run(start, resident, experiment.placement.place_chunk(chunk))
     assert start.params["head"]["linear"]["kernel"].is_deleted()
     assert not state.params["head"]["linear"]["kernel"].is_deleted()
 
@@ -122,10 +122,10 @@ def test_fixed_matrix_stays_and_a_learned_one_moves(configure):
         experiment = build(config)
         resident = experiment.resident()
         with experiment.batches() as batches:
-            piece = next(batches)
+            chunk = next(batches)
         start = jax.device_get(experiment.start)
-        program = experiment.compile(resident, piece)
-        state, _ = program.run(experiment.start, resident, experiment.placement.place_piece(piece))
+        program = experiment.compile(resident, chunk)
+        state, _ = program.run(experiment.start, resident, experiment.placement.place_chunk(chunk))
         where = "params" if learned else "statistics"
         before, after = (
             getattr(s, where)["projections"][1]["operation"]["kernel"] for s in (start, state)

@@ -93,9 +93,9 @@ def write_derived(
     extras = extras | {"progress": dataclasses.asdict(unseen)}
     if config.training.depth_schedule is not None:  # it has changed at this step, by other means
         extras |= extras_of(config, source.checkpoint.step)
-    with full_disk_named(directory), RunDirectory.create(directory) as place:
-        place.write_json(RUN, about)
-        checkpointer = Checkpointer(place.file("checkpoints"))
+    with full_disk_named(directory), RunDirectory.create(directory) as run_directory:
+        run_directory.write_json(RUN, about)
+        checkpointer = Checkpointer(run_directory.file("checkpoints"))
         try:
             if starts is not None:
                 checkpointer.save("start", 0, change(starts.state), starts.extras)
@@ -103,8 +103,8 @@ def write_derived(
         finally:
             checkpointer.close()
         status = {"state": how, "reason": f"it was {how} from {source.directory}"}
-        place.write_json(STATUS, status)
-        place.write_text(CONFIG, to_yaml(config))
+        run_directory.write_json(STATUS, status)
+        run_directory.write_text(CONFIG, to_yaml(config))
     return record | {"directory": str(directory), "num_parameters": about["num_parameters"]}
 
 

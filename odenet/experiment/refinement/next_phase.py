@@ -20,7 +20,7 @@ ORDINARY_STEPS = 8
 """How many steps without a change of depth its effect on the loss is compared with."""
 
 
-def next_phase(phase: Phase, change: DepthChange, place: RunDirectory) -> Phase:
+def next_phase(phase: Phase, change: DepthChange, run_directory: RunDirectory) -> Phase:
     """The training with the next network, from the same step on.
 
     What the change does to the loss is measured on the validation split, and appended to
@@ -29,7 +29,7 @@ def next_phase(phase: Phase, change: DepthChange, place: RunDirectory) -> Phase:
     Args:
         phase: The training before.
         change: What happens to the network.
-        place: The run directory.
+        run_directory: The run directory.
     """
     arrays = named(jax.device_get(phase.state))
     old, origin = phase.experiment, phase.experiment.origin
@@ -45,17 +45,17 @@ def next_phase(phase: Phase, change: DepthChange, place: RunDirectory) -> Phase:
         "num_parameters": [old.num_parameters, new.num_parameters],
         **jump,
     }
-    earlier = [one for one in levels_of(place) if one["step"] < phase.step]
-    place.write_json(LEVELS, [*earlier, record])
+    earlier = [one for one in phase_records(run_directory) if one["step"] < phase.step]
+    run_directory.write_json(LEVELS, [*earlier, record])
     # Nobody has evaluated the new network, so none of the scores is its best.
     progress = dataclasses.replace(phase.progress, best_score=None, best_step=None)
     extras = extras_of(change.config, phase.step)
     return Phase(new, state, phase.step, phase.data, progress, extras)
 
 
-def levels_of(place: RunDirectory) -> list[dict[str, Any]]:
+def phase_records(run_directory: RunDirectory) -> list[dict[str, Any]]:
     """The changes of depth so far, oldest first."""
-    return read_json(place.file(LEVELS)) if place.file(LEVELS).exists() else []
+    return read_json(run_directory.file(LEVELS)) if run_directory.file(LEVELS).exists() else []
 
 
 def _jump(phase: Phase, new: Experiment, state: TrainState) -> dict[str, Any]:
@@ -84,18 +84,18 @@ def _jump(phase: Phase, new: Experiment, state: TrainState) -> dict[str, Any]:
 def _more_steps(phase: Phase) -> Iterator[TrainState]:
     """The states after more steps of the old network, as if it had stayed."""
     experiment = phase.experiment
-    pieces = []
+    chunks = []
     with experiment.batches() as batches:
         batches.restore(phase.data or batches.state())
-        while len(pieces) < ORDINARY_STEPS:
+        while len(chunks) < ORDINARY_STEPS:
             found = next(batches)
-            pieces += [
+            chunks += [
                 {name: leaf[step : step + 1] for name, leaf in found.items()}
                 for step in range(batches.steps)
             ]
     resident = experiment.resident()
-    program = experiment.compile(resident, pieces[0])
+    program = experiment.compile(resident, chunks[0])
     state = jax.tree.map(lambda leaf: leaf.copy(), phase.state)  # what a step takes is donated
-    for piece in pieces[:ORDINARY_STEPS]:
-        state = program.run(state, resident, experiment.placement.place_piece(piece))[0]
+    for chunk in chunks[:ORDINARY_STEPS]:
+        state = program.run(state, resident, experiment.placement.place_chunk(chunk))[0]
         yield state

@@ -59,7 +59,7 @@ class StepControl(diffrax.PIDController):
         super().__init__(**options)
         self.min_step, self.rounding, self.is_complex = min_step, rounding, is_complex
 
-    def leaving_out(self, count: int) -> "StepControl":
+    def without_quadrature(self, count: int) -> "StepControl":
         """The same for states that are vectors, whose last `count` components choose no step."""
         return self._changed(norm=_NeverNaN(RMSWithoutLast(count)))
 
@@ -154,7 +154,7 @@ class PIDControllerConfig(ControllerConfig):
     icoeff: PositiveFloat = 1.0
     dcoeff: NonNegativeFloat = 0.0
     first_step: Annotated[float, Option(gt=0, le=1)] | Literal["auto"] = "auto"
-    """First step that is tried, as a part of the interval (a layer's stretch of depth), or `auto`,
+    """First step that is tried, as a part of the interval (a layer's), or `auto`,
     which chooses it from the field by one more evaluation (Hairer, Nørsett and Wanner 1993,
     p. 169)."""
     min_step: Annotated[float, Option(gt=0, lt=1)] | None = None

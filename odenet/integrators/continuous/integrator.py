@@ -50,7 +50,7 @@ class Diffrax(OneStepIntegrator):
     An interval is normalised to $s \in [0, 1]$, $dh/ds = \tau f(t_0 + s\tau, h)$, so that `tau`
     may have any sign and any size, and steps end where layers end. With fixed steps the intervals
     are the steps of the grid, one solver step each. With adaptive steps they are the layers: the
-    solver chooses its own steps inside the stretch of depth on which the weights stay the same.
+    solver chooses its own steps inside the interval on which the weights stay the same.
 
     States of a path inside a layer come from the dense output of its one solve, a polynomial on
     every step of the solver; its error is not controlled.
@@ -116,11 +116,11 @@ class Diffrax(OneStepIntegrator):
         has_one = isinstance(self.adjoint, diffrax.DirectAdjoint)
         return None if has_one else "adjoint.kind=direct"
 
-    def leaving_out(self, count: int) -> "Diffrax":
+    def without_quadrature(self, count: int) -> "Diffrax":
         """The same for states that are vectors, whose last `count` components choose no step."""
         if self.controller is None:
             return self
-        controller = self.controller.leaving_out(count)
+        controller = self.controller.without_quadrature(count)
         return dataclasses.replace(self, controller=controller, norm=RMSWithoutLast(count))
 
     def for_states_of(self, dtype: Any) -> "Diffrax":
