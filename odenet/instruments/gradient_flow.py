@@ -71,7 +71,7 @@ class GradientFlow(RunInstrument):
         """
         found = super().read(directory)
         modes = cls.renamed_values["batch_statistics"]
-        mode = found.get("batch_statistics")
+        mode = found.get("batch_statistics", "")
         return found | ({"batch_statistics": modes[mode]} if mode in modes else {})
 
     def check(self, run: Run) -> None:
