@@ -27,13 +27,13 @@ def command(
     json: Json = False,
 ) -> None:
     """Remove layers of small learned step sizes into a new run directory, to fine-tune from."""
+    removed_below = _fraction(fraction, share)
     from odenet.cli.finish import finish_prune
     from odenet.experiment.directory import default_directory
     from odenet.experiment.refinement.prune import prune
 
-    fraction = _fraction(fraction, share)
     out = out or default_directory(f"{Path(directory).resolve().name}-pruned")
-    finish_prune(prune(directory, fraction, out, checkpoint.value), json)
+    finish_prune(prune(directory, removed_below, out, checkpoint.value), json)
 
 
 def _fraction(fraction: float | None, share: float | None) -> float:
@@ -46,5 +46,5 @@ def _fraction(fraction: float | None, share: float | None) -> float:
         warn_of_old_key("--share", "--fraction")
         return share
     if fraction is None:
-        raise typer.BadParameter("Missing option '--fraction'.")
+        raise typer.BadParameter("give --fraction, such as --fraction 0.02")
     return fraction

@@ -11,6 +11,7 @@ from odenet.experiment.values import to_values
 from odenet.experiment.yaml_text import read
 from odenet.part import PartConfig
 from odenet.part.kinds import chosen, default_of, direct_parts, element, item, kinds_of
+from odenet.part.old_keys import warn_of_old_key, with_new_names
 
 Overrides = str | Mapping[str, Any] | Sequence[str | tuple[str, Any]]
 """What is set otherwise in an experiment: `dotted.key=value` as on the command line, one or a
@@ -96,7 +97,7 @@ def _set(model: type[BaseModel], tree: dict[str, Any], key: str, value: Any) -> 
             raise _no_place(key, value, f"{path} is {there!r}, which has no {names[depth + 1]}")
         _put(here, name, there, key, value)
         owners, here = chosen(annotation, there, default), there
-    last = names[-1]
+    last = _in_new_spelling(owners, here, names, value)
     if key.endswith("+"):
         annotation, default = _inside(owners, annotation, last)
         value = _extended(_get(here, last, key, value), default, key, value)
@@ -106,6 +107,25 @@ def _set(model: type[BaseModel], tree: dict[str, Any], key: str, value: Any) -> 
             chosen(annotation, here, default), direct_parts(annotation), here, value, parent
         )
     _put(here, last, value, key, value)
+
+
+def _in_new_spelling(owners: list[type[BaseModel]], here: Any, names: list[str], value: Any) -> str:
+    """The last name of an override in its new spelling, as the options beside it are then.
+
+    Otherwise an option could be set in both spellings, or be left behind under an old one.
+    """
+    last = names[-1]
+    if len(owners) != 1 or not isinstance(here, dict) or not issubclass(owners[0], PartConfig):
+        return last
+    renamed = owners[0].renamed_keys
+    written = with_new_names(here, renamed, owners[0].renamed_values)
+    here.clear()
+    here.update(written)
+    if last not in renamed:
+        return last
+    old, new = ".".join(names), ".".join([*names[:-1], renamed[last]])
+    warn_of_old_key(f"{old}={value}", f"{new}={value}")
+    return renamed[last]
 
 
 def _inside(owners: list[type[BaseModel]], annotation: Any, name: str) -> tuple[Any, Any]:

@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from odenet.errors import ConfigError
+
 
 class OldKeyWarning(UserWarning):
     """A configuration has a key that the next release will not read."""
@@ -36,14 +38,14 @@ def with_new_names(
         values: For a key, new values by the old ones.
 
     Raises:
-        ValueError: if a key is given in both spellings.
+        ConfigError: if a key is given in both spellings.
     """
     data = dict(data)
     for old, new in keys.items():
         if old not in data:
             continue
         if new in data:
-            raise ValueError(
+            raise ConfigError(
                 f"{old} is the old spelling of {new}, and both are given; write {new} alone"
             )
         warn_of_old_key(f"{old}={data[old]}", f"{new}={data[old]}")

@@ -12,10 +12,11 @@ from odenet.cli.prune import _fraction
 from odenet.depth import PerLayerWeightsConfig
 from odenet.depth.schedules import PruningConfig
 from odenet.errors import ConfigError
+from odenet.experiment.overrides import apply
 from odenet.experiment.start import StartConfig
 from odenet.fields import MLPFieldConfig, ResidualFieldConfig
 from odenet.instruments.gradient_flow import GradientFlow
-from odenet.models import ResNetConfig
+from odenet.models import DepthBlockConfig, ResNetConfig
 from odenet.part.old_keys import OldKeyWarning
 from odenet.training.config import TrainingConfig
 
@@ -39,6 +40,33 @@ def test_old_spelling_is_read_with_a_warning_that_names_the_new_one(config, old,
     with pytest.warns(OldKeyWarning, match=f"write {key}={value}"):
         found = config.model_validate(old)
     assert found == config.model_validate(new)
+
+
+OLD_BLOCK = {
+    "field": {"kind": "mlp", "last_init": "as_drawn"},
+    "weights": {"kind": "per_layer", "draw": "each"},
+}
+
+
+@pytest.mark.parametrize(
+    ("override", "part", "found"),
+    [
+        (("weights.draw", "once"), "weights", {"kind": "per_layer", "initialise": "once"}),
+        (("weights.initialise", "once"), "weights", {"kind": "per_layer", "initialise": "once"}),
+        (("weights.kind", "shared"), "weights", {"kind": "shared"}),
+        (("field.kind", "antisymmetric"), "field", {"kind": "antisymmetric"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::odenet.part.old_keys.OldKeyWarning")
+def test_overrides_meet_old_spellings(override, part, found):
+    assert apply(DepthBlockConfig, OLD_BLOCK, [override])[part] == found
+
+
+def test_override_in_the_old_spelling_warns():
+    new = {"weights": {"kind": "per_layer", "initialise": "each"}}
+    with pytest.warns(OldKeyWarning, match=r"write weights\.initialise=once"):
+        found = apply(DepthBlockConfig, new, [("weights.draw", "once")])
+    assert found["weights"] == {"kind": "per_layer", "initialise": "once"}
 
 
 def test_both_spellings_at_once_are_refused():
