@@ -27,8 +27,8 @@ BENCHMARK = Comparison(
     note=(
         "The time is that of the matrix products, three in each layer and too small for two cores, "
         "and of starting them. Written by hand, with the gradients of all weights as one batched "
-        "product after the way back, it was faster, and far from the bar too. Tried without gain: "
-        "unrolling the loop, states in one carried array, segments of layers, the batch on two "
+        "product after the backward pass, it was faster, and far from the bar too. Tried without "
+        "gain: unrolling the loop, states in one carried array, segments of layers, the batch on two "
         "devices."
     ),
 )

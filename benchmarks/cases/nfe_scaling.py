@@ -100,7 +100,7 @@ def _first_steps(settings: Settings) -> Table:
 def gradient_step(
     steps: int, batch: int, width: int, repeats: int, tolerance: float | None = None
 ) -> tuple[float, int]:
-    """Median seconds of a gradient step, and the field evaluations of its way forward."""
+    """Median seconds of a gradient step, and the field evaluations of its forward pass."""
     integrator = {"kind": "rk4"}
     if tolerance is not None:
         integrator = {"kind": "dopri5", "rtol": tolerance, "atol": tolerance}

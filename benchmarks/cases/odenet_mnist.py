@@ -47,7 +47,7 @@ BENCHMARK = Comparison(
     # in the tests: torchdiffeq steps over the end and interpolates, so it never takes the same.
     checks=(Check({"batch": 2, "side": 12, "fixed_steps": 4}),),
     note=(
-        "Field evaluations are those of the way forward, in the last step that was timed. What is "
+        "Field evaluations are those of the forward pass, in the last step that was timed. What is "
         "left is the recomputation of each step, Winograd's small matrix products, and the "
         "strided convolutions of the stem, which are XLA's (see convolution). Tried "
         "without gain: diffrax's checkpointed adjoint, storing what each step computes, the stem "

@@ -25,7 +25,7 @@ BENCHMARK = Comparison(
     quick=Timing(rounds=1, steps=2),
     checks=(Check({"batch": 4, "rtol": 1e-10, "atol": 1e-12}, 1e-6),),
     note=(
-        "Field evaluations are those of the way forward, in the last step that was timed. The "
+        "Field evaluations are those of the forward pass, in the last step that was timed. The "
         "arrays are small: the time is that of starting operations, most of it for matrix "
         "products. Tried: diffrax with fewer steps and checkpoints, an interval for every output, "
         "one solve with dense output, our own loop in the place of diffrax's, the fastest, and "

@@ -21,7 +21,7 @@ class TrainedAt:
     reference_accuracy: float
 
     @property
-    def fall(self) -> float:
+    def drop(self) -> float:
         """Accuracy as trained less that under a near-exact solve."""
         return self.accuracy - self.reference_accuracy
 
@@ -48,7 +48,7 @@ def critical_step(trained: Sequence[TrainedAt], threshold: float) -> CriticalSte
     """
     critical = None
     for one in sorted(trained, key=lambda one: one.largest_step):
-        if abs(one.fall) > threshold:
+        if abs(one.drop) > threshold:
             return CriticalStep(critical, None if critical is None else one.largest_step)
         critical = one.largest_step
     return CriticalStep(critical, None)

@@ -61,7 +61,7 @@ class BlockDepth:
         """The fewest layers, the costliest kept, with which the network scores as it should.
 
         Args:
-            threshold: Largest fall of the accuracy, or largest relative rise of the loss of a
+            threshold: Largest drop of the accuracy, or largest relative rise of the loss of a
                 network without one.
         """
         if "accuracy" in self.removed:
@@ -195,12 +195,12 @@ def merge_layers(
     by_layer = taus.reshape(-1, parts)
     lengths = jnp.abs(jnp.sum(by_layer, axis=1))
     total = lengths[k] + lengths[k + 1]
-    share = jnp.where(total > 0, lengths[k] / jnp.where(total > 0, total, 1), 0.5)
+    fraction = jnp.where(total > 0, lengths[k] / jnp.where(total > 0, total, 1), 0.5)
 
     def mean(leaf: Array) -> Array:
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             return leaf
-        part = share.astype(leaf.dtype)
+        part = fraction.astype(leaf.dtype)
         return leaf.at[k].set(part * leaf[k] + (1 - part) * leaf[k + 1])
 
     both = by_layer.at[k].add(by_layer[k + 1]).at[k + 1].set(0)

@@ -32,7 +32,7 @@ class Gradient:
     """One way to differentiate a network.
 
     Attributes:
-        name: What is done on the way back.
+        name: What is done in the backward pass.
         weights_error: Norm of the difference of all weights' gradient from the exact one, relative
             to the norm of the latter; infinite where a solve backwards failed.
         step_sizes_error: The same of learned step sizes; None where none is learned.
@@ -149,7 +149,7 @@ def measure(name: str, loss: Loss, params: Any, inputs: Array, exact: Any) -> Gr
     """Error, time and memory of one way to differentiate, in the network's own precision.
 
     Args:
-        name: What is done on the way back.
+        name: What is done in the backward pass.
         loss: Of parameters and inputs.
         params: Where.
         inputs: Of the examples.

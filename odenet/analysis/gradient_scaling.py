@@ -40,7 +40,7 @@ class DepthGradient:
 
     @property
     def transport(self) -> float | None:
-        """`first` over `last`, what the way back makes of a gradient; None if it has no value."""
+        """`first` over `last`, the growth in the backward pass; None if it has no value."""
         return None if self.first is None or not self.last else self.first / self.last
 
 

@@ -31,7 +31,7 @@ class FlowVerdict:
             is none.
         highest: Decades between the largest norm and the last layer's, likewise.
         layer: Where the change is largest, an index into the norms.
-        factor_per_layer: By what the norm is multiplied per layer on the way back, from a straight
+        factor_per_layer: Factor of the norm per layer in the backward pass, from a straight
             line through the logarithms.
         fit: Share of the variance of the logarithms that the line explains, in [0, 1]; None where
             they do not vary.

@@ -130,8 +130,10 @@ def _pixel_moments(
     values = np.arange(256) / 255.0
     means, stds = [], []
     for channel in range(images.shape[-1]):
-        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
-        mean = float(share @ values)
+        fractions = (
+            np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
+        )
+        mean = float(fractions @ values)
         means.append(mean)
-        stds.append(float(share @ (values - mean) ** 2) ** 0.5)
+        stds.append(float(fractions @ (values - mean) ** 2) ** 0.5)
     return np.array(means), np.array(stds)

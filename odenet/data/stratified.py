@@ -5,10 +5,10 @@ from jaxtyping import Int
 
 
 def stratified_order(labels: Int[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"]:
-    """Order examples so that any run of them holds each class in its overall share.
+    """Order examples so that any run of them holds each class in its overall fraction.
 
     The examples of a class are shuffled and then spaced evenly over the whole order, so that the
-    number of a class in the first `k` differs from its share of `k` by at most one.
+    number of a class in the first `k` differs from its fraction of `k` by at most one.
 
     Args:
         labels: Class of each example.

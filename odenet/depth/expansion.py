@@ -113,11 +113,11 @@ class FieldExpansion(nnx.Module):
         """Statistics at the knots after a training step, from those that every step saw."""
         s, new, kept = jax.tree.map(lambda leaf: leaf[0], statistics)
         hats = self._knots(s)
-        shares = hats / jnp.sum(hats, axis=1, keepdims=True)
+        fractions = hats / jnp.sum(hats, axis=1, keepdims=True)
         running = nnx.state(self.stacked, nnx.BatchStat)
 
         def moved(running, new, kept):
-            return kept[:1] * running + jnp.tensordot(shares.astype(new.dtype), new, axes=1)
+            return kept[:1] * running + jnp.tensordot(fractions.astype(new.dtype), new, axes=1)
 
         return jax.tree.map(moved, running, new, kept)
 

@@ -42,7 +42,7 @@ class CriticalStep(RunsInstrument):
 
         Returns:
             `seeds`, one by one: the networks from the largest step size to the smallest with their
-            accuracy and its fall, `critical_step`, and the next larger step size `above`.
+            accuracy and its drop (`fall`), `critical_step`, and the next larger step size `above`.
 
         Raises:
             ConfigError: if none is named, networks differ in more, or were judged by different
@@ -106,12 +106,12 @@ class CriticalStep(RunsInstrument):
         table.add_column("steps", justify="right")
         table.add_column("step size", justify="right")
         for seed in found["seeds"]:
-            table.add_column(f"fall, seed {seed['seed']}", justify="right")
-        falls = [{one["num_steps"]: one for one in seed["trained"]} for seed in found["seeds"]]
-        for steps in sorted(set().union(*falls)):
-            sizes = [of[steps]["largest_step"] for of in falls if steps in of]
+            table.add_column(f"drop, seed {seed['seed']}", justify="right")
+        drops = [{one["num_steps"]: one for one in seed["trained"]} for seed in found["seeds"]]
+        for steps in sorted(set().union(*drops)):
+            sizes = [of[steps]["largest_step"] for of in drops if steps in of]
             cells = [
-                wording.points(of[steps]["fall"]) if steps in of else wording.NONE for of in falls
+                wording.points(of[steps]["fall"]) if steps in of else wording.NONE for of in drops
             ]
             table.add_row(str(steps), wording.decimal(max(sizes)), *cells)
         table.add_section()
@@ -138,7 +138,7 @@ class CriticalStep(RunsInstrument):
         canvas.plain_numbers(axes, "x")
         canvas.percentages(axes)
         axes.set_xlabel("step size of training")
-        axes.set_ylabel("fall of accuracy under a near-exact solve")
+        axes.set_ylabel("drop of accuracy under a near-exact solve")
         axes.grid(True)
         axes.legend(fontsize=8)
         return figure
@@ -149,7 +149,7 @@ def _of_seed(seed: int, trained: Sequence[TrainedAt], threshold: float) -> dict[
     ordered = sorted(trained, key=lambda one: one.num_steps)
     return {
         "seed": seed,
-        "trained": [dataclasses.asdict(one) | {"fall": one.fall} for one in ordered],
+        "trained": [dataclasses.asdict(one) | {"fall": one.drop} for one in ordered],
         "critical_step": found.step,
         "above": found.above,
     }

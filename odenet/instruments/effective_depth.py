@@ -46,10 +46,10 @@ class EffectiveDepth(RunInstrument):
 
     @field_validator("threshold")
     @classmethod
-    def _is_a_fall(cls, threshold: float) -> float:
+    def _is_a_drop(cls, threshold: float) -> float:
         if not 0 < threshold < 1:
             raise ValueError(
-                f"the threshold is a fall of accuracy, above 0 and below 1; got {threshold}"
+                f"the threshold is a drop of accuracy, above 0 and below 1; got {threshold}"
             )
         return threshold
 

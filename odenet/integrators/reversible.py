@@ -1,4 +1,4 @@
-"""A scan over depth that stores nothing: the way back is reconstructed from its end."""
+"""A scan over depth that stores nothing: the backward pass is reconstructed from its end."""
 
 import functools
 from collections.abc import Callable
@@ -102,7 +102,7 @@ def scan_reversibly(
 def _step_back(
     reverse: Callable[..., tuple[Any, tuple[Any, ...]]], field: Any, carry: Any, inputs: Any
 ) -> tuple[Any, tuple[Any, ...]]:
-    """One step of the way back, adding to the cotangent of the field that the steps share."""
+    """One step of the backward pass, adding to the cotangent of the field that the steps share."""
     a_field, end, a_end = carry
     a_out, t0, tau, *extra = inputs
     if a_out is not None:

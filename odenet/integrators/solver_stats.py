@@ -16,7 +16,7 @@ class SolverStats:
     """What an integration cost, and whether it reached t1.
 
     Attributes:
-        nfe: Number of evaluations of the vector field on the way forward.
+        nfe: Number of evaluations of the vector field in the forward pass.
         accepted: Number of steps that were taken.
         rejected: Number of steps that were tried and thrown away.
         failure: Why the first solve that failed did not reach the end of its interval, a `Failure`;

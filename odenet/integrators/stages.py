@@ -22,7 +22,7 @@ from odenet.integrators.reversible import scan_reversibly
 from odenet.integrators.staged_amplification import StagedAmplification
 
 StagesRemat = Remat | Literal["reversible"]
-"""`reversible` stores the last state alone, and computes the earlier ones from it on the way back:
+"""`reversible` stores the last state alone, and computes the earlier ones backwards from it:
 the memory of a gradient does not grow with depth, and its cost is that of `step`. In exact
 arithmetic the states, and so the gradient, are the same; in floating point the reconstruction
 carries round-off, which grows where the flow contracts or expands fast, as errors of a solve

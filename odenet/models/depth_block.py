@@ -159,7 +159,7 @@ class DepthBlock(OdeBlock):
 
         It solves $dh/ds = -f(T - s, h)$ from $h(T)$. That is the inverse of the flow, and the
         inverse of a method up to its error alone: take more steps, or a diffrax solver with small
-        tolerances, on both ways. An equation that contracts states forwards expands their errors
+        tolerances, in both passes. An equation that contracts states forwards expands their errors
         backwards.
 
         Args:

@@ -54,7 +54,7 @@ _CAPTIONS = {
     "loss_and_error": (
         "Training loss and test error during training, on two axes",
         "Dashed, left: the loss on training batches, its mean since the evaluation before. Solid, "
-        "right: the share of test images that the network gets wrong.",
+        "right: the fraction of test images that the network gets wrong.",
     ),
 }
 

@@ -59,7 +59,7 @@ def counted(integrator, field_of):
         return integrator.integrate(fields, DepthGrid(taus), h0).stats
 
     def count(made_of, taus):
-        """The statistics, and the times at which the field was evaluated on the way forward."""
+        """The statistics, and the times at which the field was evaluated in the forward pass."""
         times.clear()
         stats = jax.block_until_ready(run(made_of, jnp.asarray(taus), jnp.asarray(H0)))
         jax.effects_barrier()

@@ -171,8 +171,8 @@ def _between(
     if cells and smooth and block.integrator.build().evaluates_at_start:
         starts = _starts(block, params)
         hats = _basis_of_statistics(new)(starts, np)
-        shares = hats / hats.sum(axis=1, keepdims=True)
-        return Transfer(fitted_matrix(new, starts), new(starts, np).T), Transfer(shares)
+        fractions = hats / hats.sum(axis=1, keepdims=True)
+        return Transfer(fitted_matrix(new, starts), new(starts, np).T), Transfer(fractions)
     stored = [_basis_of_statistics(basis) for basis in (old, new)]
     there, back = projection_matrix(old, new), projection_matrix(new, old)
     return Transfer(there, back), Transfer(mean_matrix(*stored))

@@ -136,7 +136,7 @@ class BacksolveAdjointConfig(AdjointConfig):
     arXiv:2009.09457)."""
 
     def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
-        """Make the adjoint, with the same step-size control on the way back."""
+        """Make the adjoint, with the same step-size control in the backward pass."""
         if not controller.chooses_steps:
             return _Backsolve()
         return _Backsolve(stepsize_controller=controller.build(self.norm))

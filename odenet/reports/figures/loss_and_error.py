@@ -55,7 +55,7 @@ def loss_and_error_figure(metrics: Mapping[str, Records]) -> Figure | None:
 
 
 def test_errors(records: Records) -> list[tuple[int, float]]:
-    """Step and share of wrong answers of every evaluation on the test split."""
+    """Step and fraction of wrong answers of every evaluation on the test split."""
     return [
         (record["step"], 1 - record["accuracy"])
         for record in records
