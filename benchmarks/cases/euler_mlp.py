@@ -28,8 +28,8 @@ BENCHMARK = Comparison(
         "The time is that of the matrix products, three in each layer and too small for two cores, "
         "and of starting them. Written by hand, with the gradients of all weights as one batched "
         "product after the backward pass, it was faster, and far from the bar too. Tried without "
-        "gain: unrolling the loop, states in one carried array, segments of layers, the batch on two "
-        "devices."
+        "gain: unrolling the loop, states in one carried array, segments of layers, the batch on "
+        "two devices."
     ),
 )
 
