@@ -229,7 +229,7 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         }
         for name, (said, found) in pairs.items():
             if said != found:
-                own = f"defines {'an' if found else 'no'} `with_batch_statistics`"
+                own = f"defines {'a' if found else 'no'} `with_batch_statistics`"
                 raise ConfigError(
                     f"a block is checked by what the config of its field says, so both must say "
                     f"the same: {type(self).__name__} has {name}={said}, and "

@@ -137,7 +137,7 @@ def test_config_and_field_say_the_same(kind):
     [
         (Halved, {}, r"is_separable=False, and Halved has is_separable=True"),
         (Started, {}, r"takes_start=False, and Started has takes_start=True"),
-        (Normed, {}, r"has_batch_norm=False, and Normed defines an `with_batch_statistics`"),
+        (Normed, {}, r"has_batch_norm=False, and Normed defines a `with_batch_statistics`"),
         (Scaling, {"has_batch_norm": True}, "Scaling defines no `with_batch_statistics`"),
         (lambda rngs: nnx.Linear(3, 3, rngs=rngs), {}, "must give a field.*got Linear"),
     ],
