@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from odenet.experiment.config import parse_config, read_yaml
+from odenet.part import plugin
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -98,7 +100,12 @@ def test_links_to_files_lead_somewhere(path):
 def test_every_block_has_a_language_that_is_tested():
     for path in DOCUMENTS:
         languages = re.findall(r"^```(\w*)\n.*?^```", path.read_text(), re.DOTALL | re.MULTILINE)
-        assert set(languages) <= {"python", "yaml", "sh"}, path
+        assert set(languages) <= {"python", "yaml", "sh", "toml"}, path
+
+
+def test_toml_blocks_name_the_entry_points_that_are_read():
+    found = [tomllib.loads(text) for path in DOCUMENTS for text in blocks_of(path, "toml")]
+    assert [set(one["project"]["entry-points"]) for one in found] == [{plugin.GROUP}]
 
 
 def test_the_two_commands_stand_at_the_top_of_the_readme():

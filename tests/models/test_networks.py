@@ -8,6 +8,7 @@ from numerics.precision import in_float64
 from pydantic import TypeAdapter, ValidationError
 
 from odenet.errors import ConfigError
+from odenet.integrators import ExplicitConfig
 from odenet.models import (
     ClassifierConfig,
     Discretisation,
@@ -204,7 +205,7 @@ def test_feedforward_and_residual_stages_cannot_share_another_solver():
     )
     network = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
     with pytest.raises(ConfigError, match="feed-forward"):
-        network(jnp.ones((1, 2)), Discretisation())
+        network(jnp.ones((1, 2)), Discretisation(ExplicitConfig(kind="rk4").build()))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, bool])
