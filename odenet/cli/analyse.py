@@ -12,8 +12,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from odenet.cli import generated
-from odenet.cli.generated import parameter
 from odenet.cli.options import DataDir, Json, Overrides, RunPath
 from odenet.cli.plugins import takes_plugins
 from odenet.narration import doing
@@ -130,6 +128,9 @@ def _written(instrument: Any) -> str:
 
 
 def _on_one_run(instrument: Any) -> Any:
+    from odenet.cli import generated
+    from odenet.cli.generated import parameter
+
     name = instrument.instrument_name()
 
     def command(
@@ -174,6 +175,9 @@ def _on_one_run(instrument: Any) -> Any:
 
 
 def _on_several_runs(instrument: Any) -> Any:
+    from odenet.cli import generated
+    from odenet.cli.generated import parameter
+
     name = instrument.instrument_name()
 
     def command(

@@ -111,7 +111,7 @@ def test_comparison_evaluates_it_as_trained_only():
 @pytest.mark.parametrize(
     ("ask", "reason"),
     [
-        (lambda run, path: evaluate(path, step_factor=2.0), "model.stages.0: .* is not a discreti"),
+        (lambda run, path: evaluate(path, step_factor=2.0), "stages.0.block: .*, nor is a stage"),
         (lambda run, path: run.weights(0, stage=1), r"no layers; network.projections\[1\] has"),
         (lambda run, path: run.with_taus([[1.0]]), "each of the 0 stages whose depth is time"),
         (lambda run, path: measure("basis", path), "block.kind=none has no weights that are"),
