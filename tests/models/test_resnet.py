@@ -76,7 +76,7 @@ def test_steps_of_one_stage_alone_are_learned():
             "simplex keeps the sum.*use parametrisation=positive",
         ),
         ({"strided_weight": 2, "depth": 29, "unit": "bottleneck"}, "layout=vector has no strides"),
-        ({"last_init": "zero", "arrangement": "relu_before_addition"}, "passes no gradient"),
+        ({"last_init": "zero", "arrangement": "relu_before_addition"}, "its gradient is 0"),
         ({"integrator": {"kind": "rk4"}}, "with field.arrangement=original a layer is no step"),
         (
             STEPS | {"shortcut": "projection_everywhere", "integrator": {"kind": "dopri5"}},
