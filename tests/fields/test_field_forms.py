@@ -205,7 +205,7 @@ def test_forms_are_no_layers_without_time(kind):
 @pytest.mark.parametrize("kind", ["data_controlled", "depth_adaptive"])
 def test_fields_that_take_the_first_state_need_steps_of_a_method(kind):
     with pytest.raises(
-        ValidationError, match=r"depends on the first state.*shortcut.kind=identity"
+        ValidationError, match=r"depends on the initial state.*shortcut.kind=identity"
     ):
         DepthBlockConfig.model_validate(
             {"field": {"kind": kind}, "shortcut": {"kind": "scaled", "factor": 0.5}}

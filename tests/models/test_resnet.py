@@ -166,9 +166,9 @@ def test_block_that_is_no_euler_step_refuses_solvers_and_says_why(name):
     block = config.build((4,), rngs=nnx.Rngs(0))
     assert block.ode is None
     for way in ways:
-        with pytest.raises(ConfigError, match=rf"{name} a layer is no step.*leave it out"):
+        with pytest.raises(ConfigError, match=rf"{name} a layer is no step.*remove it"):
             config.check_discretisation(way)
-        with pytest.raises(ConfigError, match=r"no step h \+ tau.*run it as it was trained"):
+        with pytest.raises(ConfigError, match=r"no step h \+ tau.*with the discretisation of training"):
             block(jnp.ones((2, 4), jnp.float32), way)
 
 
