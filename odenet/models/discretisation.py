@@ -30,8 +30,8 @@ class Discretisation:
         num_steps = grid.num_steps * self.step_factor
         if num_steps.denominator != 1:
             raise ConfigError(
-                f"step_factor {self.step_factor} of {grid.num_steps} steps is not an integer "
-                f"number of steps; use a factor whose denominator divides {grid.num_steps}"
+                f"step_factor {self.step_factor} of {grid.num_steps} steps is not a whole number "
+                f"of steps; use a factor whose denominator divides {grid.num_steps}"
             )
         return grid.with_num_steps(int(num_steps))
 

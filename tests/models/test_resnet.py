@@ -168,7 +168,7 @@ def test_block_that_is_no_euler_step_refuses_solvers_and_says_why(name):
     for way in ways:
         with pytest.raises(ConfigError, match=rf"{name} a layer is no step.*remove it"):
             config.check_discretisation(way)
-        with pytest.raises(ConfigError, match=r"no step h \+ tau.*with the discretisation of training"):
+        with pytest.raises(ConfigError, match=r"no step h \+ tau.*the discretisation of training"):
             block(jnp.ones((2, 4), jnp.float32), way)
 
 
