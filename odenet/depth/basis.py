@@ -65,8 +65,8 @@ class Basis:
     @property
     def breaks(self) -> Float[np.ndarray, " breaks"]:
         """Points where the functions are not smooth, including both ends."""
-        pieces = {"piecewise_constant": self.size, "piecewise_linear": self.size - 1}
-        return np.linspace(0, 1, pieces.get(self.kind, 1) + 1)
+        cells = {"piecewise_constant": self.size, "piecewise_linear": self.size - 1}
+        return np.linspace(0, 1, cells.get(self.kind, 1) + 1)
 
 
 def projection_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:

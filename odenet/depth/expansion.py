@@ -200,7 +200,7 @@ class BasisWeightsConfig(WeightsConfig):
         return self.num_basis
 
     def refined(self, num_steps: int, new: int, prolongation: Prolongation) -> MovedWeights:
-        """The number of cells changes in proportion to the steps; smooth bases stay."""
+        """The number of cells changes in proportion to the steps; smooth bases do not change."""
         if not self.is_smooth:
             number, move = refined_cells(self.num_basis, num_steps, new, prolongation)
             return MovedWeights(self.model_copy(update={"num_basis": number}), move)
@@ -218,7 +218,7 @@ class BasisWeightsConfig(WeightsConfig):
         return Basis(self.basis, self.num_basis)
 
     def in_basis(self, basis: Basis, num_steps: int) -> "BasisWeightsConfig":
-        """Other functions, or another number of them."""
+        """The options with another basis, or another number of basis functions."""
         del num_steps
         return BasisWeightsConfig(basis=basis.kind, num_basis=basis.size)
 

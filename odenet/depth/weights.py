@@ -230,7 +230,7 @@ class PerLayerWeightsConfig(WeightsConfig):
 
     initialise: Literal["each", "once"] = "each"
     """`each` layer is initialised by its own key; with `once`, all layers are equal at
-    initialisation: the weights are constant in depth, independent of the number of layers."""
+    initialisation, so the initial function of depth does not depend on the number of layers."""
 
     @property
     def penalises_change(self) -> bool:

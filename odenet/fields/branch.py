@@ -39,8 +39,8 @@ class BranchConfig(VectorFieldConfig):
         """
         if self.last_init != "unscaled":
             raise ValueError(
-                f"field.last_init={self.last_init} acts on the branch beside the identity, "
-                f"and a feed-forward layer has no identity: its signal would vanish; use last_init="
+                f"field.last_init={self.last_init} scales the branch of a residual layer, and a "
+                f"feed-forward layer has no shortcut: its signal would vanish; use last_init="
                 f"unscaled"
             )
 

@@ -87,7 +87,7 @@ class ConvField(VectorField):
         for index, convolve in enumerate(self.convolutions):
             if self.norms:
                 x = self.norms[index](x)
-            if self.time:  # one shift for time and bias, so that their gradients share one sum
+            if self.time:  # one shift for time and bias, so their gradients share one reduction
                 assert convolve.bias is not None
                 of_time = (t * of_ones[index]).astype(of_ones[index].dtype)
                 shift = _as_map(convolve.bias[...]) + of_time

@@ -177,7 +177,7 @@ class ResidualFieldConfig(BranchConfig):
         """Refuse it as a feed-forward layer, which does not keep batch statistics."""
         super().check_as_layer()
         raise ValueError(
-            "a feed-forward block does not carry the statistics of batch norms; use field "
+            "a feed-forward block does not support batch statistics; use field "
             "kind=conv with group norm, or kind=mlp"
         )
 

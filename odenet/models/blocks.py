@@ -105,7 +105,7 @@ class DepthBlockConfig(BlockConfig):
 
     @property
     def _no_step(self) -> str:
-        """The option because of which a layer is no step."""
+        """The option that makes a layer no step of an integration method."""
         if self.field.acts_on_sum:
             return f"field.{self.field.sum_option}"
         return f"shortcut.kind={self.shortcut.kind}"

@@ -30,7 +30,7 @@ class PathIntegrals:
         return dataclasses.replace(self, key=jax.random.fold_in(self.key, stage))
 
     def probe(self, h0: State) -> State:
-        """A state of independent standard normal numbers, the same on every device layout.
+        """A state of independent standard normal numbers, independent of the sharding of the batch.
 
         It is sampled once per solve, so that the field is deterministic for the solver.
         """

@@ -164,8 +164,8 @@ class MatrixConfig(ProjectionConfig, ShortcutConfig):
                 f"kernel_size=1, or kind=linear"
             )
         if self.values is None:
-            draw = kernel_initialiser(self.init or "orthogonal")
-            kernel = draw(rngs.params(), (shape[0], width), jnp.float32)
+            initialiser = kernel_initialiser(self.init or "orthogonal")
+            kernel = initialiser(rngs.params(), (shape[0], width), jnp.float32)
         else:
             lengths = sorted({len(row) for row in self.values})
             if len(self.values) != width or lengths != [shape[0]]:

@@ -100,8 +100,8 @@ class ResNetConfig(ModelConfig):
     Flax, unlike the other convolutions; default: `padding`."""
     step_sizes: StepSizesConfig | tuple[StepSizesConfig, ...] = FixedStepSizesConfig()
     """The step sizes of all units: one choice for all stages, or one for each. The first unit of a
-    stage is a separate layer if it changes the shape or shares its pre-activation: with
-    `sharing: shared` it has its own `tau`."""
+    stage is a separate layer if it changes the shape, and in the first stage with pre-activation:
+    with `sharing: shared` it has its own `tau`."""
     integrator: IntegratorConfig = ExplicitConfig()
     """The integration method of the units of equal shape in a stage."""
     init: InitialiserName = "he_fan_out"
@@ -294,8 +294,8 @@ class ResNetConfig(ModelConfig):
         norm = self._norm(self.arrangement not in _ACTS_FIRST)
         return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, **norm)
 
-    def _norm(self, stands: bool = True) -> dict[str, Any]:
+    def _norm(self, present: bool = True) -> dict[str, Any]:
         """The options of a batch norm outside the units, or of no norm."""
-        if not stands:
+        if not present:
             return {"norm": "none"}
         return {"norm": "batch", "norm_epsilon": self.norm_epsilon, "momentum": self.momentum}

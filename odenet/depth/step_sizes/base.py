@@ -170,7 +170,9 @@ class StepSizesConfig(PartConfig, abc.ABC, family="step_sizes"):
             num_steps: Number of steps before.
             kept: The step sizes of the remaining layers.
         """
-        raise NotImplementedError(self.kept_whole)  # pragma: no cover - asked where layers may go
+        raise NotImplementedError(
+            self.kept_whole
+        )  # pragma: no cover - called only for prunable ones
 
     def pruned_leaf(self, leaf: np.ndarray, kept: Int[np.ndarray, " kept"]) -> np.ndarray:
         """A parameter, or a moment of it, after layers were removed.
