@@ -1,4 +1,4 @@
-"""Functions of the depth, `s` in [0, 1], that weights are combinations of."""
+"""Basis functions of the depth `s` in [0, 1], for weights that are functions of depth."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ class Basis:
     r"""The first `size` functions of a family on $s \in [0, 1]$, with $x = 2s - 1$.
 
     * `piecewise_constant`: 1 on cell $k$ of `size` equal cells, else 0;
-    * `piecewise_linear`: hats over `size` knots $k / (\text{size} - 1)$, which sum to 1;
+    * `piecewise_linear`: hat functions on `size` knots $k / (\text{size} - 1)$; they sum to 1;
     * `legendre`: $P_k(x)$; `chebyshev`: $T_k(x)$, by their three-term recurrences;
     * `fourier`: $1, \cos 2\pi s, \sin 2\pi s, \cos 4\pi s, \ldots$, equal at both ends.
 
@@ -27,7 +27,7 @@ class Basis:
 
     Args:
         kind: Name of the family.
-        size: Number of functions, at least 1; of hats, at least 2.
+        size: Number of functions, at least 1; at least 2 for `piecewise_linear`.
     """
 
     kind: BasisName
@@ -38,7 +38,7 @@ class Basis:
 
         Args:
             s: Depths in [0, 1], of any shape.
-            xp: `jax.numpy`, or `numpy` for numbers that are constants of a program.
+            xp: `jax.numpy`, or `numpy` for constants of a compiled program.
         """
         if self.kind == "legendre":
             return self._recurrence(s, xp, lambda k: ((2 * k + 1) / (k + 1), k / (k + 1)), 1.0)
@@ -64,21 +64,21 @@ class Basis:
 
     @property
     def breaks(self) -> Float[np.ndarray, " breaks"]:
-        """Where the functions are not smooth, with both ends."""
-        pieces = {"piecewise_constant": self.size, "piecewise_linear": self.size - 1}
-        return np.linspace(0, 1, pieces.get(self.kind, 1) + 1)
+        """Points where the functions are not smooth, including both ends."""
+        cells = {"piecewise_constant": self.size, "piecewise_linear": self.size - 1}
+        return np.linspace(0, 1, cells.get(self.kind, 1) + 1)
 
 
 def projection_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:
-    r"""From coefficients in one basis to those of the nearest function in another.
+    r"""Matrix of the $L^2$ projection from one basis to another, on coefficients.
 
-    Nearest in $\int_0^1 |\theta(s) - \hat\theta(s)|^2 ds$; where the new functions can express the
-    old ones, the function stays the same, so that the way there and back is the identity. From
-    `n` to `2n` cells the values are copied, and from `2n` to `n` they are averaged in pairs.
+    The projection minimises $\int_0^1 |\theta(s) - \hat\theta(s)|^2 ds$. If the new basis spans the
+    old functions, the function does not change, and the projection there and back is the identity.
+    From `n` to `2n` cells, values are copied; from `2n` to `n`, pairs are averaged.
 
     Args:
         old: The basis of the given coefficients.
-        new: That of the wanted ones.
+        new: The basis of the projected coefficients.
     """
     s, w = _quadrature(old, new)
     here, there = new(s, np), old(s, np)
@@ -87,9 +87,9 @@ def projection_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:
 
 
 def fitted_matrix(new: Basis, points: Float[np.ndarray, " points"]) -> Float[np.ndarray, "new _"]:
-    """From values at points of the depth to the coefficients that fit them best, in least squares.
+    """Matrix of the least-squares fit, from values at points of the depth to coefficients.
 
-    As many functions as points keep every value.
+    With as many functions as points, the fit interpolates.
 
     Args:
         new: The functions.
@@ -99,14 +99,14 @@ def fitted_matrix(new: Basis, points: Float[np.ndarray, " points"]) -> Float[np.
 
 
 def mean_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:
-    r"""From values in cells or at knots to others, by means alone: what is positive stays so.
+    r"""Matrix from values in cells or at knots to new ones, by means: it preserves positivity.
 
-    From knots to knots, the new values are those of the old function there. Else a new value is the
-    mean of the old function, weighted by its own cell or hat.
+    From knots to knots, the old function is evaluated at the new knots. Otherwise a new value is
+    the mean of the old function, weighted by the new cell or hat function.
 
     Args:
-        old: Cells or hats of the given values.
-        new: Cells or hats of the wanted ones.
+        old: Cells or hat functions of the given values.
+        new: Cells or hat functions of the new values.
     """
     if old.kind == new.kind == "piecewise_linear":
         knots = np.linspace(0, 1, new.size) if new.size > 1 else np.array([0.5])
@@ -117,7 +117,7 @@ def mean_matrix(old: Basis, new: Basis) -> Float[np.ndarray, "new old"]:
 
 
 def _quadrature(old: Basis, new: Basis) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights that integrate products of both families over [0, 1] exactly."""
+    """Points and weights of a quadrature on [0, 1], exact for products of both families."""
     breaks = np.unique(np.concatenate([old.breaks, new.breaks]))
     degree = 2 * max(old.size, new.size) + 8
     nodes, weights = np.polynomial.legendre.leggauss(degree)

@@ -1,4 +1,4 @@
-"""Weights that are functions of depth: combinations of a few functions, for any number of steps."""
+"""Weights as functions of depth: basis expansions, for any number of steps."""
 
 from typing import Any, Literal
 
@@ -25,17 +25,18 @@ from odenet.errors import ConfigError
 class FieldExpansion(nnx.Module):
     r"""A vector field whose weights are $\theta(t) = \sum_k \beta_k\,\phi_k(t / T)$.
 
-    `T` is the horizon of the grid, so that the weights belong to a part of the depth, however many
-    steps are taken and whatever solver asks for them in between. All weights of the field are
-    expanded: kernels, biases and scales.
+    `T` is the horizon of the grid: the weights are a function of relative depth, independent of the
+    number of steps and of the solver. All weights of the field are expanded: kernels, biases and
+    scales.
 
-    Running batch statistics are hats over as many knots, whatever the basis of the weights, so
-    that a variance cannot become negative between them. A training step of `N` steps moves those
-    of a knot towards the mean of what the steps near it saw, weighted by its hat.
+    Running batch statistics are expanded in hat functions on as many knots, for every basis of the
+    weights, so that a variance cannot become negative between knots. A training step of `N` steps
+    updates the statistics of a knot by the mean of the batch statistics of the steps near it,
+    weighted by its hat function.
 
-    Of hats, every knot has a set of initial weights; of the other bases, the first function has
-    one, which is constant, and all others start at 0: then the weights do not depend on depth at
-    first.
+    With `piecewise_linear`, every knot is initialised independently. With the other bases, the
+    coefficient of the first, constant, function is initialised and all others are 0: the weights
+    do not depend on depth at initialisation.
 
     Args:
         make_field: Initialises one field.
@@ -53,7 +54,7 @@ class FieldExpansion(nnx.Module):
 
     @property
     def needs_positive_steps(self) -> bool:
-        """Whether every step size must be above 0: yes, weights are functions of 0 to 1."""
+        """Whether every step size must be above 0: yes, weights are functions on [0, 1]."""
         return True
 
     @property
@@ -96,8 +97,8 @@ class FieldExpansion(nnx.Module):
                 value = field.with_batch_statistics(t, h)
                 return nnx.state(field, nnx.BatchStat), value
 
-            # Running statistics become (1 - m) running + m seen: from 0, that is m seen, and its
-            # derivative 1 - m.
+            # Running statistics become (1 - m) * running + m * batch. At running = 0 the value is
+            # m * batch, and the derivative 1 - m.
             zeros, ones = (jax.tree.map(like, running) for like in (jnp.zeros_like, jnp.ones_like))
             new, kept, value = jax.jvp(normalised, (zeros,), (ones,), has_aux=True)
             return value, (t / params[2].astype(t.dtype), new, kept)
@@ -110,7 +111,7 @@ class FieldExpansion(nnx.Module):
         return LayerFields(apply, lead, 1, takes_start=self.stacked.takes_start)
 
     def _collected(self, statistics: Any) -> Any:
-        """Statistics at the knots after a training step, from those that every step saw."""
+        """Statistics at the knots after a training step, from the batch statistics of all steps."""
         s, new, kept = jax.tree.map(lambda leaf: leaf[0], statistics)
         hats = self._knots(s)
         fractions = hats / jnp.sum(hats, axis=1, keepdims=True)
@@ -122,7 +123,7 @@ class FieldExpansion(nnx.Module):
         return jax.tree.map(moved, running, new, kept)
 
     def penalty(self, grid: DepthGrid) -> Scalar:
-        """Zero: how smooth the weights are follows from the functions that they are made of."""
+        """Zero: the smoothness of the weights follows from the basis."""
         del grid
         return jnp.zeros((), dtype=float)
 
@@ -131,9 +132,9 @@ class FieldExpansion(nnx.Module):
         return self.at_steps(grid).params
 
     def at_steps(self, grid: DepthGrid) -> LayerFields:
-        """The fields at the starts of all steps of `grid`, as one set of weights for each.
+        """The fields at the starts of all steps of `grid`, one set of weights for each step.
 
-        They are what explicit Euler evaluates; with them a network is a stack of layers.
+        Explicit Euler evaluates exactly these fields; they make the network a stack of layers.
         """
         graphdef, coefficients, statistics = nnx.split(self.stacked, nnx.Param, ...)
         s = grid.times[:-1] / grid.horizon
@@ -147,7 +148,7 @@ class FieldExpansion(nnx.Module):
 
 
 def _combined(coefficients: Any, basis: Basis, s: Array) -> Any:
-    """The values at the depths `s` of functions with these coefficients."""
+    """Values at the depths `s` of the functions with these coefficients."""
     values = jnp.moveaxis(basis(s), 0, -1)
     return jax.tree.map(
         lambda leaf: jnp.tensordot(values.astype(leaf.dtype), leaf, axes=1), coefficients
@@ -159,28 +160,28 @@ class BasisWeightsConfig(WeightsConfig):
 
     kind: Literal["basis"] = "basis"
     basis: BasisName = "piecewise_linear"
-    """The functions: `piecewise_constant` cells (as `per_layer` with `num_layers`),
-    `piecewise_linear` hats, `legendre` or `chebyshev` polynomials, or `fourier` (periodic)."""
+    """The basis: `piecewise_constant` cells (as `per_layer` with `num_layers`), `piecewise_linear`
+    hat functions, `legendre` or `chebyshev` polynomials, or `fourier` (periodic)."""
     num_basis: PositiveInt = 4
-    """Number of functions, and of sets of weights that are stored."""
+    """Number of basis functions, equal to the number of stored sets of weights."""
 
     @property
     def is_smooth(self) -> bool:
-        """Whether the weights are evaluated at every depth, instead of held over cells."""
+        """Whether the weights vary continuously with depth, not piecewise constant."""
         return self.basis != "piecewise_constant"
 
     @model_validator(mode="after")
     def _enough(self):
         if self.basis == "piecewise_linear" and self.num_basis < 2:
             raise ValueError(
-                f"hats need a knot at both ends, so num_basis is at least 2; got {self.num_basis}; "
-                f"for weights that are the same at every depth use weights.kind=shared"
+                f"basis=piecewise_linear needs a knot at both ends, so num_basis is at least 2; "
+                f"got {self.num_basis}; for weights constant in depth use weights.kind=shared"
             )
         return self
 
     @property
     def are_functions(self) -> bool:
-        """Whether the weights are evaluated at every depth, instead of held over cells."""
+        """Whether the weights vary continuously with depth, not piecewise constant."""
         return self.is_smooth
 
     @property
@@ -189,35 +190,35 @@ class BasisWeightsConfig(WeightsConfig):
         return True
 
     def num_sets(self, num_steps: int) -> int:
-        """Number of sets of weights that steps are divided among: cells, or 1."""
+        """Number of sets of weights on the grid: the number of cells, or 1."""
         del num_steps
         return 1 if self.is_smooth else self.num_basis
 
     def num_functions(self, num_steps: int) -> int:
-        """Number of functions of the depth that the weights are made of."""
+        """Number of basis functions of the weights."""
         del num_steps
         return self.num_basis
 
     def refined(self, num_steps: int, new: int, prolongation: Prolongation) -> MovedWeights:
-        """As many times the cells as there are times the steps; smooth functions stay."""
+        """The number of cells changes in proportion to the steps; smooth bases do not change."""
         if not self.is_smooth:
             number, move = refined_cells(self.num_basis, num_steps, new, prolongation)
             return MovedWeights(self.model_copy(update={"num_basis": number}), move)
         stays = super().refined(num_steps, new, prolongation)
         if self.num_basis > new:
             raise ConfigError(
-                f"{new} steps see weights at {new} depths, fewer than the {self.num_basis} "
-                f"functions that they are made of; change weights.num_basis too"
+                f"{new} steps evaluate the weights at {new} depths, fewer than the "
+                f"{self.num_basis} basis functions; change weights.num_basis too"
             )
         return stays
 
     def depth_functions(self, num_steps: int) -> Basis:
-        """The functions."""
+        """The basis functions."""
         del num_steps
         return Basis(self.basis, self.num_basis)
 
     def in_basis(self, basis: Basis, num_steps: int) -> "BasisWeightsConfig":
-        """Other functions, or another number of them."""
+        """The options with another basis, or another number of basis functions."""
         del num_steps
         return BasisWeightsConfig(basis=basis.kind, num_basis=basis.size)
 
@@ -227,12 +228,12 @@ class BasisWeightsConfig(WeightsConfig):
         """Make the expansion.
 
         Raises:
-            ConfigError: if the steps could not tell the functions apart.
+            ConfigError: if there are fewer steps than basis functions.
         """
         if self.num_basis > num_steps:
             raise ConfigError(
-                f"{num_steps} steps see weights at {num_steps} depths, so weights.num_basis is at "
-                f"most {num_steps}; got {self.num_basis}"
+                f"{num_steps} steps evaluate the weights at {num_steps} depths, so "
+                f"weights.num_basis is at most {num_steps}; got {self.num_basis}"
             )
         if self.basis == "piecewise_constant":
             cells = PerLayerWeightsConfig(num_layers=self.num_basis)

@@ -1,4 +1,4 @@
-"""The depth axis: step sizes, the times that follow from them, and the layers they belong to."""
+"""The depth axis: step sizes, the times of the grid points, and the layer of every step."""
 
 import dataclasses
 
@@ -14,8 +14,8 @@ from odenet.errors import ConfigError
 class DepthGrid:
     """Steps of sizes `taus` over layers of equal numbers of steps.
 
-    The index of a step is the truth and its time is derived: step `k` belongs to layer
-    `k // steps_per_layer`, whatever rounding does to its time.
+    The layer of a step follows from its index, not from its time: step `k` belongs to layer
+    `k // steps_per_layer`, independent of rounding.
 
     Args:
         taus: Step sizes, shape `(num_steps,)`, dimensionless, of any sign.
@@ -35,14 +35,14 @@ class DepthGrid:
         """Number of steps that use the same weights."""
         if self.num_steps % self.num_layers:
             raise ConfigError(
-                f"num_steps must be a multiple of num_layers, so that each layer takes as many "
-                f"steps; got num_steps={self.num_steps}, num_layers={self.num_layers}"
+                f"num_steps must be a multiple of num_layers, so that each layer takes equally "
+                f"many steps; got num_steps={self.num_steps}, num_layers={self.num_layers}"
             )
         return self.num_steps // self.num_layers
 
     @property
     def precise_taus(self) -> StepSizes:
-        """The step sizes as real numbers of float32 or a wider type, whatever they were given in.
+        """The step sizes as real numbers in float32 or a wider type, converted from their type.
 
         Raises:
             ConfigError: if they are complex.
@@ -66,14 +66,14 @@ class DepthGrid:
         return jnp.sum(self.precise_taus)
 
     def with_num_steps(self, num_steps: int) -> "DepthGrid":
-        """The same depth axis in another number of steps.
+        """The same depth axis with another number of steps.
 
-        More steps: each is split into equal parts. Fewer: neighbours are added up; where a step
-        then spans several layers, `num_layers` becomes `num_steps`, and the step takes the
-        weights of the first of them (see `LayerFields.restrict`).
+        More steps: each step is split into equal parts. Fewer: neighbouring steps are merged; if a
+        step then spans several layers, `num_layers` becomes `num_steps`, and the step uses the
+        weights of its first layer (see `LayerFields.restrict`).
 
         Args:
-            num_steps: A multiple or a divisor of the present number.
+            num_steps: A multiple or a divisor of the current number.
 
         Raises:
             ConfigError: if it is neither, or if layers would take unequal numbers of steps.
@@ -93,8 +93,8 @@ class DepthGrid:
         layers = min(self.num_layers, num_steps)
         if self.num_layers % layers or num_steps % layers:
             raise ConfigError(
-                f"{num_steps} steps do not fit {self.num_layers} layers: each layer must take as "
-                f"many steps, or each step span as many layers"
+                f"{num_steps} steps do not fit {self.num_layers} layers: each layer must take "
+                f"equally many steps, or each step span equally many layers"
             )
         return DepthGrid(taus, layers)
 

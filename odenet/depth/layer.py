@@ -1,4 +1,4 @@
-"""The contract of what one set of weights computes, of which a family of weights holds many."""
+"""The contract of a layer: the function that one set of weights defines."""
 
 import abc
 from typing import Any, ClassVar
@@ -10,11 +10,11 @@ from odenet.errors import ConfigError
 
 
 class Layer(nnx.Module):
-    """`layer(t, h)` with weights of its own; see `odenet.fields.VectorField`, which is one.
+    """A function `layer(t, h)` with weights; `odenet.fields.VectorField` is the main subclass.
 
     Attributes:
-        takes_start: Whether it depends on the state at the start of its block too. Then it is
-            called as `layer(t, h, start)`.
+        takes_start: Whether it also depends on the initial state of its block. It is then called
+            as `layer(t, h, start)`.
     """
 
     takes_start: ClassVar[bool] = False
@@ -25,21 +25,21 @@ class Layer(nnx.Module):
 
     @property
     def prepares(self) -> bool:
-        """Whether a part of the work depends on the weights alone: if `prepare` is defined."""
+        """Whether a part of the evaluation depends only on the weights: if `prepare` is defined."""
         return type(self).prepare is not Layer.prepare
 
     def prepare(self, h: Before) -> Any:
-        """Arrays that depend on the weights and on the shape of the state alone.
+        """Arrays that depend only on the weights and on the shape of the state.
 
         Integrators compute them once for all evaluations with the same weights.
 
         Args:
-            h: A state of the shape and type that the layer will be evaluated at.
+            h: A state of the shape and type of later evaluations.
         """
         del h
 
     def evaluate(self, prepared: Any, t: Time, h: Before, *start: Before) -> After:
-        """The value at `(t, h)` with what `prepare` gave for the same weights."""
+        """The value at `(t, h)`, from the output of `prepare` for the same weights."""
         del prepared
         return self(t, h, *start)
 
@@ -49,33 +49,33 @@ class Layer(nnx.Module):
         return type(self).with_batch_statistics is not Layer.with_batch_statistics
 
     def with_batch_statistics(self, t: Time, h: Before) -> After:
-        """The value in training: by the statistics of the batch, towards which its own move."""
+        """The value in training mode, by batch statistics; updates the running statistics."""
         return self(t, h)
 
     @property
     def is_random(self) -> bool:
-        """Whether it draws random numbers in training."""
+        """Whether it samples random numbers in training mode."""
         return False
 
     def number_layers(self, num_layers: int) -> None:
-        """Give every layer of a stack what belongs to its index alone.
+        """Set the variables of a stack of layers that depend on the index of a layer.
 
         Args:
-            num_layers: Number of layers; the arrays of this one have it as their leading axis.
+            num_layers: Number of layers, the leading axis of the arrays of this stack.
         """
         del num_layers
 
 
 def checked_layer(layer: Any) -> Any:
-    """A layer that keeps the contract.
+    """The layer, if it is a `Layer`.
 
     Raises:
-        ConfigError: if it is none.
+        ConfigError: if it is not.
     """
     if isinstance(layer, Layer):
         return layer
     raise ConfigError(
-        f"the weights over depth hold a vector field, a class derived from "
+        f"weights over depth need a vector field, a class derived from "
         f"odenet.fields.VectorField; got {type(layer).__name__}; derive it, or integrate a plain "
         f"function by LayerFields.from_function"
     )

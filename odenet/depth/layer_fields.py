@@ -1,4 +1,4 @@
-"""The vector fields of all layers in functional form, as integrators take them."""
+"""The vector fields of all layers in functional form, the input of integrators."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,21 +18,21 @@ def _mean_over_steps(statistics: Any) -> Any:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class LayerFields:
-    """The vector fields of all layers in functional form, as integrators take them.
+    """The vector fields of all layers in functional form, the input of integrators.
 
     Args:
         apply: `apply(params, t, h) -> dh/dt` with the (prepared) parameters of one layer.
         params: Parameters of every layer; each array has a leading axis `num_layers`.
         num_layers: Number of sets of weights.
-        prepare: `prepare(params, h) -> prepared` computes what depends on the weights of a layer
-            and on the shape of the state alone; None where there is nothing to prepare.
-        uses_batch_statistics: Whether `apply` normalises by batch statistics, and gives
-            `(dh/dt, statistics)` with the running ones after it.
-        collect: From the batch statistics of the steps, with leading axes
-            `(num_layers, steps_per_layer)`, to the running statistics after them.
-        takes_start: Whether the fields depend on the state at the start of the depth too; then
+        prepare: `prepare(params, h) -> prepared` computes arrays that depend only on the weights of
+            a layer and on the shape of the state; None without such arrays.
+        uses_batch_statistics: Whether `apply` normalises by batch statistics, and returns
+            `(dh/dt, statistics)` with the updated running statistics.
+        collect: From the statistics of all steps, with leading axes
+            `(num_layers, steps_per_layer)`, to the updated running statistics.
+        takes_start: Whether the fields also depend on the initial state; the signature is then
             `apply(params, start, t, h)`.
-        initial_state: That state, once it is known.
+        initial_state: The initial state, once it is known.
     """
 
     apply: Callable[..., Any] = dataclasses.field(metadata={"static": True})
@@ -49,7 +49,7 @@ class LayerFields:
     initial_state: tuple[State, ...] = ()
 
     def field(self, params: Any) -> Callable[[Time, State], Any]:
-        """The field with the (prepared) parameters of one layer, a pytree of what it depends on."""
+        """The field with the (prepared) parameters of one layer, as a pytree."""
         return jax.tree_util.Partial(self.apply, params, *self.initial_state)
 
     def from_start(self, h0: State) -> "LayerFields":
@@ -57,10 +57,10 @@ class LayerFields:
         return dataclasses.replace(self, initial_state=(h0,)) if self.takes_start else self
 
     def prepared(self, h: State) -> "LayerFields":
-        """The same fields, with what their weights alone decide computed, once for every layer.
+        """The same fields after `prepare`, which runs once for every layer.
 
         Args:
-            h: A state of the shape and type that the fields will be evaluated at.
+            h: A state of the shape and type of later evaluations.
         """
         prepare = self.prepare
         if prepare is None:
@@ -71,8 +71,8 @@ class LayerFields:
     def restrict(self, num_layers: int) -> "LayerFields":
         """Keep the first of every `self.num_layers / num_layers` layers (injection).
 
-        This is how a grid with fewer steps than layers samples piecewise-constant weights: at
-        the left end of its steps, as explicit Euler does.
+        A grid with fewer steps than layers samples piecewise-constant weights at the left end of
+        its steps, as explicit Euler does.
 
         Raises:
             ConfigError: if `num_layers` does not divide the number of layers.

@@ -1,4 +1,4 @@
-"""Which layers may go: those whose step is a small part of the depth axis."""
+"""Selection of layers to remove: steps that are a small fraction of the depth axis."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ from odenet.arrays import Float, Int
 from odenet.errors import ConfigError
 
 Removal = Literal["smallest", "all"]
-"""Which of the layers below a fraction go."""
+"""Selection among the layers below a fraction."""
 
 
 def step_fractions(taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, " num_steps"]:
-    r"""The part of every step in the whole, $|\tau_k| / \sum_j |\tau_j|$.
+    r"""The relative step sizes $|\tau_k| / \sum_j |\tau_j|$.
 
-    A layer whose `tau` is 0 is the identity: it can be taken out, and nothing changes.
+    A layer with `tau` 0 is the identity: its removal does not change the network.
 
     Args:
         taus: Step sizes, of any sign.
@@ -26,7 +26,7 @@ def step_fractions(taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, "
     total = np.sum(lengths)
     if total == 0:
         raise ConfigError(
-            "all step sizes are 0, so that no layer has a fraction of the depth; train them"
+            "all step sizes are 0, so the relative step sizes are undefined; train them first"
         )
     return lengths / total
 
@@ -37,20 +37,20 @@ def surviving_layers(
     remove: Removal = "all",
     least: int = 1,
 ) -> Int[np.ndarray, " survivors"]:
-    """Indices of the layers that stay, in order; the longest step always does.
+    """Indices of the layers that are kept, in order; the largest step is always kept.
 
     Args:
         taus: Step sizes, one for every layer.
-        fraction: Smallest fraction of a layer that stays, above 0 and at most 1.
-        remove: Whether `all` below it go, or the one of the `smallest` fraction.
-        least: How many stay at least, the longest ones.
+        fraction: Smallest relative step size of a layer that is kept, above 0 and at most 1.
+        remove: Whether to remove `all` layers below it, or only the `smallest`.
+        least: Smallest number of layers to keep, the largest ones.
 
     Raises:
         ConfigError: if `fraction` is out of range, or all step sizes are 0.
     """
     if not 0 < fraction <= 1:
         raise ConfigError(
-            f"the fraction of a layer that stays is above 0 and at most 1; got {fraction}"
+            f"the smallest fraction to keep must be above 0 and at most 1; got {fraction}"
         )
     fractions = step_fractions(taus)
     stays = fractions >= fraction

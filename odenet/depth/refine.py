@@ -1,4 +1,4 @@
-"""From one depth axis to another: weights, step sizes, and an optimiser's moments of both."""
+"""Transfer between depth grids: weights, step sizes, and the optimiser's moments of both."""
 
 import dataclasses
 from fractions import Fraction
@@ -10,23 +10,23 @@ from odenet.arrays import Float
 from odenet.errors import ConfigError
 
 Prolongation = Literal["constant", "linear"]
-"""Whether new layers are made of the old ones that they share depth with, or lie on the line
-between two."""
+"""`constant`: new layers are means of the overlapping old layers; `linear`: they are interpolated
+linearly between two old layers."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
     r"""A linear map $\theta' = M \theta$ of the sets of weights along their leading axis.
 
-    Gradients go by the way back, $\theta = B \theta'$, as $g' = B^T g$. Where the new weights can
-    be made of the old ones' functions, that is the chain rule; where they can express the old ones,
-    $B M = I$, and it is a gradient of which the old one follows: where a set is copied, each copy
-    gets its part of the gradient; where sets are averaged, the gradients add up. Moments of an
-    optimiser are averages of gradients and of their squares, and follow from that.
+    Gradients are transferred by the reverse map $\theta = B \theta'$, as $g' = B^T g$. If the old
+    functions span the new ones, this is the chain rule. If the new functions span the old ones,
+    $B M = I$, and the old gradient follows from the new one: if a set is copied, each copy gets a
+    part of the gradient; if sets are averaged, their gradients are summed. Moments of an optimiser
+    are averages of gradients and of squared gradients, and are transferred accordingly.
 
     Args:
         matrix: $M$, shape `(new, old)`.
-        back: $B$, shape `(old, new)`; without it, the pseudoinverse of $M$.
+        back: $B$, shape `(old, new)`; default: the pseudoinverse of $M$.
     """
 
     matrix: Float[np.ndarray, "new old"]
@@ -41,11 +41,11 @@ class Transfer:
         return _along_first(self.matrix, leaf)
 
     def gradients(self, leaf: Float[np.ndarray, "old *set"]) -> Float[np.ndarray, "new *set"]:
-        """A mean of gradients, as momentum and Adam keep it, on the new axis."""
+        """A mean of gradients, as in momentum and Adam, on the new axis."""
         return _along_first(self._of_gradients, leaf)
 
     def squares(self, leaf: Float[np.ndarray, "old *set"]) -> Float[np.ndarray, "new *set"]:
-        """A mean of squared gradients, as Adam keeps it: the square of what their roots become."""
+        """A mean of squared gradients, as in Adam: square roots are transferred, then squared."""
         return _along_first(np.abs(self._of_gradients), np.sqrt(leaf)) ** 2
 
 
@@ -55,36 +55,36 @@ def _along_first(matrix: np.ndarray, leaf: np.ndarray) -> np.ndarray:
 
 
 def overlapping(num_sets: int, new: int) -> Float[np.ndarray, "new old"]:
-    """Every new set is the mean of the old ones that it shares depth with, by how much it does.
+    """Matrix by which every new set is the mean of the overlapping old sets, weighted by overlap.
 
-    Sets act on equal parts of the depth, counted in layers: a whole number of times as many copies
-    each set, so that weights stay the same piecewise-constant function; a whole part of them
-    averages neighbours, which after copying is the identity. It is the nearest function in the mean
-    square (see `odenet.depth.basis.projection_matrix`).
+    Sets act on equal parts of the depth, counted in layers. For a multiple of the sets, each set is
+    copied: the weights are the same piecewise-constant function. For a divisor, neighbours are
+    averaged; copying and then averaging is the identity. The map is the $L^2$ projection (see
+    `odenet.depth.basis.projection_matrix`).
 
     Args:
-        num_sets: Number of sets.
-        new: Number of new ones, any.
+        num_sets: Number of old sets.
+        new: Number of new sets, any.
     """
     return _shared_depth(num_sets, new) / num_sets
 
 
 def _shared_depth(old: int, new: int) -> np.ndarray:
-    """Length that each new cell shares with each old one, in units of `1 / (old * new)`."""
+    """Overlap of each new cell with each old one, in units of `1 / (old * new)`."""
     ours, theirs = np.arange(new)[:, None], np.arange(old)[None]
     ends = np.minimum((ours + 1) * old, (theirs + 1) * new)
     return np.maximum(0, ends - np.maximum(ours * old, theirs * new))
 
 
 def interpolated(num_sets: int, new: int) -> Float[np.ndarray, "new old"]:
-    """New sets lie on the lines between their neighbours; after the last, they equal it.
+    """Matrix of linear interpolation between sets; after the last set, it is constant.
 
-    A set stands at the start of its layer: of a multiple, every old one is kept (Haber and
-    Ruthotto 2017, arXiv:1705.03341, sec. 5).
+    A set is located at the start of its layer: for a multiple of the sets, every old set is kept
+    (Haber and Ruthotto 2017, arXiv:1705.03341, sec. 5).
 
     Args:
-        num_sets: Number of sets.
-        new: Number of new ones, any.
+        num_sets: Number of old sets.
+        new: Number of new sets, any.
     """
     at = np.minimum(np.arange(new) * num_sets / new, num_sets - 1)
     knots = np.arange(num_sets)
@@ -92,44 +92,45 @@ def interpolated(num_sets: int, new: int) -> Float[np.ndarray, "new old"]:
 
 
 def step_matrix(num_steps: int, new: int) -> Float[np.ndarray, "new old"]:
-    """How the step sizes of another grid follow: every new step is the sum of the parts it takes.
+    """Matrix from step sizes to those of another grid: a new step sums its parts of old steps.
 
-    Old steps are divided equally: of a multiple, into equal parts; of a divisor, they are added up.
+    For a multiple of the steps, each is divided into equal parts; for a divisor, steps are summed.
 
     Args:
-        num_steps: Number of steps.
-        new: Number of new ones, any.
+        num_steps: Number of old steps.
+        new: Number of new steps, any.
     """
     return _shared_depth(num_steps, new) / new
 
 
 def refined_taus(taus: np.ndarray, num_steps: int) -> Float[np.ndarray, " num_steps"]:
-    """Step sizes of the grid in `num_steps` steps, see `step_matrix`; their sum stays."""
+    """Step sizes of the grid with `num_steps` steps, by `step_matrix`; the sum is preserved."""
     return step_matrix(len(taus), num_steps) @ np.asarray(taus, np.float64)
 
 
 def refined_cells(
     num_sets: int, num_steps: int, new_steps: int, prolongation: Prolongation
 ) -> tuple[int, Transfer]:
-    """Sets of weights that act on equal cells of the depth, on another grid.
+    """Transfer of sets of weights on equal cells of the depth to another grid.
 
     Args:
         num_sets: Number of sets.
-        num_steps: Number of steps that they serve.
+        num_steps: Number of steps of the grid.
         new_steps: Number of steps of the new grid.
-        prolongation: Whether new sets are means of those that they share depth with, or lie on
-            lines.
+        prolongation: Whether new sets are means of the overlapping old ones (`constant`), or are
+            interpolated (`linear`).
 
     Returns:
-        The new number of sets, and how sets move.
+        The new number of sets, and their transfer.
 
     Raises:
-        ConfigError: if that number is not whole, or lines are asked for and sets are joined.
+        ConfigError: if the new number of sets is not an integer, or `linear` is combined with fewer
+            sets.
     """
     new = Fraction(num_sets * new_steps, num_steps)
     if new.denominator != 1:
         raise ConfigError(
-            f"{num_sets} sets of weights, which serve {num_steps} steps, cannot become {new} for "
+            f"{num_sets} sets of weights for {num_steps} steps would become {new} sets for "
             f"{new_steps}; use another number of steps"
         )
     number = int(new)
@@ -137,6 +138,6 @@ def refined_cells(
         return number, Transfer(overlapping(num_sets, number), overlapping(number, num_sets))
     if number < num_sets:
         raise ConfigError(
-            f"prolongation=linear would be ignored: {num_sets} layers become {number} by their mean"
+            f"prolongation=linear would be ignored: {num_sets} layers are averaged to {number}"
         )
     return number, Transfer(interpolated(num_sets, number))

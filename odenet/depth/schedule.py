@@ -1,4 +1,4 @@
-"""The contract of a depth schedule: when a network changes its depth while it trains, and how."""
+"""The contract of a depth schedule: changes of depth during training."""
 
 import abc
 from typing import Any
@@ -9,22 +9,22 @@ from odenet.part import PartConfig
 
 
 class Change(abc.ABC):
-    """A change of depth that can be made."""
+    """A possible change of depth."""
 
     @property
     @abc.abstractmethod
     def network(self) -> "ChangeableNetwork":
-        """The network after it, at parameters that are not known yet."""
+        """The network after the change, with unknown parameters."""
 
     @abc.abstractmethod
     def noting(self, **details: Any) -> "Change":
-        """The same change, with more in its record in `levels.json`."""
+        """The same change, with additional entries in its record in `levels.json`."""
 
 
 class ChangeableNetwork(abc.ABC):
-    """What a depth schedule may ask a network, and the changes that it may ask for.
+    """The interface of a network to depth schedules: its properties and the possible changes.
 
-    It is implemented where networks are built (`odenet.experiment.refinement`).
+    `odenet.experiment.refinement` implements it.
     """
 
     @property
@@ -39,7 +39,7 @@ class ChangeableNetwork(abc.ABC):
 
     @abc.abstractmethod
     def refined(self, factor: int, prolongation: Prolongation) -> Change:
-        """Every layer divided into `factor` ones.
+        """The change that divides every layer into `factor` layers.
 
         Raises:
             ConfigError: if a block cannot be divided.
@@ -47,14 +47,14 @@ class ChangeableNetwork(abc.ABC):
 
     @abc.abstractmethod
     def pruned(self, fraction: float, remove: Removal) -> Change | None:
-        """Without the layers whose step is a smaller fraction of the depth of their block.
+        """The change that removes layers of relative step size below `fraction` in their block.
 
-        None where no layer is small enough.
+        None if there is no such layer.
         """
 
     @abc.abstractmethod
     def with_num_steps(self, num_steps: int) -> Change:
-        """By explicit Euler in another number of steps, on the same weights and horizon.
+        """The change to explicit Euler with `num_steps` steps, on the same weights and horizon.
 
         Raises:
             ConfigError: as `check_num_steps_free`.
@@ -62,36 +62,36 @@ class ChangeableNetwork(abc.ABC):
 
     @abc.abstractmethod
     def accuracy(self, num_steps: int, method: str) -> float:
-        """Accuracy on the validation split, by an explicit method in so many steps.
+        """Accuracy on the validation split, by an explicit method with `num_steps` steps.
 
-        It can be asked of a network in training alone.
+        It is defined only during training.
         """
 
     @abc.abstractmethod
     def check_prunable(self) -> None:
-        """Refuse a network none of whose layers has a learned step of its own.
+        """Refuse a network without a layer that has its own learned step size.
 
         Raises:
-            ConfigError: saying why, for every stage.
+            ConfigError: with the reason for every stage.
         """
 
     @abc.abstractmethod
     def check_num_steps_free(self, who: str) -> None:
-        """Refuse a network whose number of steps cannot change while its weights stay.
+        """Refuse a network whose weights depend on its number of steps.
 
         Args:
-            who: The option that changes it, for the message.
+            who: The option that changes the number of steps, for the message.
 
         Raises:
-            ConfigError: naming the stage, and what to use.
+            ConfigError: naming the stage and an alternative.
         """
 
 
 class DepthScheduleConfig(PartConfig, abc.ABC, family="depth_schedule"):
-    """When a network changes its depth while it trains, and how.
+    """A schedule of changes of depth during training.
 
-    A training asks `due` after every dispatch, and where it is, `apply` for the change. Weights,
-    step sizes, statistics and moments of the optimiser go on.
+    The training loop calls `due` after every dispatch, and `apply` if it is true. Weights, step
+    sizes, statistics and moments of the optimiser are transferred.
     """
 
     kind: str
@@ -99,24 +99,24 @@ class DepthScheduleConfig(PartConfig, abc.ABC, family="depth_schedule"):
     @property
     @abc.abstractmethod
     def intervals(self) -> dict[str, tuple[int, ...]]:
-        """By the name of their option, the numbers of optimiser steps that a dispatch divides.
+        """Numbers of optimiser steps, multiples of a dispatch, by the name of their option.
 
-        Each is less than the number of steps of the training.
+        Each is less than the total number of training steps.
         """
 
     @abc.abstractmethod
     def due(self, step: int) -> bool:
-        """Whether the network is looked at after this step."""
+        """Whether `apply` is due after this step."""
 
     @abc.abstractmethod
     def check(self, network: ChangeableNetwork) -> ChangeableNetwork:
-        """Refuse a network that could not follow the schedule, before anything is trained.
+        """Refuse a network that does not fit the schedule, before training.
 
         Args:
-            network: At the start, its parameters not known yet.
+            network: The network at the start, with unknown parameters.
 
         Returns:
-            The network that the training ends with, as far as that is known.
+            The network at the end of training, as far as it is known.
 
         Raises:
             ConfigError: naming the stage.
@@ -124,14 +124,14 @@ class DepthScheduleConfig(PartConfig, abc.ABC, family="depth_schedule"):
 
     @abc.abstractmethod
     def apply(self, network: ChangeableNetwork) -> Change | None:
-        """The change at a step where one is due, or None if the network stays as it is.
+        """The change at a step where one is due, or None for no change.
 
-        The answer depends on the network and its parameters alone: a run that is resumed at the
-        step asks again.
+        The result depends only on the network and its parameters: a run that is resumed at the
+        step calls it again.
 
         Args:
-            network: In training.
+            network: The network in training.
 
         Raises:
-            ConfigError: if the network cannot be changed so.
+            ConfigError: if the network does not support the change.
         """

@@ -1,4 +1,4 @@
-"""The depth schedules: layers divided, layers removed, steps adapted."""
+"""The depth schedules: refinement, pruning, and adaption of the number of steps."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from odenet.errors import ConfigError
 
 
 class MultilevelConfig(DepthScheduleConfig):
-    """Layers are divided at given steps: training at 4, 8, 16, ... layers in one run.
+    """Multilevel training: layers are divided at given steps, 4, 8, 16, ... layers in one run.
 
     Haber and Ruthotto 2017 (arXiv:1705.03341, sec. 5; `linear`); Chang et al. 2018
     (arXiv:1710.10348; `constant`).
@@ -24,9 +24,10 @@ class MultilevelConfig(DepthScheduleConfig):
     at: tuple[PositiveInt, ...] = Field(min_length=1)
     """Numbers of optimiser steps after which every layer is divided, increasing."""
     factor: int = Field(default=2, ge=2)
-    """Into how many."""
+    """Number of new layers for each layer."""
     prolongation: Prolongation = "constant"
-    """New layers copy the one that they are part of, or lie on the line to the next one."""
+    """`constant`: new layers copy their old layer; `linear`: they are interpolated linearly between
+    it and the next one."""
 
     @model_validator(mode="after")
     def _increasing(self):
@@ -50,26 +51,27 @@ class MultilevelConfig(DepthScheduleConfig):
         return network
 
     def apply(self, network: ChangeableNetwork) -> Change:
-        """Every layer divided."""
+        """The change that divides every layer."""
         return network.refined(self.factor, self.prolongation)
 
 
 class PruningConfig(DepthScheduleConfig):
-    """Layers whose learned step is a small part of the depth go, at an interval.
+    """Removal of layers with a small relative step size, at an interval.
 
-    Herberg, Herzog and Köhne 2023 (arXiv:2306.16111) look once per epoch and remove one layer, if
-    the smallest fraction is below 0.01.
+    Herberg, Herzog and Köhne 2023 (arXiv:2306.16111) check once per epoch and remove one layer if
+    its relative step size is below 0.01.
     """
 
     renamed_keys: ClassVar[Mapping[str, str]] = {"share": "fraction"}
 
     kind: Literal["pruning"] = "pruning"
     every: PositiveInt
-    """Optimiser steps between two looks."""
+    """Optimiser steps between two checks."""
     fraction: float = Field(default=0.01, gt=0, lt=1)
-    """Layers whose part of the sum of `|tau|` over their block is smaller may go."""
+    """Layers with a smaller relative step size, `|tau|` over its sum in the block, are removed."""
     remove: Removal = "smallest"
-    """The layer of the smallest `|tau|` of every block at each look, or `all` below `fraction`."""
+    """At each check, remove the layer of the `smallest` `|tau|` of every block, or `all` layers
+    below `fraction`."""
 
     @property
     def intervals(self) -> dict[str, tuple[int, ...]]:
@@ -77,39 +79,39 @@ class PruningConfig(DepthScheduleConfig):
         return {"every": (self.every,)}
 
     def due(self, step: int) -> bool:
-        """Whether the step sizes are looked at after this step."""
+        """Whether the step sizes are checked after this step."""
         return step % self.every == 0
 
     def check(self, network: ChangeableNetwork) -> ChangeableNetwork:
-        """Refuse a network without learned step sizes; what will be left is not known."""
+        """Refuse a network without learned step sizes; the remaining layers are not known."""
         network.check_prunable()
         return network
 
     def apply(self, network: ChangeableNetwork) -> Change | None:
-        """The network without its small layers, or None if there is none."""
+        """The change that removes small layers, or None if there are none."""
         return network.pruned(self.fraction, self.remove)
 
 
 class StepAdaptionConfig(DepthScheduleConfig):
-    """The steps of an Euler network become shorter where it is no ODE, and longer where it is.
+    """Adaption of the step size of an Euler network, so that it remains a discretised ODE.
 
     Ott et al. 2021 (arXiv:2007.15386, alg. 2): if the accuracy under a finer solver differs by
     more than `threshold`, the number of steps is doubled; else it is divided by `growth`, unless
     the difference with the longer steps is above the threshold. The finer solver is the midpoint
-    method, with as many steps where there are more than 50, else with `sqrt(50 n)` of them.
+    method, with `n` steps if `n` is above 50, else with `sqrt(50 n)` steps.
 
-    Two things differ from the published algorithm: accuracies are those on the validation split,
-    not on one batch; and the number of steps is what is kept, a whole number, which starts at the
-    block's `num_steps`.
+    Two things differ from the published algorithm: accuracies are measured on the validation split,
+    not on one batch; and the adapted quantity is the number of steps, an integer, which starts at
+    the block's `num_steps`.
     """
 
     kind: Literal["step_adaption"] = "step_adaption"
     every: PositiveInt = 50
-    """Optimiser steps between two looks."""
+    """Optimiser steps between two checks."""
     threshold: float = Field(default=0.1, gt=0, le=1)
-    """Largest change of accuracy under the finer solver that counts as none."""
+    """Tolerance of the change of accuracy under the finer solver."""
     growth: float = Field(default=1.1, gt=1, le=2)
-    """By how much steps are made longer."""
+    """Factor by which steps are made longer."""
     most_steps: PositiveInt = 500
     """Largest number of steps."""
 
@@ -123,11 +125,11 @@ class StepAdaptionConfig(DepthScheduleConfig):
         return step % self.every == 0
 
     def check(self, network: ChangeableNetwork) -> ChangeableNetwork:
-        """Refuse a network that cannot be adapted; the last number of steps is not known.
+        """Refuse a network that cannot be adapted; the final number of steps is not known.
 
         Raises:
-            ConfigError: if its number of steps is not free, it has no accuracy, its blocks have
-                different numbers of steps, or already more than the most.
+            ConfigError: if its weights depend on the number of steps, it has no accuracy, or its
+                blocks have different numbers of steps or more than `most_steps`.
         """
         who = f"depth_schedule.kind={self.kind}"
         network.check_num_steps_free(who)
@@ -138,18 +140,18 @@ class StepAdaptionConfig(DepthScheduleConfig):
         numbers = set(network.num_steps)
         if len(numbers) > 1:
             raise ConfigError(
-                f"{who} adapts one number of steps; the blocks have {sorted(numbers)}; give all "
-                f"the same"
+                f"{who} adapts one number of steps; the blocks have {sorted(numbers)}; use the "
+                f"same num_steps in all blocks"
             )
         if max(numbers) > self.most_steps:
             raise ConfigError(
                 f"num_steps={max(numbers)} is above depth_schedule.most_steps={self.most_steps}; "
-                f"raise it, or start with fewer"
+                f"increase most_steps, or start with fewer steps"
             )
         return network
 
     def apply(self, network: ChangeableNetwork) -> Change | None:
-        """The network with more or fewer steps, or None if they stay."""
+        """The change to more or fewer steps, or None for no change."""
         now = network.num_steps[0]
         new, changes = self.adapted(now, lambda steps: self.change_of_accuracy(network, steps))
         if new == now:
@@ -157,18 +159,18 @@ class StepAdaptionConfig(DepthScheduleConfig):
         return network.with_num_steps(new).noting(changes_of_accuracy=changes)
 
     def change_of_accuracy(self, network: ChangeableNetwork, num_steps: int) -> float:
-        """Validation accuracy by Euler in `num_steps` steps, less that under the finer solver."""
+        """Validation accuracy by Euler with `num_steps` steps, minus that of the finer solver."""
         own = network.accuracy(num_steps, "euler")
         return own - network.accuracy(self.finer(num_steps), "midpoint")
 
     def adapted(
         self, num_steps: int, change: Callable[[int], float]
     ) -> tuple[int, dict[int, float]]:
-        """The next number of steps, and the changes of accuracy that were looked at.
+        """The next number of steps, and the measured changes of accuracy by number of steps.
 
         Args:
-            num_steps: As it is.
-            change: From a number of steps to the change of accuracy under the finer solver.
+            num_steps: The current number of steps.
+            change: The change of accuracy under the finer solver, by number of steps.
         """
         changes = {num_steps: change(num_steps)}
         if abs(changes[num_steps]) > self.threshold:
@@ -180,14 +182,14 @@ class StepAdaptionConfig(DepthScheduleConfig):
         return (num_steps if abs(changes[longer]) > self.threshold else longer), changes
 
     def shorter(self, num_steps: int) -> int:
-        """The number of steps where the network is no ODE."""
+        """The number of steps after a change of accuracy above the threshold."""
         return max(num_steps, min(2 * num_steps, self.most_steps))
 
     def longer(self, num_steps: int) -> int:
-        """The number of steps to try where it is one."""
+        """The number of steps to try after a change of accuracy within the threshold."""
         return max(1, min(num_steps - 1, math.floor(num_steps / self.growth)))
 
     @staticmethod
     def finer(num_steps: int) -> int:
-        """The number of steps of the midpoint method that a network is compared with."""
+        """The number of steps of the midpoint method, the finer solver."""
         return num_steps if num_steps > 50 else math.ceil(math.sqrt(50 * num_steps))

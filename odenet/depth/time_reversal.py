@@ -1,4 +1,4 @@
-"""The same equation from the horizon back to 0."""
+"""Time reversal: the same equation from the horizon back to 0."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from odenet.depth.weights import LayerFields
 
 
 def reversed_in_time(fields: LayerFields, grid: DepthGrid) -> tuple[LayerFields, DepthGrid]:
-    r"""Fields and grid of $dh/ds = -f(T - s, h)$, whose solutions are those of $h' = f$ backwards.
+    r"""Fields and grid of the time-reversed equation $dh/ds = -f(T - s, h)$ of $h' = f(t, h)$.
 
-    Step sizes keep their signs, so that every integrator of first-order equations solves it.
+    Step sizes keep their signs, so every integrator of first-order equations applies.
 
     Args:
-        fields: Of $f$; they do not depend on the state at the start.
-        grid: The depth axis, of horizon $T$.
+        fields: The fields $f$; they must not depend on the initial state.
+        grid: The depth axis, with horizon $T$.
     """
     horizons = jnp.full((grid.num_layers,), grid.horizon)
     params = jax.tree.map(lambda leaf: leaf[::-1], fields.params)
@@ -36,7 +36,7 @@ def reversed_in_time(fields: LayerFields, grid: DepthGrid) -> tuple[LayerFields,
 
 @dataclasses.dataclass(frozen=True)
 class _Reversed:
-    """A field with time and direction turned round; equal to another of the same field."""
+    """The time-reversed field; two of the same field compare equal."""
 
     apply: Callable[..., Any]
 

@@ -1,7 +1,7 @@
-"""Weights over depth: which parameters act at which layer.
+"""Weights over depth: the parameters of every layer.
 
-A family holds the parameters of a vector field at every layer, stacked along a leading axis, so
-that integrators scan over them; `fields()` hands them over in functional form.
+The parameters of all layers are stacked along a leading axis, so that integrators scan over them;
+`fields()` returns them in functional form.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def init_stacked(
         make_field: Initialises one field.
         num_sets: Number of sets of weights.
         takes_time: Whether the field has weights for the time `t`.
-        initialise: Whether each set is initialised by its own key, or all alike.
+        initialise: Whether each set is initialised by its own key, or all by the same.
         rngs: Random keys.
     """
     keys = jax.random.split(rngs.params(), 1 if initialise == "once" else num_sets)
@@ -61,8 +61,8 @@ class FieldStack(nnx.Module):
         num_layers: Number of sets of weights.
         takes_time: Whether the field has weights for the time `t`.
         smoothness: Weight of the penalty on change over depth.
-        initialise: Whether each layer is initialised by its own key, or all alike.
-        rngs: Random keys; layer `k` draws from its own split of them.
+        initialise: Whether each layer is initialised by its own key, or all by the same.
+        rngs: Random keys; every layer uses its own split.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class FieldStack(nnx.Module):
 
     @property
     def needs_positive_steps(self) -> bool:
-        """Whether every step size must be above 0: no, steps have weights by their index."""
+        """Whether every step size must be above 0: no, weights belong to the index of a step."""
         return False
 
     @property
@@ -105,7 +105,7 @@ class FieldStack(nnx.Module):
         takes_start = self.stacked.takes_start
 
         def with_batch_statistics(params, t, h):
-            field = nnx.merge(graphdef, params, copy=True)  # its statistics change, ours do not
+            field = nnx.merge(graphdef, params, copy=True)  # only the statistics of the copy change
             value = field.with_batch_statistics(t, h)
             return value, nnx.state(field, nnx.BatchStat)
 
@@ -134,12 +134,12 @@ class FieldStack(nnx.Module):
         r"""$\frac{\alpha}{2} \sum_j h_j \|(\theta_{j+1} - \theta_j) / h_j\|^2$, a scalar.
 
         With $\alpha$ the smoothness, it is $\frac{\alpha}{2} \int \|\dot\theta\|^2 dt$ of weights
-        that lie on lines between the layers; $h_j$ is the time from the start of one set of weights
-        to that of the next (Haber and Ruthotto 2017, arXiv:1705.03341, sec. 5). Biases and scales
-        count as weights do.
+        that are linear between the layers; $h_j$ is the time from the start of one set of weights
+        to the start of the next (Haber and Ruthotto 2017, arXiv:1705.03341, sec. 5). Biases and
+        scales are included.
 
         Args:
-            grid: The block's own, all of whose steps are above 0.
+            grid: The block's own grid; all steps must be above 0.
         """
         if not self.smoothness:
             return jnp.zeros((), dtype=float)
@@ -156,21 +156,21 @@ class FieldStack(nnx.Module):
         return nnx.state(self.stacked, (nnx.Param, nnx.BatchStat))
 
     def at_steps(self, grid: DepthGrid) -> LayerFields:
-        """The fields at the starts of the steps of `grid`: those of the layers."""
+        """The fields at the starts of the steps of `grid`: the fields of the layers."""
         return self.over(grid)
 
     def over(self, grid: DepthGrid, *, training: bool = False) -> LayerFields:
-        """The fields of the layers of `grid`: all, or the first of every few (see `restrict`).
+        """The fields of the layers of `grid`: all, or a regular subset (see `restrict`).
 
         Args:
-            grid: The depth axis, of as many layers or a divisor of them.
+            grid: The depth axis; its number of layers divides the number of these layers.
             training: Whether batch norms use the statistics of the batch, if the field has any.
         """
         return self.fields(training=training).restrict(grid.num_layers)
 
 
 class SharedWeightsConfig(WeightsConfig):
-    """One set of weights at every depth; the field does not see the time (autonomous)."""
+    """One set of weights at every depth, without a time input: the field is autonomous."""
 
     kind: Literal["shared"] = "shared"
 
@@ -185,13 +185,13 @@ class SharedWeightsConfig(WeightsConfig):
         return 1
 
     def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
-        """Make the stack; `num_layers` is 1 whatever `num_steps` is."""
+        """Make the stack; `num_layers` is 1 for any `num_steps`."""
         del num_steps
         return FieldStack(make_field, 1, False, rngs=rngs)
 
 
 class SharedWithTimeWeightsConfig(WeightsConfig):
-    """One set of weights at every depth, and the time as an input (Chen et al. 2018)."""
+    """One set of weights at every depth, with time as an input (Chen et al. 2018)."""
 
     kind: Literal["shared_with_time"] = "shared_with_time"
 
@@ -211,7 +211,7 @@ class SharedWithTimeWeightsConfig(WeightsConfig):
         return 1
 
     def build(self, make_field: MakeField, num_steps: int, *, rngs: nnx.Rngs) -> FieldStack:
-        """Make the stack; `num_layers` is 1 whatever `num_steps` is."""
+        """Make the stack; `num_layers` is 1 for any `num_steps`."""
         del num_steps
         return FieldStack(make_field, 1, True, rngs=rngs)
 
@@ -223,14 +223,14 @@ class PerLayerWeightsConfig(WeightsConfig):
 
     kind: Literal["per_layer"] = "per_layer"
     num_layers: PositiveInt | None = None
-    """Number of sets of weights, a divisor of the block's `num_steps`; without it, `num_steps`."""
+    """Number of sets of weights, a divisor of the block's `num_steps`; default: `num_steps`."""
     smoothness: NonNegativeFloat = 0.0
     """Weight `alpha` of a penalty on change over depth, `alpha / 2` times the integral of
     `|d theta / dt|^2` (Haber and Ruthotto 2017); step sizes must stay above 0."""
 
     initialise: Literal["each", "once"] = "each"
-    """`each` layer is initialised by its own key; with `once` all begin alike, a function of depth
-    that a deeper network discretises more finely, and that training may change."""
+    """`each` layer is initialised by its own key; with `once`, all layers are equal at
+    initialisation, so the initial function of depth does not depend on the number of layers."""
 
     @property
     def penalises_change(self) -> bool:
@@ -246,26 +246,26 @@ class PerLayerWeightsConfig(WeightsConfig):
         return self.num_sets(num_steps) == num_steps
 
     def refined(self, num_steps: int, new: int, prolongation: Prolongation) -> MovedWeights:
-        """As many times the layers as there are times the steps."""
+        """The number of layers changes in proportion to the steps."""
         number, move = refined_cells(self.num_sets(num_steps), num_steps, new, prolongation)
         changed = self if self.num_layers is None else self._with_layers(number)
         return MovedWeights(changed, move)
 
     def depth_functions(self, num_steps: int) -> Basis:
-        """The layers, as functions that are constant on each."""
+        """The indicator functions of the layers."""
         return Basis("piecewise_constant", self.num_sets(num_steps))
 
     def in_basis(self, basis: Basis, num_steps: int) -> "PerLayerWeightsConfig | None":
-        """Fewer or more layers, or None where the functions are no layers.
+        """The options with `basis.size` layers, or None if the basis is not piecewise constant.
 
-        A penalty on smoothness goes with them to layers alone.
+        A smoothness penalty is preserved only by piecewise-constant bases.
         """
         if basis.kind != "piecewise_constant":
             return None
         return self._with_layers(None if basis.size == num_steps else basis.size)
 
     def pruned(self) -> "PerLayerWeightsConfig":
-        """Options after layers were removed: again one for every step."""
+        """Options after layers were removed: one layer for every step."""
         return self._with_layers(None)
 
     def _with_layers(self, num_layers: int | None) -> "PerLayerWeightsConfig":

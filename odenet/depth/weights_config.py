@@ -1,4 +1,4 @@
-"""The contract of a family of weights over depth: its options, and what other parts may ask."""
+"""The contract of weights over depth: their options and properties."""
 
 import abc
 import dataclasses
@@ -23,8 +23,7 @@ class MovedWeights:
 
     Attributes:
         config: Their configuration.
-        move: How their sets, and those of batch statistics, move; None where they serve the new
-            steps as they are.
+        move: The transfer of the sets of weights and batch statistics; None if they are unchanged.
     """
 
     config: "WeightsConfig"
@@ -38,7 +37,7 @@ class WeightsConfig(PartConfig, abc.ABC, family="weights"):
 
     @property
     def are_functions(self) -> bool:
-        """Whether the weights are evaluated at every depth, instead of held over cells."""
+        """Whether the weights vary continuously with depth, not piecewise constant."""
         return False
 
     @property
@@ -58,15 +57,15 @@ class WeightsConfig(PartConfig, abc.ABC, family="weights"):
 
     @property
     def counts_functions(self) -> bool:
-        """Whether the number of sets is a number of basis functions, as records name it."""
+        """Whether the sets of weights are coefficients of basis functions, for records."""
         return False
 
     @abc.abstractmethod
     def num_sets(self, num_steps: int) -> int:
-        """Number of sets of weights that steps are divided among, a divisor of `num_steps`."""
+        """Number of sets of weights on the grid, a divisor of `num_steps`."""
 
     def num_functions(self, num_steps: int) -> int:
-        """Number of functions of the depth that the weights are made of."""
+        """Number of basis functions of the weights."""
         return self.num_sets(num_steps)
 
     def one_per_step(self, num_steps: int) -> bool:
@@ -85,16 +84,16 @@ class WeightsConfig(PartConfig, abc.ABC, family="weights"):
         """
 
     def refined(self, num_steps: int, new: int, prolongation: Prolongation) -> MovedWeights:
-        """The weights of a grid of another number of steps.
+        """The weights on a grid with another number of steps.
 
         Args:
-            num_steps: The present number.
-            new: Another one, or the same.
-            prolongation: Whether new layers are made of the old ones that they share depth with, or
-                lie on the line between two.
+            num_steps: The current number.
+            new: The new number, or the same.
+            prolongation: Whether new layers are means of the overlapping old ones (`constant`), or
+                are interpolated (`linear`).
 
         Raises:
-            ConfigError: if the weights cannot serve so many steps, or would ignore an option.
+            ConfigError: if the weights do not fit so many steps, or would ignore an option.
         """
         del num_steps, new
         if prolongation == "linear":
@@ -105,23 +104,23 @@ class WeightsConfig(PartConfig, abc.ABC, family="weights"):
         return MovedWeights(self)
 
     def depth_functions(self, num_steps: int) -> Basis | None:
-        """The functions of the depth that the sets are coefficients of, or None for no such."""
+        """The basis functions of which the sets of weights are the coefficients, or None."""
         del num_steps
         return None
 
     def in_basis(self, basis: Basis, num_steps: int) -> "WeightsConfig | None":
-        """Options of this family for weights that are combinations of other functions.
+        """Options of this kind of weights in another basis.
 
         Args:
-            basis: The functions; of cells, a divisor of `num_steps`.
+            basis: The basis; the number of cells divides `num_steps`.
             num_steps: Number of steps of the block.
 
         Returns:
-            None where the family has no such functions, and `weights.kind=basis` has.
+            The options, or None if this kind does not have the basis, and `weights.kind=basis` has.
         """
         del basis, num_steps
         return None
 
     def pruned(self) -> "WeightsConfig":
-        """Options after layers were removed, where every step has weights of its own."""
+        """Options after layers were removed, for weights with one set per step."""
         return self

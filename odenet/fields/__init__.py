@@ -1,4 +1,4 @@
-"""Vector fields `f(t, h)`."""
+"""Vector fields `f(t, h)`: the right-hand sides of the ODEs."""
 
 from odenet.fields.activations import ActivationName as ActivationName
 from odenet.fields.antisymmetric import AntisymmetricField as AntisymmetricField

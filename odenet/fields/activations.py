@@ -1,4 +1,4 @@
-"""Activation functions by name, and which of them a small field cannot end with."""
+"""Activation functions by name, and a check of final activations against `last_init`."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -35,16 +35,16 @@ FLAT_AT_ZERO: frozenset[ActivationName] = frozenset({"relu"})
 
 
 def require_small_start(ends: str, activation: ActivationName, last_init: str, fix: str) -> None:
-    """Refuse `last_init` where an activation comes after the last map and works against it.
+    """Refuse a `last_init` that the activation after the last map makes ineffective.
 
     Args:
-        ends: What ends with the activation, for the message.
-        activation: Its name.
-        last_init: Where the last map starts.
-        fix: What to use instead, for the message.
+        ends: The part that ends with the activation, for the message.
+        activation: Name of the activation.
+        last_init: Initialisation of the last map.
+        fix: Alternatives, for the message.
 
     Raises:
-        ValueError: if the field would not start small, or never leave zero.
+        ValueError: if the field would not be small at initialisation, or its gradient would be 0.
     """
     if last_init == "unscaled":
         return
@@ -55,6 +55,6 @@ def require_small_start(ends: str, activation: ActivationName, last_init: str, f
         )
     if last_init == "zero" and activation in FLAT_AT_ZERO:
         raise ValueError(
-            f"last_init=zero would never be left: {ends} ends with {activation}, "
+            f"last_init=zero would not be trainable: {ends} ends with {activation}, "
             f"whose derivative at zero is zero; use {fix}"
         )

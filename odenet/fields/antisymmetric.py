@@ -1,4 +1,4 @@
-"""Fields whose Jacobian has no eigenvalue that grows, because their linear map is antisymmetric."""
+"""Fields with an antisymmetric linear map: no eigenvalue has a positive real part."""
 
 from typing import Literal
 
@@ -18,15 +18,15 @@ class AntisymmetricField(VectorField):
 
     Haber and Ruthotto 2017, arXiv:1705.03341, eq. 4.12. The Jacobian is
     $\frac12 D (K - K^T - \gamma I)$ with $D = \mathrm{diag}\,\sigma' \ge 0$: no eigenvalue has a
-    positive real part. Where $\sigma' = 1$ they are $(-\gamma \pm i \mu) / 2$ with $\pm i \mu$
-    those of $K - K^T$; explicit Euler is then stable for steps of at most
+    positive real part. Where $\sigma' = 1$, the eigenvalues are $(-\gamma \pm i \mu) / 2$, with
+    $\pm i \mu$ the eigenvalues of $K - K^T$; explicit Euler is then stable for steps of at most
     $4 \gamma / (\gamma^2 + \mu^2)$.
 
     Args:
         width: Width of the vectors, or channels of the images.
         side: Side of the kernels of a convolution, odd; None on vectors.
         gamma: Damping, not negative.
-        activation_name: Name of an activation that never falls.
+        activation_name: Name of a non-decreasing activation.
         takes_time: Whether the bias has weights `v` for the time.
         init: Name of the initialiser of `K`.
         rngs: Random keys.
@@ -49,7 +49,7 @@ class AntisymmetricField(VectorField):
         self.bias = TimeBias(width, width * (side or 1) ** 2, takes_time, init, rngs=rngs)
 
     def last_weights(self) -> list[nnx.Param]:
-        """The weights of the map; those of the time input too."""
+        """The weights of the map, including those of the time input."""
         time = self.bias.time
         return [self.kernel, *([] if time is None else [time.kernel])]
 
@@ -66,8 +66,8 @@ class AntisymmetricFieldConfig(StableFieldConfig):
 
     kind: Literal["antisymmetric"] = "antisymmetric"
     gamma: NonNegativeFloat = 0.0
-    """Damping. Without any, explicit Euler lets every rotation grow, however short its steps; use
-    another integrator then, `rk4` say."""
+    """Damping. At 0, explicit Euler amplifies every rotation for any step size; use another
+    integrator then, for example `rk4`."""
 
     @model_validator(mode="after")
     def _stays_stable_and_starts_small(self):

@@ -12,13 +12,14 @@ Arrangement = Literal[
 
 
 class Order(NamedTuple):
-    """Letters that stand once for every weight: W weight, B batch norm, R ReLU.
+    """The operations around one weight, as letters: W weight, B batch norm, R ReLU.
 
     Attributes:
-        each: The letters.
-        after: How many of the last ones act on the sum.
-        shared: How many of the first ones act before the two paths part, where a unit projects
-            its shortcut or is the first of a network (sec. 4.1 and the appendix of the paper).
+        each: The letters, in order.
+        after: Number of final operations that act on the sum.
+        shared: Number of first operations that act on both shortcut and branch, in a unit with a
+            projection shortcut or in the first unit of a network (sec. 4.1 and the appendix of the
+            paper).
     """
 
     each: str

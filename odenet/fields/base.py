@@ -1,4 +1,4 @@
-"""The contract of a vector field, and the choices that all fields share."""
+"""The contract of a vector field and of its config, and helpers that all fields share."""
 
 import abc
 from typing import Any, ClassVar, NamedTuple
@@ -13,43 +13,43 @@ from odenet.part import PartConfig
 
 
 class VectorField(Layer):
-    """`field(t, h) -> dh/dt`: same shape and dtype as `h`. The base of every field.
+    """Base of every vector field: `field(t, h) -> dh/dt`, of the shape and dtype of `h`.
 
-    A field does not know who integrates it. It is pure: no random draws and no change of state
-    while it is integrated.
+    A field is independent of the integrator. It is pure: it samples no random numbers and changes
+    no variables during integration.
 
-    `__call__` is all that a field must define. Everything else has a default, here and in `Layer`:
+    A field must define `__call__` alone. All other members have defaults, here and in `Layer`:
 
-    * `prepare(h)` and `evaluate(prepared, t, h)`: the work in two parts, of which the first
-      depends on the weights and on the shape of the state alone, and is done once for all
-      evaluations with the same weights;
+    * `prepare(h)` and `evaluate(prepared, t, h)`: the evaluation in two parts. The first depends
+      only on the weights and on the shape of the state, and is computed once for all evaluations
+      with the same weights;
     * `with_batch_statistics(t, h)`: the derivative in training mode, normalised by batch
       statistics, which are variables of type `nnx.BatchStat`;
-    * `takes_start`: whether it depends on the state at the start of its block too, and is called
-      as `field(t, h, start)`;
+    * `takes_start`: whether the field also depends on the initial state of its block. It is then
+      called as `field(t, h, start)`;
     * `is_separable`: whether the state is partitioned;
     * `last_weights()`: the weights of the last map of its branch;
-    * `number_layers(num_layers)`: what belongs to the index of a layer.
+    * `number_layers(num_layers)`: sets variables that depend on the index of the layer.
 
-    The config of a field declares the same where a block must know it before it is built.
+    The config of a field declares the same properties, because a block is checked before the
+    field is built.
     """
 
     @property
     def is_separable(self) -> bool:
-        """Whether the state is partitioned, `[y; z]` along its last axis, and `f` is too.
+        """Whether the state is partitioned, `[y; z]` along its last axis, and `f` is separable.
 
-        Then the half of `f` that moves `y` depends on `z` and `t` alone, and the other on `y` and
-        `t`.
+        Then `y'` depends only on `z` and `t`, and `z'` only on `y` and `t`.
         """
         return False
 
     def last_weights(self) -> list[nnx.Param]:
-        """The weights of its last map, to which it is proportional while biases are 0, if any."""
+        """The weights of its last map, if any; the field is proportional to them at zero biases."""
         return []
 
 
 def require_rank(kind: str, shape: tuple[int, ...], rank: int, advice: str) -> None:
-    """Refuse a state that a field of `kind` cannot act on.
+    """Refuse a state whose rank does not fit a field of `kind`.
 
     Raises:
         ConfigError: unless `shape`, the shape of one example's state, has `rank` axes.
@@ -63,14 +63,14 @@ def require_rank(kind: str, shape: tuple[int, ...], rank: int, advice: str) -> N
 
 
 class TimeWeight(nnx.Module):
-    """The weights of a time input that is added without being concatenated to the state.
+    """The weights of a time input, added without concatenating `t` to the state.
 
-    Concatenating `t` as a channel and applying a linear map is the same as adding `t` times what
-    the map does to a channel of ones: this module holds that part of the kernel.
+    A linear map of the state with a channel `t` equals the map of the state plus `t` times the map
+    of a channel of ones. This module holds the kernel of that channel.
 
     Args:
         shape: Shape of the kernel of the time channel.
-        fan_in: Inputs of one output of the whole map, time among them.
+        fan_in: Number of inputs of one output of the whole map, including time.
         init: Name of the initialiser of the weights.
         rngs: Random keys.
     """
@@ -85,9 +85,9 @@ class Transition(NamedTuple):
     r"""The parts of a layer between two shapes, $A(P\,B(h) + \tau F(B(h)))$.
 
     Attributes:
-        before: $B$, what acts before the two paths part, or None.
+        before: $B$, the map before shortcut and branch, or None.
         branch: $F$, from one shape to the other.
-        after: $A$, what acts on the sum, or None.
+        after: $A$, the map applied to the sum, or None.
     """
 
     before: Any
@@ -96,16 +96,16 @@ class Transition(NamedTuple):
 
 
 class ShapeChange(NamedTuple):
-    """From one shape of a state to another.
+    """A change of the shape of the state.
 
     Attributes:
-        shape: Of one example's state before it.
-        width: Channels, or width of the vector, after it.
-        stride: Every `stride`-th row and column of an image is kept.
-        strided_weight: Which of the branch's weights takes the stride, from 0.
-        padding: Zeros around an image where that weight is a convolution.
-        widened_weight: Which weight of a unit of two gives the new width, from 0.
-        shared: Whether what stands before the first weight acts before the two paths part.
+        shape: Input shape of one example's state.
+        width: Output channels, or output width of a vector.
+        stride: Stride for images.
+        strided_weight: Index of the branch's strided weight, from 0.
+        padding: Zero padding of the image, if that weight is a convolution.
+        widened_weight: Index of the weight of a two-weight unit that changes the width, from 0.
+        shared: Whether the norm and activation before the first weight act on both paths.
     """
 
     shape: tuple[int, ...]
@@ -118,29 +118,29 @@ class ShapeChange(NamedTuple):
 
 
 class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
-    """The options of a field, and what a block must know of the field before it is built.
+    """Options of a field, and the properties that a block needs before the field is built.
 
-    `check` and `build` are all that a field's config must define; everything else has a default.
-    Where the field that is built says the same, the two agree.
+    A field's config must define `check` and `build` alone; all other members have defaults.
+    Properties that the built field declares too must agree with those of the config.
     """
 
     kind: str
 
     layers_are_alike: ClassVar[bool] = True
-    """Whether layers may be divided, joined and shared; else each is bound to its index."""
+    """Whether layers may be split, merged and shared; else each is bound to its index."""
     is_wrapped: ClassVar[bool] = False
-    """Whether it is made of another field, so that no other field may be made of it."""
+    """Whether it wraps an inner field; such a field cannot be wrapped itself."""
     is_map: ClassVar[bool] = False
     """Whether it can be a map between states of any two widths, by `build_map`."""
     transition_options: ClassVar[frozenset[str]] = frozenset()
-    """Options of a layer between two shapes (`projection.kind: unit`) that it alone acts on."""
+    """Options of a layer between two shapes (`projection.kind: unit`) specific to this field."""
 
     @abc.abstractmethod
     def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse a state of `shape` (one example's) that the field cannot act on.
+        """Refuse a state of `shape` (one example's) that does not fit the field.
 
         Raises:
-            ConfigError: saying which shapes fit, or which option does not.
+            ConfigError: naming the shapes that fit, or the option that does not.
         """
 
     @abc.abstractmethod
@@ -155,12 +155,13 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         """Make the field of one of `depth` layers for states of `shape` (one example's).
 
         Raises:
-            ConfigError: if the shape does not fit the field, or `depth` not its first weights.
+            ConfigError: if the shape does not fit the field, or `depth` does not fit its
+                initialisation.
         """
 
     @property
     def takes_start(self) -> bool:
-        """Whether the field depends on the state at the start of its block too."""
+        """Whether the field also depends on the initial state of its block."""
         return False
 
     @property
@@ -175,27 +176,27 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
 
     @property
     def acts_on_sum(self) -> bool:
-        """Whether something acts on the sum of state and branch; then a layer is no Euler step."""
+        """Whether a map is applied to the sum of state and branch: the layer is no Euler step."""
         return False
 
     @property
     def sum_option(self) -> str:
-        """The option of the field that decides on that, as messages name it."""
+        """The option of the field that decides `acts_on_sum`, for messages."""
         return f"kind={self.kind}"
 
     def of_one_layer(self) -> "VectorFieldConfig":
-        """The same field without first weights that need more layers than one."""
+        """The same field without an initialisation that needs more than one layer."""
         return self
 
     def check_as_layer(self) -> None:
-        """Refuse a field that is no layer by itself, without a state to be added to.
+        """Refuse a field that cannot be a feed-forward layer.
 
         Raises:
-            ValueError: saying what is one.
+            ValueError: naming fields that can.
         """
         raise ValueError(
-            f"field kind={self.kind} says how a state moves in time, and a feed-forward "
-            f"layer has no time; use its inner field, kind=mlp or conv say"
+            f"field kind={self.kind} defines dynamics in time, and a feed-forward layer has no "
+            f"time; use its inner field, for example kind=mlp or conv"
         )
 
     def check_capacity(self, num_layers: int, width: int, before: int | None) -> None:
@@ -204,18 +205,18 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         Args:
             num_layers: Number of layers.
             width: Width of the state.
-            before: Width of what comes before the zeros, or None where there are none.
+            before: Width of the state before zero padding, or None without zero padding.
 
         Raises:
-            ConfigError: saying which width fits.
+            ConfigError: naming the width that fits.
         """
         del num_layers, width, before
 
     def check_built(self, field: Any) -> VectorField:
-        """The field that was built, if it says of itself what its config says.
+        """The built field, if its properties agree with those of its config.
 
         Raises:
-            ConfigError: naming what they disagree on.
+            ConfigError: naming the property that differs.
         """
         if not isinstance(field, VectorField):
             raise ConfigError(
@@ -231,15 +232,15 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
             if said != found:
                 own = f"defines {'a' if found else 'no'} `with_batch_statistics`"
                 raise ConfigError(
-                    f"a block is checked by what the config of its field says, so both must say "
-                    f"the same: {type(self).__name__} has {name}={said}, and "
+                    f"a block is checked by the properties of its field's config, so field and "
+                    f"config must agree: {type(self).__name__} has {name}={said}, and "
                     f"{type(field).__name__} "
                     f"{own if name == 'has_batch_norm' else f'has {name}={found}'}"
                 )
         return field
 
     def init_after(self, width: int, *, rngs: nnx.Rngs) -> VectorField | None:
-        """What acts on the sum, for states of `width` channels, or None."""
+        """The map applied to the sum, for states of `width` channels, or None."""
         del width, rngs
 
     def build_map(
@@ -254,7 +255,7 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         """Make a map of the same form from states of `shape` to states of `width` channels.
 
         Raises:
-            ConfigError: if the field is no such map (`is_map`), or shapes do not fit.
+            ConfigError: if the field cannot be such a map (`is_map`), or shapes do not fit.
         """
         del shape, width, takes_time, depth, rngs
         raise ConfigError(f"field kind={self.kind} keeps the shape of its state")
@@ -263,7 +264,7 @@ class VectorFieldConfig(PartConfig, abc.ABC, family="field"):
         """Make the parts of a layer that changes the shape of the state.
 
         Raises:
-            ConfigError: if the field cannot change the shape that way.
+            ConfigError: if the field does not support the change of shape.
         """
         del change, rngs
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What the configs of fields with weights share: how those of a layer's branch start."""
+"""Common base of the configs of fields with weights: the initialisation of a layer's branch."""
 
 import abc
 from collections.abc import Mapping
@@ -12,36 +12,40 @@ from odenet.fields.initialisers import InitialiserName, LastInit, scale_last
 
 
 class BranchConfig(VectorFieldConfig):
-    """What the configs of fields with weights share: how those of a layer's branch start."""
+    """Common base of the configs of fields with weights: the initialisation of a layer's branch."""
 
     renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "last_init": {"as_drawn": "unscaled"}
     }
 
     init: InitialiserName = "lecun_normal"
-    """Initialiser of the weights, by name; `he_fan_out` is that of residual networks."""
+    """Initialiser of the weights, by name; residual networks use `he_fan_out`."""
     last_init: LastInit = "unscaled"
-    """Where the last map of the branch starts, or the scale of a norm that comes after it: `zero`
-    makes every layer the identity at first; `1/sqrt(L)` and `1/L` multiply by it, with L the
-    block's num_steps."""
+    """Initial factor of the branch's last map, or of the scale of a norm after it. With `zero`,
+    every layer is the identity at initialisation; `1/sqrt(L)` and `1/L` multiply the weights, with
+    L the block's num_steps."""
 
     @abc.abstractmethod
     def init_field(
         self, shape: tuple[int, ...], takes_time: bool, *, rngs: nnx.Rngs
     ) -> VectorField:
-        """Make the field, with unscaled weights; it tells its `last_weights()`."""
+        """Make the field with unscaled weights; it defines `last_weights()`."""
 
     def check_as_layer(self) -> None:
-        """Refuse first weights that make a branch small: as a layer it would lose its signal."""
+        """Refuse a `last_init` that scales the weights: a feed-forward layer would lose its signal.
+
+        Raises:
+            ValueError: unless `last_init` is `unscaled`.
+        """
         if self.last_init != "unscaled":
             raise ValueError(
-                f"field.last_init={self.last_init} acts on the branch beside the identity, "
-                f"and a feed-forward layer has no identity: its signal would vanish; use last_init="
+                f"field.last_init={self.last_init} scales the branch of a residual layer, and a "
+                f"feed-forward layer has no shortcut: its signal would vanish; use last_init="
                 f"unscaled"
             )
 
     def of_one_layer(self) -> VectorFieldConfig:
-        """The same field; where its first weights are scaled by 1/L, unscaled."""
+        """The same field, with unscaled weights if `last_init` depends on L."""
         scaled = self.last_init in ("1/L", "1/sqrt(L)")
         return self.model_copy(update={"last_init": "unscaled"}) if scaled else self
 
@@ -49,7 +53,7 @@ class BranchConfig(VectorFieldConfig):
         """Make the parts of a layer that changes the shape of the state, with unscaled weights.
 
         Raises:
-            ConfigError: if the field cannot change the shape that way.
+            ConfigError: if the field does not support the change of shape.
         """
         return super().build_transition(change, rngs=rngs)
 
@@ -79,13 +83,13 @@ class BranchConfig(VectorFieldConfig):
         """Make the field of one of `depth` layers for states of `shape` (one example's).
 
         Raises:
-            ConfigError: if the shape does not fit the field, or `depth` not `last_init`.
+            ConfigError: if the shape does not fit the field, or `depth` does not fit `last_init`.
         """
         self.check(shape)
         return self.scaled(self.init_field(shape, takes_time, rngs=rngs), depth)
 
     def scaled(self, field: VectorField, depth: int | None) -> VectorField:
-        """The field with its last weights multiplied by what `last_init` says, in place.
+        """The field with its last weights multiplied by the factor of `last_init`, in place.
 
         Raises:
             ConfigError: if `last_init` would be ignored.

@@ -24,10 +24,10 @@ Maps = list[Float[Array, "1 height width _"]]
 class ConvField(VectorField):
     """`[norm, activation, convolution]` repeated, on images of constant size.
 
-    The order is that of full pre-activation (He et al. 2016, arXiv:1603.05027, fig. 4e), with
-    group norm in the place of batch norm. With kernels of sides 1, 3, 1 and few channels between
-    them it is the bottleneck of the same paper; with a last norm, the field of torchdiffeq's MNIST
-    example. Padding is by zeros, so that height and width stay.
+    The order is full pre-activation (He et al. 2016, arXiv:1603.05027, fig. 4e), with group norm
+    instead of batch norm. With kernels of sides 1, 3, 1 and few channels between them, the field is
+    the bottleneck of the same paper; with a last norm, it is the field of torchdiffeq's MNIST
+    example. Zero padding preserves height and width.
 
     Args:
         widths: Number of channels before, between and after the convolutions.
@@ -70,24 +70,24 @@ class ConvField(VectorField):
         )
 
     def last_weights(self) -> list[nnx.Param]:
-        """The weights of the last map, to which the field is proportional while biases are 0."""
-        if len(self.norms) > len(self.convolutions):  # which undoes any scale before it
+        """The weights of the last map; the field is proportional to them at zero biases."""
+        if len(self.norms) > len(self.convolutions):  # the norm cancels any scale before it
             return [self.norms[-1].scale]
         return [layer.kernel for layer in (self.convolutions[-1], *self.time[-1:])]
 
     def prepare(self, h: Before) -> Maps:
-        """What each convolution makes of a channel of ones: `t` times this is its time channel."""
+        """Each convolution of a channel of ones: `t` times this is the time channel's output."""
         ones = jnp.ones((1, *h.shape[1:3], 1), h.dtype)
         return [_convolve(ones, time.kernel[...]) for time in self.time]
 
     def evaluate(self, of_ones: Maps, t: Time, h: Before) -> After:
-        """dh/dt at `(t, h)` with what `prepare` gave for the same weights."""
+        """dh/dt at `(t, h)`, from the output of `prepare` for the same weights."""
         sigma = activation(self.activation_name)
         x = h
         for index, convolve in enumerate(self.convolutions):
             if self.norms:
                 x = self.norms[index](x)
-            if self.time:  # one shift for time and bias, so that their gradients share one sum
+            if self.time:  # one shift for time and bias, so their gradients share one reduction
                 assert convolve.bias is not None
                 of_time = (t * of_ones[index]).astype(of_ones[index].dtype)
                 shift = _as_map(convolve.bias[...]) + of_time
@@ -118,16 +118,16 @@ class ConvFieldConfig(BranchConfig):
     activation: ActivationName = "relu"
     num_convolutions: PositiveInt = 2
     hidden: PositiveInt | tuple[PositiveInt, ...] | None = None
-    """Channels between two convolutions, one number or one for each; without it, those of the
+    """Channels between two convolutions, one number or one for each; default: the channels of the
     state."""
     kernel_size: PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = 3
     """Side of the square kernels, odd, one number or one for each convolution."""
     norm: Literal["group", "none"] = "group"
     num_groups: PositiveInt | None = Field(default=None)
-    """Groups of the group norm, a divisor of the channels; without it, the largest divisor of the
+    """Groups of the group norm, a divisor of the channels; default: the largest divisor of the
     channels that is at most 32."""
     norm_epsilon: PositiveFloat | None = None
-    """Added to the variances; without it, 1e-6."""
+    """Added to the variances; default: 1e-6."""
     last_norm: bool = False
     """Whether a norm follows the last convolution, as in torchdiffeq's MNIST example."""
 
@@ -172,7 +172,7 @@ class ConvFieldConfig(BranchConfig):
             self._refuse_groups_of_one(widths)
 
     def _refuse_groups_of_one(self, widths: tuple[int, ...]) -> None:
-        """On images of one pixel, a group of one channel is a single value."""
+        """Refuse groups of one channel on images of one pixel: such a group is a single value."""
         groups = self._groups(widths)
         normed = widths if self.last_norm else widths[:-1]
         if groups not in normed:
@@ -180,12 +180,12 @@ class ConvFieldConfig(BranchConfig):
         fewer = f"num_groups={groups // 2 or 1}, " if groups > 1 else ""
         raise ConfigError(
             f"group norm needs two values in a group or more; got {groups} groups of {groups} "
-            f"channels on images of 1x1 pixels, where it gives its bias whatever comes in; use "
+            f"channels on images of 1x1 pixels, where its output is its bias for any input; use "
             f"{fewer}norm=none, or field kind=mlp behind a stem of kind=flatten"
         )
 
     def _groups(self, widths: tuple[int, ...]) -> int:
-        """Groups of the norms: as given, or the largest divisor of all widths up to 32."""
+        """Number of groups: the option, or the largest divisor of all widths up to 32."""
         return self.num_groups or max(
             n for n in range(1, 33) if all(width % n == 0 for width in widths)
         )

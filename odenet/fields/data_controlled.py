@@ -1,4 +1,4 @@
-"""Data-controlled fields: they see the state at the start of their block at every depth."""
+"""Data-controlled fields: they depend on the initial state of their block at every depth."""
 
 from typing import ClassVar, Literal
 
@@ -13,11 +13,11 @@ from odenet.fields.wrapped import WrappedField, WrappedFieldConfig
 
 
 class DataControlledField(WrappedField):
-    r"""$f(t, h) = g(t, [h; h(0)])$: every example has a field of its own.
+    r"""$f(t, h) = g(t, [h; h(0)])$: the field depends on the example.
 
-    Massaroli et al. 2020, arXiv:2002.08071, sec. 5. Two examples may then pass each other, which a
-    field of state and time alone does not allow. The control stands outside the state, so that it
-    is constant for any integrator, and no error norm counts it.
+    Massaroli et al. 2020, arXiv:2002.08071, sec. 5. Trajectories of two examples may then cross,
+    which a field of state and time alone does not allow. The control $h(0)$ is not part of the
+    state: it is constant for any integrator, and does not enter the error norm.
 
     Args:
         inner: `g`, from states of twice the width.
@@ -26,32 +26,32 @@ class DataControlledField(WrappedField):
     takes_start: ClassVar[bool] = True
 
     def inner_input(self, h: Before, start: Before) -> After:
-        """State and control side by side."""
+        """State and control, concatenated along the last axis."""
         return jnp.concatenate([h, start], axis=-1)
 
     def output_of(self, derivative: After, h: Before, start: Before) -> Before:
-        """What the inner map gave."""
+        """The output of the inner map."""
         del h, start
         return derivative
 
 
 class DataControlledFieldConfig(WrappedFieldConfig):
-    """f(t, h, h(0)): the field sees the first state of its block at every depth."""
+    """f(t, h, h(0)): the field depends on the initial state of its block at every depth."""
 
     kind: Literal["data_controlled"] = "data_controlled"
     inner: VectorFieldConfig = MLPFieldConfig()
-    """The map from state and control, side by side, to dh/dt."""
+    """The map from the concatenated state and control to dh/dt."""
 
     @property
     def takes_start(self) -> bool:
-        """Whether the field depends on the state at the start of its block too: yes."""
+        """Whether the field also depends on the initial state of its block: yes."""
         return DataControlledField.takes_start
 
     @model_validator(mode="after")
     def _inner_is_a_map(self):
         if not self.inner.is_map:
             raise ValueError(
-                f"inner.kind={self.inner.kind} keeps the shape of what it acts on, and the inner "
+                f"inner.kind={self.inner.kind} keeps the shape of its input, and the inner "
                 f"map goes from state and control to dh/dt; use inner.kind=mlp or conv"
             )
         return self

@@ -1,4 +1,4 @@
-"""Layers that add features of their own to those before: a densely connected network with `tau`."""
+"""Layers that append features: a densely connected network with step sizes `tau`."""
 
 from typing import ClassVar, Literal
 
@@ -16,23 +16,22 @@ from odenet.fields.initialisers import InitialiserName, kernel_initialiser
 
 
 class Place(nnx.Variable):
-    """Where in the state a layer writes; it is stored with the network and is not trained."""
+    """Offset of a layer's channels in the state; stored with the network, not trained."""
 
 
 class DenseField(VectorField):
-    r"""$f_\ell(t, h) = E_\ell\,\sigma(W_\ell h + b_\ell)$, with $E_\ell$ into channels of its own.
+    r"""$f_\ell(t, h) = E_\ell\,\sigma(W_\ell h + b_\ell)$; $E_\ell$ embeds in the layer's channels.
 
     A step of explicit Euler is then $y_\ell = [y_{\ell-1};\; \tau_\ell \sigma(W_\ell y_{\ell-1} +
-    b_\ell)]$, in a state that holds room for the features of all layers, 0 until they are written:
-    the densely connected network of Huang et al. 2017 (arXiv:1608.06993), its features scaled by
+    b_\ell)]$, in a state with channels for the features of all layers, 0 until they are written:
+    the densely connected network of Huang et al. 2017 (arXiv:1608.06993), with features scaled by
     step sizes.
 
-    The form that Antil, Díaz and Herberg 2022 (arXiv:2204.08528) give to their DenseNet with
-    learned time was not at hand when this was written; this is the one that follows from
-    concatenation, and it may differ from theirs.
+    The DenseNet with learned time of Antil, Díaz and Herberg 2022 (arXiv:2204.08528) was not
+    available for comparison. This form follows from concatenation and may differ from theirs.
 
-    Weights from channels that are written by the same or a later layer multiply zeros: they are
-    stored and counted, and have no gradient.
+    Weights of channels that the same or a later layer writes multiply zeros: they are stored and
+    counted, and have no gradient.
 
     Args:
         width: Width of the state.
@@ -57,7 +56,7 @@ class DenseField(VectorField):
         self.place = Place(jnp.zeros((), jnp.int32))
 
     def number_layers(self, num_layers: int) -> None:
-        """Give every layer of a stack its channels: the last of the state to the last layer."""
+        """Assign channels to every layer of a stack; the last layer gets the last channels."""
         width = self.affine.kernel.shape[-2]
         self.place[...] = width - self.growth * (
             num_layers - jnp.arange(num_layers, dtype=jnp.int32)
@@ -68,7 +67,7 @@ class DenseField(VectorField):
         return [self.affine.kernel]
 
     def __call__(self, t: Time, h: State) -> State:
-        """dh/dt at `(t, h)`, shape `(batch, width)`, 0 but for the layer's own channels."""
+        """dh/dt at `(t, h)`, shape `(batch, width)`, 0 outside the layer's own channels."""
         del t
         features = activation(self.activation_name)(self.affine(h))
         return jax.lax.dynamic_update_slice_in_dim(
@@ -77,10 +76,10 @@ class DenseField(VectorField):
 
 
 class DenseFieldConfig(BranchConfig):
-    """Layers that add features of their own: a densely connected network with step sizes.
+    """Layers that append features: a densely connected network with step sizes.
 
-    The stage has `projection: {kind: zero_pad}` and room for all of them, its width being that
-    before plus `num_steps` times `growth`.
+    The stage has `projection: {kind: zero_pad}`. Its width is the width before it plus
+    `num_steps * growth`.
     """
 
     layers_are_alike: ClassVar[bool] = False
@@ -101,11 +100,11 @@ class DenseFieldConfig(BranchConfig):
         require_rank("dense", shape, 1, "use field kind=conv, or a stem of kind=linear or flatten")
 
     def check_as_layer(self) -> None:
-        """Refuse it as a layer of a block that keeps no features of those before."""
+        """Refuse it as a feed-forward layer, which does not keep the features before it."""
         super().check_as_layer()
         raise ValueError(
-            "field.kind=dense adds features to those before, and a feed-forward block keeps "
-            "none; use block.kind=depth"
+            "field.kind=dense appends features to the previous ones, and a feed-forward block "
+            "keeps none; use block.kind=depth"
         )
 
     def check_capacity(self, num_layers: int, width: int, before: int | None) -> None:
@@ -114,10 +113,10 @@ class DenseFieldConfig(BranchConfig):
         Args:
             num_layers: Number of layers.
             width: Width of the state.
-            before: Width of what comes before the zeros, or None where there are none.
+            before: Width of the state before zero padding, or None without zero padding.
 
         Raises:
-            ConfigError: saying which width fits.
+            ConfigError: naming the width that fits.
         """
         if before is None:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Depth that depends on the example: a field times a learned number for each of them."""
+"""Depth that depends on the example: a field times a learned scale of each example."""
 
 import itertools
 import math
@@ -16,19 +16,19 @@ from odenet.fields.wrapped import WrappedField, WrappedFieldConfig
 
 Sign = Literal["positive", "free"]
 
-_OF_ONE = math.log(math.e - 1)
-"""What softplus maps to 1."""
+_INVERSE_SOFTPLUS_OF_1 = math.log(math.e - 1)
+"""The inverse softplus of 1."""
 
 
 class TimeScale(nnx.Module):
-    r"""One number $s(h)$ for every example, 1 for all of them at first.
+    r"""A time scale $s(h)$ of every example, 1 at initialisation.
 
-    Affine maps with tanh between them, the last of which starts at zero; of images, the mean over
-    the pixels goes in.
+    Affine maps with tanh between them; the last is initialised to zero. The input of an image is
+    the mean over its pixels.
 
     Args:
-        widths: Widths before and between the affine maps, the first that of the state.
-        sign: Whether $s$ is positive, by softplus, or any number.
+        widths: Widths before and between the affine maps; the first is the width of the state.
+        sign: Whether $s$ is positive, by softplus, or any real number.
         rngs: Random keys.
     """
 
@@ -39,21 +39,21 @@ class TimeScale(nnx.Module):
         self.last = nnx.Linear(widths[-1], 1, kernel_init=zeros, rngs=rngs)
 
     def __call__(self, h: Before) -> Float[Array, " batch"]:
-        """The number of every example."""
+        """The time scale of every example."""
         x = jnp.mean(h, axis=tuple(range(1, h.ndim - 1)))
         for affine in self.hidden:
             x = jnp.tanh(affine(x))
         raw = self.last(x)[:, 0]
-        return jax.nn.softplus(raw + _OF_ONE) if self.sign == "positive" else 1 + raw
+        return jax.nn.softplus(raw + _INVERSE_SOFTPLUS_OF_1) if self.sign == "positive" else 1 + raw
 
 
 class DepthAdaptiveField(WrappedField):
-    r"""$f(t, h) = s(h(0))\, g(t, h)$, with a learned number $s$ for every example.
+    r"""$f(t, h) = s(h(0))\, g(t, h)$, with a learned time scale $s$ for every example.
 
-    After Massaroli et al. 2020, arXiv:2002.08071, sec. 5, where an example is integrated to a
-    horizon of its own: with a `g` that does not depend on the time, the state at depth `T` is that
-    of `h' = g(h)` at `s T`. Where `g` depends on the time, the time that it sees is that of the
-    grid, the same for all examples. A negative `s` goes backwards.
+    After Massaroli et al. 2020, arXiv:2002.08071, sec. 5, where every example has its own horizon:
+    with an autonomous `g`, the state at depth `T` is the solution of `h' = g(h)` at `s T`. A
+    time-dependent `g` gets the time of the grid, the same for all examples. A negative `s`
+    integrates backwards.
 
     Args:
         inner: `g`.
@@ -68,7 +68,7 @@ class DepthAdaptiveField(WrappedField):
 
     @property
     def is_separable(self) -> bool:
-        """Whether the inner field is."""
+        """Whether the state is partitioned: as for the inner field."""
         return self.inner.is_separable
 
     def inner_input(self, h: Before, start: Before) -> After:
@@ -77,30 +77,30 @@ class DepthAdaptiveField(WrappedField):
         return h
 
     def output_of(self, derivative: After, h: Before, start: Before) -> Before:
-        """What the inner field gave, times the number of the example."""
+        """The output of the inner field, times the time scale of the example."""
         return self.pace(start).reshape(-1, *[1] * (h.ndim - 1)) * derivative
 
 
 class DepthAdaptiveFieldConfig(WrappedFieldConfig):
-    """s(h(0)) g(t, h): every example goes as far as a learned number for it says."""
+    """s(h(0)) g(t, h): a learned time scale for every example."""
 
     kind: Literal["depth_adaptive"] = "depth_adaptive"
     inner: VectorFieldConfig = MLPFieldConfig()
     """The field `g`, the same for all examples."""
     sign: Sign = "positive"
-    """Whether `s` is positive or any number; it is 1 at first."""
+    """Whether `s` is positive or any real number; it is 1 at initialisation."""
     hidden: tuple[PositiveInt, ...] = ()
-    """Widths of the tanh layers between the first state and `s`; without any, `s` is a function of
+    """Widths of the tanh layers between the initial state and `s`; if empty, `s` is a function of
     an affine map."""
 
     @property
     def takes_start(self) -> bool:
-        """Whether the field depends on the state at the start of its block too: yes."""
+        """Whether the field also depends on the initial state of its block: yes."""
         return DepthAdaptiveField.takes_start
 
     @property
     def is_separable(self) -> bool:
-        """Whether the inner field is."""
+        """Whether the state is partitioned: as for the inner field."""
         return self.inner.is_separable
 
     def build(

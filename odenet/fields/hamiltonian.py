@@ -26,11 +26,11 @@ class SeparableField(VectorField):
 
     @abc.abstractmethod
     def derivative_of_y(self, t: Time, z: State) -> State:
-        """The half of dh/dt that moves `y`, of the shape of `z`."""
+        """`y'`, of the shape of `z`."""
 
     @abc.abstractmethod
     def derivative_of_z(self, t: Time, y: State) -> State:
-        """The half of dh/dt that moves `z`, of the shape of `y`."""
+        """`z'`, of the shape of `y`."""
 
     def __call__(self, t: Time, h: State) -> State:
         """dh/dt at `(t, h)` with `h = [y; z]`, of the shape of `h`."""
@@ -41,11 +41,11 @@ class SeparableField(VectorField):
 class HamiltonianField(SeparableField):
     r"""$y' = \sigma(K z + b_1 + t v_1)$, $z' = -\sigma(K^T y + b_2 + t v_2)$.
 
-    Haber and Ruthotto 2017, arXiv:1705.03341, sec. 4.2. Both halves have a bias of their own; the
+    Haber and Ruthotto 2017, arXiv:1705.03341, sec. 4.2. Each equation has its own bias; the
     authors' code (Meganet.m) is the case $b_1 = b_2$, and a bias inside
-    $z' = \sigma(-K^T y + b)$ is $b_2 = -b$ for an odd activation. With constant weights
-    $\sum S(K z + b_1) + \sum S(K^T y + b_2)$, where $S' = \sigma$, is the same at all times, and
-    in $(K^T y, z)$ the field is Hamiltonian.
+    $z' = \sigma(-K^T y + b)$ is $b_2 = -b$ for an odd activation. With constant weights,
+    $\sum S(K z + b_1) + \sum S(K^T y + b_2)$, where $S' = \sigma$, is conserved, and the field is
+    Hamiltonian in $(K^T y, z)$.
 
     Args:
         half: Half the width of the vectors, or of the channels of the images.
@@ -73,7 +73,7 @@ class HamiltonianField(SeparableField):
         self.bias_z = TimeBias(half, fan_in, takes_time, init, rngs=rngs)
 
     def last_weights(self) -> list[nnx.Param]:
-        """The weights of the map; those of the time inputs too."""
+        """The weights of the map, including those of the time inputs."""
         times = [bias.time for bias in (self.bias_y, self.bias_z)]
         return [self.kernel, *(time.kernel for time in times if time is not None)]
 
@@ -128,35 +128,35 @@ class TwoLayerHamiltonianField(SeparableField):
 
     def derivative_of_y(self, t: Time, z: State) -> State:
         """`K1^T sigma(K1 z + b1)`."""
-        return self._there_and_back(self.kernel_y, self.bias_y, t, z)
+        return self._map_and_transpose(self.kernel_y, self.bias_y, t, z)
 
     def derivative_of_z(self, t: Time, y: State) -> State:
         """`-K2^T sigma(K2 y + b2)`."""
-        return -self._there_and_back(self.kernel_z, self.bias_z, t, y)
+        return -self._map_and_transpose(self.kernel_z, self.bias_z, t, y)
 
-    def _there_and_back(self, weights: nnx.Param, bias: TimeBias, t: Time, x: State) -> State:
+    def _map_and_transpose(self, weights: nnx.Param, bias: TimeBias, t: Time, x: State) -> State:
         kernel = weights[...]
         inner = apply_kernel(kernel, x) + bias(t, x.ndim)
         return apply_kernel(transpose_kernel(kernel), activation(self.activation_name)(inner))
 
 
-class _HalvedFieldConfig(StableFieldConfig):
+class _PartitionedFieldConfig(StableFieldConfig):
     @property
     def is_separable(self) -> bool:
         """Whether the state is partitioned: yes."""
         return True
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse a state of `shape` (one example's) that has no two halves of equal width."""
+        """Refuse a state of `shape` (one example's) that cannot be split into `[y; z]`."""
         super().check(shape)
         if shape[-1] % 2:
             raise ConfigError(
-                f"field kind={self.kind} splits the last axis of its state in two halves, so its "
-                f"size must be even; got shape {shape}; use an even width"
+                f"field kind={self.kind} partitions the last axis of its state into two equal "
+                f"parts, so its size must be even; got shape {shape}; use an even width"
             )
 
 
-class HamiltonianFieldConfig(_HalvedFieldConfig):
+class HamiltonianFieldConfig(_PartitionedFieldConfig):
     """y' = sigma(K z + b1), z' = -sigma(K^T y + b2), of a state [y; z]."""
 
     kind: Literal["hamiltonian"] = "hamiltonian"
@@ -175,12 +175,12 @@ class HamiltonianFieldConfig(_HalvedFieldConfig):
         return HamiltonianField(half, side, self.activation, takes_time, self.init, rngs=rngs)
 
 
-class TwoLayerHamiltonianFieldConfig(_HalvedFieldConfig):
+class TwoLayerHamiltonianFieldConfig(_PartitionedFieldConfig):
     """y' = K1^T sigma(K1 z + b1), z' = -K2^T sigma(K2 y + b2), of a state [y; z]."""
 
     kind: Literal["two_layer_hamiltonian"] = "two_layer_hamiltonian"
     hidden: PositiveInt | None = None
-    """Width, or channels, of `K1 z` and `K2 y`; without it, half of those of the state."""
+    """Width, or channels, of `K1 z` and `K2 y`; default: half the width of the state."""
 
     @model_validator(mode="after")
     def _starts_unscaled(self):

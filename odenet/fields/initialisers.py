@@ -1,18 +1,18 @@
-r"""Initial weights of affine maps by name, and where the last map of a branch starts.
+r"""Initialisers of affine maps by name, and the initial scaling of a branch's last map.
 
-`fan_in` is the number of inputs of one output, `fan_out` that of outputs of one input: $n$ and
-$n'$ for a matrix, $k^2 n$ and $k^2 n'$ for a convolution with $k \times k$ kernels. Biases start
-at zero.
+`fan_in` is the number of inputs of one output, `fan_out` the number of outputs of one input: $n$
+and $n'$ for a matrix, $k^2 n$ and $k^2 n'$ for a convolution with $k \times k$ kernels. Biases are
+initialised to zero.
 
 | name | weights | source |
 |---|---|---|
-| `lecun_normal` | variance 1/fan_in, normal cut at two standard deviations | [1] sec. 4.6 |
+| `lecun_normal` | variance 1/fan_in, normal truncated at two standard deviations | [1] sec. 4.6 |
 | `lecun_uniform` | variance 1/fan_in, uniform | [1] sec. 4.6 |
-| `uniform_fan_in` | uniform within 1/sqrt(fan_in): a third of that variance | [2] eq. 1 |
+| `uniform_fan_in` | uniform within 1/sqrt(fan_in): variance 1/(3 fan_in) | [2] eq. 1 |
 | `glorot_normal` | variance 2/(fan_in + fan_out), normal | [2] eq. 12 |
-| `glorot_uniform` | the same variance, uniform | [2] eq. 16 |
+| `glorot_uniform` | variance 2/(fan_in + fan_out), uniform | [2] eq. 16 |
 | `he_fan_in` | variance 2/fan_in, normal | [3] eq. 10 |
-| `he_fan_out` | variance 2/fan_out, normal; that of residual networks | [3] eq. 14, [4] |
+| `he_fan_out` | variance 2/fan_out, normal; used by residual networks | [3] eq. 14, [4] |
 | `orthogonal` | orthonormal rows or columns, whichever are fewer, uniformly | [5] |
 
 References:
@@ -70,8 +70,8 @@ assert {*_DISTRIBUTIONS, "orthogonal"} == set(get_args(InitialiserName))
 def kernel_initialiser(name: InitialiserName | Literal["zero"]) -> Initializer:
     """`(key, shape, dtype) -> weights` of an affine map.
 
-    The last two axes of `shape` are inputs and outputs, those before them the sides of a kernel.
-    An orthogonal convolution is orthogonal as the matrix of all its taps, `(k * k * n, n')`.
+    The last two axes of `shape` are inputs and outputs; the axes before them are the sides of a
+    kernel. An orthogonal convolution is orthogonal as a matrix of shape `(k * k * n, n')`.
 
     Args:
         name: Name of the initialiser, or `zero`.
@@ -86,16 +86,17 @@ def kernel_initialiser(name: InitialiserName | Literal["zero"]) -> Initializer:
 def init_time_weights(
     name: InitialiserName, key: Key[Array, ""], shape: tuple[int, ...], fan_in: int
 ) -> Float[Array, "*shape"]:
-    """Weights of a time input, with the variance of the other inputs' weights.
+    """Initial weights of a time input, with the variance of the other inputs' weights.
 
-    A time input stands outside an orthogonal matrix: its weights are normal with the mean square
-    of that matrix's entries. Under `lecun_normal` the normal distribution is not cut.
+    With `orthogonal`, a time input is not part of the orthogonal matrix: its weights are normal
+    with the mean square of the matrix entries. With `lecun_normal`, the normal distribution is not
+    truncated.
 
     Args:
         name: Name of the initialiser.
         key: Random key.
         shape: `(outputs,)`, or `(side, side, 1, outputs)`.
-        fan_in: Inputs of one output of the whole map, time among them.
+        fan_in: Number of inputs of one output of the whole map, including time.
     """
     distribution = _DISTRIBUTIONS.get(name)
     if distribution is None:
@@ -110,20 +111,20 @@ def init_time_weights(
 
 
 def scale_last(last_init: LastInit, depth: int | None, *weights: nnx.Param) -> None:
-    r"""Multiply the weights of a branch's last map by what `last_init` says, in place.
+    r"""Multiply the weights of a branch's last map by the factor of `last_init`, in place.
 
-    `zero`: every layer starts as the identity, as in Fixup [1] and, where the last map is the
-    scale of a norm, zero-gamma [2]. `1/sqrt(L)` and `1/L`: the scalings of [3] under which the
-    state neither stays nor explodes as the depth $L$ grows, for weights that are independent from
-    layer to layer, and for weights that change smoothly over depth or not at all.
+    `zero`: every layer is the identity at initialisation, as in Fixup [1] and, for the scale of a
+    norm, zero-gamma [2]. `1/sqrt(L)` and `1/L`: the scalings of [3] with a non-trivial limit as
+    the depth $L$ grows; the state neither stays constant nor explodes. The first is for weights
+    that are independent across layers, the second for weights that are smooth or constant in depth.
 
     Args:
-        last_init: Which factor.
-        depth: `L`, the number of residual layers, which are the steps of a block's grid.
-        weights: The weights of the last map, those of its time input too.
+        last_init: The factor.
+        depth: `L`, the number of residual layers, equal to the number of steps of a block's grid.
+        weights: The weights of the last map, including those of its time input.
 
     Raises:
-        ConfigError: if the factor would be 1 whatever is asked for.
+        ConfigError: if the factor would be 1 for every option.
 
     References:
         [1] Zhang, Dauphin and Ma 2019, arXiv:1901.09321. [2] Goyal et al. 2017, arXiv:1706.02677,
@@ -138,7 +139,7 @@ def scale_last(last_init: LastInit, depth: int | None, *weights: nnx.Param) -> N
     if depth is None or depth < 2:
         raise ConfigError(
             f"last_init={last_init} would be ignored: L is the number of residual layers, "
-            f"{depth or 'which is not known'} here; use num_steps of at least 2, or last_init="
+            f"{depth or 'which is unknown'} here; use num_steps of at least 2, or last_init="
             f"unscaled"
         )
     factor = 1.0 / (depth if last_init == "1/L" else math.sqrt(depth))

@@ -15,13 +15,13 @@ from odenet.ops.conv import conv_general_dilated
 from odenet.ops.norm import batch_norm, frozen_norm, group_norm
 
 Padding = Literal["symmetric", "same"]
-"""Zeros around an image: half the kernel on every side, as in PyTorch, or as few as keep every
-pixel, as `SAME` of Flax and TensorFlow: there a stride leaves an odd number, the larger half of
-which stands behind the last row and column."""
+"""Zero padding of an image. `symmetric`: half the kernel on every side, as in PyTorch. `same`: the
+minimal padding that keeps every pixel, as `SAME` in Flax and TensorFlow; an odd number of zeros
+puts the larger part after the last row and column."""
 
 
 def padding_of(padding: Padding, kernel_size: int) -> str | int:
-    """The padding of a convolution with square kernels, as `convolution` takes it."""
+    """The `padding` argument of `convolution` for square kernels."""
     return "SAME" if padding == "same" else kernel_size // 2
 
 
@@ -36,13 +36,13 @@ def convolution(
     use_bias: bool = True,
     rngs: nnx.Rngs,
 ) -> nnx.Conv:
-    """A convolution with square kernels, fast on a CPU too.
+    """A convolution with square kernels, also fast on a CPU.
 
     Args:
         channels: Channels of its input.
         outputs: Channels of its output.
         kernel_size: Side of the kernels.
-        stride: Distance between two windows.
+        stride: Stride of the windows.
         padding: `SAME`, `VALID`, or the zeros on each side.
         init: Name of the initialiser of the kernels.
         use_bias: Whether a bias is added.
@@ -62,15 +62,15 @@ def convolution(
 
 
 def in_mode(part: Any, training: bool) -> Callable[..., Any]:
-    """The part as a function; in training mode, its `with_batch_statistics`."""
+    """The part as a function: in training mode, its `with_batch_statistics`."""
     return part.with_batch_statistics if training else part
 
 
 NORM_EPSILON = 1e-5
-"""What batch norms add to the variances where nothing else is asked for."""
+"""Default epsilon of batch norms, added to the variances."""
 
 NORM_MOMENTUM = 0.1
-"""How far their running statistics move towards those of a batch, likewise."""
+"""Default momentum of batch norms: weight of the batch in the update of running statistics."""
 
 
 class GroupNorm(nnx.Module):
@@ -80,7 +80,7 @@ class GroupNorm(nnx.Module):
         channels: Number of channels.
         num_groups: Number of groups, a divisor of the channels.
         epsilon: Added to the variance, positive.
-        rngs: Random keys; none is drawn.
+        rngs: Random keys; not used.
     """
 
     def __init__(self, channels: int, num_groups: int, epsilon: float, *, rngs: nnx.Rngs):
@@ -99,14 +99,14 @@ class GroupNorm(nnx.Module):
 class BatchNorm(nnx.Module):
     """Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) of the last axis.
 
-    Called, it is the affine map that its running statistics make; `with_batch_statistics`
-    normalises by the statistics of the batch, and moves the running ones towards them.
+    `__call__` normalises by the running statistics, which is an affine map.
+    `with_batch_statistics` normalises by the statistics of the batch and updates the running ones.
 
     Args:
         channels: Number of channels.
         epsilon: Added to the variance, positive.
-        momentum: How far the running statistics move towards those of a batch, in (0, 1].
-        rngs: Random keys; none is drawn.
+        momentum: Weight of the batch in the update of the running statistics, in (0, 1].
+        rngs: Random keys; not used.
     """
 
     def __init__(self, channels: int, epsilon: float, momentum: float, *, rngs: nnx.Rngs):
@@ -124,17 +124,17 @@ class BatchNorm(nnx.Module):
         return frozen_norm(x, scale, bias, self.mean[...], self.variance[...], self.epsilon)
 
     def with_batch_statistics(self, x: State) -> State:
-        """The state normalised by its own statistics, towards which the running ones move.
+        """The state normalised by the batch statistics; updates the running statistics.
 
-        The running variance follows the unbiased estimate, as in PyTorch.
+        The running variance is updated by the unbiased estimate, as in PyTorch.
 
         Raises:
-            ConfigError: if the batch gives a channel a single value, on all devices together.
+            ConfigError: if the batch has a single value per channel, on all devices together.
         """
         count = math.prod(x.shape[:-1]) * num_shards()
         if count < 2:
             raise ConfigError(
-                f"batch norm in training needs two values of a channel or more; got one, from a "
+                f"batch norm in training needs at least two values per channel; got one, from a "
                 f"batch of shape {x.shape}: its output would be the bias, and its gradient 0; use "
                 f"a larger training.batch_size, larger images, training.batch_statistics=frozen, "
                 f"or a field without batch norm (kind=mlp or conv)"

@@ -1,4 +1,4 @@
-"""Multilayer-perceptron fields on vectors, the simplified residual layer among them."""
+"""Multilayer-perceptron fields on vectors, including the simplified residual layer."""
 
 import itertools
 from typing import ClassVar, Literal
@@ -17,7 +17,7 @@ Form = Literal["inside", "outside", "between"]
 
 
 class MLPField(VectorField):
-    r"""$f(t, h)$ made of affine maps $A_i x = W_i x + v_i t + b_i$ and an activation $\sigma$.
+    r"""$f(t, h)$ composed of affine maps $A_i x = W_i x + v_i t + b_i$ and an activation $\sigma$.
 
     * `inside`: $\sigma A_n \cdots \sigma A_1 h$; with one map it is the simplified residual layer
       $\sigma(W h + b)$ (Haber and Ruthotto 2017, arXiv:1705.03341, eq. 2.1);
@@ -26,9 +26,9 @@ class MLPField(VectorField):
       2018, arXiv:1806.07366, sec. 5).
 
     Args:
-        widths: Widths before, between and after the affine maps; of a vector field, the first
+        widths: Widths before, between and after the affine maps; for a vector field, the first
             equals the last.
-        form: Where the activation stands.
+        form: Position of the activation.
         activation_name: Name of the activation.
         takes_time: Whether every affine map has weights `v_i` for the time.
         init: Name of the initialiser of the weights.
@@ -107,7 +107,9 @@ class MLPFieldConfig(BranchConfig):
         """Make the branch of a layer between two widths, with a matrix of that shape."""
         assert change.stride == 1
         if change.strided_weight:
-            raise ConfigError("field kind=mlp takes no stride, so its place would be ignored")
+            raise ConfigError(
+                "field kind=mlp takes no stride, so strided_weight would be ignored; remove it"
+            )
         branch = self._from(change.shape[0], change.width, False, rngs=rngs)
         return Transition(None, branch, None)
 

@@ -1,4 +1,4 @@
-"""Fields that smooth, as heat flow does: minus a map, an activation, and the map transposed."""
+"""Parabolic fields, which smooth as heat flow does: `-K^T sigma(K h + b)`."""
 
 from typing import Literal
 
@@ -22,15 +22,15 @@ class ParabolicField(VectorField):
     r"""$f(t, h) = -K^T \sigma(K h + b + t v)$.
 
     Ruthotto and Haber 2020, arXiv:1804.04272, sec. 3. The Jacobian $-K^T \mathrm{diag}(\sigma') K$
-    is symmetric and has no positive eigenvalue, so that two states never move apart, whatever the
-    weights: $|h - g|$ does not grow. Explicit Euler keeps that for steps of at most
-    $2 / (\max \sigma' \, |K|^2)$.
+    is symmetric and has no positive eigenvalue. The flow is therefore non-expansive for any
+    weights: the distance $|h - g|$ of two states does not grow. Explicit Euler preserves this for
+    steps of at most $2 / (\max \sigma' \, |K|^2)$.
 
     Args:
         width: Width of the vectors, or channels of the images.
-        hidden: The same of `K h`.
+        hidden: Width, or channels, of `K h`.
         side: Side of the kernels of a convolution, odd; None on vectors.
-        activation_name: Name of an activation that never falls.
+        activation_name: Name of a non-decreasing activation.
         takes_time: Whether the bias has weights `v` for the time.
         init: Name of the initialiser of `K`.
         rngs: Random keys.
@@ -64,11 +64,11 @@ class ParabolicField(VectorField):
 
 
 class ParabolicFieldConfig(StableFieldConfig):
-    """-K^T sigma(K h + b): states never move apart."""
+    """-K^T sigma(K h + b): a non-expansive flow."""
 
     kind: Literal["parabolic"] = "parabolic"
     hidden: PositiveInt | None = None
-    """Width, or channels, of `K h`; without it, those of the state."""
+    """Width, or channels, of `K h`; default: the width of the state."""
 
     @model_validator(mode="after")
     def _stays_stable_and_starts_unscaled(self):

@@ -1,9 +1,10 @@
 r"""The residual units of He et al. 2016 (arXiv:1603.05027, fig. 4), with batch norm.
 
-The five arrangements have the same parts in another order. Three of them leave the sum alone, so
-that $h_1 = h_0 + \tau F(h_0)$ is a step of explicit Euler, and the branch $F$ a vector field:
-ReLU before addition (c), ReLU-only pre-activation (d), full pre-activation (e). The original unit
-(a) and batch norm after addition (b) act on the sum too, so that they are no steps of any method.
+The five arrangements order the same operations differently. Three of them apply nothing to the
+sum: $h_1 = h_0 + \tau F(h_0)$ is a step of explicit Euler, and the branch $F$ a vector field. They
+are ReLU before addition (c), ReLU-only pre-activation (d), full pre-activation (e). The original
+unit (a) and batch norm after addition (b) also transform the sum, so they are no step of any
+method.
 """
 
 from typing import ClassVar, Literal
@@ -24,18 +25,18 @@ from odenet.fields.layers import BatchNorm, Padding, convolution, padding_of
 class ResidualField(VectorField):
     """Weights, batch norms and ReLUs in a given order, on vectors or images.
 
-    Weights have no bias. The field does not see the time. Where widths and strides keep the shape
-    of the state, this is a vector field.
+    Weights have no bias. The field is autonomous. If widths and strides keep the shape of the
+    state, it is a vector field.
 
     Args:
         widths: Channels before, between and after the weights.
         kernel_sizes: Side of the square kernels, one for each weight; None for vectors.
-        order: Letters `W`, `B` and `R`, as they act.
+        order: Letters `W`, `B` and `R`, in the order of application.
         epsilon: Added to the variances of the batch norms.
-        momentum: How far running statistics move towards those of a batch.
+        momentum: Weight of the batch in the update of the running statistics.
         init: Name of the initialiser of the weights.
-        strides: Distances between windows, one for each weight; without them, 1.
-        padding: Zeros around images.
+        strides: One stride for each weight; default: 1.
+        padding: Zero padding of images.
         rngs: Random keys.
     """
 
@@ -66,18 +67,18 @@ class ResidualField(VectorField):
         self.weights, self.norms = nnx.List(weights), nnx.List(norms)
 
     def last_weights(self) -> list[nnx.Param]:
-        """What the branch is proportional to: the last norm's scale if a norm comes last."""
+        """Factors of the branch: the scale of a final norm, else the last weight."""
         if self.order.rindex("B") > self.order.rindex("W"):
             return [self.norms[-1].scale]
         return [self.weights[-1].kernel]
 
     def __call__(self, t: Time, h: Before) -> After:
-        """dh/dt at `h`, with the running statistics."""
+        """dh/dt at `h`, normalised by the running statistics."""
         del t
         return self._through(h, list(self.norms))
 
     def with_batch_statistics(self, t: Time, h: Before) -> After:
-        """dh/dt at `h`, with the statistics of the batch; the running ones move towards them."""
+        """dh/dt at `h`, normalised by the batch statistics; updates the running ones."""
         del t
         return self._through(h, [norm.with_batch_statistics for norm in self.norms])
 
@@ -121,19 +122,19 @@ class ResidualFieldConfig(BranchConfig):
 
     kind: Literal["residual"] = "residual"
     arrangement: Arrangement = "full_preactivation"
-    """Order of weights, batch norm, ReLU and sum: (a) to (e) of the paper's fig. 4. With (a),
-    `original`, and (b) a layer is no Euler step."""
+    """Order of weights, batch norm, ReLU and sum: (a) to (e) of fig. 4 of the paper. With (a),
+    `original`, and (b), a layer is no Euler step."""
     unit: Literal["basic", "bottleneck"] = "basic"
     """`basic`: two weights of the state's width, 3x3 on images; `bottleneck`: 1x1, 3x3, 1x1 with
     fewer channels between them."""
     reduction: PositiveInt | None = None
-    """Width of a bottleneck's state over that between its weights; without it, 4."""
+    """Ratio of a bottleneck's outer to inner width; default: 4."""
     norm_epsilon: PositiveFloat = 1e-5
     """Added to the variances."""
     momentum: float = Field(default=0.1, gt=0, le=1)
-    """How far the running statistics move towards those of a batch."""
+    """Weight of the batch in the update of the running statistics."""
     init: InitialiserName = "he_fan_out"
-    """Initialiser of the weights, by name; `he_fan_out` is that of the paper's code."""
+    """Initialiser of the weights, by name; the code of the paper uses `he_fan_out`."""
 
     @model_validator(mode="after")
     def _nothing_ignored(self):
@@ -142,13 +143,13 @@ class ResidualFieldConfig(BranchConfig):
         if self.arrangement == "relu_before_addition" and self.last_init == "zero":
             raise ValueError(
                 "last_init=zero with arrangement=relu_before_addition could not be trained: the "
-                "last ReLU would stand at 0, where it passes no gradient on; use last_init=1/L, or "
+                "input of the last ReLU would be 0, where its gradient is 0; use last_init=1/L, or "
                 "another arrangement"
             )
         return self
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse a state of `shape` (one example's) that the field cannot act on."""
+        """Refuse a state of `shape` (one example's) that does not fit the field."""
         if len(shape) not in (1, 3):
             raise ConfigError(
                 f"field kind=residual acts on vectors (width,) and images (height, width, "
@@ -169,20 +170,20 @@ class ResidualFieldConfig(BranchConfig):
 
     @property
     def sum_option(self) -> str:
-        """The arrangement, which decides on whether something acts on the sum."""
+        """The arrangement, which decides `acts_on_sum`."""
         return f"arrangement={self.arrangement}"
 
     def check_as_layer(self) -> None:
-        """Refuse it as a layer of a block that keeps no statistics of batch norms."""
+        """Refuse it as a feed-forward layer, which does not keep batch statistics."""
         super().check_as_layer()
         raise ValueError(
-            "a feed-forward block does not carry the statistics of batch norms; use field "
+            "a feed-forward block does not support batch statistics; use field "
             "kind=conv with group norm, or kind=mlp"
         )
 
     @property
     def acts_on_sum(self) -> bool:
-        """Whether something acts on the sum of state and branch, as in (a) and (b)."""
+        """Whether a map is applied to the sum of state and branch, as in (a) and (b)."""
         return ORDER[self.arrangement].after > 0
 
     @property
@@ -199,17 +200,17 @@ class ResidualFieldConfig(BranchConfig):
         """Make the branch of one of `depth` layers for states of `shape`.
 
         Raises:
-            ConfigError: if the weights would see the time.
+            ConfigError: if the field should depend on time.
         """
         if takes_time:
             raise ConfigError(
-                "field kind=residual does not see the time; use weights.kind=per_layer or shared"
+                "field kind=residual takes no time input; use weights.kind=per_layer or shared"
             )
         letters = self._letters[: -ORDER[self.arrangement].after or None]
         return self._part(letters, shape, shape[-1], rngs=rngs)
 
     def init_after(self, width: int, *, rngs: nnx.Rngs) -> ResidualField | None:
-        """What acts on the sum, for states of `width` channels; None in (c), (d) and (e)."""
+        """The map applied to the sum, for states of `width` channels; None in (c), (d), (e)."""
         after = ORDER[self.arrangement].after
         return self._norms_alone(self._letters[-after:], width, rngs=rngs) if after else None
 
@@ -219,23 +220,23 @@ class ResidualFieldConfig(BranchConfig):
         strides = [1] * len(self._kernel_sizes)
         if change.strided_weight >= len(strides):
             raise ConfigError(
-                f"unit={self.unit} has {len(strides)} weights, so none has the number "
-                f"{change.strided_weight + 1} to take the stride"
+                f"unit={self.unit} has {len(strides)} weights, so strided_weight="
+                f"{change.strided_weight + 1} does not exist"
             )
         strides[change.strided_weight] = change.stride
         if change.widened_weight and self.unit != "basic":
             raise ConfigError(
-                f"widened_weight is the choice of basic units; a unit={self.unit} changes the "
-                f"width by all of its weights; remove it"
+                f"widened_weight is an option of basic units; in a unit={self.unit} all weights "
+                f"change the width; remove it"
             )
         if change.widened_weight and change.width == change.shape[-1]:
             raise ConfigError(
-                f"widened_weight would be ignored: the width stays {change.width}; remove it"
+                f"widened_weight would be ignored: the width remains {change.width}; remove it"
             )
         if not change.shared and not order.shared:
             raise ConfigError(
-                f"shared=false would be ignored: nothing stands before the first weight with "
-                f"arrangement={self.arrangement}; remove it"
+                f"shared=false would be ignored: with arrangement={self.arrangement} there is no "
+                f"norm or activation before the first weight; remove it"
             )
         end, num_shared = len(self._letters) - order.after, order.shared if change.shared else 0
         letters, shared = self._letters[num_shared:end], self._letters[:num_shared]

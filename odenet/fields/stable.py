@@ -1,4 +1,4 @@
-"""What fields share whose form makes the dynamics stable: a map `K` and its transpose."""
+"""Common parts of fields that are stable by construction: a map `K` and its transpose."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -17,12 +17,12 @@ NON_MONOTONE: frozenset[ActivationName] = frozenset({"gelu", "silu", "sin"})
 class TimeBias(nnx.Module):
     """A bias `b + t v` of the last axis, the same at every pixel of an image.
 
-    The time enters here alone, so that the linear map of a field stays what it is, and has its
-    transpose, at every time.
+    Only the bias depends on time: the linear map of a field, and its transpose, are constant in
+    time.
 
     Args:
         width: Width of the vectors, or number of channels.
-        fan_in: Inputs of one output of the map that it is added to.
+        fan_in: Number of inputs of one output of the map before the bias.
         takes_time: Whether there is a `v`.
         init: Name of the initialiser of `v`.
         rngs: Random keys.
@@ -43,11 +43,11 @@ class TimeBias(nnx.Module):
 
 
 class StableFieldConfig(BranchConfig):
-    """What the configs of these fields share. They act on vectors and on images."""
+    """Base of the configs of these fields, which act on vectors and on images."""
 
     activation: ActivationName = "tanh"
     kernel_size: PositiveInt | None = None
-    """Side of the square kernels, odd, for states that are images; without it, 3."""
+    """Side of the square kernels, odd, for images; default: 3."""
 
     def side(self, shape: tuple[int, ...]) -> int | None:
         """Side of the kernels for states of `shape` (one example's); None for vectors."""
@@ -64,7 +64,7 @@ class StableFieldConfig(BranchConfig):
         if len(shape) == 1 and self.kernel_size is not None:
             raise ConfigError(
                 f"field kind={self.kind} on vectors, here of shape {shape}, would ignore "
-                f"kernel_size={self.kernel_size}; leave it out"
+                f"kernel_size={self.kernel_size}; remove it"
             )
         if self.kernel_size is not None and self.kernel_size % 2 == 0:
             raise ConfigError(
@@ -73,21 +73,21 @@ class StableFieldConfig(BranchConfig):
 
 
 def refuse_non_monotone(kind: str, activation: ActivationName) -> None:
-    """Refuse an activation that falls somewhere, for a field whose stability needs that none does.
+    """Refuse an activation that decreases somewhere, for a field that is stable only without.
 
     Raises:
-        ValueError: saying which activations do not.
+        ValueError: naming the non-decreasing activations.
     """
     if activation in NON_MONOTONE:
         raise ValueError(
-            f"field kind={kind} is stable only with an activation that never falls, and "
-            f"{activation} does; use tanh, sigmoid, relu, elu, softplus or identity, or field "
+            f"field kind={kind} is stable only with a non-decreasing activation, and "
+            f"{activation} is not; use tanh, sigmoid, relu, elu, softplus or identity, or field "
             f"kind=mlp"
         )
 
 
 def refuse_small_product(kind: str, last_init: str) -> None:
-    """Refuse to scale the last map of a field that is the transpose of its first.
+    """Refuse to scale the last map of a field if it is the transpose of the first.
 
     Raises:
         ValueError: unless `last_init` is `unscaled`.
@@ -95,6 +95,6 @@ def refuse_small_product(kind: str, last_init: str) -> None:
     if last_init != "unscaled":
         raise ValueError(
             f"last_init={last_init} does not fit field kind={kind}: its last map is the transpose "
-            f"of its first, so that a factor would act twice, and zero would never be left; use "
-            f"last_init=unscaled, and shorter steps to start near the identity"
+            f"of its first, so a factor would act twice, and zero weights would have no gradient; "
+            f"use last_init=unscaled, and shorter steps to start near the identity"
         )

@@ -14,11 +14,11 @@ Kernel = Float[Array, "*sides inputs outputs"]
 def init_kernel(
     inputs: int, outputs: int, side: int | None, init: InitialiserName, *, rngs: nnx.Rngs
 ) -> nnx.Param:
-    """The kernel of a linear map with weights as initialised.
+    """The initialised kernel of a linear map.
 
     Args:
         inputs: Width of the vectors, or channels of the images, before the map.
-        outputs: The same after it.
+        outputs: Width of the vectors, or channels of the images, after the map.
         side: Side of the kernels of a convolution, odd; None for a matrix.
         init: Name of the initialiser of the weights.
         rngs: Random keys.
@@ -33,8 +33,7 @@ def apply_kernel(kernel: Kernel, x: Before) -> After:
 
     Args:
         kernel: See `Kernel`.
-        x: Vectors `(batch, inputs)`, or images `(batch, height, width, inputs)`; what lies outside
-            of an image is zero.
+        x: Vectors `(batch, inputs)`, or images `(batch, height, width, inputs)`, padded by zeros.
     """
     if kernel.ndim == 2:
         return x @ kernel
@@ -45,8 +44,9 @@ def apply_kernel(kernel: Kernel, x: Before) -> After:
 def transpose_kernel(kernel: Kernel) -> Float[Array, "*sides outputs inputs"]:
     """The kernel of the transposed map, with `<K x, y> = <x, K^T y>` for all `x` and `y`.
 
-    A convolution with zeros outside, stride 1 and odd sides is transposed by the mirrored kernel
-    with inputs and outputs exchanged, at the borders of the image too.
+    The transpose of a convolution with zero padding, stride 1 and odd sides is the convolution
+    with the mirrored kernel and exchanged inputs and outputs; this also holds at the borders of
+    the image.
     """
     if kernel.ndim == 2:
         return kernel.T

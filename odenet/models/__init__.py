@@ -1,4 +1,4 @@
-"""Models: blocks, the projections between them, and whole networks."""
+"""Models: blocks, projections between blocks, and networks."""
 
 from odenet.models.base import Block as Block
 from odenet.models.base import BlockConfig as BlockConfig

@@ -1,4 +1,4 @@
-"""The contracts of a block and of its configuration: what a network asks of every stage."""
+"""The contracts of a block and of its configuration."""
 
 import abc
 from typing import Any
@@ -24,17 +24,17 @@ NO_STEP = (
 
 
 class Block(nnx.Module):
-    """The layers of a stage: from one state to another of the same shape.
+    """The layers of a stage: a map that keeps the shape of the state.
 
-    `residual` gives a block whose layers have step sizes, `ode` one that discretises an ODE. What
-    only such blocks have is asked of what the two give.
+    `residual` is the block itself if its layers have step sizes, and `ode` if it discretises an
+    ODE. The members that only such blocks have are accessed through these two properties.
     """
 
     no_ode = (
         "a feed-forward block is not a discretised ODE, nor is a stage without a block: it has no "
         "step size, so no other integrator can run it"
     )
-    """Why the block is no ODE, as messages say it."""
+    """The reason why the block is no ODE, for messages."""
 
     @property
     def residual(self) -> "ResidualBlock | None":
@@ -48,7 +48,7 @@ class Block(nnx.Module):
 
     @property
     def stack(self) -> Any:
-        """The block itself, if it is a `LayerStack`: layers that discretise no ODE; else None."""
+        """The block itself, if it is a `LayerStack`, which discretises no ODE; else None."""
         return None
 
     @abc.abstractmethod
@@ -56,7 +56,7 @@ class Block(nnx.Module):
         """Weights and running statistics of every layer, a tree with a leading axis of layers."""
 
     def penalty(self) -> Scalar:
-        """What the block adds to the objective: zero."""
+        """The penalty of the block in the objective: zero."""
         return jnp.zeros((), dtype=float)
 
     @abc.abstractmethod
@@ -72,39 +72,39 @@ class Block(nnx.Module):
         """The states after the block.
 
         Args:
-            h0: The first states, shape `(batch, *state)`.
-            discretisation: By what and in how many steps; that of an ODE alone may be chosen.
+            h0: The initial states, shape `(batch, *state)`.
+            discretisation: Integrator and number of steps; a choice exists only for an ODE.
             save_path: Whether to return the states between the layers too.
-            training: Whether batch norms use batch statistics, and move the running ones.
-            path_integrals: Path integrals, carried with the state of an ODE.
+            training: Training mode: batch norms use batch statistics and update the running ones.
+            path_integrals: Path integrals, integrated with the state of an ODE.
 
         Raises:
-            ConfigError: if something is asked for that only an ODE has, and the block is none.
+            ConfigError: if an argument requires an ODE, and the block is none.
         """
 
     def inverse(
         self, h1: Any, discretisation: Discretisation = AS_TRAINED, *, save_path: bool = False
     ) -> Integration:
-        """Integrate backwards from the last states; see `DepthBlock.inverse`.
+        """Integrate backwards from the final states; see `DepthBlock.inverse`.
 
         Raises:
             ConfigError: if the block is no ODE.
         """
         del h1, discretisation, save_path
-        raise ConfigError(f"{self.no_ode}, and so none to integrate back")
+        raise ConfigError(f"{self.no_ode}, so it cannot be integrated backwards")
 
     def refuse_as_ode(
         self, discretisation: Discretisation, path_integrals: PathIntegrals | None
     ) -> None:
-        """Refuse what only an ODE has, for a block that is none.
+        """Refuse arguments that require an ODE, for a block that is none.
 
         Raises:
-            ConfigError: unless it is to run as it was trained, without path integrals.
+            ConfigError: for another discretisation than in training, or for path integrals.
         """
         if discretisation != AS_TRAINED:
-            raise ConfigError(f"{self.no_ode}; run it as it was trained")
+            raise ConfigError(f"{self.no_ode}; run it with the discretisation of training")
         if path_integrals is not None:
-            raise ConfigError(f"{self.no_ode}, and there is nothing to integrate along it")
+            raise ConfigError(f"{self.no_ode}, and it has no path integrals")
 
 
 class ResidualBlock(Block):
@@ -131,18 +131,18 @@ class ResidualBlock(Block):
     def run(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
-        """Carry `h0` through layers of the block's form, with other weights or step sizes.
+        """Apply layers of the form of the block, with other weights or step sizes, to `h0`.
 
         Args:
             fields: The layers in functional form.
             grid: Their step sizes.
-            h0: The first states, shape `(batch, *state)`.
+            h0: The initial states, shape `(batch, *state)`.
             save_path: Whether to return the states between the steps too.
         """
 
     @abc.abstractmethod
     def differentiate_by(self, config: IntegratorConfig) -> None:
-        """Take the gradient as an integrator of the same steps does, from now on.
+        """Use the gradient method of another integrator with the same steps, in place.
 
         Args:
             config: One of `BlockConfig.gradient_methods`.
@@ -151,12 +151,12 @@ class ResidualBlock(Block):
     def layer_weights(self) -> Any:
         """Weights and running statistics of every layer, a tree with a leading axis of layers.
 
-        Weights that are functions of depth are taken at the starts of the steps.
+        Weights that are functions of depth are evaluated at the starts of the steps.
         """
         return self.weights.of_layers(self.grid())
 
     def penalty(self) -> Scalar:
-        """What the step sizes and the change of the weights over depth add to the objective."""
+        """The penalties on the step sizes and on the change of the weights over depth."""
         return self.step_sizes.penalty().astype(float) + self.weights.penalty(self.grid()).astype(
             float
         )
@@ -166,7 +166,7 @@ class OdeBlock(ResidualBlock):
     """A block that discretises an ODE: the contract.
 
     Attributes:
-        integrator: How the steps are added up; any other runs the same parameters.
+        integrator: The integration method; any other can run the same parameters.
     """
 
     integrator: Integrator
@@ -185,7 +185,7 @@ class BlockConfig(PartConfig, abc.ABC, family="block"):
     @property
     @abc.abstractmethod
     def summary(self) -> str:
-        """What the block is, in a line."""
+        """A description of the block in one line."""
 
     @abc.abstractmethod
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> Block:
@@ -211,40 +211,40 @@ class BlockConfig(PartConfig, abc.ABC, family="block"):
         return False
 
     def gradient_methods(self) -> dict[str, IntegratorConfig]:
-        """Integrators that take the block's steps and are differentiated otherwise, by name.
+        """Integrators with the steps of the block and different gradient methods, by name.
 
-        The block's own is one of them. Without step sizes there is none.
+        They include the block's own. Empty for a block without step sizes.
         """
         return {}
 
     def check_capacity(self, width: int, before: int | None) -> None:
-        """Refuse a state without channels for what the layers add.
+        """Refuse a state without channels for the features that the layers add.
 
         Args:
             width: Width of the state.
-            before: Width of what comes before zeros that the projection puts behind it, or None.
+            before: Width of the state before zero padding, or None without zero padding.
 
         Raises:
-            ConfigError: saying which width fits.
+            ConfigError: naming the width that fits.
         """
         del width, before
 
     def check_trainable(self, *, training: bool) -> None:
-        """Refuse a block that may be evaluated, but not trained.
+        """Refuse a block that can be evaluated, but not trained.
 
         Args:
-            training: Whether training uses the statistics of each batch.
+            training: Whether training uses batch statistics.
 
         Raises:
-            ConfigError: saying what can be trained.
+            ConfigError: naming the options that can be trained.
         """
         del training
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
-        """Refuse a discretisation that the block cannot take, before anything is built.
+        """Refuse a discretisation that does not fit the block, before the block is built.
 
         Raises:
-            ConfigError: if the block is no ODE, or cannot take so many steps or the integrator.
+            ConfigError: if the block is no ODE, or does not fit the steps or the integrator.
         """
         del discretisation
         raise ConfigError(f"block.kind={self.kind} is not a discretised ODE")

@@ -1,4 +1,4 @@
-"""The options of a batch norm that follows or precedes an affine map."""
+"""Options of a batch norm before or after an affine map."""
 
 from typing import Literal
 
@@ -13,11 +13,11 @@ class NormedConfig(PartConfig):
     """Base of the configs of parts that may have a batch norm."""
 
     norm: Literal["none", "batch"] = "none"
-    """What normalises the channels."""
+    """The normalisation of the channels."""
     norm_epsilon: PositiveFloat | None = None
-    """Added to the variances; without it, 1e-5."""
+    """Added to the variances; default: 1e-5."""
     momentum: float | None = Field(default=None, gt=0, le=1)
-    """How far the running statistics move towards those of a batch; without it, 0.1."""
+    """Weight of the batch in the update of the running statistics; default: 0.1."""
 
     @model_validator(mode="after")
     def _norm_has_options(self):
@@ -40,4 +40,4 @@ class NormedConfig(PartConfig):
 
     def _refuse_idle_bias(self, bias: bool) -> None:
         if self.norm == "batch" and bias:
-            raise ValueError("norm=batch would undo the bias before it; set bias to false")
+            raise ValueError("norm=batch would cancel the bias before it; set bias to false")

@@ -1,4 +1,4 @@
-"""Which blocks there are, and which of their parts fit together."""
+"""The configs of blocks, and checks that their parts fit together."""
 
 from typing import Literal
 
@@ -35,17 +35,17 @@ class DepthBlockConfig(BlockConfig):
 
     kind: Literal["depth"] = "depth"
     field: VectorFieldConfig = MLPFieldConfig()
-    """What one layer computes."""
+    """The vector field of a layer."""
     num_steps: int = Field(default=8, ge=1, le=10**6)
     """Number of steps of the grid; an explicit Euler step is a residual layer."""
     weights: WeightsConfig = PerLayerWeightsConfig()
-    """Which weights act at which depth."""
+    """The weights over depth."""
     step_sizes: StepSizesConfig = FixedStepSizesConfig()
-    """How long the steps are, fixed or learned."""
+    """The step sizes, fixed or learned."""
     shortcut: ShortcutConfig = IdentityConfig()
-    """What goes around a layer; with any other than `identity`, a layer is no Euler step."""
+    """The shortcut of a layer; with any other than `identity`, a layer is no Euler step."""
     integrator: IntegratorConfig = ExplicitConfig()
-    """How the steps are added up: `euler` makes a residual network, `diffrax` a neural ODE;
+    """The integration method: `euler` makes a residual network, `diffrax` a neural ODE;
     `leapfrog`, `momentum` and `fractional` solve other equations; `symplectic_euler` and `verlet`
     need a partitioned field."""
 
@@ -60,17 +60,16 @@ class DepthBlockConfig(BlockConfig):
             raise ValueError(
                 f"integrator.kind={self.integrator.kind} cannot run this block: with "
                 f"{self._no_step} a layer {NO_STEP}; use integrator.kind=euler, or "
-                f"full_preactivation with an identity shortcut, which any integrator runs"
+                f"full_preactivation with an identity shortcut, which any integrator can run"
             )
         if not self.is_euler_step and self.field.takes_start:
             raise ValueError(
-                f"field kind={self.field.kind} depends on the first state of its block, which a "
-                f"layer with another shortcut does not know; use shortcut.kind=identity"
+                f"field kind={self.field.kind} depends on the initial state of its block, which is "
+                f"not available with another shortcut; use shortcut.kind=identity"
             )
         if not self.is_euler_step and (self.weights.takes_time or self._weights_are_functions):
             raise ValueError(
-                f"with {self._no_step} a layer has no time to see; use weights.kind=per_layer or "
-                f"shared"
+                f"with {self._no_step} a layer has no time; use weights.kind=per_layer or shared"
             )
         return self
 
@@ -83,15 +82,15 @@ class DepthBlockConfig(BlockConfig):
             )
         if self.shortcut.is_random and self.num_layers != self.num_steps:
             raise ValueError(
-                f"shortcut.kind={self.shortcut.kind} draws anew in every layer, and "
-                f"{self.num_steps} steps over {self.num_layers} layers would share draws; use "
+                f"shortcut.kind={self.shortcut.kind} samples a mask in every layer, and "
+                f"{self.num_steps} steps over {self.num_layers} layers would share masks; use "
                 f"weights.kind=per_layer without num_layers"
             )
         return self
 
     @property
     def is_euler_step(self) -> bool:
-        """Whether a layer is `h + tau f(t, h)`: what explicit Euler takes one step of."""
+        """Whether a layer is `h + tau f(t, h)`, a step of explicit Euler."""
         return not self.field.acts_on_sum and self.shortcut.is_identity
 
     @property
@@ -101,12 +100,12 @@ class DepthBlockConfig(BlockConfig):
 
     @property
     def ode(self) -> "DepthBlockConfig | None":
-        """The block itself, if its layers are steps of a method, else None."""
+        """The block itself, if its layers are steps of an integration method, else None."""
         return self if self.is_euler_step else None
 
     @property
     def _no_step(self) -> str:
-        """The option that makes a layer something else than a step."""
+        """The option that makes a layer no step of an integration method."""
         if self.field.acts_on_sum:
             return f"field.{self.field.sum_option}"
         return f"shortcut.kind={self.shortcut.kind}"
@@ -118,8 +117,8 @@ class DepthBlockConfig(BlockConfig):
             return self
         if self.num_layers == 1 and self.integrator.chooses_steps:
             raise ValueError(
-                f"an integrator that chooses its own steps sees the sum of the step sizes alone on "
-                f"shared weights, and {chosen.rule} keeps that fixed, so nothing would "
+                f"on shared weights, an adaptive integrator depends only on the sum of the step "
+                f"sizes, and {chosen.rule} keeps the sum fixed, so nothing would "
                 f"be learned; use weights.kind=per_layer, or step_sizes.kind=fixed"
             )
         return self
@@ -128,7 +127,7 @@ class DepthBlockConfig(BlockConfig):
     def _break_points_are_met(self):
         try:
             values = self.step_sizes.known(self.num_steps)
-        except ValueError:  # said where the block is built
+        except ValueError:  # raised again when the block is built
             return self
         if values is not None:
             refuse_break_points_outside(self.integrator.build().break_points, values)
@@ -138,7 +137,7 @@ class DepthBlockConfig(BlockConfig):
     def _dense_layers_are_their_own(self):
         if not self.field.layers_are_alike and not self.weights.one_per_step(self.num_steps):
             raise ValueError(
-                f"layers of field.kind={self.field.kind} add features of their own, so each has "
+                f"layers of field.kind={self.field.kind} append features, so each needs its own "
                 f"weights; use weights.kind=per_layer without num_layers"
             )
         return self
@@ -164,8 +163,8 @@ class DepthBlockConfig(BlockConfig):
         use = "use step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
         if self._weights_are_functions and not self.step_sizes.stays_positive:
             raise ValueError(
-                f"weights.kind=basis are functions of the depth from 0 to 1, so step sizes must "
-                f"stay above 0; {use}"
+                f"weights.kind=basis are functions of the relative depth in [0, 1], so step sizes "
+                f"must stay above 0; {use}"
             )
         if self.integrator.needs_positive_steps and not self.step_sizes.stays_positive:
             raise ValueError(
@@ -184,12 +183,12 @@ class DepthBlockConfig(BlockConfig):
 
     @property
     def num_sets(self) -> int:
-        """Number of sets of weights that are stored."""
+        """Number of stored sets of weights."""
         return self.weights.num_functions(self.num_steps)
 
     @property
     def summary(self) -> str:
-        """What the block is, in a line."""
+        """A description of the block in one line."""
         return (
             f"{self.num_steps} steps by {self.integrator.kind}, {self.num_layers} sets of weights, "
             f"field {self.field.kind}"
@@ -205,36 +204,36 @@ class DepthBlockConfig(BlockConfig):
         return self.field.has_batch_norm or self.shortcut.has_batch_norm
 
     def gradient_methods(self) -> dict[str, IntegratorConfig]:
-        """The integrator with other gradients, by name; see `BlockConfig`."""
+        """The integrator with other gradient methods, by name; see `BlockConfig`."""
         learns = self.step_sizes.is_learned
         return self.integrator.gradient_methods(is_step=self.is_euler_step, learns_steps=learns)
 
     def check_capacity(self, width: int, before: int | None) -> None:
-        """Refuse a state without channels for what the layers add; see `BlockConfig`."""
+        """Refuse a state without channels for the features of the layers; see `BlockConfig`."""
         self.field.check_capacity(self.num_steps, width, before)
 
     def check_trainable(self, *, training: bool) -> None:
-        """Refuse an integrator that cannot carry the field's batch statistics through training.
+        """Refuse an integrator that does not support batch statistics of the field in training.
 
-        It may run the block once it is trained.
+        It may run the trained block.
 
         Args:
-            training: Whether training uses the statistics of each batch.
+            training: Whether training uses batch statistics.
 
         Raises:
-            ConfigError: saying which integrators can.
+            ConfigError: naming the integrators that do.
         """
         if training and self.has_batch_norm and not self.integrator.carries_statistics:
             raise ConfigError(no_batch_statistics(f"kind={self.integrator.kind}"))
 
     def check_discretisation(self, discretisation: Discretisation) -> None:
-        """Refuse a discretisation that the block cannot take, before anything is built.
+        """Refuse a discretisation that does not fit the block, before the block is built.
 
         Raises:
-            ConfigError: saying which numbers of steps fit, or which integrators.
+            ConfigError: naming the numbers of steps, or the integrators, that fit.
         """
         if not self.is_euler_step:
-            raise ConfigError(f"with {self._no_step} a layer {NO_STEP}; leave it out")
+            raise ConfigError(f"with {self._no_step} a layer {NO_STEP}; remove it")
         if discretisation.integrator is not None:
             refuse_other_equation(self.integrator.equation, discretisation.integrator.equation)
             name = f"kind={self.field.kind}"

@@ -1,4 +1,4 @@
-"""An interval of depth: vector field, weights, step sizes and integrator put together."""
+"""A discretised ODE: vector field, weights, step sizes and integrator of one block."""
 
 from typing import Any
 
@@ -23,12 +23,12 @@ from odenet.models.path_integrals import PathIntegrals
 
 
 def no_batch_statistics(integrator: str) -> str:
-    """Why an integrator cannot train batch norms, and what to do."""
+    """The reason why an integrator cannot train batch norms, and alternatives."""
     return (
         f"batch norm cannot be trained by this integrator, {integrator}: it evaluates the field at "
-        f"states that are thrown away, or its steps would depend on the batch; train with an "
-        f"explicit method, kind=euler say, and run the trained network by any other, freeze the "
-        f"statistics (training.batch_statistics=frozen), or use group norm (field kind=conv)"
+        f"states that it discards, or its steps would depend on the batch; train with an "
+        f"explicit method, such as kind=euler, and run the trained network by any other, freeze "
+        f"the statistics (training.batch_statistics=frozen), or use group norm (field kind=conv)"
     )
 
 
@@ -38,7 +38,7 @@ class DepthBlock(OdeBlock):
     Args:
         weights: The vector field of every layer.
         step_sizes: The step sizes, fixed or learned.
-        integrator: How the steps are added up; any other runs the same parameters.
+        integrator: The integration method; any other can run the same parameters.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class DepthBlock(OdeBlock):
         return self.integrator.integrate(fields, grid, h0, save_path=save_path)
 
     def differentiate_by(self, config: IntegratorConfig) -> None:
-        """Take the gradient as the integrator of these options does; see `ResidualBlock`."""
+        """Use the gradient method of the integrator of these options; see `ResidualBlock`."""
         self.integrator = config.build()
 
     def __call__(
@@ -73,21 +73,21 @@ class DepthBlock(OdeBlock):
         """Integrate `h0`, shape `(batch, *state)`, over the depth of the block.
 
         Args:
-            h0: The first states, a JAX or NumPy array of floating-point numbers.
-            discretisation: By what and in how many steps.
+            h0: The initial states, a JAX or NumPy array of floating-point numbers.
+            discretisation: Integrator and number of steps.
             save_path: Whether to return the states at all points of the grid too.
-            training: Whether batch norms use batch statistics, and move the running ones
-                towards them; else the running ones are used, so that a norm is an affine map and
-                any integrator may run the block. Without batch norms it has no effect.
-            path_integrals: Path integrals, carried with the state, and where the solve ends.
+            training: Training mode: batch norms use batch statistics and update the running ones.
+                Otherwise they use the running statistics: a norm is an affine map, and any
+                integrator may run the block. No effect without batch norms.
+            path_integrals: Path integrals, integrated with the state, and the end time.
 
         Raises:
-            StateTypeError: if the states are integers, or wider weights than they could hold act
-                on them.
-            ConfigError: if the grid cannot take `step_factor` times its steps, the integrator
-                solves another equation than the block's own, is partitioned where
-                the field is not, or cannot carry the statistics; or if a layer is no step of a
-                method, and another way to integrate is asked for.
+            StateTypeError: if the states are integers, or the weights have a wider type than the
+                states.
+            ConfigError: if the grid does not fit `step_factor` times its steps; if the integrator
+                solves another equation than the block's own, is partitioned where the field is not,
+                or does not support batch statistics; or if a layer is no step of a method, and
+                another discretisation is given.
         """
         h0 = checked_state(h0)
         integrator = discretisation.integrator or self.integrator
@@ -126,7 +126,7 @@ class DepthBlock(OdeBlock):
         save_path: bool,
         training: bool,
     ) -> Integration:
-        """Integrate up to a random end, and integrals with the state."""
+        """Integrate the state and the path integrals up to a random end time."""
         grid = path_integrals.ending(discretisation.steps_of(self.grid()))
         if not path_integrals.integrands:
             return self._over(grid, h0, discretisation, save_path, training)
@@ -157,24 +157,24 @@ class DepthBlock(OdeBlock):
     ) -> Integration:
         r"""Integrate the block's equation backwards: from `h(horizon)` to `h(0)`.
 
-        It solves $dh/ds = -f(T - s, h)$ from $h(T)$. That is the inverse of the flow, and the
-        inverse of a method up to its error alone: take more steps, or a diffrax solver with small
-        tolerances, in both passes. An equation that contracts states forwards expands their errors
-        backwards.
+        It solves $dh/ds = -f(T - s, h)$ from $h(T)$. This is the inverse of the flow, and inverts
+        the method only up to its discretisation error: use more steps, or a diffrax solver with
+        small tolerances, in both passes. If the flow contracts states, the backward solve
+        amplifies errors.
 
         Args:
-            h1: The last states, shape `(batch, *state)`.
-            discretisation: By what and in how many steps; break points of its integrator are
+            h1: The final states, shape `(batch, *state)`.
+            discretisation: Integrator and number of steps; break points of its integrator are
                 counted from the horizon.
             save_path: Whether to return the states at all points of the grid too, from the
                 horizon to 0.
 
         Returns:
-            `h1` of it is the state at depth-time 0.
+            The integration; its `h1` is the state at depth-time 0.
 
         Raises:
             ConfigError: if a layer is no step of a method, the equation is not of first order or
-                depends on the state at 0, the block's own integrator has break points, or as
+                depends on the initial state, the block's own integrator has break points, or as
                 `__call__`.
         """
         h1 = checked_state(h1)
@@ -184,19 +184,19 @@ class DepthBlock(OdeBlock):
         refuse_unpartitioned_field(integrator, field, type(field).__name__)
         if integrator.equation != FIRST_ORDER:
             raise ConfigError(
-                f"only {FIRST_ORDER.formula} is integrated backwards from its last state alone; "
-                f"this block solves {integrator.equation.formula}, which needs more than that"
+                f"only {FIRST_ORDER.formula} can be integrated backwards from its final state "
+                f"alone; this block solves {integrator.equation.formula}, which needs more data"
             )
         if discretisation.integrator is None and integrator.break_points:
             raise ConfigError(
                 f"break_points={list(integrator.break_points)} are depth-times from the start of "
-                f"the block, and here its end comes first; give a discretisation whose integrator "
-                f"counts them from the end, as horizon - t"
+                f"the block, and a backward solve starts at its end; give a discretisation whose "
+                f"integrator counts them from the end, as horizon - t"
             )
         if self.weights.over(self.grid()).takes_start:
             raise ConfigError(
-                "the field depends on the state at depth-time 0, which is what is looked for; it "
-                "has no inverse by integration"
+                "the field depends on the state at depth-time 0, which is the unknown; it has no "
+                "inverse by integration"
             )
         return call_compiled(
             DepthBlock._integrate_back,

@@ -1,4 +1,4 @@
-"""How a trained network is run: by which integrator, and in how many steps."""
+"""The discretisation of a trained network: integrator and number of steps."""
 
 import dataclasses
 from fractions import Fraction
@@ -10,22 +10,22 @@ from odenet.integrators import Integrator
 
 @dataclasses.dataclass(frozen=True)
 class Discretisation:
-    """How a trained block is integrated: by what, and in how many times its own steps.
+    """The discretisation of a trained block: integrator and number of steps.
 
     Args:
         integrator: The integrator, or None for the block's own.
         step_factor: Number of steps, as a multiple of the block's own: 2 halves every step, 1/2
-            joins every two. It has no effect on an integrator that chooses its own steps.
+            merges pairs of steps. It has no effect on an adaptive integrator.
     """
 
     integrator: Integrator | None = None
     step_factor: Fraction = Fraction(1)
 
     def steps_of(self, grid: DepthGrid) -> DepthGrid:
-        """The grid in `step_factor` times its steps.
+        """The grid with `step_factor` times its number of steps.
 
         Raises:
-            ConfigError: if that is not a whole number of steps, or does not fit the layers.
+            ConfigError: if the number of steps is not an integer, or does not fit the layers.
         """
         num_steps = grid.num_steps * self.step_factor
         if num_steps.denominator != 1:

@@ -1,10 +1,10 @@
-"""Calls outside of compiled functions, as in a notebook: one program for each block and shape.
+"""Compilation of calls outside of `jax.jit`, as in a notebook: one program per block and shape.
 
-A block scans over its depth, and a scan outside of `jax.jit` is compiled anew at every call, since
-its body is a new function. Such a call goes through one function that is compiled once for a
-structure of the block, a way to integrate it, and shapes; parameters are its arguments. Derivatives
-and `jax.vmap` that are not compiled themselves go through it too. Inside of a compiled function a
-call is traced as it stands.
+A block scans over its depth. Outside of `jax.jit`, a scan is compiled again at every call, because
+its body is a new function. Such a call therefore uses a function that is compiled once for each
+structure of the block, discretisation, and shapes; parameters are its arguments. This includes
+derivatives and `jax.vmap` outside of `jax.jit`. Inside of a compiled function, a call is traced
+directly.
 """
 
 import functools
@@ -34,10 +34,10 @@ def call_compiled(
 
     Args:
         method: A function of a module, the same object at every call.
-        module: Whose variables other than parameters the call may change.
+        module: The module; the call may change its variables other than parameters.
         h0: The state.
-        options: What the program depends on beside them.
-        forward_mode_refusal: What a forward-mode derivative says if there is none.
+        options: Further static arguments of the program.
+        forward_mode_refusal: Error message of forward-mode derivatives, if they are not supported.
 
     Returns:
         A tree of arrays.
@@ -47,9 +47,9 @@ def call_compiled(
     graphdef, state = nnx.split(module)
     try:
         hash((graphdef, options))
-    except TypeError:  # a field from outside that holds a list, say: no key to remember it by
+    except TypeError:  # not hashable, so not cached: for example a plug-in field that holds a list
         return method(module, h0, *options)
-    if forward_mode_refusal is not None:  # said here, not from inside of the program
+    if forward_mode_refusal is not None:  # raised here, not inside of the compiled program
         state, h0 = without_forward_mode((state, h0), forward_mode_refusal)
     out, changed = _program(method, graphdef, options, state, h0)
     nnx.update(module, changed)
@@ -57,7 +57,7 @@ def call_compiled(
 
 
 def _is_traced() -> bool:
-    """Whether this is part of a function that is being compiled."""
+    """Whether the call is traced as part of a function that is being compiled."""
     return isinstance(jnp.zeros(()), Tracer)
 
 
@@ -74,6 +74,6 @@ def _program(
     values = {path: variable[...] for path, variable in before.items()}
     out = method(module, h0, *options)
     after = nnx.to_flat_state(nnx.state(module, nnx.Not(nnx.Param)))
-    # What has not changed is not written again: it may belong to a trace around this one.
+    # Unchanged variables are not written again: they may belong to an outer trace.
     changed = [(path, variable) for path, variable in after if variable[...] is not values[path]]
     return out, nnx.from_flat_state(changed)

@@ -1,4 +1,4 @@
-"""A stage without a block: its projection is all that it does, as a layer of a plain perceptron."""
+"""A stage without a block: only its projection, such as a layer of a plain perceptron."""
 
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ class EmptyBlock(Block):
 
         Raises:
             StateTypeError: if the states are integers.
-            ConfigError: if something is asked for that only an ODE has.
+            ConfigError: if an argument requires an ODE.
         """
         del training
         self.refuse_as_ode(discretisation, path_integrals)
@@ -40,9 +40,9 @@ class EmptyBlock(Block):
 
 
 class EmptyBlockConfig(BlockConfig):
-    """No block: the stage is its projection alone, so that its layers need not keep the width.
+    """No block: the stage is only its projection, which may change the width.
 
-    A perceptron whose widths differ is a stem and projections of `kind: linear`, each with its
+    A perceptron with different widths is a stem and projections of `kind: linear`, each with its
     `activation`, and `block: none`.
     """
 
@@ -50,10 +50,10 @@ class EmptyBlockConfig(BlockConfig):
 
     @property
     def summary(self) -> str:
-        """What the block is, in a line."""
+        """A description of the block in one line."""
         return "no block"
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> EmptyBlock:
-        """Make the block for states of `shape` (one example's), which it keeps."""
+        """Make the block for states of `shape` (one example's)."""
         del shape, rngs
         return EmptyBlock()

@@ -1,4 +1,4 @@
-"""The plain network of the same field and width, without skip connections: a control."""
+"""The plain network of the same field and width, without skip connections: a baseline."""
 
 from typing import Literal
 
@@ -16,12 +16,12 @@ class FeedForwardBlockConfig(BlockConfig):
 
     kind: Literal["feedforward"] = "feedforward"
     field: VectorFieldConfig = MLPFieldConfig()
-    """What one layer computes."""
+    """The map of a layer."""
     num_layers: PositiveInt = 8
 
     @property
     def summary(self) -> str:
-        """What the block is, in a line."""
+        """A description of the block in one line."""
         return f"{self.num_layers} feed-forward layers, {self.field.kind}"
 
     @model_validator(mode="after")

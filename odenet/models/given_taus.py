@@ -1,4 +1,4 @@
-"""A trained network under step sizes of the user's choice."""
+"""A trained network with given step sizes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +14,17 @@ from odenet.models.network import Network
 
 
 def with_taus(network: Network, taus: Sequence[Any]) -> Network:
-    """A copy of a network with the same weights and other step sizes, which are not learned.
+    """A copy of a network with the same weights and given, fixed step sizes.
 
     Args:
-        network: Not changed.
+        network: The network; it is not changed.
         taus: Step sizes of every stage whose depth is time, in the order of `network.taus()`: first
-            those of layers that lead to the stage, then those of its block. A block takes any
-            number of steps that is a multiple of its number of layers.
+            the step sizes of layers in the projection, then those of the block. The number of steps
+            of a block may be any multiple of its number of layers.
 
     Raises:
-        ConfigError: if there are too many or too few, one is not finite, or one is not positive
-            where the block needs that.
+        ConfigError: if there are too many or too few, one is not finite, or one is not positive in
+            a block that requires it.
     """
     made = nnx.clone(network)
     pairs = zip(made.projections, made.blocks, strict=True)
@@ -54,19 +54,19 @@ def _set_block(block: ResidualBlock, taus: np.ndarray) -> None:
     num_layers = block.weights.num_layers
     if not len(taus) or len(taus) % num_layers:
         raise ConfigError(
-            f"a block takes as many steps in each of its layers, so their number is a multiple of "
-            f"{num_layers}; got {len(taus)}"
+            f"a block takes equally many steps in each of its layers, so their number is a "
+            f"multiple of {num_layers}; got {len(taus)}"
         )
     if block.weights.needs_positive_steps and taus.min() <= 0:
         raise ConfigError(
-            f"weights that are functions of the depth need step sizes above 0; the least is "
+            f"weights that are functions of the depth need step sizes above 0; the smallest is "
             f"{taus.min():g}"
         )
     block.step_sizes = FixedStepSizes(tuple(taus.tolist()))
 
 
 def _set_projection(projection: Projection, taus: np.ndarray) -> None:
-    """Give every layer in a projection its step size."""
+    """Set the step size of every layer in a projection."""
     modules = dict(nnx.iter_graph(projection.operation))
     places = [path for path, m in modules.items() if isinstance(m, AbstractStepSizes)]
     for path, tau in zip(places, taus, strict=True):

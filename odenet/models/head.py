@@ -1,4 +1,4 @@
-"""From the last state to the outputs."""
+"""The head: from the last state to the outputs."""
 
 from typing import Literal
 
@@ -17,9 +17,9 @@ HeadInit = InitialiserName | Literal["zero"]
 
 
 class Head(nnx.Module):
-    """Norm if there is one, activation, mean over the image if there is one, affine map if any.
+    """Optional norm, activation, mean over the pixels of an image, optional affine map.
 
-    Without an affine map, the first `num_outputs` components of what comes before it are given.
+    Without an affine map, the outputs are the first `num_outputs` components of its input.
 
     Args:
         width: Channels of the state.
@@ -28,7 +28,7 @@ class Head(nnx.Module):
         init: Name of the initialiser of the affine map's weights.
         norm: The batch norm before the activation, or None.
         affine: Whether there is an affine map.
-        bias: Whether a vector is added.
+        bias: Whether the affine map has a bias.
         rngs: Random keys.
     """
 
@@ -68,19 +68,19 @@ class Head(nnx.Module):
 
 
 class HeadConfig(NormedConfig):
-    """From the last state to the outputs: norm, activation, mean over the image, affine map."""
+    """The head: norm, activation, mean over the image, affine map."""
 
     norm: Literal["none", "batch"] = "none"
-    """`batch` with `activation: relu` is what follows the last unit of a pre-activation network
+    """The normalisation; a pre-activation network ends with `batch` and `activation: relu`
     (He et al. 2016, arXiv:1603.05027, sec. 4.1)."""
     activation: ActivationName = "identity"
     init: HeadInit = "lecun_normal"
-    """Initialiser of the weights, by name; with `zero`, as in Fixup, all outputs start at zero."""
+    """Initialiser of the weights, by name; with `zero`, as in Fixup, all initial outputs are 0."""
     bias: bool = True
-    """Whether the affine map adds a vector."""
+    """Whether the affine map has a bias."""
     affine: bool = True
     """Whether there is an affine map; without one, the outputs are the first components of the
-    state, as where a flow itself shall be the function (Dupont et al. 2019, arXiv:1904.01681)."""
+    state: the flow itself represents the function (Dupont et al. 2019, arXiv:1904.01681)."""
 
     @model_validator(mode="after")
     def _nothing_ignored(self):

@@ -1,4 +1,4 @@
-"""Networks with weights as initialised: a function of a random key alone."""
+"""Initialisation of networks as a function of a random key."""
 
 from typing import Protocol, runtime_checkable
 
@@ -21,13 +21,13 @@ class BuildsNetwork(Protocol):
 def init_network(
     config: BuildsNetwork, input_shape: tuple[int, ...], num_outputs: int, key: Key[Array, ""]
 ) -> Network:
-    """Make a network with its initialisers compiled, as a function of the key alone.
+    """Make a network by compiled initialisers, as a function of the key.
 
     Args:
         config: The model.
         input_shape: Shape of one example.
         num_outputs: Number of classes or values.
-        key: Random key; the same key gives the same bytes.
+        key: Random key; the same key gives bitwise equal weights.
 
     Raises:
         ConfigError: naming the stage, if shapes do not fit.
@@ -42,5 +42,5 @@ def init_network(
 
 
 def count_parameters(network: Network) -> int:
-    """Number of trainable numbers in the network."""
+    """Number of trainable parameters of the network."""
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))

@@ -1,4 +1,4 @@
-"""Layers one after another that discretise no ODE: feed-forward ones, and units as published."""
+"""Stacks of layers that discretise no ODE: feed-forward layers, and residual units as published."""
 
 import abc
 from typing import Any
@@ -28,13 +28,13 @@ from odenet.models.path_integrals import PathIntegrals
 
 
 class LayerStack(Block):
-    r"""$h_k = g(\tau_k, h_{k-1}; \theta_k)$, where $g$ is a layer as a whole: the contract.
+    r"""$h_k = g(\tau_k, h_{k-1}; \theta_k)$ with layers $g$: the contract.
 
-    There is no vector field $f$ that a layer is a step of, so no other method or number of steps.
+    A layer is no step of a vector field, so there is no other method or number of steps.
 
     Attributes:
         weights: The layers, called as `layer(tau, h)`.
-        remat: What is stored for the backward pass.
+        remat: Rematerialisation: the states that are stored for the backward pass.
     """
 
     weights: FieldStack
@@ -47,7 +47,7 @@ class LayerStack(Block):
 
     @abc.abstractmethod
     def taus(self) -> StepSizes:
-        """What every layer is called with beside the state, shape `(num_steps,)`."""
+        """The step-size argument of every layer, shape `(num_steps,)`."""
 
     def layers(self, *, training: bool = False) -> LayerFields:
         """The layers in functional form, `apply(params, tau, h) -> next state`.
@@ -69,15 +69,15 @@ class LayerStack(Block):
         """Apply the layers to `h0`, shape `(batch, *state)`; `nfe` is their number.
 
         Args:
-            h0: The first states, a JAX or NumPy array of floating-point numbers.
-            discretisation: As it was trained: there is no other.
+            h0: The initial states, a JAX or NumPy array of floating-point numbers.
+            discretisation: Must be that of training.
             save_path: Whether to return the states between the layers too.
-            training: Whether the layers run as in training, by the statistics of the batch.
-            path_integrals: Nothing.
+            training: Training mode: batch norms use batch statistics and update the running ones.
+            path_integrals: Must be None.
 
         Raises:
             StateTypeError: if the states are integers, or layers give another shape or type.
-            ConfigError: if something is asked for that only an ODE has.
+            ConfigError: if an argument requires an ODE.
         """
         h0 = checked_state(h0)
         self.refuse_as_ode(discretisation, path_integrals)
@@ -94,14 +94,14 @@ class LayerStack(Block):
     def run(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
-        """Apply layers to `h0`, those of the block or others like them.
+        """Apply layers of the form of the block to `h0`.
 
-        A state in half precision is carried in float32 between layers, as integrators carry it.
+        A state in half precision is kept in float32 between layers, as in integrators.
 
         Args:
             fields: The layers in functional form.
-            grid: The step sizes that they are called with.
-            h0: The first states, shape `(batch, *state)`.
+            grid: The step sizes of the layers.
+            h0: The initial states, shape `(batch, *state)`.
             save_path: Whether to return the states between the layers too.
         """
         refuse_other_layers(fields, grid)
@@ -132,7 +132,7 @@ class FeedForwardBlock(LayerStack):
         self.weights = weights
 
     def taus(self) -> StepSizes:
-        """Ones: a plain layer has no step size, and does not see the time."""
+        """Ones: a plain layer has no step size and no time."""
         return jnp.ones(self.weights.num_layers, dtype=float)
 
     def layer_weights(self) -> Any:
@@ -143,13 +143,13 @@ class FeedForwardBlock(LayerStack):
 class UnitBlock(LayerStack, ResidualBlock):
     r"""Residual units that are no steps of a method, $h_k = A(S(h_{k-1}) + \tau_k F(h_{k-1}))$.
 
-    The original residual unit is one: ReLU acts on the sum of state and branch too, so that no
-    vector field has it as a step (He et al. 2016, arXiv:1603.05027, fig. 4a).
+    An example is the original residual unit: ReLU also acts on the sum of state and branch, so the
+    unit is no step of a vector field (He et al. 2016, arXiv:1603.05027, fig. 4a).
 
     Args:
         weights: The unit of every layer.
         step_sizes: The step sizes, fixed or learned.
-        remat: What is stored for the backward pass.
+        remat: Rematerialisation: the states that are stored for the backward pass.
     """
 
     no_ode = f"a layer of this block {NO_STEP}"
@@ -164,6 +164,6 @@ class UnitBlock(LayerStack, ResidualBlock):
         return self.step_sizes.taus()
 
     def differentiate_by(self, config: IntegratorConfig) -> None:
-        """Store for the backward pass what these options say; see `ResidualBlock`."""
+        """Use the rematerialisation of these options; see `ResidualBlock`."""
         assert config.layer_remat is not None
         self.remat = config.layer_remat

@@ -1,4 +1,4 @@
-"""What projections do: maps of states, with the shapes that they give."""
+"""Projections: maps of states, with their output shapes."""
 
 import abc
 from typing import Any
@@ -17,15 +17,15 @@ Shape = tuple[int, ...]
 
 
 class FixedMatrix(nnx.Variable):
-    """A matrix that belongs to a network, is stored with it, and is not trained."""
+    """A matrix that is stored with the network and not trained."""
 
 
 class Projection(nnx.Module):
-    """A map of states, with the shape that it gives.
+    """A map of states, with its output shape.
 
     Args:
         operation: The map, applied to a batch.
-        shape: Shape of one example's state after it.
+        shape: Output shape of one example's state.
     """
 
     def __init__(self, operation: nnx.Module, shape: Shape):
@@ -36,21 +36,20 @@ class Projection(nnx.Module):
         """The projected state, shape `(batch, *shape)`.
 
         Args:
-            x: States before it.
-            training: Whether batch norms, if there are any, use the statistics of this batch, and
-                move their running ones towards them.
+            x: Input states.
+            training: Training mode: batch norms use batch statistics and update the running ones.
         """
-        # A layer of Flax alone, such as a convolution, is the same in training.
+        # A plain layer of Flax, such as a convolution, has no training mode.
         training = training and isinstance(self.operation, StateMap)
         return in_mode(self.operation, training)(x)
 
     def penalty(self) -> Scalar:
-        """What step sizes in it add to the objective; zero where none is learned."""
+        """The penalty on its step sizes in the objective; zero for fixed step sizes."""
         penalties = [sizes.penalty().astype(float) for sizes in self._step_sizes()]
         return sum(penalties, jnp.zeros((), dtype=float))
 
     def taus(self) -> list[StepSizes]:
-        """Step sizes of the layers in it, in order."""
+        """Step sizes of its layers, in order."""
         return [sizes.taus().astype(float) for sizes in self._step_sizes()]
 
     def _step_sizes(self) -> list[AbstractStepSizes]:
@@ -66,10 +65,10 @@ class StateMap(nnx.Module):
 
     @abc.abstractmethod
     def __call__(self, x: Before) -> After:
-        """The state after it."""
+        """The output state."""
 
     def with_batch_statistics(self, x: Before) -> After:
-        """The state after it in training, where batch norms use the statistics of the batch."""
+        """The output state in training mode, where batch norms use batch statistics."""
         return self(x)
 
 
@@ -77,24 +76,24 @@ class Identity(StateMap):
     """The state as it is."""
 
     def __call__(self, x: Before) -> After:
-        """The state after it."""
+        """The output state."""
         return x
 
 
 class Flatten(StateMap):
-    """An image as a vector of its numbers."""
+    """An image flattened to a vector."""
 
     def __call__(self, x: Before) -> After:
-        """The state after it."""
+        """The output state."""
         return x.reshape(x.shape[0], -1)
 
 
 class ZeroPad(StateMap):
-    """Every `stride`-th row and column of an image, and zeros in new channels.
+    """Subsampling of an image by a stride, and zero padding of the channels.
 
     Args:
         zeros: Numbers of new channels before and after the old ones.
-        stride: Distance of the pixels that are kept.
+        stride: Stride of the remaining rows and columns.
     """
 
     def __init__(self, zeros: tuple[int, int], stride: int):
@@ -102,7 +101,7 @@ class ZeroPad(StateMap):
         self.stride = stride
 
     def __call__(self, x: Before) -> After:
-        """The state after it."""
+        """The output state."""
         if x.ndim == 4:
             x = x[:, :: self.stride, :: self.stride]
         return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + (self.zeros,))
@@ -112,8 +111,8 @@ class Affine(StateMap):
     """$W x + b$ of the flattened state, or $W x$.
 
     Args:
-        inputs: Numbers of one example's state.
-        width: Width of the vector that it gives.
+        inputs: Size of one example's state.
+        width: Width of the output vector.
         init: Name of the initialiser of the weights.
         use_bias: Whether there is a $b$.
         rngs: Random keys.
@@ -128,7 +127,7 @@ class Affine(StateMap):
         )
 
     def __call__(self, x: Before) -> After:
-        """The state after it."""
+        """The output state."""
         return self.linear(x.reshape(x.shape[0], -1))
 
 
@@ -138,7 +137,7 @@ class Matrix(StateMap):
     Args:
         kernel: $P^T$.
         learned: Whether $P$ is a parameter.
-        has_bias: Whether there is a $b$; it starts at zero and is a parameter.
+        has_bias: Whether there is a $b$, a parameter that is initialised to zero.
     """
 
     def __init__(self, kernel: Float[Array, "inputs width"], learned: bool, has_bias: bool):
@@ -146,36 +145,35 @@ class Matrix(StateMap):
         self.bias = nnx.Param(jnp.zeros(kernel.shape[1], kernel.dtype)) if has_bias else None
 
     def __call__(self, x: Before) -> After:
-        """The state after it."""
+        """The output state."""
         y = x @ self.kernel[...]
         return y if self.bias is None else y + self.bias[...][None, :]
 
 
 class NormedMap(StateMap):
-    """A map of states that may have batch norms in it: `through` says what it does."""
+    """A map of states, defined by `through`, that may contain batch norms."""
 
     def __call__(self, x: Before) -> After:
-        """The state after it."""
+        """The output state."""
         return self.through(x, False)
 
     def with_batch_statistics(self, x: Before) -> After:
-        """The state after it; batch norms use the statistics of this batch, and move theirs."""
+        """The output state; batch norms use batch statistics and update the running ones."""
         return self.through(x, True)
 
     @abc.abstractmethod
     def through(self, x: Before, training: bool) -> After:
-        """The state after it, its batch norms in training mode or not."""
+        """The output state, with batch norms in training mode or not."""
 
 
 class Followed(NormedMap):
-    """An affine map, batch norm if there is one, activation, maximum over windows if asked for.
+    """An affine map, optional batch norm, activation, optional max pooling.
 
     Args:
         affine: The affine map.
         norm: The batch norm after it, or None.
-        activation_name: Name of the activation after that.
-        max_pool: Padding of the maximum over 3x3 windows, of every second row and column; None for
-            no maximum.
+        activation_name: Name of the activation after the norm.
+        max_pool: Padding of a 3x3 max pooling with stride 2; None for no pooling.
     """
 
     def __init__(
@@ -191,7 +189,7 @@ class Followed(NormedMap):
         self.max_pool: Padding | None = max_pool
 
     def through(self, x: Before, training: bool) -> After:
-        """The state after it, its batch norm in training mode or not."""
+        """The output state, with the batch norm in training mode or not."""
         x = self.affine(x)
         if self.norm is not None:
             x = in_mode(self.norm, training)(x)
@@ -203,11 +201,11 @@ class Followed(NormedMap):
 
 
 class Preceded(NormedMap):
-    """Batch norm if there is one, activation, and an affine map: a shortcut with pre-activation.
+    """Optional batch norm, activation, and an affine map: a shortcut with pre-activation.
 
     Args:
-        norm: The batch norm before it, or None.
-        activation_name: Name of the activation between the two.
+        norm: The batch norm before the activation, or None.
+        activation_name: Name of the activation before the affine map.
         affine: The affine map.
     """
 
@@ -217,18 +215,18 @@ class Preceded(NormedMap):
         self.affine = affine
 
     def through(self, x: Before, training: bool) -> After:
-        """The state after it, its batch norm in training mode or not."""
+        """The output state, with the batch norm in training mode or not."""
         if self.norm is not None:
             x = in_mode(self.norm, training)(x)
         return self.affine(activation(self.activation_name)(x))
 
 
 class Sequence(NormedMap):
-    """The stem, and the projection that follows it before the first block.
+    """The stem, followed by the projection of the first stage.
 
     Args:
-        stem: From the inputs.
-        projection: From what it gives.
+        stem: The map from the inputs.
+        projection: The map from the output of the stem.
     """
 
     def __init__(self, stem: Projection, projection: Projection):
@@ -236,7 +234,7 @@ class Sequence(NormedMap):
         self.projection = projection
 
     def through(self, x: Before, training: bool) -> After:
-        """The state after both."""
+        """The output state of both."""
         h = self.stem(x, training=training)
         with located("the projection after it"):
             return self.projection(h, training=training)

@@ -18,7 +18,7 @@ class ModelConfig(PartConfig, abc.ABC, family="model"):
     kind: str
 
     outputs: ClassVar[Outputs] = "values"
-    """What the model gives for an example: one logit for each class, or real values."""
+    """The outputs of the model: one logit for each class, or real values."""
 
     @property
     def is_classifier(self) -> bool:
@@ -37,19 +37,19 @@ class ModelConfig(PartConfig, abc.ABC, family="model"):
 
     @property
     def resnet(self) -> Any:
-        """The options of kind=resnet, whose arrays published files name, or None."""
+        """The options of kind=resnet, which can load published weights, or None."""
         return None
 
     @abc.abstractmethod
     def expanded(self) -> Any:
-        """The network with stem, stages and head written out."""
+        """The network as an explicit list of stem, stages and head."""
 
     @abc.abstractmethod
     def check_trainable(self, *, training: bool) -> None:
-        """Refuse what can be evaluated, but not trained.
+        """Refuse a model that can be evaluated, but not trained.
 
         Args:
-            training: Whether training uses the batch statistics of each batch.
+            training: Whether training uses batch statistics.
 
         Raises:
             ConfigError: naming the stage.

@@ -1,4 +1,4 @@
-"""stem -> [block, projection]* -> head: the shape of every model here."""
+"""Networks: stem -> [block, projection]* -> head."""
 
 from typing import ClassVar, Literal, NamedTuple
 
@@ -27,11 +27,11 @@ from odenet.part import PartConfig
 
 
 class Prediction(NamedTuple):
-    """What a network says about a batch, and what its blocks cost.
+    """Outputs of a network for a batch, and solver statistics.
 
     Attributes:
         outputs: Logits or values, shape `(batch, num_outputs)`.
-        stats: Sum over the blocks.
+        stats: Solver statistics, summed over the blocks.
     """
 
     outputs: Float[Array, "batch outputs"]
@@ -42,10 +42,10 @@ class Network(nnx.Module):
     """A model whose depth is a sequence of blocks.
 
     Args:
-        projections: One before each block; the first is the stem, followed by the first stage's
-            own projection if it has one.
-        blocks: The blocks, each keeping the shape of its state.
-        head: From the last state to the outputs.
+        projections: One projection before each block; the first is the stem, followed by the
+            projection of the first stage if it has one.
+        blocks: The blocks, which keep the shape of the state.
+        head: The map from the last state to the outputs.
     """
 
     def __init__(
@@ -70,12 +70,11 @@ class Network(nnx.Module):
         Args:
             x: Inputs, vectors or NHWC images.
             discretisation: Another integrator or number of steps for every block.
-            training: Whether batch norms use the statistics of this batch, as in training, and move
-                their running ones towards them.
+            training: Training mode: batch norms use batch statistics and update the running ones.
 
         Raises:
-            ConfigError: if a block cannot be integrated that way, inputs are integers, or a batch
-                norm in training would see a single value; naming the layer.
+            ConfigError: if a block does not support the discretisation, inputs are integers, or the
+                batch of a batch norm in training has a single value per channel; naming the layer.
         """
         return self._through(x, discretisation, training, None)[0]
 
@@ -86,15 +85,15 @@ class Network(nnx.Module):
         *,
         training: bool = False,
     ) -> tuple[Prediction, Float[Array, "batch integrands"]]:
-        """Outputs of a batch, and what was integrated along with it, summed over the stages.
+        """Outputs of a batch, and its path integrals, summed over the stages.
 
         Args:
             x: Inputs, vectors or NHWC images.
-            path_integrals: What is integrated, and where the solves end.
+            path_integrals: The integrands, and the end time of the solves.
             training: As in `__call__`.
 
         Raises:
-            ConfigError: if a block has no depth-time, or its integrator cannot.
+            ConfigError: if a block is no ODE, or its integrator does not compute path integrals.
         """
         return self._through(x, None, training, path_integrals)
 
@@ -123,7 +122,7 @@ class Network(nnx.Module):
                 integration = block(
                     x, discretisation or AS_TRAINED, training=training, path_integrals=here
                 )
-            num_layers = len(projection.taus())  # of it, each evaluates its branch once
+            num_layers = len(projection.taus())  # each layer evaluates its branch once
             x = integration.h1
             if integration.integrals is not None:
                 integrals = integrals + integration.integrals
@@ -134,12 +133,12 @@ class Network(nnx.Module):
         return Prediction(outputs, stats), integrals
 
     def penalty(self) -> Scalar:
-        """Sum of the penalties on step sizes, of blocks and of layers between them."""
+        """Sum of the penalties of all blocks and projections."""
         parts = [*self.projections, *self.blocks]
         return jnp.sum(jnp.stack([part.penalty().astype(float) for part in parts]))
 
     def taus(self) -> list[StepSizes]:
-        """Step sizes of every stage whose depth is time, those of layers that lead to it first."""
+        """Step sizes of every stage whose depth is time: first the projection, then the block."""
         return [
             jnp.concatenate([*projection.taus(), block.residual.grid().taus.astype(float)])
             for projection, block in zip(self.projections, self.blocks, strict=True)
@@ -148,29 +147,29 @@ class Network(nnx.Module):
 
 
 class StageConfig(PartConfig):
-    """A block of one width, and how its state is made from the stage before."""
+    """A stage: a projection to its width, and a block."""
 
     width: int = Field(ge=1, le=10**6)
     """Width of the vector, or number of channels of the image."""
     projection: StageProjectionConfig = IdentityConfig()
-    """From the state of the stage before; in the first stage, from what the stem gives. `unit` is
-    a residual layer itself."""
+    """The map from the state of the previous stage; in the first stage, from the output of the
+    stem. `unit` is a residual layer itself."""
     block: BlockConfig | None = None
-    """The block of this stage; without it, the model's `block`."""
+    """The block of this stage; default: the model's `block`."""
 
 
 class NetworkConfig(ModelConfig):
-    """Base of the models: what a classifier and a regressor have in common."""
+    """Base of classifiers and regressors."""
 
     stem: ProjectionConfig = LinearConfig()
-    """From the inputs to the first state."""
+    """The stem: the map from the inputs to the first state."""
     stem_width: PositiveInt | None = None
-    """Width of the state that the stem gives, where the first stage has a projection of its own;
-    without it, that of the first stage."""
+    """Output width of the stem, if the first stage has its own projection; default: the width of
+    the first stage."""
     stages: tuple[StageConfig, ...] = Field(min_length=1)
-    """The stages in order; one is enough for a network of constant width."""
+    """The stages in order; one suffices for a network of constant width."""
     block: BlockConfig = DepthBlockConfig()
-    """The block of every stage that does not have its own."""
+    """The block of every stage without its own."""
     head: HeadConfig = HeadConfig()
 
     @model_validator(mode="after")
@@ -178,7 +177,7 @@ class NetworkConfig(ModelConfig):
         if self.stem_width is not None and self.stages[0].projection.is_identity:
             raise ValueError(
                 "stem_width would be ignored: without a projection in the first stage, the stem "
-                "gives that stage's width; remove it"
+                "has the width of that stage; remove it"
             )
         return self
 
@@ -190,7 +189,7 @@ class NetworkConfig(ModelConfig):
         return self
 
     def expanded(self) -> "NetworkConfig":
-        """The network with stem, stages and head written out: itself."""
+        """The network as an explicit list of stem, stages and head: itself."""
         return self
 
     @property
@@ -209,10 +208,10 @@ class NetworkConfig(ModelConfig):
         return any(part.has_batch_norm for part in used)
 
     def check_trainable(self, *, training: bool) -> None:
-        """Refuse what can be evaluated, but not trained.
+        """Refuse a network that can be evaluated, but not trained.
 
         Args:
-            training: Whether training uses the batch statistics of each batch.
+            training: Whether training uses batch statistics.
 
         Raises:
             ConfigError: naming the stage.
@@ -251,7 +250,7 @@ class NetworkConfig(ModelConfig):
 
 
 class ClassifierConfig(NetworkConfig):
-    """A network that gives one logit per class."""
+    """A network with one logit per class as outputs."""
 
     kind: Literal["classifier"] = "classifier"
 
@@ -259,6 +258,6 @@ class ClassifierConfig(NetworkConfig):
 
 
 class RegressorConfig(NetworkConfig):
-    """A network that gives one real value per output."""
+    """A network with real values as outputs."""
 
     kind: Literal["regressor"] = "regressor"

@@ -1,4 +1,4 @@
-"""Path integrals that a network carries while it trains, and random ends of its solves."""
+"""Path integrals of a network in training, and random end times of its solves."""
 
 import dataclasses
 
@@ -12,13 +12,13 @@ from odenet.ops.batch_axis import example_keys
 
 @dataclasses.dataclass(frozen=True)
 class PathIntegrals:
-    """Integrals along the path of every solve, and a random end of it.
+    """Integrals along the path of every solve, and its random end time.
 
     Args:
         integrands: Integrands, functions of field, time and state.
-        end_width: Each solve ends at a time uniform between `1 - end_width` and `1 + end_width`
-            times its horizon; 0 for the horizon itself.
-        key: Random key; every stage of a network has its own part of it.
+        end_width: The end time of each solve is uniform between `1 - end_width` and
+            `1 + end_width` times its horizon; 0 for the horizon itself.
+        key: Random key; every stage of a network uses its own split.
     """
 
     integrands: tuple[Integrand, ...]
@@ -30,15 +30,15 @@ class PathIntegrals:
         return dataclasses.replace(self, key=jax.random.fold_in(self.key, stage))
 
     def probe(self, h0: State) -> State:
-        """A state of independent standard normal numbers, the same wherever an example is placed.
+        """A state of independent standard normal numbers, independent of the sharding of the batch.
 
-        One for a whole solve, so that the solver sees a field without noise.
+        It is sampled once per solve, so that the field is deterministic for the solver.
         """
         keys = example_keys(jax.random.fold_in(self.key, 0), len(h0))
         return jax.vmap(lambda key: jax.random.normal(key, h0.shape[1:], h0.dtype))(keys)
 
     def ending(self, grid: DepthGrid) -> DepthGrid:
-        """The grid with all steps longer or shorter by one factor, up to its random end."""
+        """The grid up to its random end time: all steps are scaled by one factor."""
         if not self.end_width:
             return grid
         key = jax.random.fold_in(self.key, 1)

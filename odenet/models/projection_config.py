@@ -1,4 +1,4 @@
-"""The contracts of what stands between the blocks of a network, and around its layers."""
+"""The contracts of projections between blocks, and of shortcuts around branches."""
 
 import abc
 from typing import Any, ClassVar
@@ -10,21 +10,21 @@ from odenet.part import PartConfig
 
 
 class StageProjectionConfig(PartConfig, abc.ABC, family="projection"):
-    """Base of the configuration of every map from the state of one stage to that of the next."""
+    """Base of the configs of projections, maps from the state of one stage to the next."""
 
     kind: str
 
     is_identity: ClassVar[bool] = False
-    """Whether it gives the state as it is."""
+    """Whether it is the identity."""
 
     @property
     def has_batch_norm(self) -> bool:
-        """Whether a batch norm is in it."""
+        """Whether it contains a batch norm."""
         return False
 
     @property
     def pads_behind(self) -> bool:
-        """Whether all new channels are zeros, and stand behind those of the state."""
+        """Whether it appends zeros as the new channels."""
         return False
 
     @property
@@ -42,31 +42,31 @@ class StageProjectionConfig(PartConfig, abc.ABC, family="projection"):
 
 
 class ProjectionConfig(StageProjectionConfig):
-    """Base of those that may be a stem too: maps from the inputs to the first state."""
+    """Base of the projections that may also be a stem, the map from inputs to the first state."""
 
 
 class ShortcutConfig(PartConfig, abc.ABC, family="shortcut"):
-    """Base of the configuration of everything that goes around the branch of a layer."""
+    """Base of the configs of shortcuts around the branch of a layer."""
 
     kind: str
 
     is_identity: ClassVar[bool] = False
-    """Whether it gives the state as it is, so that a layer is a step of explicit Euler."""
+    """Whether it is the identity, so that a layer is a step of explicit Euler."""
     is_for_new_channels: ClassVar[bool] = False
-    """Whether it does nothing but fill channels that the state does not have."""
+    """Whether its only effect is to add channels to the state."""
     is_random: ClassVar[bool] = False
-    """Whether it draws random numbers in training."""
+    """Whether it samples random numbers in training mode."""
 
     @property
     def has_batch_norm(self) -> bool:
-        """Whether a batch norm is in it."""
+        """Whether it contains a batch norm."""
         return False
 
     @abc.abstractmethod
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> nnx.Module | Projection:
-        """Make the shortcut for states of `shape` (one example's), beside a branch of `width`.
+        """Make the shortcut for states of `shape` (one example's) and a branch of `width`.
 
-        A projection is added to the step; anything else is called as `shortcut(h, step)`.
+        A projection is added to the step; other shortcuts are called as `shortcut(h, step)`.
 
         Raises:
             ConfigError: if the shape does not fit.

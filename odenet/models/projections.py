@@ -1,8 +1,8 @@
 """Maps between states of different shapes: stems, and the projections `P` between widths.
 
-`y = P h + tau f(h)` needs a `P` wherever two states have different shapes (He et al. 2015,
-arXiv:1512.03385, eq. 2; Antil, Díaz and Herberg 2022, arXiv:2204.08528, sec. 4). Here `P` stands
-between the blocks, so that a block itself keeps its shape and can be integrated.
+`y = P h + tau f(h)` needs a `P` if the two states have different shapes (He et al. 2015,
+arXiv:1512.03385, eq. 2; Antil, Díaz and Herberg 2022, arXiv:2204.08528, sec. 4). Here `P` is
+between the blocks: a block keeps the shape of its state and can be integrated.
 """
 
 import math
@@ -43,7 +43,7 @@ def _followed(
 
 
 class IdentityConfig(ProjectionConfig, ShortcutConfig):
-    """The state as it is; the widths on both sides must be equal."""
+    """The identity; both widths must be equal."""
 
     is_identity: ClassVar[bool] = True
 
@@ -61,7 +61,7 @@ class IdentityConfig(ProjectionConfig, ShortcutConfig):
 
 
 class FlattenConfig(ProjectionConfig):
-    """An image as a vector of its pixels."""
+    """An image flattened to a vector."""
 
     kind: Literal["flatten"] = "flatten"
 
@@ -77,7 +77,7 @@ class FlattenConfig(ProjectionConfig):
 
 
 class ZeroPadConfig(ProjectionConfig, ShortcutConfig):
-    """Zeros in the new channels: option A of He et al. 2015; the augmentation of Dupont et al."""
+    """Zero padding of the channels: option A of He et al. 2015, augmentation of Dupont et al."""
 
     is_for_new_channels: ClassVar[bool] = True
 
@@ -85,12 +85,12 @@ class ZeroPadConfig(ProjectionConfig, ShortcutConfig):
     stride: PositiveInt = 1
     """Keep every `stride`-th row and column of an image."""
     zeros: Literal["after", "around"] = "after"
-    """Where the new channels stand: `after` the old ones, or half of them before and half after, as
-    in Y. Idelbayev's CIFAR networks for PyTorch."""
+    """Position of the new channels: `after` the old ones, or half before and half after them, as in
+    Y. Idelbayev's CIFAR networks for PyTorch."""
 
     @property
     def pads_behind(self) -> bool:
-        """Whether the zeros stand behind the channels of the state."""
+        """Whether the zeros are appended to the channels of the state."""
         return self.zeros == "after"
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> Projection:
@@ -117,7 +117,7 @@ class LinearConfig(NormedConfig, ProjectionConfig):
     init: InitialiserName = "lecun_normal"
     """Initialiser of the weights, by name."""
     norm: Literal["none", "batch"] = "none"
-    """What normalises the components after it."""
+    """The normalisation of its output."""
     activation: ActivationName = "identity"
 
     @model_validator(mode="after")
@@ -136,19 +136,19 @@ class MatrixConfig(ProjectionConfig, ShortcutConfig):
     r"""$P x$ or $P x + b$ of a vector, with a matrix $P$ that is fixed or learned, and $b$ learned.
 
     The $P$ of Antil, Díaz and Herberg 2022 (arXiv:2204.08528, sec. 4) may be any matrix. An
-    orthogonal one keeps lengths where the width grows ($P^T P = I$), and those in its row space
-    where it shrinks ($P P^T = I$).
+    orthogonal one preserves lengths if the width grows ($P^T P = I$), and lengths in its row space
+    if the width shrinks ($P P^T = I$).
     """
 
     kind: Literal["matrix"] = "matrix"
     values: tuple[tuple[FiniteFloat, ...], ...] | None = None
-    """The matrix by rows, one for each new component; without it, it is initialised at random."""
+    """The matrix by rows, one for each new component; default: randomly initialised."""
     init: InitialiserName | None = None
-    """Initialiser of the matrix, by name; without it, orthogonal."""
+    """Initialiser of the matrix, by name; default: orthogonal."""
     learned: bool = False
-    """Whether the matrix is trained; the seed decides a random one in either case."""
+    """Whether the matrix is trained; the seed determines a random matrix in both cases."""
     bias: bool = False
-    """Whether a vector is added, which starts at zero and is trained."""
+    """Whether a bias is added, which is initialised to zero and trained."""
 
     @model_validator(mode="after")
     def _given_or_initialised(self):
@@ -164,13 +164,13 @@ class MatrixConfig(ProjectionConfig, ShortcutConfig):
                 f"kernel_size=1, or kind=linear"
             )
         if self.values is None:
-            draw = kernel_initialiser(self.init or "orthogonal")
-            kernel = draw(rngs.params(), (shape[0], width), jnp.float32)
+            initialiser = kernel_initialiser(self.init or "orthogonal")
+            kernel = initialiser(rngs.params(), (shape[0], width), jnp.float32)
         else:
             lengths = sorted({len(row) for row in self.values})
             if len(self.values) != width or lengths != [shape[0]]:
                 raise ConfigError(
-                    f"values needs {width} rows of {shape[0]} numbers to bring a vector of width "
+                    f"values needs {width} rows of {shape[0]} numbers to map a vector of width "
                     f"{shape[0]} to width {width}; got {len(self.values)} rows of {lengths}"
                 )
             kernel = jnp.asarray(self.values, jnp.float32).T
@@ -178,32 +178,32 @@ class MatrixConfig(ProjectionConfig, ShortcutConfig):
 
 
 class ConvConfig(NormedConfig, ProjectionConfig, ShortcutConfig):
-    """A convolution, with a stride that makes the image smaller.
+    """A convolution, optionally with a stride.
 
     With `kernel_size: 1` and `bias: false` it is the projection shortcut of He et al. 2015: option
-    B between stages whose widths differ, C where it also stands between equal widths. With a norm
-    and an activation it is their first layer.
+    B between stages of different widths, option C also between equal widths. With a norm and an
+    activation it is their first layer.
     """
 
     kind: Literal["conv"] = "conv"
     kernel_size: PositiveInt = 3
     stride: PositiveInt = 1
     padding: Padding = "same"
-    """Zeros around the image: `same` as few as keep every pixel, as in Flax and TensorFlow,
-    `symmetric` as many on every side, half the kernel, as in PyTorch's networks. They differ with a
-    stride: of an even side, `same` puts one zero less before the first row and column."""
+    """Zero padding: `same`, the minimal padding that keeps every pixel, as in Flax and TensorFlow;
+    `symmetric`, half the kernel on every side, as in PyTorch. They differ with a stride: for an
+    even side, `same` puts one zero less before the first row and column."""
     bias: bool = True
     init: InitialiserName = "lecun_normal"
-    """Law of the initial kernels, by name; `he_fan_out` is that of residual networks."""
+    """Initialiser of the kernels, by name; residual networks use `he_fan_out`."""
     norm: Literal["none", "batch"] = "none"
-    """What normalises the channels after it."""
+    """The normalisation of the channels."""
     activation: ActivationName = "identity"
     order: Literal["conv_first", "norm_first"] = "conv_first"
-    """Whether norm and activation act after the convolution, or before it, on what comes in."""
+    """Whether norm and activation act after the convolution, or before it."""
     max_pool: bool = False
-    """Whether the maximum over 3x3 windows follows, of every second row and column."""
+    """Whether a 3x3 max pooling with stride 2 follows."""
     pool_padding: Padding = "symmetric"
-    """Where those windows stand: as for `padding`."""
+    """Padding of the max pooling, as for `padding`."""
 
     @model_validator(mode="after")
     def _norm_has_its_own_bias(self):
@@ -214,7 +214,7 @@ class ConvConfig(NormedConfig, ProjectionConfig, ShortcutConfig):
                 "order=norm_first needs a norm or an activation; set one, or remove it"
             )
         elif self.max_pool:
-            raise ValueError("max_pool follows a convolution of order=conv_first; remove one")
+            raise ValueError("max_pool needs order=conv_first; remove one of the two")
         if not self.max_pool and self.pool_padding != "symmetric":
             raise ValueError("max_pool=false would ignore pool_padding; remove it")
         return self

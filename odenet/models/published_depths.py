@@ -1,4 +1,4 @@
-"""Depths of residual networks as published, and the units that they are made of.
+"""Published depths of residual networks, and their units.
 
 References: [1] He et al. 2015, arXiv:1512.03385, table 1. [2] He et al. 2016, arXiv:1603.05027.
 """
@@ -10,20 +10,20 @@ IMAGENET_UNITS: dict[int, tuple[int, ...]] = {
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
 }
-"""Units in each stage, by the depth of the network [1, table 1]."""
+"""Number of units in each stage, by the depth of the network [1, table 1]."""
 
 BOTTLENECK_FROM = 50
-"""Networks for ImageNet of this depth and more are made of bottlenecks [1, table 1]."""
+"""Networks for ImageNet consist of bottlenecks from this depth on [1, table 1]."""
 
 CIFAR_BOTTLENECKS = (164, 1001)
-"""Networks for CIFAR that were published with bottlenecks [2, table 2 and 3]."""
+"""Depths of networks for CIFAR that were published with bottlenecks [2, table 2 and 3]."""
 
 
 def require_whole_units(depth: int, layout: str, unit: str) -> None:
-    """Refuse a depth that three equal stages of whole units do not have.
+    """Refuse a depth that does not divide into three equal stages of units.
 
     Args:
-        depth: Layers with weights.
+        depth: Number of layers with weights.
         layout: The layout, for the message.
         unit: `basic`, of two weights, or `bottleneck`, of three.
 

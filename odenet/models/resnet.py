@@ -1,4 +1,4 @@
-r"""The residual networks of He et al., by their depth: which stages, units and shortcuts they have.
+r"""The residual networks of He et al., by depth: their stages, units and shortcuts.
 
 References: [1] He et al. 2015, arXiv:1512.03385, table 1 and sec. 4.2. [2] He et al. 2016,
 arXiv:1603.05027, appendix. [3] Antil, Díaz and Herberg 2022, arXiv:2204.08528, for `tau`.
@@ -47,16 +47,16 @@ from odenet.models.transition import StageProjectionConfig, TransitionConfig
 _EXPANSION = 4
 
 _ACTS_FIRST: tuple[Arrangement, ...] = ("relu_only_preactivation", "full_preactivation")
-"""Where something stands before the first weight: the stem has done that for the first unit, and
-a projecting shortcut starts after it [2, appendix]."""
+"""Arrangements with a norm or ReLU before the first weight: the stem applies it for the first unit,
+and a projection shortcut starts after it [2, appendix]."""
 
 
 class ResNetConfig(ModelConfig):
-    """A residual network as published, named by its depth: the number of layers with weights.
+    """A residual network as published, specified by its depth, the number of layers with weights.
 
     `layout: cifar` has three stages of `n` units: 20, 32, 44, 56, 110, 1202 layers are `6 n + 2`
     with basic units, 164 and 1001 are `9 n + 2` with bottlenecks. `layout: imagenet` has four, for
-    18, 34, 50, 101 and 152 layers. `arrangement: full_preactivation` makes it version 2.
+    18, 34, 50, 101 and 152 layers. `arrangement: full_preactivation` gives version 2.
     """
 
     renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
@@ -68,51 +68,51 @@ class ResNetConfig(ModelConfig):
     outputs: ClassVar[Outputs] = "logits"
 
     depth: PositiveInt = 20
-    """Layers with weights, those of projections around branches not counted."""
+    """Number of layers with weights, without projection shortcuts."""
     layout: Literal["cifar", "imagenet", "vector"] = "cifar"
     """`cifar`: a 3x3 convolution, then three stages; `imagenet`: a 7x7 convolution of stride 2 and
-    a maximum, then four stages; `vector`: as `cifar`, with matrices in the place of
+    a max pooling, then four stages; `vector`: as `cifar`, with matrices instead of
     convolutions."""
     arrangement: Arrangement = "original"
     """Order of weights, batch norm, ReLU and sum in a unit."""
     unit: Literal["basic", "bottleneck"] | None = None
-    """Without it, as published: `bottleneck` for ImageNet from 50 layers on and for 164 and 1001
-    layers of the other layouts, else `basic`."""
+    """The residual unit; default, as published: `bottleneck` for ImageNet from 50 layers on and for
+    164 and 1001 layers of the other layouts, else `basic`."""
     width: PositiveInt | None = None
-    """Channels of the first stage between the weights of a unit; without it, 16, and 64 for
-    ImageNet. Every stage has twice as many as the one before."""
+    """Inner channels of the units in the first stage; default: 16, and 64 for ImageNet. Every stage
+    has twice as many as the previous one."""
     shortcut: Literal["zero_pad", "projection", "projection_everywhere"] | None = None
-    """Options A, B and C of He et al. 2015: where shapes change, zeros in the new channels or a
-    learned map, or learned maps around every unit. Without it, A for basic units in the CIFAR
+    """Options A, B and C of He et al. 2015: zero padding (A) or a learned map (B) where shapes
+    change, or learned maps around every unit (C). Default: A for basic units in the CIFAR
     networks, else B."""
     zeros: Literal["after", "around"] = "after"
-    """Where option A puts the new channels: `after` the old ones, or half before and half after."""
+    """Position of the new channels of option A: `after` the old ones, or half before and half
+    after them."""
     strided_weight: Literal[1, 2] = 1
-    """Which weight of a bottleneck takes the stride: the first, 1x1, as published, or the second,
-    3x3, as in torchvision."""
+    """The strided weight of a bottleneck: the first, 1x1, as published, or the second, 3x3, as in
+    torchvision."""
     padding: Padding = "symmetric"
-    """Zeros around images at convolutions with a stride, and at the maximum behind the first one:
-    `symmetric`, as many on every side, as published and in PyTorch, or `same`, as few as keep every
-    pixel, as `SAME` in Flax and TensorFlow. Weights trained with one do not fit the other."""
+    """Zero padding of convolutions with a stride, and of the max pooling: `symmetric`, equal on
+    every side, as published and in PyTorch, or `same`, the minimal padding that keeps every pixel,
+    as `SAME` in Flax and TensorFlow. Weights trained with one do not fit the other."""
     stem_padding: Padding | None = None
-    """The same for the 7x7 convolution of layout=imagenet alone, which is `symmetric` in the
-    examples of Flax, though others are not; without it, that of `padding`."""
+    """Padding of the 7x7 convolution of layout=imagenet, which is `symmetric` in the examples of
+    Flax, unlike the other convolutions; default: `padding`."""
     step_sizes: StepSizesConfig | tuple[StepSizesConfig, ...] = FixedStepSizesConfig()
-    """The `tau` of all units: one choice for every stage, or one for each. The first unit of a
-    stage that changes the shape, or acts first, is a layer of its own: with `sharing: shared` it
-    has a `tau` beside that of the others."""
+    """The step sizes of all units: one choice for all stages, or one for each. The first unit of a
+    stage is a separate layer if it changes the shape, and in the first stage with pre-activation:
+    with `sharing: shared` it has its own `tau`."""
     integrator: IntegratorConfig = ExplicitConfig()
-    """How the units of equal shape in a stage are added up."""
+    """The integration method of the units of equal shape in a stage."""
     init: InitialiserName = "he_fan_out"
     """Initialiser of the weights."""
     last_init: Literal["unscaled", "zero"] = "unscaled"
-    """Where the last map of every branch starts; `zero` makes every unit the identity at first,
-    or what acts on the sum alone."""
+    """Initial factor of the last map of every branch; with `zero`, every branch is 0 at
+    initialisation."""
     norm_epsilon: PositiveFloat = 1e-5
-    """Added to the variances of all batch norms: in the units, the stem, the head, and the
-    projections around units."""
+    """Added to the variances of all batch norms: in units, stem, head, and projection shortcuts."""
     momentum: float = Field(default=0.1, gt=0, le=1)
-    """How far the running statistics of all batch norms move towards those of a batch."""
+    """Weight of the batch in the update of the running statistics of all batch norms."""
 
     @field_validator("step_sizes", mode="before")
     @classmethod
@@ -140,7 +140,7 @@ class ResNetConfig(ModelConfig):
         if self.option != "zero_pad" and self.zeros != "after":
             raise ValueError(f"shortcut={self.option} would ignore zeros; remove it")
         if self.unit_kind == "basic" and self.strided_weight != 1:
-            raise ValueError("strided_weight is the choice of bottlenecks; remove it")
+            raise ValueError("strided_weight is an option of bottlenecks; remove it")
         if self.layout == "vector" and self.strided_weight != 1:
             raise ValueError("layout=vector has no strides and would ignore strided_weight")
         if self.layout == "vector" and self.padding != "symmetric":
@@ -173,7 +173,7 @@ class ResNetConfig(ModelConfig):
         return True
 
     def check_trainable(self, *, training: bool) -> None:
-        """Refuse what can be evaluated, but not trained; see `NetworkConfig`."""
+        """Refuse a network that can be evaluated, but not trained; see `NetworkConfig`."""
         self.expanded().check_trainable(training=training)
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int, *, rngs: nnx.Rngs) -> Network:
@@ -186,7 +186,7 @@ class ResNetConfig(ModelConfig):
 
     @property
     def unit_kind(self) -> Literal["basic", "bottleneck"]:
-        """The units, chosen or as published."""
+        """The residual unit, as chosen or as published."""
         if self.unit is not None:
             return self.unit
         if self.layout == "imagenet":
@@ -197,21 +197,21 @@ class ResNetConfig(ModelConfig):
 
     @property
     def units(self) -> tuple[int, ...]:
-        """Units in each stage."""
+        """Number of units in each stage."""
         if self.layout == "imagenet":
             return IMAGENET_UNITS[self.depth]
         return ((self.depth - 2) // (6 if self.unit_kind == "basic" else 9),) * 3
 
     @property
     def option(self) -> Literal["zero_pad", "projection", "projection_everywhere"]:
-        """The shortcuts, chosen or as published."""
+        """The shortcuts, as chosen or as published."""
         if self.shortcut is not None:
             return self.shortcut
         is_free = self.layout != "imagenet" and self.unit_kind == "basic"
         return "zero_pad" if is_free else "projection"
 
     def expanded(self) -> ClassifierConfig:
-        """The same network written out: stem, stages and head."""
+        """The network as an explicit list of stem, stages and head."""
         is_imagenet = self.layout == "imagenet"
         width = self.width or (64 if is_imagenet else 16)
         stages = tuple(self._stages(width))
@@ -284,7 +284,7 @@ class ResNetConfig(ModelConfig):
             before = outer
 
     def _around(self, stride: int, changes: bool) -> ShortcutConfig:
-        """What goes around a unit that changes the shape, or does not."""
+        """The shortcut of a unit that changes the shape, or of one that keeps it."""
         if self.option == "zero_pad" and changes:
             return ZeroPadConfig(stride=stride, zeros=self.zeros)
         if self.option != "projection_everywhere" and not changes:
@@ -294,8 +294,8 @@ class ResNetConfig(ModelConfig):
         norm = self._norm(self.arrangement not in _ACTS_FIRST)
         return ConvConfig(kernel_size=1, stride=stride, bias=False, init=self.init, **norm)
 
-    def _norm(self, stands: bool = True) -> dict[str, Any]:
-        """The options of a batch norm beside the units, or of none."""
-        if not stands:
+    def _norm(self, present: bool = True) -> dict[str, Any]:
+        """The options of a batch norm outside the units, or of no norm."""
+        if not present:
             return {"norm": "none"}
         return {"norm": "batch", "norm_epsilon": self.norm_epsilon, "momentum": self.momentum}

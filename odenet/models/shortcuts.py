@@ -1,8 +1,8 @@
-r"""What goes around the branch of a layer: `shortcut(h, step) -> sum`, with `step` $\tau F(h)$.
+r"""Shortcuts around the branch of a layer: `shortcut(h, step) -> sum`, with `step` $\tau F(h)$.
 
-An identity shortcut gives $h + \tau F(h)$, a step of explicit Euler. The others are those of He
-et al. 2016 (arXiv:1603.05027, sec. 3 and table 1), which show why it should be the identity, and
-the projections where shapes differ (He et al. 2015, arXiv:1512.03385, eq. 2).
+An identity shortcut gives $h + \tau F(h)$, a step of explicit Euler. The others are the variants of
+He et al. 2016 (arXiv:1603.05027, sec. 3 and table 1), who compare them with the identity, and the
+projections between different shapes (He et al. 2015, arXiv:1512.03385, eq. 2).
 """
 
 import abc
@@ -23,17 +23,17 @@ from odenet.ops.batch_axis import example_keys
 
 
 class Shortcut(nnx.Module):
-    """What goes around a branch: the contract."""
+    """A shortcut around a branch: the contract."""
 
     is_random: ClassVar[bool] = False
-    """Whether it draws random numbers in training."""
+    """Whether it samples random numbers in training mode."""
 
     @abc.abstractmethod
     def __call__(self, h: Before, step: After) -> After:
-        """The sum of what goes around the branch and `step`, which the branch gives."""
+        """The sum of the shortcut of `h` and `step`, the scaled output of the branch."""
 
     def with_batch_statistics(self, h: Before, step: After) -> After:
-        """The sum in training."""
+        """The sum in training mode."""
         return self(h, step)
 
 
@@ -52,7 +52,7 @@ class ProjectionShortcut(Shortcut):
         return self.projection(h) + step
 
     def with_batch_statistics(self, h: Before, step: After) -> After:
-        """The sum; batch norms of the projection use this batch."""
+        """The sum; batch norms of the projection use batch statistics."""
         return self.projection(h, training=True) + step
 
 
@@ -60,7 +60,7 @@ class ScaledShortcut(Shortcut):
     r"""$\lambda h + \tau F$ (He et al. 2016, eq. 6).
 
     Args:
-        factor: $\lambda$; with 0 nothing goes around the branch, which may change the shape.
+        factor: $\lambda$; with 0 there is no shortcut, and the branch may change the shape.
     """
 
     def __init__(self, factor: float):
@@ -72,12 +72,12 @@ class ScaledShortcut(Shortcut):
 
 
 class GatedShortcut(Shortcut):
-    r"""$(1 - g)\,h + g\,\tau F$, or without the second $g$; $g = \mathrm{sigmoid}(W h + b)$.
+    r"""$(1 - g)\,h + g\,\tau F$ or $(1 - g)\,h + \tau F$, with $g = \mathrm{sigmoid}(W h + b)$.
 
     He et al. 2016, sec. 3.1: exclusive gating, as in highway networks, and shortcut-only gating.
 
     Args:
-        gate: $W h + b$, of as many channels.
+        gate: $W h + b$, with as many channels as $h$.
         is_exclusive: Whether the branch is multiplied by $g$.
     """
 
@@ -92,10 +92,10 @@ class GatedShortcut(Shortcut):
 
 
 class DropoutShortcut(Shortcut):
-    r"""$m h / (1 - p) + \tau F$ in training, $h + \tau F$ after it.
+    r"""$m h / (1 - p) + \tau F$ in training mode, else $h + \tau F$.
 
-    Each component of $m$ is 0 with probability $p$, else 1.
-    The draws belong to the network's state: the same start gives the same draws.
+    Each component of the mask $m$ is 0 with probability $p$, else 1. The random state is part of
+    the network's state: the same start gives the same masks.
 
     Args:
         rate: $p$, in (0, 1).
@@ -114,7 +114,7 @@ class DropoutShortcut(Shortcut):
         return h + step
 
     def with_batch_statistics(self, h: State, step: State) -> State:
-        """The sum with a new draw for every example."""
+        """The sum with a new mask for every example."""
         count = self.count[...]
         key = jax.random.fold_in(jax.random.wrap_key_data(self.key[...]), count.astype(jnp.int32))
         self.count[...] = count + 1
@@ -131,8 +131,7 @@ class ScaledConfig(ShortcutConfig):
 
     kind: Literal["scaled"] = "scaled"
     factor: float = Field(allow_inf_nan=False)
-    """What the state is multiplied by; with 0 nothing goes around the branch. Between two widths
-    0 is the only one."""
+    """Factor of the state; with 0 there is no shortcut. Between different widths it must be 0."""
 
     @model_validator(mode="after")
     def _scales(self):
@@ -149,13 +148,14 @@ class ScaledConfig(ShortcutConfig):
 
 
 class GatedConfig(ShortcutConfig):
-    """A learned gate of the state: it closes the shortcut and, if exclusive, opens the branch."""
+    """A learned gate: it scales the shortcut by `1 - g` and, if exclusive, the branch by `g`."""
 
     kind: Literal["gated"] = "gated"
     exclusive: bool = True
-    """Whether the branch is multiplied by the gate too; else the shortcut alone is gated."""
+    """Whether the branch is gated too; else only the shortcut is gated."""
     bias: float = Field(default=-6.0, allow_inf_nan=False)
-    """Where the gate's bias starts; a negative one lets the state through at first."""
+    """Initial bias of the gate; a negative one makes the shortcut close to the identity at
+    initialisation."""
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> nnx.Module:
         """Make the shortcut for states of `shape`."""
@@ -171,13 +171,13 @@ class GatedConfig(ShortcutConfig):
 
 
 class DropoutConfig(ShortcutConfig):
-    """Dropout of the state around the branch, in training."""
+    """Dropout on the shortcut, in training mode."""
 
     is_random: ClassVar[bool] = True
 
     kind: Literal["dropout"] = "dropout"
     rate: float = Field(default=0.5, gt=0, lt=1)
-    """Probability of a component to be dropped; those kept are scaled up by as much."""
+    """Probability that a component is dropped; the others are scaled by `1 / (1 - rate)`."""
 
     def build(self, shape: Shape, width: int, *, rngs: nnx.Rngs) -> nnx.Module:
         """Make the shortcut for states of `shape`."""
@@ -188,18 +188,18 @@ class DropoutConfig(ShortcutConfig):
 def build_shortcut(
     config: ShortcutConfig, shape: Shape, after: Shape, *, rngs: nnx.Rngs
 ) -> nnx.Module:
-    """Make what goes around a branch from states of `shape` to states of shape `after`.
+    """Make the shortcut of a branch from states of `shape` to states of shape `after`.
 
     Raises:
-        ConfigError: if the shortcut gives another shape than the branch.
+        ConfigError: if shortcut and branch have different output shapes.
     """
     made = config.build(shape, after[-1], rngs=rngs)
     if not isinstance(made, Projection):
         return made
     if made.shape != after:
         raise ConfigError(
-            f"the shortcut kind={config.kind} brings a state of shape {shape} to {made.shape}, the "
-            f"branch to {after}, so that they cannot be added; give both the same stride"
+            f"the shortcut kind={config.kind} maps a state of shape {shape} to {made.shape}, the "
+            f"branch to {after}, so they cannot be added; give both the same stride"
         )
     return ProjectionShortcut(made)
 

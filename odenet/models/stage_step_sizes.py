@@ -1,15 +1,15 @@
-"""Step sizes of a stage whose first unit is a layer of its own."""
+"""Step sizes of a stage whose first unit is a separate layer."""
 
 from odenet.depth.step_sizes import StepSizesConfig
 
 
 def require_one_each(sizes: StepSizesConfig, stage: int, num_units: int) -> None:
-    """Refuse a list of step sizes of another length than the stage.
+    """Refuse a list of step sizes whose length is not the number of units of the stage.
 
     Args:
-        sizes: Of the stage.
-        stage: Its index, for the message.
-        num_units: Its number of units.
+        sizes: The step sizes of the stage.
+        stage: Index of the stage, for the message.
+        num_units: Number of units of the stage.
 
     Raises:
         ValueError: if they differ.

@@ -1,6 +1,6 @@
-"""Weights of one network in another: what is kept, what is reinitialised, and what does not fit.
+"""Transfer of weights from one network to another.
 
-Networks are given as arrays by path, such as `params/head/linear/kernel`.
+Networks are dictionaries from path to array, with paths such as `params/head/linear/kernel`.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from odenet.arrays import Array, Float
 from odenet.errors import ConfigError
 
 LAST = "head/linear"
-"""Where the head's affine map stands in a network, below `params`."""
+"""Path of the head's affine map, below `params`."""
 
 _UNIT, _STEP = "/weights/stacked/branch/", "/weights/stacked/"
 _STEM, _STEM_ALONE = "projections/0", "projections/0/operation/stem"
@@ -24,12 +24,12 @@ LastLayer = Literal["keep", "reinitialise"]
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """A network that got weights from another one.
+    """A network with weights from another one.
 
     Attributes:
         arrays: All of its arrays by path.
-        transferred: Paths of what came from the other network, as it was or adapted.
-        new: Paths of what is as it was initialised.
+        transferred: Paths of the arrays from the other network, unchanged or adapted.
+        new: Paths of the newly initialised arrays.
     """
 
     arrays: dict[str, Array | np.ndarray]
@@ -43,20 +43,19 @@ def transfer(
     first: FirstLayer,
     last: LastLayer,
 ) -> Transfer:
-    """Put the weights of a trained network into one that was initialised.
+    """Transfer the weights of a trained network to an initialised one.
 
-    Every parameter and statistic comes from the source, but for a first or last layer that is
-    reinitialised, and for learned step sizes that the source does not have: these stay.
+    Every parameter and statistic comes from the source. Exceptions keep their initial values: a
+    first or last layer that is reinitialised, and learned step sizes that the source does not have.
 
     Args:
         initialised: Arrays of the network by path, below `params` and `statistics`.
-        source: Arrays of the trained network, likewise.
+        source: Arrays of the trained network by path, below `params` and `statistics`.
         first: `keep` the stem, `reinitialise` it, or adapt its kernel by `sum_channels`.
         last: `keep` the head's affine map, or `reinitialise` it.
 
     Raises:
-        ConfigError: if a choice has no effect, or if anything of the two does not fit; all of it
-            is listed.
+        ConfigError: if a choice has no effect, or if arrays do not fit; it lists all of them.
     """
     source = {_place_in(initialised, path): leaf for path, leaf in source.items()}
     stem = stem_of(initialised)
@@ -93,9 +92,10 @@ def transfer(
 
 
 def _place_in(initialised: Mapping[str, Array | np.ndarray], path: str) -> str:
-    """The path as it is here, where the branch of a layer stands alone in one of the two networks.
+    """The path of a source array in the initialised network.
 
-    A layer that is an Euler step is its branch; one that is none has the branch beside others.
+    The paths differ if a layer is an Euler step in only one of the two networks: such a layer is
+    its branch; any other layer has the branch as one of several members.
     """
     if path in initialised:
         return path
@@ -104,10 +104,10 @@ def _place_in(initialised: Mapping[str, Array | np.ndarray], path: str) -> str:
 
 
 def stem_of(paths: Iterable[str]) -> str:
-    """Where the stem stands in a network, below `params`: alone, or before a layer of its stage.
+    """Path of the stem, below `params`; it depends on whether the first stage has a projection.
 
     Args:
-        paths: All arrays of the network.
+        paths: Paths of all arrays of the network.
     """
     return _STEM_ALONE if any(_lies_in(path, _STEM_ALONE) for path in paths) else _STEM
 
@@ -115,11 +115,11 @@ def stem_of(paths: Iterable[str]) -> str:
 def adapt_channels(
     kernel: Float[np.ndarray, "height width channels outputs"], channels: int
 ) -> Float[np.ndarray, "height width channels_2 outputs"]:
-    """The kernel of a convolution for images of another number of channels, one of the two being 1.
+    """The kernel of a convolution for another number of input channels; one of the two must be 1.
 
-    Kernels are summed over the channels, or divided by their number and repeated. A grey image and
-    the same image with all channels equal then give the same outputs, which is why it is not the
-    mean in the first case.
+    To one channel, kernels are summed; from one channel, they are divided by the number of channels
+    and repeated. A grey image and the colour image with all channels equal to it then give the same
+    outputs; a mean instead of the sum would not have this property.
 
     Args:
         kernel: The kernel.
@@ -131,8 +131,8 @@ def adapt_channels(
     own = kernel.shape[2]
     if own == channels or 1 not in (own, channels):
         raise ConfigError(
-            f"start.first=sum_channels leads from colour to grey images or back, so from some "
-            f"channels to 1 or from 1 to some; got {own} and {channels}; use start.first="
+            f"start.first=sum_channels converts between colour and grey images, so one number of "
+            f"channels must be 1; got {own} and {channels}; use start.first="
             f"{'keep' if own == channels else 'reinitialise'}"
         )
     if channels == 1:
@@ -168,25 +168,25 @@ def _is_step_size(path: str) -> bool:
 
 
 def _advice(paths: list[str], stem: str) -> str:
-    """What to do about everything that does not fit."""
+    """Advice for all arrays that do not fit."""
     todo = []
     if any(_lies_in(path, stem) for path in paths):
         todo.append(
             "for the first layer set start.first=reinitialise (or sum_channels, where a "
-            "convolution goes from colour to grey images or back)"
+            "convolution changes between colour and grey images)"
         )
     if any(_lies_in(path, LAST) for path in paths):
         todo.append("for the last layer set start.last=reinitialise")
     inside = [path for path in paths if not any(_lies_in(path, part) for part in (stem, LAST))]
     if any(_is_step_size(path) for path in inside):
         todo.append(
-            "learned step sizes stay learned, in the same number: set step_sizes.kind, sharing and "
-            "num_steps as they are there (training.optimizer.step_sizes.learning_rate_factor=0 "
+            "learned step sizes remain learned, in the same number: set step_sizes.kind, sharing "
+            "and num_steps as in that run (training.optimizer.step_sizes.learning_rate_factor=0 "
             "freezes them)"
         )
     if any(not _is_step_size(path) for path in inside):
         todo.append(
-            "all between the first and the last layer must be as it is there: make the model's "
-            "widths, steps, weights, fields and norms those of that run's config.yaml"
+            "all layers between the first and the last must be as in that run: set the model's "
+            "widths, steps, weights, fields and norms as in its config.yaml"
         )
     return "; ".join(todo)

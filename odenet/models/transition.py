@@ -1,7 +1,7 @@
 r"""Layers between states of different shapes, $y = P h + \tau F(h)$.
 
 He et al. 2015 (arXiv:1512.03385, eq. 2 and sec. 4.2); Antil, Díaz and Herberg 2022
-(arXiv:2204.08528, sec. 4). In a network such a layer stands before a block of layers of one shape.
+(arXiv:2204.08528, sec. 4). In a network, such a layer precedes a block of layers of equal shape.
 """
 
 from typing import Any, Literal
@@ -34,8 +34,8 @@ class TransitionLayer(NormedMap):
 
     Args:
         before: $B$, called as `before(t, h)`, or None.
-        unit: The rest.
-        step_sizes: One step size.
+        unit: Shortcut $P$, branch $F$, and $A$.
+        step_sizes: The step size of the layer.
     """
 
     def __init__(self, before: Any, unit: ResidualUnit, step_sizes: AbstractStepSizes):
@@ -44,7 +44,7 @@ class TransitionLayer(NormedMap):
         self.step_sizes = step_sizes
 
     def through(self, x: Before, training: bool) -> After:
-        """The state after the layer, its batch norms in training mode or not."""
+        """The output state, with batch norms in training mode or not."""
         tau = self.step_sizes.taus()[0].astype(x.dtype)
         if self.before is not None:
             x = in_mode(self.before, training)(jnp.zeros((), x.dtype), x)
@@ -52,35 +52,35 @@ class TransitionLayer(NormedMap):
 
 
 class TransitionConfig(StageProjectionConfig):
-    """A residual layer from one shape to another, with a projection around its branch.
+    """A residual layer from one shape to another, with a projection shortcut.
 
-    It may also keep the shape, as the first unit of a network with full pre-activation does: what
-    stands before its first weight then acts before the two paths part.
+    It may also keep the shape, as the first unit of a network with full pre-activation: the norm
+    and ReLU before its first weight then act on both shortcut and branch.
     """
 
     kind: Literal["unit"] = "unit"
     field: VectorFieldConfig = ResidualFieldConfig()
     """The branch; `residual`, or `mlp` for vectors."""
     shortcut: ShortcutConfig = IdentityConfig()
-    """What goes around it; `zero_pad` is option A of He et al. 2015, `conv` with `kernel_size: 1`
-    and `bias: false` option B, `matrix` the projection of vectors."""
+    """The shortcut; `zero_pad` is option A of He et al. 2015, `conv` with `kernel_size: 1` and
+    `bias: false` option B, `matrix` the projection of vectors."""
     stride: PositiveInt = 1
-    """Every `stride`-th row and column of an image is kept, by the branch; the shortcut has its
-    own."""
+    """Stride of the branch on images; the shortcut has its own."""
     strided_weight: PositiveInt | None = None
-    """Which of the branch's weights takes the stride, from 1; without it, the first."""
+    """Number of the branch's strided weight, from 1; default: the first."""
     widened_weight: Literal[1, 2] = 1
-    """Which weight of a basic unit gives the new width: the first as published, or the second."""
+    """Number of the weight of a basic unit that changes the width: the first as published, or the
+    second."""
     shared: bool = True
-    """Whether the norm and ReLU before the first weight, of an arrangement that has them, act on
-    both paths, as published; else on the branch alone, and `shortcut` may have its own, with
-    `order: norm_first`."""
+    """Whether the norm and ReLU before the first weight, if the arrangement has them, act on both
+    shortcut and branch, as published; else only on the branch, and `shortcut` may have its own,
+    with `order: norm_first`."""
     padding: Padding = "symmetric"
-    """Zeros around the image at the strided weight: `symmetric`, as many on every side, as in
-    PyTorch, or `same`, as few as keep every pixel, as in Flax and TensorFlow."""
+    """Zero padding at the strided weight: `symmetric`, equal on every side, as in PyTorch, or
+    `same`, the minimal padding that keeps every pixel, as in Flax and TensorFlow."""
     activated: bool = False
-    """Whether what comes in is normalised and activated already, as after the first convolution
-    of a network with pre-activation; then nothing stands before the first weight."""
+    """Whether the input is already normalised and activated, as after the first convolution of a
+    network with pre-activation; there is then no norm or ReLU before the first weight."""
     step_sizes: StepSizesConfig = FixedStepSizesConfig()
     """The step size of the layer, fixed or learned."""
 
@@ -91,7 +91,7 @@ class TransitionConfig(StageProjectionConfig):
         if self.stride == 1 and self.padding != "symmetric":
             raise ValueError(f"stride=1 would ignore padding={self.padding}; remove it")
         if self.activated and not self.shared:
-            raise ValueError("activated=true leaves nothing that shared=false would move; keep one")
+            raise ValueError("activated=true would ignore shared=false; keep one of the two")
         set_by_user = {"widened_weight": self.widened_weight != 1, "shared": not self.shared}
         for name in (name for name, is_set in set_by_user.items() if is_set):
             if name not in self.field.transition_options:
@@ -101,7 +101,7 @@ class TransitionConfig(StageProjectionConfig):
         chosen = self.step_sizes
         if chosen.keeps_sum:
             raise ValueError(
-                f"{chosen.rule} fixes the sum of the step sizes, and a layer has one, "
+                f"{chosen.rule} fixes the sum of the step sizes, and a layer has only one, "
                 f"so nothing would be learned; use parametrisation=free or positive, or "
                 f"step_sizes.kind=fixed"
             )
@@ -109,7 +109,7 @@ class TransitionConfig(StageProjectionConfig):
 
     @property
     def has_batch_norm(self) -> bool:
-        """Whether a batch norm is in branch or shortcut."""
+        """Whether branch or shortcut contains a batch norm."""
         return self.field.has_batch_norm or self.shortcut.has_batch_norm
 
     @property
@@ -121,7 +121,7 @@ class TransitionConfig(StageProjectionConfig):
         """Make the layer from states of `shape` to states of `width` channels.
 
         Raises:
-            ConfigError: if branch and shortcut give different shapes, or do not fit `shape`.
+            ConfigError: if branch and shortcut have different output shapes, or do not fit `shape`.
         """
         place = (self.strided_weight or 1) - 1
         widened = self.widened_weight - 1
@@ -129,8 +129,8 @@ class TransitionConfig(StageProjectionConfig):
         parts = self.field.build_transition(change, rngs=rngs)
         if self.activated and parts.before is None:
             raise ConfigError(
-                "activated=true would be ignored: nothing stands before the first weight of this "
-                "field; remove it"
+                "activated=true would be ignored: this field has no norm or ReLU before its first "
+                "weight; remove it"
             )
         after = (*(-(-side // self.stride) for side in shape[:-1]), width)
         shortcut = build_shortcut(self.shortcut, shape, after, rngs=rngs)

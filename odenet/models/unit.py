@@ -1,4 +1,4 @@
-"""A layer as published: shortcut, branch, and what acts on their sum."""
+"""A residual unit: shortcut, branch, and a map of their sum."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from odenet.fields.layers import in_mode
 class ResidualUnit(Layer):
     r"""$h_1 = A(S(h_0) + \tau F(h_0))$, the residual unit of He et al. 2016, eq. 1 and 2.
 
-    With $S$ and $A$ the identity it is a step of explicit Euler. The names there are $h$ for $S$
-    and $f$ for $A$ (arXiv:1603.05027).
+    If $S$ and $A$ are the identity, it is a step of explicit Euler. The paper (arXiv:1603.05027)
+    writes $h$ for $S$ and $f$ for $A$.
 
     Args:
         branch: $F$, called as `branch(t, h)`.
@@ -28,7 +28,7 @@ class ResidualUnit(Layer):
 
     @property
     def is_random(self) -> bool:
-        """Whether the shortcut draws random numbers in training."""
+        """Whether the shortcut samples random numbers in training mode."""
         return self.shortcut is not None and self.shortcut.is_random
 
     def __call__(self, tau: Time, h: Before) -> After:
@@ -36,7 +36,7 @@ class ResidualUnit(Layer):
         return self._through(tau, h, False)
 
     def with_batch_statistics(self, tau: Time, h: Before) -> After:
-        """The next state; batch norms use the statistics of the batch and move theirs."""
+        """The next state; batch norms use batch statistics and update the running ones."""
         return self._through(tau, h, True)
 
     def _through(self, tau: Time, h: Before, training: bool) -> After:

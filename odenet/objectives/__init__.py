@@ -1,4 +1,4 @@
-"""What is minimised."""
+"""Training objectives: losses, regularisers, and the metrics beside them."""
 
 from odenet.objectives.classification import BrierConfig as BrierConfig
 from odenet.objectives.classification import CrossEntropyConfig as CrossEntropyConfig

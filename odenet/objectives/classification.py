@@ -1,4 +1,4 @@
-"""Losses of classifiers: from logits and labels."""
+"""Losses of classifiers, of logits and labels."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -26,8 +26,9 @@ def accuracy(
 class CrossEntropy(Loss):
     r"""$-\sum_c q_c \log p_c$ with $p$ the softmax of the logits.
 
-    The loss that is reported has all of $q$ on the label. With label smoothing, training minimises
-    `smoothed_loss`, which is above 0 for the best of networks: 0.50 for `s = 0.1` and ten classes.
+    The reported loss is without label smoothing: $q$ is one on the label. With label smoothing,
+    training minimises `smoothed_loss`, whose minimum is above 0: 0.50 for `s = 0.1` and ten
+    classes.
 
     Args:
         label_smoothing: `s`; the target `q` is `1 - s` on the label plus `s / num_classes`
@@ -39,7 +40,7 @@ class CrossEntropy(Loss):
     def __call__(
         self, outputs: Float[Array, "batch classes"], targets: Int[Array, " batch"]
     ) -> PerExample:
-        """`loss` in nats, `accuracy` (0 or 1), and `smoothed_loss` where labels are smoothed."""
+        """`loss` in nats, `accuracy` (0 or 1), and `smoothed_loss` if labels are smoothed."""
         labels = jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
         scores = {
             "loss": optax.softmax_cross_entropy(outputs, labels),
@@ -60,8 +61,8 @@ class CrossEntropy(Loss):
 class Hinge(Loss):
     r"""$\max(0, \max_{c \neq y} (m + z_c - z_y))$ of the logits $z$ with the label $y$.
 
-    Zero where the label leads every other class by the margin $m$ (Crammer and Singer 2001,
-    JMLR 2:265-292).
+    Zero if the logit of the label exceeds every other logit by the margin $m$ (Crammer and Singer
+    2001, JMLR 2:265-292).
 
     Args:
         margin: $m$, positive.
@@ -75,7 +76,7 @@ class Hinge(Loss):
         """`loss` and `accuracy` (0 or 1)."""
         others = 1 - jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
         own = jnp.take_along_axis(outputs, targets[:, None], axis=-1)
-        # At the label itself this is 0, so that the largest is at least that.
+        # At the label this is 0, so the maximum is at least 0.
         loss = jnp.max(outputs + self.margin * others - own, axis=-1)
         return {"loss": loss, "accuracy": accuracy(outputs, targets)}
 
@@ -84,7 +85,7 @@ class Hinge(Loss):
 class Brier(Loss):
     r"""$\sum_c (p_c - q_c)^2$ with $p$ the softmax of the logits and $q$ one on the label.
 
-    Between 0 and 2, also for a label that is impossible by the network (Brier 1950).
+    Between 0 and 2, also for a label of predicted probability 0 (Brier 1950).
     """
 
     def __call__(
@@ -101,8 +102,8 @@ class CrossEntropyConfig(ObjectiveConfig):
 
     kind: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Part of the target that is spread over all classes, in training. Reported losses are those of
-    the labels themselves; the metric `smoothed_loss` is what is minimised."""
+    """Fraction of the target that is spread over all classes in training. The reported `loss` is
+    without smoothing; training minimises the metric `smoothed_loss`."""
 
     fits: ClassVar[frozenset[Outputs]] = LOGITS
 
@@ -116,7 +117,7 @@ class HingeConfig(ObjectiveConfig):
 
     kind: Literal["hinge"] = "hinge"
     margin: PositiveFloat = 1.0
-    """How far the logit of the label leads the others where the loss is 0."""
+    """Margin of the label's logit above all others from which the loss is 0."""
 
     fits: ClassVar[frozenset[Outputs]] = LOGITS
 

@@ -1,4 +1,4 @@
-"""The size of a field's Jacobian along a solve, by Hutchinson's estimate."""
+"""The Frobenius norm of a field's Jacobian along a solve, by Hutchinson's estimator."""
 
 import dataclasses
 from typing import Literal
@@ -15,13 +15,14 @@ from odenet.objectives.regulariser import PathIntegralConfig
 class JacobianNorm:
     r"""$|\varepsilon^T \partial f / \partial h|^2$, whose mean is the squared Frobenius norm.
 
-    $\varepsilon$ is standard normal, one for the whole solve (Hutchinson 1990; Finlay et al. 2020,
-    arXiv:2002.02798). Costs one product with the transposed Jacobian for every evaluation. A field
-    that sees the first state of its block is differentiated by the present state alone.
+    $\varepsilon$ is standard normal, one sample for the whole solve (Hutchinson 1990; Finlay et al.
+    2020, arXiv:2002.02798). The cost is one vector-Jacobian product for every evaluation. A field
+    that depends on the initial state of its block is differentiated with respect to the current
+    state only.
     """
 
     def __call__(self, field: Field, t: Time, h: State, probe: State) -> Float[Array, " batch"]:
-        """Of every example."""
+        """The integrand of every example."""
         _, pull = jax.vjp(lambda h: field(t, h), h)
         return squares(pull(probe)[0])
 
@@ -33,9 +34,9 @@ class JacobianNormConfig(PathIntegralConfig):
 
     @property
     def name(self) -> str:
-        """The metric of the integral."""
+        """Name of the integral in the metrics."""
         return "jacobian"
 
     def build(self) -> JacobianNorm:
-        """Make what is integrated."""
+        """Make the integrand."""
         return JacobianNorm()

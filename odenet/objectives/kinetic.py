@@ -1,4 +1,4 @@
-"""Kinetic energy of a solve: paths that are short and run at constant speed."""
+"""Kinetic energy of a solve; its minimisers are short paths of constant speed."""
 
 import dataclasses
 from typing import Literal
@@ -20,7 +20,7 @@ class KineticEnergy:
     r"""$|f(t, h)|^2$, the sum over the components (Finlay et al. 2020, arXiv:2002.02798)."""
 
     def __call__(self, field: Field, t: Time, h: State, probe: State) -> Float[Array, " batch"]:
-        """Of every example."""
+        """The integrand of every example."""
         del probe
         return squares(field(t, h))
 
@@ -32,9 +32,9 @@ class KineticEnergyConfig(PathIntegralConfig):
 
     @property
     def name(self) -> str:
-        """The metric of the integral."""
+        """Name of the integral in the metrics."""
         return "kinetic"
 
     def build(self) -> KineticEnergy:
-        """Make what is integrated."""
+        """Make the integrand."""
         return KineticEnergy()

@@ -1,4 +1,4 @@
-"""The contract of a loss: of every example, what is minimised and what is reported."""
+"""The contract of a loss: minimised and reported values of every example."""
 
 import abc
 from typing import ClassVar
@@ -12,11 +12,11 @@ PerExample = dict[str, Float[Array, " batch"]]
 
 
 class Loss(abc.ABC):
-    """Losses and scores of every example, and which of them training minimises."""
+    """Losses and scores of every example, and the name of the minimised loss."""
 
     @property
     def minimised(self) -> str:
-        """Name of the loss that training minimises; `loss` is what is reported."""
+        """Name of the loss that training minimises; the reported loss is `loss`."""
         return "loss"
 
     @abc.abstractmethod
@@ -25,16 +25,16 @@ class Loss(abc.ABC):
 
 
 class ObjectiveConfig(PartConfig, abc.ABC, family="objective"):
-    """What is minimised: the mean of a loss over the examples, and regularisers."""
+    """The training objective: the mean of a loss over the examples, plus regularisers."""
 
     kind: str
     regularisers: RegulariserConfigs = ()
-    """What is added to the loss in training, integrated along the depth: `kinetic`, `jacobian`,
-    `taylor`; and `steer`, a random end of the depth."""
+    """Regularisers in training: the path integrals `kinetic`, `jacobian`, `taylor`, and `steer`, a
+    random end time."""
 
     fits: ClassVar[frozenset[Outputs]] = frozenset({"logits", "values"})
-    """Outputs of a model that the loss is one of: `logits` of classes, whose targets are labels of
-    shape `(batch,)`; `values`, whose targets are vectors of the same shape `(batch, outputs)`."""
+    """Model outputs that the loss accepts: `logits` of classes, with targets that are labels of
+    shape `(batch,)`; `values`, with targets that are vectors of shape `(batch, outputs)`."""
 
     @abc.abstractmethod
     def build(self) -> Loss:

@@ -1,4 +1,4 @@
-"""The objective of a model on a batch: mean loss plus penalties, and the metrics beside it."""
+"""The objective of a model on a batch: mean loss plus penalties, with metrics."""
 
 import dataclasses
 
@@ -16,9 +16,9 @@ Metrics = dict[str, Scalar]
 def solver_metrics(stats: SolverStats) -> Metrics:
     """Statistics of the solves as metrics.
 
-    `solver_ok` is 1 if every solve reached t1. `solver_failure` is the `Failure` of the first that
-    did not, `failed_stage` and `failed_layer` where it happened, from 0, and `failed_time` the
-    depth-time in its stage that it reached; all four are 0 without one.
+    `solver_ok` is 1 if every solve reached t1. `solver_failure` is the `Failure` of the first
+    failed solve, `failed_stage` and `failed_layer` are its stage and layer, from 0, and
+    `failed_time` is the depth-time in the stage that it reached; all four are 0 without a failure.
     """
     return {
         "nfe": stats.nfe.astype(jnp.float32),
@@ -38,7 +38,7 @@ class Objective:
 
     Args:
         loss: Per-example losses and scores from outputs and targets.
-        regularisers: What is added to it along the depth, in training.
+        regularisers: Regularisers along the depth, in training.
     """
 
     loss: Loss
@@ -54,21 +54,20 @@ class Objective:
         training: bool = False,
         key: Key[Array, ""] | None = None,
     ) -> tuple[Scalar, Metrics]:
-        """Weighted mean of the loss, plus the penalties of the model and the regularisers.
+        """Weighted mean of the loss, plus penalties of the model and regularisers.
 
         Args:
             model: The network.
             inputs: Normalised inputs.
             targets: Labels or values.
             weights: 1 for an example that counts, 0 for padding.
-            training: Whether batch norms use the statistics of this batch; the model's running ones
-                move towards them.
-            key: Random key of the step, which regularisers need.
+            training: Training mode: batch norms use batch statistics and update the running ones.
+            key: Random key of the step, required by regularisers.
 
         Returns:
-            What is minimised, and metrics: every per-example score averaged, `penalty`,
-            `objective`, the solver's statistics, and of regularisers the mean of every integral and
-            `regularisation`, their weighted sum.
+            The objective and the metrics: the mean of every per-example score, `penalty`,
+            `objective`, the statistics of the solver, and, with regularisers, the mean of every
+            integral and `regularisation`, their weighted sum.
         """
         if self.regularisers:
             assert key is not None

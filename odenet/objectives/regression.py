@@ -1,4 +1,4 @@
-"""Losses of regressors: from vectors of numbers and their targets."""
+"""Losses of regressors, of output vectors and target vectors."""
 
 import dataclasses
 from typing import ClassVar, Literal
@@ -38,9 +38,9 @@ class MeanAbsoluteError(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Huber(Loss):
-    r"""Mean over the outputs of $d^2 / 2$ up to $|d| = \delta$, and of a line beyond.
+    r"""Mean over the outputs of $d^2 / 2$ for $|d| \le \delta$, else $\delta (|d| - \delta / 2)$.
 
-    $d$ is the difference of output and target, the line $\delta (|d| - \delta / 2)$ (Huber 1964).
+    $d$ is the difference of output and target (Huber 1964).
 
     Args:
         delta: $\delta$, positive, in units of the targets.
@@ -69,7 +69,7 @@ class MeanSquaredErrorConfig(ObjectiveConfig):
 
 
 class MeanAbsoluteErrorConfig(ObjectiveConfig):
-    """Mean absolute error, for regressors: each example pulls equally, however far it is off."""
+    """Mean absolute error, for regressors: the gradient does not grow with the error."""
 
     kind: Literal["mean_absolute_error"] = "mean_absolute_error"
 
@@ -81,11 +81,11 @@ class MeanAbsoluteErrorConfig(ObjectiveConfig):
 
 
 class HuberConfig(ObjectiveConfig):
-    """Huber loss, for regressors: squared for small differences, absolute for large ones."""
+    """Huber loss, for regressors: quadratic for small errors, linear for large ones."""
 
     kind: Literal["huber"] = "huber"
     delta: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    """Difference where one becomes the other, in units of the targets."""
+    """Error at the transition from quadratic to linear, in units of the targets."""
 
     fits: ClassVar[frozenset[Outputs]] = VALUES
 

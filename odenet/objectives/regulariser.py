@@ -13,9 +13,9 @@ class WeightedIntegral(NamedTuple):
     """A path integral that is added to the objective.
 
     Attributes:
-        name: In the metrics.
-        weight: With which it is added.
-        integrand: What is integrated.
+        name: Name in the metrics.
+        weight: Weight in the objective.
+        integrand: The integrand.
     """
 
     name: str
@@ -24,14 +24,14 @@ class WeightedIntegral(NamedTuple):
 
 
 class RegulariserConfig(PartConfig, abc.ABC, family="regulariser"):
-    """Options of what training adds along the depth: a path integral, or a random end."""
+    """Options of a regulariser along the depth: a path integral, or a random end time."""
 
     kind: str
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """Name in messages, and in the metrics where there is one."""
+        """Name in messages, and in the metrics if there is one."""
 
     @property
     def integral(self) -> WeightedIntegral | None:
@@ -40,7 +40,7 @@ class RegulariserConfig(PartConfig, abc.ABC, family="regulariser"):
 
     @property
     def end_width(self) -> float:
-        """How far the end of a solve may lie from the horizon, as a part of it."""
+        """Largest distance of the random end time from the horizon, as a fraction of it."""
         return 0.0
 
 
@@ -51,7 +51,7 @@ class PathIntegralConfig(RegulariserConfig):
 
     @abc.abstractmethod
     def build(self) -> Integrand:
-        """Make what is integrated."""
+        """Make the integrand."""
 
     @property
     def integral(self) -> WeightedIntegral:

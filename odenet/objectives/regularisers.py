@@ -1,4 +1,4 @@
-"""What is added to the loss along the depth, and which networks it fits."""
+"""Regularisers along the depth, and a check that a network supports them."""
 
 import dataclasses
 from typing import Annotated, Any, Literal
@@ -15,14 +15,14 @@ from odenet.objectives.regulariser import RegulariserConfig
 class RandomEndConfig(RegulariserConfig):
     """Every solve of a training step ends at a random time (Ghosh et al. 2020, arXiv:2006.10711).
 
-    The end is uniform between `(1 - width) T` and `(1 + width) T`, one for a stage and a step, and
-    all steps of the grid are longer or shorter by the same factor. A trained network is evaluated
-    at `T`.
+    The end time is uniform between `(1 - width) T` and `(1 + width) T`, sampled for every stage and
+    training step; all steps of the grid are scaled by the same factor. Evaluation ends at `T`.
     """
 
     kind: Literal["steer"] = "steer"
     width: Annotated[float, Field(gt=0, lt=1)]
-    """How far the end may lie from the horizon `T`, as a part of it: `b / T` in the paper."""
+    """Largest distance of the end time from the horizon `T`, as a fraction of it: `b / T` in the
+    paper."""
 
     @property
     def name(self) -> str:
@@ -31,7 +31,7 @@ class RandomEndConfig(RegulariserConfig):
 
     @property
     def end_width(self) -> float:
-        """How far the end of a solve may lie from the horizon, as a part of it."""
+        """Largest distance of the random end time from the horizon, as a fraction of it."""
         return self.width
 
 
@@ -39,7 +39,9 @@ def _each_once(given: tuple[RegulariserConfig, ...]) -> tuple[RegulariserConfig,
     names = [one.name for one in given]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"each regulariser is given once; got {', '.join(twice)} more than once")
+        raise ValueError(
+            f"each regulariser may appear only once; got {', '.join(twice)} more than once"
+        )
     return given
 
 
@@ -48,13 +50,13 @@ RegulariserConfigs = Annotated[tuple[RegulariserConfig, ...], AfterValidator(_ea
 
 @dataclasses.dataclass(frozen=True)
 class Regularisers:
-    """Weighted integrals along the depth, and a random end of it.
+    """Weighted path integrals, and a random end time.
 
     Args:
-        names: Of the integrals, in the metrics.
-        weights: With which the integrals enter the objective.
-        integrands: What is integrated.
-        end_width: See `PathIntegrals`.
+        names: Names of the integrals in the metrics.
+        weights: Weights of the integrals in the objective.
+        integrands: The integrands.
+        end_width: Width of the random end time; see `PathIntegrals`.
     """
 
     names: tuple[str, ...] = ()
@@ -67,13 +69,13 @@ class Regularisers:
         return bool(self.integrands) or self.end_width > 0
 
     def path_integrals(self, key: Key[Array, ""]) -> PathIntegrals:
-        """What a network does along its depth in the step with this key."""
+        """The path integrals and the random end time of the training step with this key."""
         return PathIntegrals(self.integrands, self.end_width, key)
 
     def weighted(
         self, integrals: Float[Array, "batch integrands"], weights: Float[Array, " batch"]
     ) -> tuple[Scalar, dict[str, Scalar]]:
-        """What is added to the objective, and the mean of every integral over the examples."""
+        """The regularisation term, and the mean of every integral over the examples."""
         means = weights @ integrals / jnp.sum(weights)
         total = means @ jnp.asarray(self.weights, means.dtype)
         return total, {name: means[index] for index, name in enumerate(self.names)}
@@ -96,15 +98,15 @@ def build_regularisers(given: tuple[RegulariserConfig, ...]) -> Regularisers:
 def refuse_unfit_blocks(
     given: tuple[RegulariserConfig, ...], blocks: list[Any], *, training: bool
 ) -> None:
-    """Refuse regularisers of a network that they cannot act along.
+    """Refuse regularisers that a block of the network does not support.
 
     Args:
         given: The regularisers.
         blocks: The configs of the network's blocks.
-        training: Whether training uses the batch statistics of each batch.
+        training: Whether training uses batch statistics.
 
     Raises:
-        ValueError: naming the stage, what does not fit, and what to do.
+        ValueError: naming the stage, the conflict, and an alternative.
     """
     integrates = any(one.integral is not None for one in given)
     for stage, block in enumerate(blocks if given else []):
@@ -112,23 +114,23 @@ def refuse_unfit_blocks(
         if block.ode is None:
             raise ValueError(
                 f"{where}: its layers are no steps in depth-time; use a block of kind=depth with "
-                f"shortcut.kind=identity and a field that any integrator runs"
+                f"shortcut.kind=identity and a field that any integrator can integrate"
             )
         if not block.step_sizes.stays_positive:
             raise ValueError(
-                f"{where}: an integral falls along steps of negative size; use "
+                f"{where}: an integral decreases along negative steps; use "
                 f"step_sizes.parametrisation=positive or simplex, or fixed ones above 0"
             )
         in_turn = block.integrator.is_partitioned
         if integrates and not block.integrator.carries_integrals:
             raise ValueError(
-                f"{where}: integrator.kind={block.integrator.kind} carries no integrals along with "
-                f"the state{' where it is partitioned' if in_turn else ''}; use an "
+                f"{where}: integrator.kind={block.integrator.kind} computes no path integrals"
+                f"{' of a partitioned state' if in_turn else ''}; use an "
                 f"explicit Runge-Kutta method (euler to rk4, tableau, dopri5, bosh3), or diffrax "
-                f"with another solver than semi_implicit_euler"
+                f"with a solver other than semi_implicit_euler"
             )
         if integrates and training and block.has_batch_norm:
             raise ValueError(
-                f"{where}: integrals see each example by itself, and batch statistics mix "
-                f"them; set training.batch_statistics=frozen, or use a field of kind=conv"
+                f"{where}: path integrals are computed per example, and batch statistics couple "
+                f"the examples; set training.batch_statistics=frozen, or use a field of kind=conv"
             )

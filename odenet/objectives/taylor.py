@@ -1,4 +1,4 @@
-"""Higher derivatives of a path by time: what makes a solver's steps short."""
+"""Higher time derivatives of a path, which determine the step sizes of an adaptive solver."""
 
 import dataclasses
 from typing import Annotated, Literal
@@ -13,18 +13,18 @@ from odenet.errors import ConfigError
 from odenet.integrators.base import Field
 from odenet.objectives.kinetic import squares
 from odenet.objectives.regulariser import PathIntegralConfig
-from odenet.ops import conv_taylor as conv_taylor  # gives the convolution its rule
+from odenet.ops import conv_taylor as conv_taylor  # registers the rule of the convolution
 
 _NO_RULE = (NotImplementedError, KeyError, jax.errors.UnexpectedTracerError)
-"""What `jet` raises: it looks rules up in a dict, and loses functions with rules of their own."""
+"""Errors of `jet`: missing rules (dict look-up), and functions with custom derivative rules."""
 
 
 def path_derivative(field: Field, t: Time, h: State, order: int) -> State:
     r"""$d^K h / dt^K$ of the solution of $h' = f(t, h)$ through `(t, h)`.
 
-    By Taylor-mode differentiation: the derivatives of $f$ along a path whose first $k$ derivatives
-    are known are those up to the order $k + 1$ (Kelly et al. 2020, arXiv:2007.04504, app. A). Its
-    cost grows with the square of `order`, not exponentially.
+    By Taylor-mode differentiation: the first $k$ derivatives of the path give the derivatives of
+    $f$ along it, and thereby the path's derivative of order $k + 1$ (Kelly et al. 2020,
+    arXiv:2007.04504, app. A). The cost is quadratic in `order`, not exponential.
 
     Args:
         field: The field.
@@ -33,7 +33,7 @@ def path_derivative(field: Field, t: Time, h: State, order: int) -> State:
         order: `K`, at least 1.
 
     Raises:
-        ConfigError: if JAX has no Taylor rule for something that the field computes.
+        ConfigError: if JAX has no Taylor rule for an operation of the field.
     """
     path = [field(t, h)]
     zero, one = jnp.zeros_like(t), jnp.ones_like(t)
@@ -44,7 +44,7 @@ def path_derivative(field: Field, t: Time, h: State, order: int) -> State:
         except _NO_RULE as error:
             raise ConfigError(
                 "kind=taylor differentiates the field by jax.experimental.jet, which has no rule "
-                f"for a part of this field ({type(error).__name__}), as for relu, softplus and "
+                f"for a part of this field ({type(error).__name__}), such as relu, softplus and "
                 "group norm; use activation=tanh, sigmoid, silu, gelu, elu or sin and norm=none, "
                 "or kind=kinetic"
             ) from error
@@ -57,13 +57,13 @@ class TaylorDerivative:
     r"""$|d^K h / dt^K|^2$ (Kelly et al. 2020, arXiv:2007.04504, eq. 1).
 
     Args:
-        order: `K`. A method of order `K - 1` has no error where this is zero.
+        order: `K`. If the integrand is zero, a method of order `K - 1` is exact.
     """
 
     order: int
 
     def __call__(self, field: Field, t: Time, h: State, probe: State) -> Float[Array, " batch"]:
-        """Of every example."""
+        """The integrand of every example."""
         del probe
         return squares(path_derivative(field, t, h, self.order))
 
@@ -77,9 +77,9 @@ class TaylorDerivativeConfig(PathIntegralConfig):
 
     @property
     def name(self) -> str:
-        """The metric of the integral."""
+        """Name of the integral in the metrics."""
         return f"taylor_{self.order}"
 
     def build(self) -> TaylorDerivative:
-        """Make what is integrated."""
+        """Make the integrand."""
         return TaylorDerivative(self.order)

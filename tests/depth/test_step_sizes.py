@@ -72,7 +72,7 @@ def test_last_step_is_the_remainder_of_the_horizon_in_value_and_gradient():
 
 
 def test_one_step_leaves_nothing_to_learn_beside_the_remainder():
-    with pytest.raises(ValueError, match=r"all step sizes but the last.*positive or free"):
+    with pytest.raises(ValueError, match=r"all step sizes except the last.*positive or free"):
         learned(num_steps=1, parametrisation="remainder")
 
 

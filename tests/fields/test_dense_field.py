@@ -104,8 +104,8 @@ def test_layers_that_are_pruned_leave_their_channels_empty(network):
     [
         (values(width=10), r"growth=2 features in each of 4 layers to the 3 before.*is 11; got 10"),
         ({"stages": [{"width": 11}], "block": values()["block"]}, "projection.kind=zero_pad"),
-        (values(weights={"kind": "shared"}), "each has weights"),
-        (values(num_steps=8, weights={"kind": "per_layer", "num_layers": 4}), "each has weights"),
+        (values(weights={"kind": "shared"}), "each needs its own"),
+        (values(num_steps=8, weights={"kind": "per_layer", "num_layers": 4}), "each needs its own"),
         ({"stages": [{"width": 4}],
           "block": {"kind": "feedforward", "field": {"kind": "dense"}}}, "keeps none"),
     ],

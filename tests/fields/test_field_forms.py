@@ -198,14 +198,14 @@ def test_states_that_do_not_fit_are_refused(mapping, shape, message):
 @pytest.mark.parametrize("kind", ["second_order", "data_controlled", "depth_adaptive"])
 def test_forms_are_no_layers_without_time(kind):
     adapter = TypeAdapter(BlockConfig)
-    with pytest.raises(ValidationError, match=f"kind={kind} says how a state moves in time"):
+    with pytest.raises(ValidationError, match=f"kind={kind} defines dynamics in time"):
         adapter.validate_python({"kind": "feedforward", "field": {"kind": kind}})
 
 
 @pytest.mark.parametrize("kind", ["data_controlled", "depth_adaptive"])
 def test_fields_that_take_the_first_state_need_steps_of_a_method(kind):
     with pytest.raises(
-        ValidationError, match=r"depends on the first state.*shortcut.kind=identity"
+        ValidationError, match=r"depends on the initial state.*shortcut.kind=identity"
     ):
         DepthBlockConfig.model_validate(
             {"field": {"kind": kind}, "shortcut": {"kind": "scaled", "factor": 0.5}}
@@ -222,11 +222,11 @@ def test_data_controlled_field_has_no_weights_without_effect():
 @pytest.mark.parametrize(
     ("inner", "reason"),
     [
-        ("data_controlled", "depends on the state at the start of the block"),
+        ("data_controlled", "depends on the initial state of the block"),
         ("residual", "has batch statistics"),
-        ("dense", "adds features of its own in every layer"),
+        ("dense", "appends features in every layer"),
     ],
 )
 def test_inner_field_that_is_not_passed_on_is_refused(kind, inner, reason):
-    with pytest.raises(ValidationError, match=f"inner.kind={inner} {reason}, which the field"):
+    with pytest.raises(ValidationError, match=f"inner.kind={inner} {reason}, which a wrapping"):
         CONFIG.validate_python({"kind": kind, "inner": {"kind": inner}})

@@ -283,5 +283,5 @@ def test_depth_scaling_of_one_layer_or_of_no_known_depth_is_refused(last_init):
 
 @pytest.mark.parametrize("last_init", ["zero", "1/L", "1/sqrt(L)"])
 def test_feedforward_layers_have_no_branch_to_scale(last_init):
-    with pytest.raises(ConfigError, match=r"field\.last_init=.*no identity"):
+    with pytest.raises(ConfigError, match=r"field\.last_init=.*no shortcut"):
         FeedForwardBlockConfig(field={"kind": "conv", "last_init": last_init})

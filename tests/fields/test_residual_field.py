@@ -54,9 +54,9 @@ def test_shapes_and_options_that_do_not_fit_are_refused():
         ResidualFieldConfig(unit="bottleneck").check((4, 4, 6))
     with pytest.raises(ConfigError, match=r"vectors .* and images"):
         ResidualFieldConfig().check((4, 6))
-    with pytest.raises(ValueError, match="last ReLU would stand at 0"):
+    with pytest.raises(ValueError, match="last ReLU would be 0"):
         ResidualFieldConfig(arrangement="relu_before_addition", last_init="zero")
     with pytest.raises(ValueError, match="would ignore reduction"):
         ResidualFieldConfig(reduction=2)
-    with pytest.raises(ConfigError, match="does not see the time"):
+    with pytest.raises(ConfigError, match="takes no time input"):
         ResidualFieldConfig().build((6,), True, rngs=nnx.Rngs(0))

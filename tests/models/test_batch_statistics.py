@@ -173,7 +173,7 @@ def test_norm_of_the_head_uses_batch_statistics_too():
 
 
 def test_feed_forward_control_refuses_batch_norm():
-    with pytest.raises(ValidationError, match="does not carry the statistics of batch norms"):
+    with pytest.raises(ValidationError, match="does not support batch statistics"):
         ClassifierConfig.model_validate(
             {
                 "stages": [{"width": 4}],

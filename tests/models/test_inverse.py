@@ -65,7 +65,7 @@ REFUSED = {
     "second order": ({"integrator": {"kind": "leapfrog"}}, "only h' = f"),
     "fractional": ({"integrator": {"kind": "fractional"}}, "only h' = f"),
     "momentum": ({"integrator": {"kind": "momentum"}}, "only h' = f"),
-    "shortcut": ({"shortcut": {"kind": "scaled", "factor": 0.5}}, "none to integrate back"),
+    "shortcut": ({"shortcut": {"kind": "scaled", "factor": 0.5}}, "cannot be integrated backwards"),
     "start": ({"field": {"kind": "data_controlled"}}, "depends on the state at depth-time 0"),
 }
 

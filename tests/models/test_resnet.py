@@ -76,7 +76,7 @@ def test_steps_of_one_stage_alone_are_learned():
             "simplex keeps the sum.*use parametrisation=positive",
         ),
         ({"strided_weight": 2, "depth": 29, "unit": "bottleneck"}, "layout=vector has no strides"),
-        ({"last_init": "zero", "arrangement": "relu_before_addition"}, "passes no gradient"),
+        ({"last_init": "zero", "arrangement": "relu_before_addition"}, "its gradient is 0"),
         ({"integrator": {"kind": "rk4"}}, "with field.arrangement=original a layer is no step"),
         (
             STEPS | {"shortcut": "projection_everywhere", "integrator": {"kind": "dopri5"}},
@@ -166,9 +166,9 @@ def test_block_that_is_no_euler_step_refuses_solvers_and_says_why(name):
     block = config.build((4,), rngs=nnx.Rngs(0))
     assert block.ode is None
     for way in ways:
-        with pytest.raises(ConfigError, match=rf"{name} a layer is no step.*leave it out"):
+        with pytest.raises(ConfigError, match=rf"{name} a layer is no step.*remove it"):
             config.check_discretisation(way)
-        with pytest.raises(ConfigError, match=r"no step h \+ tau.*run it as it was trained"):
+        with pytest.raises(ConfigError, match=r"no step h \+ tau.*the discretisation of training"):
             block(jnp.ones((2, 4), jnp.float32), way)
 
 

@@ -90,7 +90,7 @@ def test_projections_everywhere_add_theirs_to_every_unit():
         ({"depth": 30, "unit": "bottleneck"}, r"9 n \+ 2.*got 30; nearest: \[20, 29, 38\]"),
         ({"depth": 20, "layout": "imagenet"}, r"one of \[18, 34, 50, 101, 152\]; got 20"),
         ({"depth": 50, "layout": "imagenet", "unit": "basic"}, "unit would be ignored"),
-        ({"depth": 20, "strided_weight": 2}, "strided_weight is the choice of bottlenecks"),
+        ({"depth": 20, "strided_weight": 2}, "strided_weight is an option of bottlenecks"),
     ],
 )
 def test_depths_that_do_not_exist_list_the_nearest(options, message):

@@ -161,7 +161,7 @@ def test_dropout_adds_its_branch_whole():
         ({"kind": "scaled"}, {}, "factor"),
         ({"kind": "dropout", "rate": 1}, {}, "less than 1"),
         ({"kind": "dropout"}, {"weights": {"kind": "shared"}}, "3 steps over 1 layers would share"),
-        ({"kind": "gated"}, {"weights": {"kind": "shared_with_time"}}, "has no time to see"),
+        ({"kind": "gated"}, {"weights": {"kind": "shared_with_time"}}, "a layer has no time"),
     ],
 )
 def test_shortcuts_without_effect_or_sense_are_refused(shortcut, options, message):

@@ -112,7 +112,7 @@ def test_step_sizes_that_the_source_does_not_have_start_as_configured():
     found = transfer(arrays(0, block=learned), arrays(1), "keep", "keep")
     assert found.new == ("params/blocks/0/step_sizes/raw",)
     np.testing.assert_array_equal(found.arrays[found.new[0]], 0.25)
-    with pytest.raises(ConfigError, match="raw has no place here; learned step sizes stay learned"):
+    with pytest.raises(ConfigError, match="raw has no place here; learned step sizes remain"):
         transfer(arrays(0), arrays(1, block=learned), "keep", "keep")
 
 

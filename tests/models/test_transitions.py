@@ -211,7 +211,7 @@ def test_first_stage_may_have_a_layer_of_its_own():
         ({"field": {"kind": "conv"}}, r"keeps the shape of its state.*kind=mlp \(vectors\) or res"),
         (
             {"stride": 2, "strided_weight": 3, "shortcut": {"kind": "zero_pad", "stride": 2}},
-            "unit=basic has 2 weights, so none has the number 3",
+            "unit=basic has 2 weights, so strided_weight=3 does not",
         ),
         (
             {

@@ -182,7 +182,7 @@ def test_gradient_flow_goes_through_the_weights_of_every_step():
     [
         ({"step_sizes": {"kind": "learned"}}, r"basis.*above 0.*positive or simplex"),
         ({"step_sizes": {"taus": [1.0, 0.0, 1, 1, 1, 1, 1, 1]}}, r"basis.*above 0"),
-        ({"field": {"kind": "residual", "arrangement": "original"}}, "no time to see"),
+        ({"field": {"kind": "residual", "arrangement": "original"}}, "a layer has no time"),
         ({"weights": {"kind": "basis", "num_basis": 1}}, "at least 2.*kind=shared"),
         ({"integrator": {"kind": "fractional"}, "step_sizes": {"kind": "learned"}}, "above 0"),
         (

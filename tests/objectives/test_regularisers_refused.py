@@ -35,16 +35,16 @@ def experiment(**changes):
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ({"integrator": {"kind": "leapfrog"}}, "kind=leapfrog carries no integrals"),
-        ({"integrator": {"kind": "momentum"}}, "kind=momentum carries no integrals"),
+        ({"integrator": {"kind": "leapfrog"}}, "kind=leapfrog computes no path integrals"),
+        ({"integrator": {"kind": "momentum"}}, "kind=momentum computes no path integrals"),
         (
             {"field": {"kind": "hamiltonian"}, "integrator": SYMPLECTIC},
-            "kind=diffrax carries no integrals along with the state where it is partitioned",
+            "kind=diffrax computes no path integrals of a partitioned state",
         ),
-        ({"step_sizes": {"kind": "learned"}}, "falls along steps of negative size"),
-        ({"step_sizes": {"kind": "fixed", "tau": -1.0}}, "falls along steps of negative size"),
+        ({"step_sizes": {"kind": "learned"}}, "decreases along negative steps"),
+        ({"step_sizes": {"kind": "fixed", "tau": -1.0}}, "decreases along negative steps"),
         ({"shortcut": {"kind": "scaled", "factor": 0.5}}, "no steps in depth-time"),
-        ({"field": {"kind": "residual"}}, "batch statistics mix them"),
+        ({"field": {"kind": "residual"}}, "batch statistics couple the"),
         ({"kind": "feedforward"}, "no steps in depth-time"),
     ],
 )
@@ -56,7 +56,7 @@ def test_networks_that_do_not_fit_are_refused(block, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([KINETIC, KINETIC], "each regulariser is given once; got kinetic"),
+        ([KINETIC, KINETIC], "each regulariser may appear only once; got kinetic"),
         ([{"kind": "kinetic"}], "weight"),
         ([{"kind": "taylor", "order": 1, "weight": 1.0}], "order"),
         ([{"kind": "steer", "width": 1.0}], "width"),

@@ -1,7 +1,7 @@
 """The step sizes `tau` of a block: fixed, or learned in one of four parametrisations.
 
-A residual layer is one explicit Euler step, `h + tau * f(t, h)`, so there is one `tau` for every
-step of the grid.
+A residual layer is one explicit Euler step, `h + tau * f(t, h)`: every step of the grid has one
+`tau`.
 """
 
 from odenet.depth.step_sizes.base import AbstractStepSizes as AbstractStepSizes

@@ -1,4 +1,4 @@
-"""Step sizes that are not learned."""
+"""Fixed step sizes."""
 
 from typing import Annotated, Literal
 
@@ -17,7 +17,7 @@ from odenet.depth.step_sizes.base import (
 
 
 class FixedStepSizes(AbstractStepSizes):
-    """Step sizes that are not learned.
+    """Fixed step sizes.
 
     Args:
         values: One finite step size per step, in order.
@@ -32,22 +32,22 @@ class FixedStepSizes(AbstractStepSizes):
 
 
 class FixedStepSizesConfig(StepSizesConfig):
-    """Fixed step sizes, by one value, by a list, or by the horizon that they share equally."""
+    """Fixed step sizes, by one value, by a list, or by an equally divided horizon."""
 
     kind: Literal["fixed"] = "fixed"
     tau: float | None = Field(default=None, allow_inf_nan=False)
     """One step size for every step; 1 makes each step the residual layer of He et al. 2015."""
     taus: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None = None
-    """A step size for every step, in order."""
+    """One step size for every step, in order."""
     horizon: PositiveFloat | None = Field(default=None, allow_inf_nan=False)
-    """Length of the depth axis, split equally."""
+    """Length of the depth axis, divided equally."""
 
     @model_validator(mode="after")
     def _one_rule(self):
         given = [name for name in ("tau", "taus", "horizon") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(
-                f"fixed step sizes follow from one of tau, taus and horizon; got {given}; keep one"
+                f"fixed step sizes need at most one of tau, taus and horizon; got {given}; keep one"
             )
         return self
 
@@ -63,7 +63,7 @@ class FixedStepSizesConfig(StepSizesConfig):
 
     @property
     def follows_horizon(self) -> bool:
-        """Whether the horizon is given, and any number of steps divides it equally."""
+        """Whether the horizon is fixed and divided equally by any number of steps."""
         return self.horizon is not None
 
     @property
@@ -96,7 +96,7 @@ class FixedStepSizesConfig(StepSizesConfig):
         return FixedStepSizes(self.known(num_steps))
 
     def moved(self, num_steps: int, new: int, params: StepSizeParams) -> MovedStepSizes:
-        """The same depth axis in another number of steps."""
+        """The same depth axis with another number of steps."""
         del params
         changes = {}
         if self.taus is not None:

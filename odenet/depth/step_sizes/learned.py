@@ -1,4 +1,4 @@
-"""Step sizes that are learned, as functions of unconstrained parameters."""
+"""Learned step sizes, as functions of unconstrained parameters."""
 
 from typing import ClassVar, Literal
 
@@ -27,9 +27,9 @@ Sharing = Literal["shared", "per_layer"]
 
 
 class LearnedStepSizes(AbstractStepSizes):
-    r"""Step sizes that are learned, `tau = g(raw)` with `raw` a parameter of any real value.
+    r"""Learned step sizes `tau = g(raw)`, with an unconstrained parameter `raw`.
 
-    All start at `horizon / num_steps`. The penalty is
+    All step sizes start at `horizon / num_steps`. The penalty is
     $c_T (\sum\tau - T)^2 + c_1 \sum|\tau| + c_2 \sum\tau^2$
     (Herberg, Herzog and Köhne 2023, arXiv:2306.16111).
 
@@ -65,18 +65,18 @@ class LearnedStepSizes(AbstractStepSizes):
 
 
 def step_size_transfer(sizes: LearnedStepSizes, num_steps: int) -> tuple[np.ndarray, Transfer]:
-    r"""The parameters of learned step sizes on a finer or coarser grid, and what moments follow.
+    r"""The parameters of learned step sizes on another grid, and the transfer of their moments.
 
-    The step sizes themselves move by `step_matrix`, $\tau' = M \tau$. A small change of the old
-    parameters is followed by the change of the new ones that gives the same step sizes, or of
-    several the smallest: with Jacobians $J$ and $J'$ of the two parametrisations, $J'^+ M J$.
+    Step sizes are transferred by `step_matrix`, $\tau' = M \tau$. The Jacobian of the new by the
+    old parameters is $J'^+ M J$, with $J$ and $J'$ the Jacobians of the two parametrisations; the
+    pseudoinverse gives the smallest change of parameters for a change of step sizes.
 
     Args:
         sizes: The learned step sizes.
         num_steps: The new number of steps.
 
     Returns:
-        The new parameters, and the linear map between small changes of old and new ones.
+        The new parameters, and the Jacobian as a transfer.
     """
     here = sizes.parametrisation
     there = type(here)(num_steps, here.horizon, here.shared)
@@ -101,12 +101,13 @@ class LearnedStepSizesConfig(StepSizesConfig):
 
     kind: Literal["learned"] = "learned"
     sharing: Sharing = "per_layer"
-    """`per_layer` learns one tau for every step (a residual layer is one step), `shared` one."""
+    """`per_layer` learns one tau for every step (a residual layer is one step), `shared` a single
+    tau for all steps."""
     parametrisation: ParametrisationName = "free"
     """`free`: any real number; `positive`: softplus; `simplex`: positive with a fixed sum;
-    `remainder`: any real numbers, of which the last makes up a fixed sum."""
+    `remainder`: any real numbers with a fixed sum, which determines the last."""
     horizon: PositiveFloat | None = Field(default=None, allow_inf_nan=False)
-    """Length of the depth axis at the start (and for `simplex` and `remainder` always); without it,
+    """Length of the depth axis at the start (for `simplex` and `remainder` always); default:
     `num_steps`, so that every tau starts at 1."""
     penalty: PenaltyConfig = PenaltyConfig()
 
@@ -117,7 +118,7 @@ class LearnedStepSizesConfig(StepSizesConfig):
     def _nothing_ignored(self):
         if self.keeps_sum and self.sharing == "shared":
             raise ValueError(
-                f"{self.parametrisation} fixes the sum of the step sizes, so one shared tau could "
+                f"{self.parametrisation} fixes the sum of the step sizes, so a shared tau would "
                 f"not be learned; use sharing=per_layer, or parametrisation=positive"
             )
         if self.keeps_sum and self.penalty.horizon:
@@ -138,22 +139,22 @@ class LearnedStepSizesConfig(StepSizesConfig):
 
     @property
     def keeps_sum(self) -> bool:
-        """Whether the step sizes sum to the horizon whatever is learned."""
+        """Whether the step sizes sum to the horizon for all parameters."""
         return self._class.keeps_sum
 
     @property
     def stays_positive(self) -> bool:
-        """Whether every step size is above 0 whatever is learned."""
+        """Whether every step size is above 0 for all parameters."""
         return self._class.stays_positive
 
     @property
     def least_steps(self) -> int:
-        """The smallest number of steps of which one is learned."""
+        """The smallest number of steps with a learned step size."""
         return 1 + self._class.num_dependent
 
     @property
     def kept_whole(self) -> str | None:
-        """Why no layer can be removed by the size of its step, or None if one can."""
+        """The reason why layers cannot be pruned by step size, or None if they can."""
         return "one step size serves all of its layers" if self.sharing == "shared" else None
 
     def start_horizon(self, num_steps: int) -> float:
@@ -164,11 +165,11 @@ class LearnedStepSizesConfig(StepSizesConfig):
         """Make the step sizes of a block of `num_steps` steps.
 
         Raises:
-            ValueError: if there is one step, which `remainder` would not learn.
+            ValueError: if `num_steps` is 1 with `remainder`, which would not learn it.
         """
         if num_steps < self.least_steps:
             raise ValueError(
-                f"{self.rule} learns all step sizes but the last, and there is one; use "
+                f"{self.rule} learns all step sizes except the last, and there is only one; use "
                 f"parametrisation=positive or free, or step_sizes.kind=fixed"
             )
         return LearnedStepSizes(
@@ -177,14 +178,14 @@ class LearnedStepSizesConfig(StepSizesConfig):
         )
 
     def with_params(self, num_steps: int, params: StepSizeParams) -> LearnedStepSizes:
-        """The step sizes at given parameters; without any, as they start."""
+        """The step sizes at given parameters; without parameters, the initial step sizes."""
         sizes = self.build(num_steps)
         if params:
             sizes.raw[...] = jnp.asarray(params["raw"])
         return sizes
 
     def moved(self, num_steps: int, new: int, params: StepSizeParams) -> MovedStepSizes:
-        """The same depth axis in another number of steps; moments follow by the chain rule."""
+        """The same depth axis with another number of steps; moments follow by the chain rule."""
         raw, move = step_size_transfer(self.with_params(num_steps, params), new)
         config = self.model_copy(update={"horizon": self.start_horizon(num_steps)})
         return MovedStepSizes(config, {"raw": raw}, {"raw": move})
@@ -194,7 +195,7 @@ class LearnedStepSizesConfig(StepSizesConfig):
         if self.keeps_sum:
             raise ValueError(
                 f"{self.rule} keeps the sum of a block's step sizes, but the first unit of a stage "
-                f"is a layer of its own; use parametrisation=positive with penalty.horizon"
+                f"is a separate layer; use parametrisation=positive with penalty.horizon"
             )
         if self.horizon is None:
             return self, self
@@ -207,8 +208,8 @@ class LearnedStepSizesConfig(StepSizesConfig):
     def pruned(self, num_steps: int, kept: tuple[float, ...]) -> "LearnedStepSizesConfig":
         """Options after layers were removed.
 
-        A penalty still pulls the sum of the step sizes to where it did; a sum that is kept becomes
-        that of the step sizes that stay.
+        The target of a horizon penalty is unchanged; a fixed sum becomes the sum of the remaining
+        step sizes.
         """
         horizon = float(sum(kept)) if self.keeps_sum else self.start_horizon(num_steps)
         return self.model_copy(update={"horizon": horizon})
@@ -219,13 +220,13 @@ class LearnedStepSizesConfig(StepSizesConfig):
         return before.pruned(leaf, kept)
 
     def check_start(self, trained: StepSizesConfig, steps: tuple[int, int]) -> None:
-        """Refuse to start from parameters that would be other step sizes here."""
+        """Refuse to start from parameters that give other step sizes under these options."""
         if not trained.is_learned:
             return
         if trained.rule != self.rule:
             raise ConfigError(
                 f"the learned step sizes are {trained.rule} there and {self.rule} here, so the "
-                f"same parameters would be other step sizes; set step_sizes.parametrisation="
+                f"same parameters would give other step sizes; set step_sizes.parametrisation="
                 f"{trained.rule}"
             )
         horizons = trained.start_horizon(steps[0]), self.start_horizon(steps[1])

@@ -1,11 +1,11 @@
-r"""From unconstrained parameters `raw` to step sizes, and back.
+r"""Parametrisations: maps from unconstrained parameters `raw` to step sizes, and their inverses.
 
 * `free`: $\tau_k = r_k$, any sign (Antil, Díaz and Herberg 2022, arXiv:2204.08528);
 * `positive`: $\tau_k = \log(1 + e^{r_k})$;
 * `simplex`: $\tau_k = T\,e^{r_k} / \sum_j e^{r_j}$, so that $\sum_k \tau_k = T$ exactly;
-* `remainder`: $\tau_k = r_k$ but for the last, $\tau_N = T - \sum_{k<N} r_k$, any sign.
-  Gradients see that the last depends on all others, $\partial\tau_N / \partial r_k = -1$ (the
-  constraint of Herberg, Herzog and Köhne 2023, inside of the gradient, not after the step).
+* `remainder`: $\tau_k = r_k$ for $k < N$, and $\tau_N = T - \sum_{k<N} r_k$, any sign. The gradient
+  includes $\partial\tau_N / \partial r_k = -1$: the constraint of Herberg, Herzog and Köhne 2023 is
+  part of the gradient, not enforced after the step.
 """
 
 import abc
@@ -28,8 +28,8 @@ class Parametrisation(abc.ABC):
 
     Args:
         num_steps: Number of steps, at least `least_steps`.
-        horizon: `T`, the sum that the step sizes start with, positive.
-        shared: Whether one parameter serves all steps.
+        horizon: `T`, the initial sum of the step sizes, positive.
+        shared: Whether all steps share one parameter.
     """
 
     num_steps: int
@@ -37,11 +37,11 @@ class Parametrisation(abc.ABC):
     shared: bool = False
 
     keeps_sum: ClassVar[bool] = False
-    """Whether the step sizes sum to the horizon whatever is learned."""
+    """Whether the step sizes sum to the horizon for all parameters."""
     stays_positive: ClassVar[bool] = False
-    """Whether every step size is above 0 whatever is learned."""
+    """Whether every step size is above 0 for all parameters."""
     num_dependent: ClassVar[int] = 0
-    """How many step sizes, the last ones, follow from the others and have no parameter."""
+    """Number of final step sizes that follow from the others and have no parameter."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,7 +50,7 @@ class Parametrisation(abc.ABC):
 
     @property
     def start(self) -> float:
-        """The value of every parameter for which all step sizes are equal and sum to `T`."""
+        """The initial value of every parameter: all step sizes are equal and sum to `T`."""
         return self.horizon / self.num_steps
 
     def forward(self, raw: Float[Array, "*shape"]) -> StepSizes:
@@ -58,24 +58,24 @@ class Parametrisation(abc.ABC):
         return self._forward(jnp.broadcast_to(raw, (self.num_steps,)))
 
     def inverse(self, taus: Float[np.ndarray, " num_steps"]) -> Float[np.ndarray, "*shape"]:
-        """Parameters that give these step sizes, which are in the range of `forward`."""
+        """Parameters of given step sizes, which must be in the range of `forward`."""
         raw = self._inverse(np.asarray(taus, np.float64))
         return raw[:1].reshape(()) if self.shared else raw
 
     def jacobian(self, raw: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "num_steps learned"]:
-        """The derivative of the step sizes by the parameters, in double precision."""
+        """The derivative of the step sizes with respect to the parameters, in double precision."""
         with jax.enable_x64(True):
             found = jax.jacfwd(self.forward)(jnp.asarray(np.asarray(raw, np.float64)))
             return np.asarray(found).reshape(self.num_steps, -1)
 
     def pruned(self, leaf: np.ndarray, kept: Int[np.ndarray, " kept"]) -> np.ndarray:
-        """A parameter for every step, or a moment of it, with some of the steps alone.
+        """A per-step parameter, or a moment of it, restricted to the remaining steps.
 
-        Of `keeps_sum`, the step sizes stay what they were if the horizon becomes their sum.
+        With `keeps_sum`, the remaining step sizes are unchanged if the horizon becomes their sum.
 
         Args:
-            leaf: Of all steps.
-            kept: Indices of the steps that stay, increasing.
+            leaf: The array of all steps.
+            kept: Indices of the remaining steps, increasing.
         """
         return leaf[kept[: len(kept) - self.num_dependent]]
 
@@ -87,7 +87,7 @@ class Parametrisation(abc.ABC):
 
 
 class Free(Parametrisation):
-    """Step sizes are the parameters, of any sign."""
+    """Step sizes equal to the parameters, of any sign."""
 
     def _forward(self, raw: Float[Array, " learned"]) -> StepSizes:
         return raw
@@ -133,7 +133,7 @@ class Simplex(Parametrisation):
 
 
 class Remainder(Parametrisation):
-    """All step sizes but the last are parameters; the last is what is left of the horizon."""
+    """All step sizes except the last are parameters; the last is the remainder of the horizon."""
 
     keeps_sum = True
     num_dependent = 1
