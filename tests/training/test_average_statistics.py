@@ -174,9 +174,7 @@ def test_average_that_would_have_no_effect_is_refused(configure, changes, messag
 
 
 def test_average_over_more_than_an_epoch_is_refused(configure):
-    with pytest.raises(
-        ConfigError, match=r"at most 99, the full batches of 16 in 1597 .* got 100"
-    ):
+    with pytest.raises(ConfigError, match=r"at most 99, the full batches of 16 in 1597 .* got 100"):
         build(configure(**HEAD, training__average_statistics=100))
 
 
