@@ -102,7 +102,7 @@ def _inner(before, after, first, second):
 
 
 def _nearest(before, after, both):
-    """Smallest squared distance from 0 to the line between two vectors at an obtuse angle."""
+    """Smallest squared norm on the straight line between two vectors in opposite directions."""
     between = before + after - 2 * both
     area = np.maximum(before * after - both**2, 0)
     return np.where(between > 0, area / np.where(between > 0, between, 1), before)

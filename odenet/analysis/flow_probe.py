@@ -30,7 +30,7 @@ class IdentityBound:
     Attributes:
         branch: The largest norm of `tau * df/dy` over layers and measured examples.
         layer: The step with this norm, from 0.
-        decades: The norm of a gradient cannot decrease by more than this over the block, since
+        decades: Lower bound on the change of a gradient's norm over the block, at most 0, since
             `sigma_min(1 + A) >= 1 - |A|`; None if that gives no bound, because some `|A|` is 1
             or more, or is only known from below.
     """

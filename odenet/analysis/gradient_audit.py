@@ -79,7 +79,7 @@ def loss_of(
 ) -> tuple[Loss, Any]:
     """The loss of a network under other gradient methods, as a function, and its parameters.
 
-    Batch norms use their running statistics, so that the loss is a sum over examples.
+    Batch norms use their running statistics, so that the loss is a mean of one term per example.
 
     Args:
         network: The network, left unchanged.

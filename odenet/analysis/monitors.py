@@ -83,7 +83,7 @@ class StabilityMonitorConfig(MonitorConfig):
 
     kind: Literal["stability"] = "stability"
     num_examples: PositiveInt = STABILITY_EXAMPLES
-    """Number of training examples whose paths the stability is measured along."""
+    """Number of training examples on whose paths the stability is measured."""
 
     def build(self, experiment: MonitoredExperiment) -> StabilityProbe:
         """Make the probe."""

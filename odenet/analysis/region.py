@@ -37,7 +37,7 @@ def region_of(amplification: Amplification, products: np.ndarray, tau: float) ->
     """The region in a window that contains it, or its part near the origin, and all products.
 
     Args:
-        amplification: Amplification of the method; of two equal steps for a two-step method.
+        amplification: Amplification of the method; if it depends on the grid, of two equal steps.
         products: The products `tau * lambda` to be drawn.
         tau: A step size of the block.
     """

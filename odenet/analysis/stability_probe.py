@@ -21,7 +21,7 @@ from odenet.models import Network
 from odenet.models.base import NO_STEP
 
 STABILITY_EXAMPLES = 4
-"""Default number of examples whose paths the stability is measured along."""
+"""Default number of examples on whose paths the stability is measured."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class StabilityProbe:
     Args:
         network: The network, at any parameters.
         normalization: Normalisation of the inputs.
-        examples: The examples whose paths the stability is measured along.
+        examples: The examples on whose paths the stability is measured.
 
     Raises:
         ConfigError: if a layer is not a step of a method.

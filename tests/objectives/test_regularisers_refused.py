@@ -44,7 +44,7 @@ def experiment(**changes):
         ({"step_sizes": {"kind": "learned"}}, "falls along steps of negative size"),
         ({"step_sizes": {"kind": "fixed", "tau": -1.0}}, "falls along steps of negative size"),
         ({"shortcut": {"kind": "scaled", "factor": 0.5}}, "no steps in depth-time"),
-        ({"field": {"kind": "residual"}}, "batch statistics mix them"),
+        ({"field": {"kind": "residual"}}, "batch statistics couple the examples"),
         ({"kind": "feedforward"}, "no steps in depth-time"),
     ],
 )
