@@ -120,7 +120,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     def _solve(
         self, field: Field, t0: Time, tau: Time, h0: State, parts: Any
     ) -> tuple[Any, SolverStats]:
-        """States at the `parts` (fractions in [0, 1]) of an interval and at its end, or at that."""
+        """States at the fractions `parts` of an interval and at its end, or at its end alone."""
         # Variables of an outer differentiation captured by the field must be arguments of the rule.
         apply, captured = jax.closure_convert(lambda field, t, h: field(t, h), field, t0, h0)
 

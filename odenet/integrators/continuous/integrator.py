@@ -178,7 +178,7 @@ class Diffrax(OneStepIntegrator):
     def _solve(
         self, field: Field, t0: Time, tau: Time, h0: State, parts: Any
     ) -> tuple[Any, SolverStats]:
-        """States at the `parts` (fractions in [0, 1]) of an interval and at its end, or at that.
+        """States at the fractions `parts` of an interval and at its end, or at its end alone.
 
         If the solve did not reach t1, the state at the end is the last state of the solve, and the
         states at later parts are NaN.
