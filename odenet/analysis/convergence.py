@@ -166,7 +166,7 @@ def ways_of(
     for solver in solvers:
         if solver not in SOLVERS:
             raise ConfigError(
-                f"a network is compared under the solvers {', '.join(SOLVERS)}, beside its own; "
+                f"a network is compared under the solvers {', '.join(SOLVERS)}, besides its own; "
                 f"got {solver!r}"
             )
     own = [block.integrator for block in blocks]

@@ -98,7 +98,7 @@ class MetricsFile(Callback):
             self._file.write(lines)
             self._file.flush()
             if info.event == "checkpoint":
-                # Lines up to a checkpoint must survive whatever the checkpoint survives.
+                # Metrics up to a checkpoint must be as durable as the checkpoint.
                 flush(self._file.fileno(), self.path)
             if info.event == "end":
                 self._file.close()
