@@ -1,1 +1,1 @@
-"""What depth did: instruments on trained networks."""
+"""The mathematics of the instruments for trained networks."""

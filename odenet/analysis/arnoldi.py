@@ -1,9 +1,9 @@
-r"""Eigenvalues of a matrix that is only known by its products: Arnoldi's method.
+r"""Eigenvalues of a matrix given by matrix-vector products: Arnoldi's method.
 
 After `k` products there is an orthonormal basis $V_k$ of the Krylov space of the start vector, and
 $A V_k = V_k H_k + h_{k+1,k} v_{k+1} e_k^T$ with a small Hessenberg matrix $H_k$. Its eigenvalues,
-the Ritz values, come close to those of $A$ at the rim of its spectrum first (Saad 2011, "Numerical
-methods for large eigenvalue problems", sec. 6.2).
+the Ritz values, converge to those of $A$ at the boundary of its spectrum first (Saad 2011,
+"Numerical methods for large eigenvalue problems", sec. 6.2).
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ def arnoldi(
 ) -> Float[Array, "batch rows columns"]:
     """The Hessenberg matrix of every example, with the row below it.
 
-    Every new vector is made orthogonal to the others twice: once is not enough in floating point.
+    Every new vector is orthogonalised twice: once is not enough in floating point.
 
     Args:
-        apply: The product with the matrix of each example; no example acts on another.
+        apply: The product with the matrix of each example; examples do not interact.
         start: Start vectors, shape `(batch, *state)`, none of them zero.
         num_steps: Number of products `k`, at most the size of the state.
 
@@ -35,7 +35,7 @@ def arnoldi(
     tiny = 100 * jnp.finfo(dtype).eps
 
     def unit(v, scale):
-        """The vector at length 1, or zero if it is round-off of one of length `scale`."""
+        """The vector scaled to length 1, or zero if it is round-off of one of length `scale`."""
         length = jnp.linalg.norm(v, axis=1)
         there = length > tiny * scale
         divisor = jnp.where(there, length, jnp.ones_like(length))
@@ -62,10 +62,10 @@ def arnoldi(
 
 
 def ritz_values(hessenberg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ritz values of one example, and how far each is from an eigenvalue's equation.
+    """Ritz values of one example, with their residuals.
 
     Args:
-        hessenberg: Shape `(k + 1, k)`, as `arnoldi` gives it.
+        hessenberg: Shape `(k + 1, k)`, the result of `arnoldi`.
 
     Returns:
         The values, complex, and the norms of `A v - theta v` for their unit vectors `v`.

@@ -1,4 +1,4 @@
-"""A block as what it does to a gradient: a chain of maps, one for every step, each a factor."""
+"""A block as a chain of maps, one per step; each is a factor of the gradient's product."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,16 +20,16 @@ from odenet.models.base import OdeBlock
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """The steps of a block, as functions of everything that they depend on.
+    """The steps of a block as functions of all their variables.
 
     Args:
         step: `step(params, fixed, t0, tau, h) -> h`, with the variables of one layer.
         params: Trained weights of every layer; each leaf has a leading axis `num_layers`.
-        fixed: Every other variable of every layer, running statistics among them, likewise.
+        fixed: Every other variable of every layer, running statistics included, with the same axis.
         t0s: Start of every step, shape `(num_layers, steps_per_layer)`.
-        taus: Length of every step, likewise; 1 in a feed-forward block, where it does nothing.
+        taus: Length of every step, same shape; 1 in a feed-forward block, where it has no effect.
         has_identity: Whether a step is `h + ...`.
-        has_taus: Whether the lengths do anything.
+        has_taus: Whether the lengths have an effect.
     """
 
     step: Callable[[Any, Any, Time, Time, State], State]
@@ -53,7 +53,7 @@ class Chain:
     def each_step(
         self, measure: Callable[..., Any], path: Float[Array, "points batch *state"]
     ) -> Any:
-        """`measure(step, h)` of every step at the state where it starts, stacked along axis 0.
+        """`measure(step, h)` of every step at its initial state, stacked along axis 0.
 
         Args:
             measure: Takes the step as a function of the state alone, and a batch of states.
@@ -88,14 +88,14 @@ def chain_of(block: Any, *, training: bool = False) -> Chain:
 
     Args:
         block: A block of any kind.
-        training: Whether batch norms use the statistics of the batch, as in training; then the
-            examples of a batch act on each other, and a step has no factor for each of them. Else
-            they use their running statistics, and are affine maps.
+        training: Whether batch norms use the statistics of the batch, as in training; the examples
+            of a batch then interact, and a step has no factor per example. Otherwise they use their
+            running statistics, and are affine maps.
 
     Raises:
-        ConfigError: if the block's integrator has no steps of the grid that are maps of the state
-            (`Integrator.step_map`): one that chooses its steps has no factor for each of them, and
-            others carry a velocity beside the state.
+        ConfigError: if the steps of the block's integrator are not maps of the state on the grid
+            (`Integrator.step_map`): an adaptive integrator has no fixed factor per step, and
+            others carry a velocity besides the state.
     """
     if block.stack is not None:
         return _of_layers(block.stack, training)
@@ -107,7 +107,7 @@ def chain_of(block: Any, *, training: bool = False) -> Chain:
     if block.ode.weights.stacked.takes_start:
         raise ConfigError(
             "the gradient is followed from state to state, and the field of this block depends on "
-            "its first state at every depth, so that the factors of the steps are not the whole "
+            "its initial state at every depth, so that the factors of the steps are not the whole "
             "gradient; use a field of another kind than data_controlled or depth_adaptive"
         )
     integrator = block.ode.integrator
@@ -115,8 +115,8 @@ def chain_of(block: Any, *, training: bool = False) -> Chain:
     if step is None:
         raise ConfigError(
             f"the gradient is followed step by step, so the integrator must be a method with the "
-            f"steps of the grid, which carries nothing beside the state; got "
-            f"{type(integrator).__name__}; to look at the same weights as a residual network, set "
+            f"steps of the grid and no variables besides the state; got "
+            f"{type(integrator).__name__}; to analyse the same weights as a residual network, set "
             f"model.block.integrator.kind=euler"
             + (
                 ""
@@ -129,15 +129,15 @@ def chain_of(block: Any, *, training: bool = False) -> Chain:
 
 
 def _fields_of_layers(block: OdeBlock, training: bool) -> tuple[LayerFields, DepthGrid]:
-    """The sets of weights that the steps use, and the steps."""
+    """The sets of weights used by the steps, and the steps."""
     grid = block.grid()
     if not block.weights.are_functions:
         return block.weights.over(grid, training=training), grid
     if training or not block.integrator.evaluates_at_start or block.step_sizes.is_learned:
         raise ConfigError(
-            "of weights that are functions of depth (weights.kind=basis), the gradient is followed "
-            "through integrator.kind=euler with fixed step sizes and frozen batch statistics: then "
-            "every step has one set of weights that depends on nothing else; set "
+            "with weights that are functions of depth (weights.kind=basis), the gradient is "
+            "followed through integrator.kind=euler with fixed step sizes and frozen batch "
+            "statistics: every step then has one set of weights that depends on nothing else; set "
             "model.block.integrator.kind=euler and model.block.step_sizes.kind=fixed"
         )
     return block.weights.at_steps(grid), DepthGrid(grid.taus, grid.num_steps)
@@ -162,7 +162,7 @@ def _of_layers(stack: LayerStack, training: bool) -> Chain:
     if stack.weights.stacked.is_random:
         raise ConfigError(
             "the gradient is not followed through shortcut.kind=dropout: in training its factors "
-            "change from draw to draw; use another shortcut"
+            "are random; use another shortcut"
         )
     fields = stack.layers(training=training)
     layer = _pure(fields)
@@ -178,7 +178,7 @@ def _of_layers(stack: LayerStack, training: bool) -> Chain:
 
 
 def _pure(fields: LayerFields) -> Callable[[Any, Time, State], State]:
-    """The field as a function of its variables, so that what it prepares is differentiated too."""
+    """The field as a function of its variables, so that its preparation is differentiated too."""
     if fields.uses_batch_statistics:
         return lambda params, t, h: fields.apply(params, t, h)[0]
     prepare = fields.prepare

@@ -21,25 +21,25 @@ from odenet.part import PartConfig
 from odenet.training.evaluate import Evaluation
 
 TRAINED = "as trained"
-"""Name of the evaluation under the network's own integrator and steps."""
+"""Name of the evaluation with the network's own integrator and steps."""
 
 REFERENCE_NAME = "reference"
-"""Name of the evaluation that errors are measured against."""
+"""Name of the reference evaluation for errors."""
 
 REFERENCE = Discretisation(
     DiffraxConfig.model_validate(
         {"solver": "dopri8", "controller": {"rtol": 1e-6, "atol": 1e-6}, "max_steps": 4096}
     ).build()
 )
-"""The solve that errors are measured against: order 8, at the tolerance that float32 allows."""
+"""The reference solve for errors: order 8, at the tolerance that float32 allows."""
 
 
 OTHER_LOSS, OTHER_OUTPUTS = 2.0, 0.1
-"""Beyond this factor of the loss, or relative change of the outputs, they speak against a verdict
-that a network is independent of its solver. Not from a publication."""
+"""A loss ratio, or relative change of the outputs, above these contradicts the verdict that a
+network is independent of its solver. Not from a publication."""
 
 SAME_LOSS, SAME_OUTPUTS = 1.1, 0.01
-"""Below these they speak against one that it depends on its solver."""
+"""Values below these contradict the verdict that it depends on its solver."""
 
 
 class EvaluationConfig(PartConfig):
@@ -47,13 +47,13 @@ class EvaluationConfig(PartConfig):
 
     integrator: IntegratorConfig = ExplicitConfig()
     step_factor: float = Field(default=1.0, gt=0, le=4096, allow_inf_nan=False)
-    """Number of steps as a multiple of those in training: 2 halves every step, 0.5 joins two."""
+    """Number of steps as a multiple of those in training: 2 halves every step, 0.5 joins pairs."""
 
     @model_validator(mode="after")
     def _nothing_ignored(self):
         if self.integrator.chooses_steps and self.step_factor != 1.0:
             raise ValueError(
-                "an integrator that chooses its own steps would ignore step_factor; remove it, or "
+                "an adaptive integrator would ignore step_factor; remove it, or "
                 "set integrator.controller.kind=constant"
             )
         return self
@@ -71,16 +71,16 @@ class Row:
     Attributes:
         trained_with: Name of the network.
         evaluated_with: Name of the discretisation.
-        accuracy: On the test split; None for regression.
-        loss: On the test split.
-        parameters: Trainable numbers of the network.
+        accuracy: Accuracy on the test split; None for regression.
+        loss: Loss on the test split.
+        parameters: Number of trainable parameters of the network.
         nfe: Field evaluations per batch, mean over the batches.
         solver_error: Root-mean-square difference of the outputs from those of the reference
             solve, relative to the root mean square of the latter; None for a network without
             continuous counterpart.
-        solver_ok: Whether every solve reached its end.
-        step_seconds: Median time of one batch, forward.
-        compile_seconds: Time of compiling the evaluation.
+        solver_ok: Whether every solve reached t1.
+        step_seconds: Median time of one batch, forward pass.
+        compile_seconds: Time to compile the evaluation.
     """
 
     trained_with: str
@@ -97,25 +97,24 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Whether a trained network depends on its solver, with the numbers that say so.
+    """Whether a trained network depends on its solver, with the numbers behind the verdict.
 
     Attributes:
         network: Name of the network.
-        verdict: `solver-independent`, `depends on its solver`, `not an ODE` for a network that has
-            no continuous counterpart, or one that begins with `not` and says why there is none.
+        verdict: `solver-independent`, `depends on its solver`, `not an ODE` for a network without
+            continuous counterpart, or a text that begins with `not` and gives the reason.
         threshold: Largest change of accuracy that counts as none.
         largest_change: Largest change of accuracy under a solver of smaller error, or None.
-        under: The evaluation in which it was found, or None.
+        under: Name of the evaluation with this change, or None.
         compared: Names of the evaluations of smaller error, reference included.
-        loss: As trained, or None where no solver has a smaller error.
-        furthest_loss: Under the solver of smaller error under which it is furthest from that, by
-            their ratio.
-        loss_under: The evaluation in which it was found.
-        solver_error: Of the outputs as trained, relative to the reference.
-        disagreements: Which of `loss` and `outputs` contradict the verdict: it says
-            `solver-independent`, and the loss changes more than `OTHER_LOSS` times or the outputs
-            by more than `OTHER_OUTPUTS`; or it says that the network depends on its solver, and
-            the loss changes less than `SAME_LOSS` times or the outputs by less than `SAME_OUTPUTS`.
+        loss: Loss as trained, or None if no solver has a smaller error.
+        furthest_loss: Loss, under a solver of smaller error, with the largest ratio to `loss`.
+        loss_under: Name of the evaluation with this loss.
+        solver_error: Error of the outputs as trained, relative to the reference.
+        disagreements: Which of `loss` and `outputs` contradict the verdict: it is
+            `solver-independent`, but the loss changes by more than a factor `OTHER_LOSS` or the
+            outputs by more than `OTHER_OUTPUTS`; or it is `depends on its solver`, but the loss
+            changes by less than a factor `SAME_LOSS` or the outputs by less than `SAME_OUTPUTS`.
     """
 
     network: str
@@ -153,7 +152,7 @@ def make_row(
 def relative_error(outputs: np.ndarray, reference: np.ndarray) -> float:
     """Root-mean-square difference relative to the root mean square of `reference`.
 
-    Infinite where `outputs` are not finite: a solve that blew up has no error to speak of.
+    Infinite where `outputs` are not finite: the error of a solve that diverged is undefined.
     """
     scale = float(np.sqrt(np.mean(np.square(reference, dtype=np.float64))))
     difference = np.asarray(outputs, np.float64) - np.asarray(reference, np.float64)
@@ -164,7 +163,7 @@ def relative_error(outputs: np.ndarray, reference: np.ndarray) -> float:
 
 
 def not_asked(network: str, threshold: float) -> Verdict:
-    """The verdict on a network that other solvers could run, where none was asked for."""
+    """The verdict on a network whose evaluation requested no other solver."""
     verdict = "not judged: no other solver was asked for"
     return Verdict(network, verdict, threshold, None, None, ())
 
@@ -176,9 +175,9 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
     the accuracy changes by more than `threshold` under one of them, the network depends on its
     solver. A solve that did not reach t1 is no test.
 
-    Accuracy sees the largest output alone. What the loss does under the same solvers, and by how
-    much the outputs differ from those of the reference, is recorded beside the verdict, and where
-    either contradicts it.
+    Accuracy depends on the largest output alone. The verdict therefore also records the change of
+    the loss under the same solvers, the difference of the outputs from those of the reference, and
+    which of the two contradict it.
 
     Args:
         network: Name of the network.
@@ -228,7 +227,7 @@ def judge(network: str, rows: Mapping[str, Row], threshold: float) -> Verdict:
 
 
 def _beside(own: Row, finer: Mapping[str, Row]) -> dict[str, Any]:
-    """What the loss does under finer solvers: the one under which it is furthest, as a ratio."""
+    """The largest change of the loss under finer solvers, as a ratio, with its solver."""
 
     def distance(name: str) -> float:
         return abs(math.log(_ratio(own.loss, finer[name].loss)))
@@ -243,7 +242,7 @@ def _beside(own: Row, finer: Mapping[str, Row]) -> dict[str, Any]:
 
 
 def _ratio(before: float, after: float) -> float:
-    """One loss over another; what is not finite is beyond every number."""
+    """Ratio of two losses; infinite if it is not finite."""
     if not (math.isfinite(before) and math.isfinite(after)):
         return sys.float_info.max
     tiny = sys.float_info.min

@@ -1,4 +1,4 @@
-"""Does a trained network converge as its steps shrink, at what cost, and where is it an ODE?"""
+"""Convergence of a trained network as its steps shrink, its cost, and where it is an ODE."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from odenet.models import DepthBlockConfig, Discretisation
 
 ADAPTIVE = "dopri5"
 SOLVERS = ("euler", "midpoint", "rk4", ADAPTIVE)
-"""What a network is compared under, beside its own integrator."""
+"""The solvers that a network is compared under, besides its own integrator."""
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 OWN = "own"
 """Name of the network's own integrator among the solvers."""
@@ -24,10 +24,10 @@ class Way:
     """One way to integrate a trained network.
 
     Attributes:
-        solver: Its name; `own` is the integrator that the network was trained with.
-        factor: Number of steps, as a multiple of the network's own; None for adaptive ones.
-        tolerance: Relative and absolute tolerance of adaptive ones, else None.
-        discretisation: The same, as a block takes it.
+        solver: Name of the solver; `own` is the integrator that the network was trained with.
+        factor: Number of steps, as a multiple of the network's own; None for adaptive solvers.
+        tolerance: Relative and absolute tolerance of adaptive solvers, else None.
+        discretisation: The same choice as an argument of a block.
     """
 
     solver: str
@@ -38,18 +38,18 @@ class Way:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one way to integrate a trained network gives, and what it takes.
+    """Results and cost of one way to integrate a trained network.
 
     Attributes:
-        solver: Its name.
-        factor: Number of steps, as a multiple of the network's own; None for adaptive ones.
-        tolerance: Of adaptive ones, else None.
-        error: Of the outputs, relative to the reference solve.
+        solver: Name of the solver.
+        factor: Number of steps, as a multiple of the network's own; None for adaptive solvers.
+        tolerance: Tolerance of adaptive solvers, else None.
+        error: Error of the outputs, relative to the reference solve.
         nfe: Field evaluations per batch, mean over the batches.
         seconds: Median time of one batch.
-        accuracy: None for regression.
+        accuracy: Accuracy; None for regression.
         loss: Mean loss.
-        solver_ok: Whether every solve reached its end.
+        solver_ok: Whether every solve reached t1.
     """
 
     solver: str
@@ -65,17 +65,17 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Criticality:
-    """Where a network stops being an ODE, by the criterion of Ott et al. 2021, arXiv:2007.15386.
+    """The step size above which a network is no ODE (Ott et al. 2021, arXiv:2007.15386).
 
     Attributes:
         threshold: Largest change of accuracy that counts as none.
-        reference_accuracy: Under the reference solve.
-        change: Accuracy as trained less that under the reference solve.
-        is_ode: Whether the size of that change is at most the threshold.
+        reference_accuracy: Accuracy under the reference solve.
+        change: Accuracy as trained minus that under the reference solve.
+        is_ode: Whether the absolute value of that change is at most the threshold.
         critical_factor: The smallest measured multiple of the network's own number of steps from
-            which on its own integrator gives the accuracy of the reference solve, to the
-            threshold, at two or more numbers of steps; None if it does not.
-        critical_step: The largest step size with it.
+            which on its own integrator has the accuracy of the reference solve, within the
+            threshold, at two or more numbers of steps; None if there is none.
+        critical_step: The largest step size at `critical_factor`.
     """
 
     threshold: float
@@ -88,20 +88,20 @@ class Criticality:
 
 @dataclasses.dataclass(frozen=True)
 class Convergence:
-    """What the instrument found.
+    """The result of the convergence instrument.
 
     Attributes:
-        integrator: The kind of the network's own.
+        integrator: The kind of the network's own integrator.
         num_steps: Steps of every block, in order.
         largest_step: The largest step size as trained.
-        reference: What errors are measured against.
-        reference_ok: Whether that solve reached t1; nothing is judged if it did not.
-        halvings: From the coarsest to the finest, in double precision; empty where the integrator
-            chooses its own steps.
-        observed_order: At the smallest steps, or None.
-        costs: Every solver, in the network's own precision.
-        criticality: None for a regression, for an integrator that chooses its steps, and where the
-            reference solve did not reach t1.
+        reference: Name of the reference solve for errors.
+        reference_ok: Whether that solve reached t1; if not, nothing is judged.
+        halvings: From the coarsest to the finest, in double precision; empty for an adaptive
+            integrator.
+        observed_order: Observed order at the smallest steps, or None.
+        costs: Cost of every solver, in the network's own precision.
+        criticality: None for a regression, for an adaptive integrator, and if the reference solve
+            did not reach t1.
     """
 
     integrator: str
@@ -116,20 +116,20 @@ class Convergence:
 
 
 def factors_of(blocks: Sequence[DepthBlockConfig], finest: int, coarsest: int = 8) -> list[float]:
-    """Numbers of steps that every block can take, as multiples of its own, each twice the last.
+    """Numbers of steps possible in every block, as multiples of its own, each twice the previous.
 
     Args:
         blocks: The blocks of a network.
         finest: The last multiple, a power of 2.
-        coarsest: The first one is 1 over this or over a smaller power of 2.
+        coarsest: The first multiple is 1 over this or over a smaller power of 2.
 
     Raises:
         ConfigError: if `finest` is no power of 2, or below 2.
     """
     if finest < 2 or finest & (finest - 1):
         raise ConfigError(
-            f"steps are halved again and again, so the finest multiple of them is a power of 2, 4 "
-            f"say; got {finest}"
+            f"steps are halved repeatedly, so the finest multiple of them is a power of 2, for "
+            f"instance 4; got {finest}"
         )
     coarser = [1 / 2**k for k in range(int(math.log2(coarsest)), 0, -1)]
     finer = [float(2**k) for k in range(int(math.log2(finest)) + 1)]
@@ -158,15 +158,15 @@ def ways_of(
     Args:
         blocks: The blocks of the network.
         factors: Numbers of steps, as multiples of its own.
-        solvers: Which others, of `SOLVERS`.
+        solvers: The other solvers, from `SOLVERS`.
 
     Raises:
-        ConfigError: if a solver is none of them.
+        ConfigError: if a solver is not among them.
     """
     for solver in solvers:
         if solver not in SOLVERS:
             raise ConfigError(
-                f"a network is compared under the solvers {', '.join(SOLVERS)}, beside its own; "
+                f"a network is compared under the solvers {', '.join(SOLVERS)}, besides its own; "
                 f"got {solver!r}"
             )
     own = [block.integrator for block in blocks]
@@ -204,7 +204,7 @@ def _same_equation(blocks: Sequence[DepthBlockConfig], config: Any) -> bool:
 
 
 def check_threshold(threshold: float) -> None:
-    """Refuse a threshold that no change of accuracy could meet, or all would.
+    """Refuse a threshold that no change of accuracy could meet, or every change would.
 
     Raises:
         ConfigError: unless it is above 0 and at most 1.
@@ -218,12 +218,12 @@ def check_threshold(threshold: float) -> None:
 def judge_steps(
     own: Mapping[float, float], steps: Mapping[float, float], reference: float, threshold: float
 ) -> Criticality:
-    """Where a network stops being an ODE.
+    """Find the step size above which a network is no ODE.
 
     Args:
         own: Accuracy under the network's own integrator, by the multiple of its number of steps;
-            1 among them.
-        steps: The largest step size at each.
+            the multiple 1 is included.
+        steps: The largest step size at each multiple.
         reference: Accuracy under the reference solve.
         threshold: Largest change of accuracy that counts as none, in (0, 1].
     """
@@ -233,7 +233,7 @@ def judge_steps(
     for factor in sorted(own, reverse=True):
         if abs(own[factor] - reference) > threshold:
             break
-        # Near the threshold the finest alone may agree by chance, and nothing shows that it stays.
+        # Near the threshold the finest steps alone may agree by chance, without a second number.
         critical = None if factor == finest else factor
     return Criticality(
         threshold,

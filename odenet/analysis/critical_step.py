@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 @dataclasses.dataclass(frozen=True)
 class TrainedAt:
-    """A network that was trained at one step size, and what another solver makes of it.
+    """A network trained at one step size, and its accuracy under another solver.
 
     Attributes:
         largest_step: The largest step size of its training.
         num_steps: Number of steps of its first block.
-        accuracy: As trained.
-        reference_accuracy: Under a near-exact solve.
+        accuracy: Accuracy as trained.
+        reference_accuracy: Accuracy under a near-exact solve.
     """
 
     largest_step: float
@@ -22,17 +22,17 @@ class TrainedAt:
 
     @property
     def drop(self) -> float:
-        """Accuracy as trained less that under a near-exact solve."""
+        """Accuracy as trained minus that under a near-exact solve."""
         return self.accuracy - self.reference_accuracy
 
 
 @dataclasses.dataclass(frozen=True)
 class CriticalStep:
-    """The largest step size of training from which down every network is an ODE.
+    """The largest step size of training such that every network up to it is an ODE.
 
     Attributes:
-        step: It; None if the smallest does not give an ODE either.
-        above: The next larger step size, which does not; None if all do, or none does.
+        step: This step size; None if the smallest does not give an ODE either.
+        above: The next larger step size, which gives no ODE; None if all do, or none does.
     """
 
     step: float | None
@@ -40,7 +40,7 @@ class CriticalStep:
 
 
 def critical_step(trained: Sequence[TrainedAt], threshold: float) -> CriticalStep:
-    """Look from the smallest step size up for the first network that is no ODE.
+    """Search from the smallest step size upwards for the first network that is no ODE.
 
     Args:
         trained: Networks that differ in their step size alone, at least one.

@@ -1,9 +1,9 @@
-r"""Do paths cross? What no ordinary differential equation of the state could have them do.
+r"""Crossing paths: impossible for an ordinary differential equation of the state.
 
 Two solutions of $h' = f(t, h)$ that differ at one time differ at all times. In one dimension they
 keep their order (Dupont et al. 2019, arXiv:1904.01681, prop. 1); in any, the derivative of the
 state at a later time by the first state has a positive determinant. The steps of a discrete network
-need not obey (Ott et al. 2021, arXiv:2007.15386).
+need not (Ott et al. 2021, arXiv:2007.15386).
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ from odenet.analysis.growth import path_jacobians
 from odenet.analysis.layer_factors import jacobian
 
 NEARNESS = 0.05
-"""Part of their distance below which two paths count as having met, in more than one dimension."""
+"""Fraction of their distance below which two paths count as having met, in dimension above 1."""
 
 ORIENTATION_SIZE = 32
-"""Numbers in a state up to which determinants are measured."""
+"""Size of a state up to which determinants are measured."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Crossings:
     points, a pair crosses in the step from $k$ to $k + 1$ if
     $\\min_{0 < s < 1} |(1 - s) \\delta_k + s \\delta_{k+1}| \\le c \\min(|\\delta_k|,
     |\\delta_{k+1}|)$. In one dimension that is a change of order, whatever $c < 1$, and proves that
-    no ODE of this state has the paths. In more, two paths almost never meet exactly, and $c$ is
-    `NEARNESS`: they pass each other in opposite directions, which an ODE could do only by turning
-    half around within the step.
+    no ODE of this state has the paths. In higher dimensions two paths almost never meet exactly,
+    and $c$ is `NEARNESS`: the paths pass each other in opposite directions, which in an ODE would
+    need a half turn within the step.
 
     Attributes:
         in_step: Number of pairs in every step, shape `(num_steps,)`.
         pairs: Number of pairs that cross in some step.
-        all_pairs: Number of pairs whose first states differ.
+        all_pairs: Number of pairs whose initial states differ.
     """
 
     in_step: np.ndarray
@@ -49,13 +49,13 @@ class Crossings:
 
 @dataclasses.dataclass(frozen=True)
 class Orientation:
-    """Signs of the determinant of the map from the first state to every point.
+    """Signs of the determinant of the map from the initial state to every point.
 
     Attributes:
-        in_step: Number of examples at which it changes in every step, shape `(num_steps,)`.
-        reversed_examples: Number of examples at which it is negative somewhere: no flow of an ODE
-            of this state maps like that near them.
-        unresolved: Number of points and examples at which round-off hides the sign.
+        in_step: Number of examples with a change of sign in every step, shape `(num_steps,)`.
+        reversed_examples: Number of examples with a negative sign at some point: no flow of an ODE
+            of this state has such a derivative there.
+        unresolved: Number of points and examples where round-off hides the sign.
     """
 
     in_step: np.ndarray
@@ -73,7 +73,7 @@ def crossings(path: np.ndarray) -> Crossings:
     states = path.reshape(points, batch, -1)
     nearness = NEARNESS if states.shape[2] > 1 else 0.5
     first, second = np.triu_indices(batch, 1)
-    # Differences of states that rounding alone tells apart are none.
+    # Differences of states at the level of round-off do not count.
     noise = (16 * float(np.finfo(path.dtype).eps) * np.abs(states).max(axis=(1, 2))) ** 2
     ever, in_step = np.zeros(len(first), bool), np.zeros(points - 1, np.int64)
     before = states[0].astype(np.float64)
@@ -95,24 +95,24 @@ def _inner(before, after, first, second):
     """Inner products of the differences of every pair before and after a step."""
     if before.shape[1] <= 4:
         return np.sum((before[first] - before[second]) * (after[first] - after[second]), axis=1)
-    # Of large states no array of all differences is made.
+    # For large states, the array of all differences is not formed.
     cross = before @ after.T
     own = np.diagonal(cross)
     return own[first] + own[second] - cross[first, second] - cross[second, first]
 
 
 def _nearest(before, after, both):
-    """Smallest squared length on the straight line between two vectors that point apart."""
+    """Smallest squared norm on the straight line between two vectors in opposite directions."""
     between = before + after - 2 * both
     area = np.maximum(before * after - both**2, 0)
     return np.where(between > 0, area / np.where(between > 0, between, 1), before)
 
 
 def orientation(field_path: FieldPath) -> Orientation | None:
-    """Follow the sign of the determinant along the paths.
+    """Compute the sign of the determinant along the paths.
 
     Returns:
-        None for states of more than `ORIENTATION_SIZE` numbers, and where `path_jacobians` is.
+        None for states larger than `ORIENTATION_SIZE`, and if `path_jacobians` is None.
     """
     if math.prod(field_path.path.shape[2:]) > ORIENTATION_SIZE:
         return None
@@ -136,7 +136,7 @@ def orientation(field_path: FieldPath) -> Orientation | None:
 
 
 def _signs(matrices) -> tuple[np.ndarray, np.ndarray]:
-    """Signs of determinants, and whether they are more than round-off."""
+    """Signs of determinants, and whether they exceed round-off."""
     eps = float(jnp.finfo(matrices.dtype).eps)
     matrices = np.asarray(matrices, np.float64)
     values = np.linalg.svd(matrices, compute_uv=False)

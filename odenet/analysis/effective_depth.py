@@ -1,10 +1,10 @@
-r"""How many of its layers does a network use? Contributions, lesions, and merged neighbours.
+r"""Number of layers that a network uses: contributions, lesions, and merged neighbours.
 
-A layer of a residual network adds $\tau f(h)$ to its state, so that it can be left out by setting
-its $\tau$ to 0, and nothing else changes: a lesion (Veit et al. 2016, arXiv:1605.06431; Chang et
-al. 2018, arXiv:1710.10348). Two neighbours can be merged into one layer with the sum of their step
-sizes and the mean of their weights, each by the part of its step; for smooth weights that is the
-network with one step less.
+A layer of a residual network adds $\tau f(h)$ to its state. Setting its $\tau$ to 0 removes the
+layer and changes nothing else: a lesion (Veit et al. 2016, arXiv:1605.06431; Chang et al. 2018,
+arXiv:1710.10348). Two neighbours are merged into one layer with the sum of their step sizes and the
+mean of their weights, weighted by step size; for smooth weights that is the network with one step
+less.
 """
 
 import dataclasses
@@ -31,17 +31,17 @@ Alter = Callable[[LayerFields, StepSizes], tuple[LayerFields, StepSizes]]
 
 @dataclasses.dataclass(frozen=True)
 class BlockDepth:
-    """The layers of one block; of weights shared over depth, its steps.
+    """The layers of one block, or its steps if the weights are shared over depth.
 
     Attributes:
         taus: Length of every layer, the sum of its steps.
-        contributions: Root mean square of what every layer adds to the state, relative to that of
-            the state it starts from.
+        contributions: Root mean square of the increment of every layer, relative to the root mean
+            square of its initial state.
         left_out: Scores without each of the layers, by name, shape `(layers,)`.
-        merged: Scores with each layer merged with the next, shape `(layers - 1,)`; None where all
+        merged: Scores with each layer merged with the next, shape `(layers - 1,)`; None if all
             layers have the same weights.
-        removed: Scores without the `m` layers whose lesion costs least, `m` from 0 to all but one.
-        order: Those layers, the one that costs least first.
+        removed: Scores without the `m` layers of least costly lesion, `m` from 0 to all but one.
+        order: Those layers, the least costly first.
     """
 
     taus: Float[np.ndarray, " layers"]
@@ -58,11 +58,11 @@ class BlockDepth:
         return float(np.sum(self.contributions)) ** 2 / squares if squares > 0 else 0.0
 
     def effective_depth(self, threshold: float) -> int:
-        """The fewest layers, the costliest kept, with which the network scores as it should.
+        """The fewest layers, the costliest kept, whose score is within the threshold.
 
         Args:
-            threshold: Largest drop of the accuracy, or largest relative rise of the loss of a
-                network without one.
+            threshold: Largest drop of the accuracy, or, without an accuracy, largest relative rise
+                of the loss.
         """
         if "accuracy" in self.removed:
             accuracy = self.removed["accuracy"]
@@ -76,16 +76,17 @@ class BlockDepth:
 
 
 def check_lesions(network: Network) -> None:
-    """Refuse a network of which no layer can be left out.
+    """Refuse a network whose layers cannot be removed.
 
     Raises:
-        ConfigError: naming the block, and why.
+        ConfigError: naming the block and the reason.
     """
     for index, block in enumerate(network.blocks):
         if block.residual is None:
             raise ConfigError(
-                f"a layer without a way around it cannot be left out: the block of model.stages."
-                f"{index} is {type(block).__name__}; look at a network whose depth is time"
+                f"a layer without an identity shortcut cannot be left out: the block of "
+                f"model.stages.{index} is {type(block).__name__}; analyse a network whose depth is "
+                f"time"
             )
         if block.ode is not None and not block.ode.integrator.zero_step_is_identity:
             name = type(block.ode.integrator).__name__
@@ -96,7 +97,7 @@ def check_lesions(network: Network) -> None:
         if block.residual.weights.are_functions:
             raise ConfigError(
                 f"the weights of model.stages.{index} are functions of depth (weights.kind=basis): "
-                f"no layer has its own to be left out with"
+                f"no layer has weights of its own to leave out"
             )
 
 
@@ -106,20 +107,20 @@ def depth_of_block(
     inputs: Array,
     score: Callable[[Array], Scores],
 ) -> BlockDepth:
-    """Measure the layers of one block, all other blocks as they are.
+    """Measure the layers of one block, with all other blocks unchanged.
 
     Args:
-        network: Its batch norms use their running statistics.
-        index: Which block, from 0.
+        network: The network; its batch norms use their running statistics.
+        index: Index of the block, from 0.
         inputs: Normalised inputs.
-        score: From the outputs to mean scores.
+        score: Maps outputs to mean scores.
     """
     block = _block(network, index)
     grid = block.grid()
     layers = grid.num_steps if grid.num_layers == 1 else grid.num_layers
     parts = grid.num_steps // layers
 
-    # Weights are arguments: as constants of a program they would be folded by the compiler.
+    # Weights are arguments: the compiler would fold them if they were constants of a program.
     graphdef, state = nnx.split(network)
 
     def mapped(altered: Callable[[Any], Alter], over: np.ndarray) -> dict[str, np.ndarray]:
@@ -162,9 +163,9 @@ def outputs_of(network: Network, index: int, x: Array, alter: Alter) -> Array:
 
     Args:
         network: The network.
-        index: Which block, from 0.
+        index: Index of the block, from 0.
         x: Normalised inputs.
-        alter: From the fields and step sizes of the block to others.
+        alter: Maps the fields and step sizes of the block to the altered ones.
     """
     for number, (projection, block) in enumerate(
         zip(network.projections, network.blocks, strict=True)
@@ -184,13 +185,13 @@ def outputs_of(network: Network, index: int, x: Array, alter: Alter) -> Array:
 def merge_layers(
     fields: LayerFields, taus: StepSizes, k: Array, parts: int
 ) -> tuple[LayerFields, StepSizes]:
-    """Layers `k` and `k + 1` as one: the first takes both steps, the second none.
+    """Merge layers `k` and `k + 1`: the first takes both steps, the second none.
 
     Args:
-        fields: Of all layers.
-        taus: Of all steps.
-        k: The first of the two, an integer scalar.
-        parts: Steps of a layer.
+        fields: Fields of all layers.
+        taus: Sizes of all steps.
+        k: Index of the first of the two, an integer scalar.
+        parts: Steps per layer.
     """
     by_layer = taus.reshape(-1, parts)
     lengths = jnp.abs(jnp.sum(by_layer, axis=1))

@@ -1,4 +1,4 @@
-"""Blocks as vector fields along the paths of a few examples."""
+"""Blocks as vector fields along the paths of selected examples."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,15 +18,15 @@ Path = Float[Array, "points batch *state"]
 
 @dataclasses.dataclass(frozen=True)
 class FieldPath:
-    """A block, and the states of a few examples on their way through it.
+    """A block, and the states of selected examples along their paths through it.
 
     Attributes:
-        block: The block, running statistics in its batch norms.
+        block: The block, with running statistics in its batch norms.
         path: States at all points of the grid, by the block's own integrator.
-        fields: The field of every layer; None where a layer is no step of a method, and so no
+        fields: The field of every layer; None if a layer is not a step of a method, so that no
             field is integrated.
-        grid: The steps; None in a block whose depth is no time.
-        integrator: How the steps are added up; None where there are no fields.
+        grid: The steps; None in a block whose depth is not time.
+        integrator: The integrator of the fields; None without fields.
     """
 
     block: Block
@@ -36,7 +36,7 @@ class FieldPath:
     integrator: Integrator | None = None
 
     def each_step(self, measure: Callable[[Field, Time, Time, State], Any]) -> Any:
-        """`measure(field, t0, tau, h)` of every step at the states where it starts, stacked.
+        """`measure(field, t0, tau, h)` of every step at its initial states, stacked.
 
         Args:
             measure: Takes the field with the weights of the step, and a batch of states.
@@ -63,7 +63,7 @@ def field_paths(network: Network, inputs: Float[Array, "batch *inputs"]) -> list
 
     Args:
         network: Blocks of any kind.
-        inputs: Normalised inputs of a few examples.
+        inputs: Normalised inputs of selected examples.
     """
     x, found = inputs, []
     for projection, block in zip(network.projections, network.blocks, strict=True):

@@ -1,4 +1,4 @@
-"""A probe of gradient flow: of one network on fixed examples, for any parameters, judged."""
+"""A probe of gradient flow on fixed examples of one network, for any parameters, with verdicts."""
 
 import dataclasses
 import math
@@ -20,19 +20,19 @@ from odenet.objectives import Objective
 BatchStatistics = Literal["training", "frozen"]
 
 NUM_EXAMPLES = 256
-"""Examples that are measured on, if nothing else is said (Glorot and Bengio 2010 took 300)."""
+"""Default number of measured examples (Glorot and Bengio 2010 took 300)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class IdentityBound:
-    """What follows from the identity term of a residual block, and what does not.
+    """The bound on the gradient that follows from the identity term of a residual block.
 
     Attributes:
-        branch: The largest norm of `tau * df/dy` of any layer and measured example.
-        layer: The step where it is, counted from 0.
-        decades: The norm of a gradient cannot change by less than this over the block, since
-            `sigma_min(1 + A) >= 1 - |A|`; None where that bounds nothing, because some `|A|` is 1
-            or more, or because it is only known from below.
+        branch: The largest norm of `tau * df/dy` over layers and measured examples.
+        layer: The step with this norm, from 0.
+        decades: Lower bound on the change of a gradient's norm over the block, at most 0, since
+            `sigma_min(1 + A) >= 1 - |A|`; None if that gives no bound, because some `|A|` is 1
+            or more, or is only known from below.
     """
 
     branch: float
@@ -42,16 +42,16 @@ class IdentityBound:
 
 @dataclasses.dataclass(frozen=True)
 class FlowReport:
-    """The flow through a network, and its verdicts.
+    """The gradient flow through a network, and its verdicts.
 
     Attributes:
-        statistics: In numbers, on the host.
-        verdict: On the norms of $dL/dy$ at every state from the first block to the last.
-        weights_verdict: On the root mean squares of $dL/dW$ of every layer. They may be even where
-            $dL/dy$ is not (Glorot and Bengio 2010, sec. 4.2.2).
-        identity: For every block; None without an identity term or without measured factors, and
-            with batch statistics, whose gradients are not a product of the measured factors.
-        batch_statistics: What batch norms used: the statistics of the measured examples
+        statistics: The flow in numbers, on the host.
+        verdict: Verdict on the norms of $dL/dy$ at every state from the first block to the last.
+        weights_verdict: Verdict on the root mean squares of $dL/dW$ of every layer. They may be
+            even where $dL/dy$ is not (Glorot and Bengio 2010, sec. 4.2.2).
+        identity: Bound of every block; None without an identity term or without measured factors,
+            and with batch statistics, whose gradients are not a product of the measured factors.
+        batch_statistics: Mode of batch norms: the statistics of the measured examples
             (`training`), or their running ones (`frozen`); None without batch norm.
     """
 
@@ -62,24 +62,24 @@ class FlowReport:
     batch_statistics: BatchStatistics | None
 
     def plain(self) -> dict[str, Any]:
-        """Everything as numbers, lists and dicts."""
+        """The report as numbers, lists and dicts."""
         values = jax.tree.map(_number, dataclasses.asdict(self))
         return values.pop("statistics") | values
 
 
 class FlowProbe:
-    """Compiles the measurement once, and takes it at any parameters.
+    """Compiles the measurement once, and runs it at any parameters.
 
     Args:
         graphdef: Structure of the network.
-        objective: Gives the loss, a mean over the examples.
-        normalization: Of the inputs.
-        examples: What is measured on, in one batch.
-        factor_examples: Examples at which the factors are measured, 0 for none.
+        objective: Computes the loss, a mean over the examples.
+        normalization: Normalisation of the inputs.
+        examples: The measured examples, in one batch.
+        factor_examples: Number of examples at which the factors are measured, 0 for none.
         threshold: Decades of change that count as none.
-        batch_statistics: What batch norms use: the statistics of the examples (`training`), as in
+        batch_statistics: Mode of batch norms: the statistics of the examples (`training`), as in
             training, or their running ones (`frozen`); None without batch norm. The factors are
-            those of the network as it is evaluated in either case: each belongs to one example.
+            those of the network in evaluation in either case: each belongs to one example.
 
     Raises:
         ConfigError: if the threshold is not a positive number, or `factor_examples` is negative.
@@ -121,7 +121,7 @@ class FlowProbe:
         """Measure at these parameters; the first call compiles.
 
         Raises:
-            ConfigError: naming the integrator, if a block does not step from state to state.
+            ConfigError: naming the integrator, if the steps of a block are not maps of the state.
         """
         found = jax.device_get(
             self._measure(params, statistics, self._examples.inputs, self._examples.targets)
@@ -141,7 +141,7 @@ class FlowProbe:
 
 
 def evenly_chosen(split: Split, number: int) -> Split:
-    """`number` examples spread evenly over a split; all, if it has no more.
+    """`number` examples spread evenly over a split; all, if the split has fewer.
 
     Raises:
         ConfigError: if `number` is less than 1.
@@ -153,7 +153,7 @@ def evenly_chosen(split: Split, number: int) -> Split:
 
 
 def identity_bound(block: BlockStatistics) -> IdentityBound | None:
-    """What the identity term of a block guarantees at the measured examples."""
+    """The bound from the identity term of a block at the measured examples."""
     if block.factors is None or block.factors.branch is None:
         return None
     branch = np.asarray(block.factors.branch, np.float64)
@@ -173,7 +173,7 @@ def _names(blocks: Sequence[np.ndarray], first: int) -> list[str]:
 
 
 def _number(leaf: Any) -> Any:
-    """Arrays as lists; a number that is not finite as None, which JSON can hold."""
+    """Arrays as lists; a number that is not finite as None, since JSON cannot represent it."""
     if isinstance(leaf, np.ndarray) and leaf.ndim:
         return [_number(value) for value in leaf]
     if isinstance(leaf, (np.ndarray, np.generic)):

@@ -1,6 +1,6 @@
 """Statistics of activations and gradients over depth, as in Glorot and Bengio 2010 (sec. 3 and 4).
 
-Everything is reduced on the device: what leaves it are a few numbers for every layer.
+All statistics are reduced on the device; only a few numbers per layer are transferred.
 """
 
 import dataclasses
@@ -27,22 +27,22 @@ Moments = dict[str, Float[Array, " points"]]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BlockStatistics:
-    """What flows through one block, in numbers.
+    """Statistics of the flow through one block.
 
     Attributes:
         states: Moments of $y_\\ell$, shape `(num_steps + 1,)`.
-        responses: Moments of $y_\\ell - y_{\\ell-1}$, what a residual layer adds (the responses of
-            He et al. 2015, fig. 7, times `tau`), shape `(num_steps,)`; None in a feed-forward
-            block.
+        responses: Moments of $y_\\ell - y_{\\ell-1}$, the increment of a residual layer (the
+            responses of He et al. 2015, fig. 7, times `tau`), shape `(num_steps,)`; None in a
+            feed-forward block.
         gradients: Moments of $dL/dy_\\ell$, and their `norm` over the batch, shape
             `(num_steps + 1,)`.
         weights: `norm` and `rms` of $dL/dW$ of every layer, over its matrices and kernels, shape
             `(num_layers,)`.
-        others: The same for its biases, scales and weights of the time; None where it has none.
+        others: The same for its biases, scales and weights of the time; None if it has none.
         taus: Step sizes, `value` and `gradient`, shape `(num_steps,)`; None in a feed-forward
             block.
-        factors: At a few examples, or None where none were asked for; of batch norms with their
-            running statistics, as the network is evaluated.
+        factors: Factors at selected examples, or None if not requested; batch norms use their
+            running statistics, as in evaluation.
     """
 
     states: Moments
@@ -57,13 +57,13 @@ class BlockStatistics:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class FlowStatistics:
-    """What flows through a network, in numbers.
+    """Statistics of the flow through a network.
 
     Attributes:
         loss: The loss.
         blocks: From the first to the last.
         projections: Norms of $dL/d\\theta$ of the stem and of the projections between blocks.
-        head: The same of the head.
+        head: Norms of $dL/d\\theta$ of the head.
         inputs: Norm of $dL/dx$ over the batch.
     """
 
@@ -77,13 +77,13 @@ class FlowStatistics:
 def flow_statistics(
     network: Network, flow: GradientFlow, factor_paths: Sequence[Path] | None
 ) -> FlowStatistics:
-    """The statistics of a flow.
+    """The statistics of a gradient flow.
 
     Args:
-        network: Where the flow was measured.
+        network: The measured network.
         flow: All states and gradients.
-        factor_paths: States of every block along which its factors are measured, those of the
-            network as it is evaluated; None to measure none.
+        factor_paths: States of every block along which its factors are measured, with the network
+            in evaluation mode; None to measure none.
     """
     blocks = [
         _block(chain, found, None if factor_paths is None else factor_paths[index])
@@ -97,7 +97,7 @@ def flow_statistics(
 
 def _block(chain: Chain, flow: BlockFlow, factor_path: Path | None) -> BlockStatistics:
     leaves = jax.tree.leaves(flow.weights)
-    # A bias sees the gradient of its layer alone, a matrix its product with the state before.
+    # The gradient of a bias depends on its layer alone, that of a matrix also on the input state.
     weights = [leaf for leaf in leaves if leaf.ndim > 2]
     others = [leaf for leaf in leaves if leaf.ndim <= 2]
     return BlockStatistics(

@@ -1,8 +1,8 @@
-"""Every way to differentiate a network against the exact gradient of its steps.
+"""Gradient methods of a network compared with the exact gradient of its steps.
 
-The exact gradient is that of the steps as they were taken, in double precision with everything
-stored; finite differences check it along random directions. The others are measured in the
-network's own precision: their error, their time, their memory.
+The exact gradient differentiates the taken steps in double precision with everything stored;
+finite differences check it along random directions. The other methods are measured in the network's
+own precision: error, time and memory.
 """
 
 import dataclasses
@@ -29,16 +29,16 @@ _DIFFERENCE = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Gradient:
-    """One way to differentiate a network.
+    """The measurement of one gradient method.
 
     Attributes:
-        name: What is done in the backward pass.
+        name: Description of the backward pass.
         weights_error: Norm of the difference of all weights' gradient from the exact one, relative
-            to the norm of the latter; infinite where a solve backwards failed.
-        step_sizes_error: The same of learned step sizes; None where none is learned.
-        inputs_error: The same of the gradient by the inputs.
+            to the norm of the latter; infinite if a backward solve failed.
+        step_sizes_error: The same for learned step sizes; None if none is learned.
+        inputs_error: The same for the gradient with respect to the inputs.
         seconds: Median time of loss and gradient.
-        compile_seconds: Time of tracing and compiling them.
+        compile_seconds: Time to trace and compile them.
         peak_bytes: Memory of the compiled program: arguments, results and temporaries.
     """
 
@@ -53,13 +53,13 @@ class Gradient:
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What the instrument found.
+    """The result of the gradient audit.
 
     Attributes:
-        gradients: The ways, the exact one in the network's precision first.
+        gradients: The gradient methods, the exact one in the network's precision first.
         differences: Relative difference of the exact gradient's product with each random direction
             from the central difference of the loss along it, both in double precision.
-        norm: Of the exact gradient of all parameters.
+        norm: Norm of the exact gradient of all parameters.
     """
 
     gradients: list[Gradient]
@@ -77,15 +77,15 @@ def loss_of(
     objective: Objective,
     targets: Array,
 ) -> tuple[Loss, Any]:
-    """The loss of a network differentiated by other methods, as a function, and its parameters.
+    """The loss of a network under other gradient methods, as a function, and its parameters.
 
-    Batch norms use their running statistics: a loss of which every example has its own part.
+    Batch norms use their running statistics, so that the loss is a mean of one term per example.
 
     Args:
-        network: It is left as it is.
-        integrators: The method of every block; None for a block without step sizes.
-        objective: Gives the loss, a mean over the examples; penalties belong to it.
-        targets: Of the examples.
+        network: The network, left unchanged.
+        integrators: The integrator of every block; None for a block without step sizes.
+        objective: Computes the loss, a mean over the examples, penalties included.
+        targets: Targets of the examples.
     """
     copy = nnx.clone(network)
     for block, integrator in zip(copy.blocks, integrators, strict=True):
@@ -104,7 +104,7 @@ def loss_of(
 
 
 def exact_gradient(loss: Loss, params: Any, inputs: Array) -> Any:
-    """The gradient by parameters and inputs, in double precision, on the host."""
+    """The gradient with respect to parameters and inputs, in double precision, on the host."""
     wide = doubled((params, inputs))
     with double_precision():
         return jax.device_get(jax.jit(jax.grad(loss, argnums=(0, 1)))(*wide))
@@ -116,12 +116,12 @@ def differences(
     """Relative differences of the exact gradient from central differences along directions.
 
     Args:
-        loss: Of parameters and inputs.
-        params: Where.
-        inputs: Of the examples.
-        exact: The gradient by parameters.
-        key: Decides the directions, normal in all parameters.
-        directions: Their number.
+        loss: Function of parameters and inputs.
+        params: Parameters at which to differentiate.
+        inputs: Inputs of the examples.
+        exact: The gradient with respect to the parameters.
+        key: Key of the random directions, normal in all parameters.
+        directions: Number of directions.
     """
     theta = doubled(params)
     x = doubled(inputs)
@@ -146,14 +146,14 @@ def differences(
 
 
 def measure(name: str, loss: Loss, params: Any, inputs: Array, exact: Any) -> Gradient:
-    """Error, time and memory of one way to differentiate, in the network's own precision.
+    """Error, time and memory of one gradient method, in the network's own precision.
 
     Args:
-        name: What is done in the backward pass.
-        loss: Of parameters and inputs.
-        params: Where.
-        inputs: Of the examples.
-        exact: The exact gradient by parameters and by inputs.
+        name: Description of the backward pass.
+        loss: Function of parameters and inputs.
+        params: Parameters at which to differentiate.
+        inputs: Inputs of the examples.
+        exact: The exact gradient with respect to parameters and inputs.
     """
     start = time.perf_counter()
     gradient = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))

@@ -1,4 +1,4 @@
-r"""How a gradient travels back through depth: the product of layer factors, one factor at a time.
+r"""The gradient at every depth: the product of layer factors, one factor at a time.
 
 A layer of a residual network is $y_\ell = y_{\ell-1} + \tau_\ell f(y_{\ell-1}; \theta_\ell)$ with a
 projection $P$ between blocks of different widths; a plain layer is
@@ -10,7 +10,7 @@ F_j = \mathbb{I} + \tau_j \frac{\partial f}{\partial y_{j-1}}, \quad P, \quad \t
 \frac{\partial f}{\partial y_{j-1}}$$
 
 (Herberg 2023, arXiv:2304.05133, ResNet; Antil, Díaz and Herberg 2022, arXiv:2204.08528). The
-product is taken from its left, by vector-Jacobian products, and every partial product is kept:
+product is evaluated from its left by vector-Jacobian products, and every partial product is kept:
 it is $\partial L/\partial y_\ell$.
 """
 
@@ -33,13 +33,13 @@ Path = Float[Array, "points batch *state"]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class BlockFlow:
-    """The way through one block, and back.
+    """States and gradients of one block.
 
     Attributes:
         states: $y_0$ to $y_L$, shape `(num_steps + 1, batch, *state)`.
         gradients: $dL/dy_0$ to $dL/dy_L$, of the same shape.
         weights: $dL/d\\theta$ of every set of trained weights, each leaf with a leading axis
-            `num_layers`; a set that serves several steps has the sum over them.
+            `num_layers`; a set used by several steps has the sum over them.
         taus: $dL/d\\tau$ of every step, shape `(num_steps,)`, the change of later times included;
             zeros in a feed-forward block.
     """
@@ -53,7 +53,7 @@ class BlockFlow:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class GradientFlow:
-    """The way through a network, and back.
+    """States and gradients of a network.
 
     Attributes:
         loss: The loss.
@@ -77,20 +77,20 @@ def gradient_flow(
     *,
     training: bool = False,
 ) -> GradientFlow:
-    """Follow the gradient of a loss from the outputs of a network back to its inputs.
+    """Compute the gradient of a loss at every depth from the outputs of a network to its inputs.
 
     Everything equals `jax.grad` of the same loss to round-off. All states and all their gradients
-    are kept, so that memory grows with depth times batch.
+    are kept, so memory grows with depth times batch.
 
     Args:
         network: Blocks of residual layers under an explicit method, or of feed-forward layers.
-        loss: Of the outputs, a scalar; penalties of the step sizes do not belong to it.
+        loss: Function of the outputs, a scalar; without penalties of the step sizes.
         inputs: Normalised inputs.
         training: Whether batch norms use the statistics of these inputs, through which the gradient
-            flows too, as in training; else their running statistics. The network's own do not move.
+            flows too, as in training; else their running statistics. The network is not changed.
 
     Raises:
-        ConfigError: if a block does not step from state to state, naming the integrator.
+        ConfigError: naming the integrator, if the steps of a block are not maps of the state.
     """
     chains = chains_of(network, training=training)
     x, pulls, paths = inputs, [], []
@@ -130,14 +130,14 @@ def _module_vjp(
     graphdef, params, fixed = nnx.split(module, nnx.Param, ...)
 
     def apply(params, x):
-        # A copy, since its statistics move.
+        # A copy, since its statistics change.
         return nnx.merge(graphdef, params, fixed, copy=True)(x, training=training)
 
     return jax.vjp(apply, params, x)
 
 
 def _forward(chain: Chain, h0: State) -> Path:
-    """All states, from `h0` on."""
+    """All states, starting with `h0`."""
 
     def layer(h, inputs):
         params, fixed, t0s, taus = inputs
@@ -154,7 +154,7 @@ def _forward(chain: Chain, h0: State) -> Path:
 
 
 def _backward(chain: Chain, path: Path, gradient: State) -> BlockFlow:
-    """Multiply `gradient`, dL/dy of the last state, by one factor after the other."""
+    """Multiply `gradient`, dL/dy of the last state, by the factors in turn."""
 
     def layer(gradient, inputs):
         params, fixed, t0s, taus, starts = inputs
@@ -183,7 +183,7 @@ def _backward(chain: Chain, path: Path, gradient: State) -> BlockFlow:
         reverse=True,
     )
     gradients = jnp.concatenate([gradients.reshape(path[:-1].shape), gradient[None]])
-    # A step size moves the start of every later step: t_k is the sum of the steps before it.
+    # A step size shifts the start of every later step: t_k is the sum of the steps before it.
     d_t0s = d_t0s.reshape(-1)
     moved = jnp.cumsum(d_t0s[::-1])[::-1] - d_t0s
     return BlockFlow(path, gradients, weights, d_taus.reshape(-1) + moved)

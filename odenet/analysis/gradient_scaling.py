@@ -1,10 +1,11 @@
-r"""How the gradient at the input of a network changes with its depth: a power law.
+r"""The gradient at the input of a network as a function of its depth: a power law.
 
 Haber and Ruthotto 2017 (arXiv:1705.03341, section 3) ask that the gradient of a deep network
 neither explodes nor vanishes. Over a depth-time $T$ in $N$ steps, $\partial L/\partial Y_0$ tends
-to that of an ODE as $N$ grows if the weights tend to a function of depth: it is flat in depth then.
-Weights of layers that are drawn or trained one by one need not have a limit; the exponent $p$ of
-$\lVert\partial L/\partial Y_0\rVert \approx c N^p$ says what happens to a gradient on its way.
+to that of an ODE as $N$ grows if the weights tend to a function of depth: it is then independent of
+depth. Weights of layers that are initialised or trained one by one need not have a limit; the
+exponent $p$ of $\lVert\partial L/\partial Y_0\rVert \approx c N^p$ measures the change of the
+gradient over depth.
 """
 
 import dataclasses
@@ -25,11 +26,12 @@ class DepthGradient:
 
     Attributes:
         num_steps: Steps of all its blocks, at least 1.
-        seed: Of its training.
+        seed: Seed of its training.
         horizon: Depth-time of all its blocks; None in a feed-forward network.
         first: $\\lVert\\partial L/\\partial Y_0\\rVert$, at the input of the first block; None if
             it is not finite.
-        last: $\\lVert\\partial L/\\partial Y_N\\rVert$, at the output of the last; likewise.
+        last: $\\lVert\\partial L/\\partial Y_N\\rVert$, at the output of the last; None if it is
+            not finite.
     """
 
     num_steps: int
@@ -49,10 +51,10 @@ class Scaling:
     """A power law through norms at several depths, by least squares of the logarithms.
 
     Attributes:
-        verdict: `flat`, `grows` or `falls`; else why it is none of them.
-        exponent: Decades of the norm over decades of depth; None where it is not judged.
-        standard_error: Of the exponent, from the scatter about the line; None for two points.
-        decades: Change of the line from the least depth to the greatest.
+        verdict: `flat`, `grows` or `falls`; else the reason why none applies.
+        exponent: Decades of the norm over decades of depth; None if it is not judged.
+        standard_error: Standard error of the exponent, from the residuals; None for two points.
+        decades: Change of the fitted line from the least depth to the greatest.
     """
 
     verdict: Verdict
@@ -62,11 +64,11 @@ class Scaling:
 
 
 def scaling(depths: Sequence[int], norms: Sequence[float | None], threshold: float) -> Scaling:
-    """Fit a power law of depth, and say whether it is flat.
+    """Fit a power law of depth, and judge whether it is flat.
 
     Args:
-        depths: Numbers of steps, each at least 1; several norms at one depth are welcome.
-        norms: One for each, at least 0; None stands for one that is not defined.
+        depths: Numbers of steps, each at least 1; several norms at one depth are allowed.
+        norms: One for each depth, at least 0; None for an undefined norm.
         threshold: Decades of change over the range of depths that count as none, positive.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Vanishing, exploding or healthy: what the norms of a gradient over depth say, and by which rule.
+"""Vanishing, exploding or healthy: a verdict on the norms of a gradient over depth, with its rule.
 
-The rule looks at gradients that were measured, never at the architecture: an identity term does
-not by itself prevent vanishing (a scalar layer `h - h / 2` halves the gradient), and a network
-without one need not vanish (orthogonal weights keep it).
+The rule uses measured gradients, never the architecture: an identity term does not by itself
+prevent vanishing (a scalar layer `h - h / 2` halves the gradient), and a network without one need
+not vanish (orthogonal weights preserve the norm).
 """
 
 import dataclasses
@@ -19,24 +19,25 @@ DEFAULT_THRESHOLD = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class FlowVerdict:
-    """What becomes of a gradient on its way from the last layer to the first.
+    """The change of a gradient from the last layer to the first.
 
     Attributes:
-        verdict: `vanishing`, `exploding`, `healthy`, or one that begins with `not judged` and says
-            why.
-        rule: By which rule: `change over depth`, `gradient of zero` or `gradient not finite`.
+        verdict: `vanishing`, `exploding`, `healthy`, or a text that begins with `not judged` and
+            gives the reason.
+        rule: The rule applied: `change over depth`, `gradient of zero` or `gradient not finite`.
         reason: The rule with its numbers, one sentence without its full stop.
         threshold: Decades of change that count as none.
-        lowest: Decades between the smallest norm and the last layer's; at most 0, None where there
-            is none.
-        highest: Decades between the largest norm and the last layer's, likewise.
-        layer: Where the change is largest, an index into the norms.
+        lowest: Decades between the smallest norm and the last layer's; at most 0, None if
+            undefined.
+        highest: Decades between the largest norm and the last layer's; at least 0, None if
+            undefined.
+        layer: Index of the norm with the largest change.
         factor_per_layer: Factor of the norm per layer in the backward pass, from a straight
             line through the logarithms.
-        fit: Share of the variance of the logarithms that the line explains, in [0, 1]; None where
+        fit: Fraction of the variance of the logarithms explained by the line, in [0, 1]; None if
             they do not vary.
-        layers_to_threshold: Number of layers over which that factor alone makes the change that
-            counts; None where it is 1.
+        layers_to_threshold: Number of layers after which that factor alone reaches the threshold;
+            None if it is 1.
     """
 
     verdict: str
@@ -52,15 +53,15 @@ class FlowVerdict:
 
 
 def check_threshold(threshold: float) -> None:
-    """Refuse a threshold that judges nothing.
+    """Refuse a threshold that allows no verdict.
 
     Raises:
         ConfigError: unless it is a positive number.
     """
     if not (math.isfinite(threshold) and threshold > 0):
         raise ConfigError(
-            f"the threshold is a positive number of decades; got {threshold}; give 0.3 for a "
-            f"factor of 2, say"
+            f"the threshold is a positive number of decades; got {threshold}; give, for instance, "
+            f"0.3 for a factor of 2"
         )
 
 
@@ -73,12 +74,12 @@ def judge_flow(
 
     With $d_\ell = \log_{10}(\lVert g_\ell\rVert / \lVert g_L\rVert)$ it is `vanishing` where some
     $d_\ell < -\text{threshold}$, `exploding` where some $d_\ell > \text{threshold}$ (the larger
-    of the two where both are), else `healthy`: at this depth, which is not to say at any.
+    of the two where both are), else `healthy`: at this depth, not at every depth.
 
     Args:
         norms: One for each layer, first to last, each at least 0.
         threshold: In decades, positive.
-        names: What the layers are called in the reason; without them, `layer 0` and so on.
+        names: Names of the layers in the reason; without them, `layer 0` and so on.
 
     Raises:
         ConfigError: if the threshold is not a positive number.

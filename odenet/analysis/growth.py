@@ -24,13 +24,14 @@ _POWER_ITERATIONS, _RANDOM_DIRECTIONS = 24, 8
 
 @dataclasses.dataclass(frozen=True)
 class Growth:
-    """Of one block, on the host; every array has the shape `(points, batch)`.
+    """Growth in one block, on the host; every array has the shape `(points, batch)`.
 
     Attributes:
-        largest: Growth of the direction that grows most up to each point; of a large state, of the
-            one direction that grows most up to the end, found by power iteration, from below.
-        typical: Root mean square over random directions: over all, or of a large state over 8.
-        smallest: Of the direction that shrinks most up to each point; None for a large state.
+        largest: Growth of the direction that grows most up to each point; for a large state, of the
+            single direction that grows most up to the end, a lower bound by power iteration.
+        typical: Root mean square over random directions: over all, or over 8 for a large state.
+        smallest: Growth of the direction that shrinks most up to each point; None for a large
+            state.
     """
 
     largest: np.ndarray
@@ -39,11 +40,11 @@ class Growth:
 
 
 def growth(field_path: FieldPath) -> Growth | None:
-    """Measure growth along the paths of a few examples.
+    """Measure growth along the paths of selected examples.
 
     Returns:
-        None for a large state under an integrator that has no forward derivative, and for any
-        state where `path_jacobians` is.
+        None for a large state under an integrator without a forward derivative, and for any state
+        if `path_jacobians` is None.
     """
     if math.prod(field_path.path.shape[2:]) <= DENSE_SIZE:
         found = path_jacobians(field_path)
@@ -62,10 +63,10 @@ def growth(field_path: FieldPath) -> Growth | None:
 
 
 def path_jacobians(field_path: FieldPath) -> Float[Array, "points batch rows columns"] | None:
-    """Derivatives of the states at all points by the first, for a state that is not large.
+    """Derivatives of the states at all points with respect to the initial state, if it is small.
 
     Returns:
-        None where neither the path has a forward derivative nor a step is a map of the state.
+        None if neither the path has a forward derivative nor a step is a map of the state.
     """
     path = _forward_path(field_path)
     if path is not None:
@@ -77,7 +78,7 @@ def path_jacobians(field_path: FieldPath) -> Float[Array, "points batch rows col
 
 
 def _forward_path(field_path: FieldPath) -> Callable[[State], Path] | None:
-    """The path as a function of the first states, if JAX can push tangents through it."""
+    """The path as a function of the initial states, if JAX can push tangents through it."""
     block, how = field_path.block, ()
     if field_path.integrator is not None:
         integrator = field_path.integrator.with_forward_mode()
@@ -107,7 +108,7 @@ def _by_tangents(path_from: Callable[[State], Path], h0: State):
 
 
 def _by_products(field_path: FieldPath, step: StepMap):
-    """The same for an integrator without a forward derivative, solved from point to point."""
+    """The same for an integrator without a forward derivative, as products of step Jacobians."""
     h0 = field_path.path[0]
 
     def factor(field, t0, tau, h):

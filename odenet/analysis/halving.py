@@ -1,4 +1,4 @@
-r"""Observed order: what the outputs of a network do when its steps are halved.
+r"""Observed order: the change of the outputs of a network when its steps are halved.
 
 For a method of order $p$ on a smooth problem, $y(h) = y^* + C h^p + \dots$, so that the change
 from $h$ to $h/2$ shrinks by $2^p$ with every halving (Hairer, Nørsett and Wanner 1993, sec. II.4).
@@ -15,21 +15,21 @@ from odenet.analysis.compare import relative_error
 from odenet.arrays import Float
 
 ROUND_OFF = 1e-13
-"""Relative changes of outputs in double precision below this say nothing about a method."""
+"""Relative changes of outputs in double precision below this carry no information on a method."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Halving:
-    """One number of steps, and what changes when each is halved.
+    """Results at one number of steps, and their change when each step is halved.
 
     Attributes:
         factor: Number of steps, as a multiple of the network's own.
         largest_step: The largest step size.
         error: Root-mean-square difference of the outputs from the reference solve, relative to the
             root mean square of the latter.
-        change: The same of the difference from the outputs at half of these step sizes; None for
-            the last.
-        order: Base-2 logarithm of this change over the next; None where one of them is missing or
+        change: The same for the difference from the outputs at half of these step sizes; None for
+            the last number of steps.
+        order: Base-2 logarithm of this change over the next; None if one of them is missing or
             below round-off.
     """
 
@@ -50,9 +50,9 @@ def halvings(
 
     Args:
         factors: Numbers of steps, as multiples of the network's own, each twice the one before.
-        steps: The largest step at each.
-        outputs: Of the same examples, at each.
-        reference: Of the reference solve.
+        steps: The largest step at each number of steps.
+        outputs: Outputs for the same examples, at each number of steps.
+        reference: Outputs of the reference solve.
     """
     changes: list[float | None] = [
         relative_error(coarse - fine + reference, reference)
@@ -69,7 +69,7 @@ def halvings(
 
 
 def observed_order(found: Sequence[Halving]) -> float | None:
-    """The order at the smallest steps where it is known; None if it is nowhere."""
+    """The order at the smallest steps with a known order; None if there are none."""
     orders = [one.order for one in found if one.order is not None]
     return orders[-1] if orders else None
 

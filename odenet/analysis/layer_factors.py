@@ -1,10 +1,10 @@
-r"""The factors of the gradient's product: how much one layer can stretch or shrink a gradient.
+r"""The factors of the gradient's product: their largest and smallest singular values.
 
 The factor of a step is its Jacobian, $F = \mathbb{I} + \tau\,\partial f/\partial y$ for a residual
 layer and $\partial f/\partial y$ for a plain one. The norm of a gradient changes over the step by
-a ratio between the smallest and the largest singular value of $F$. An identity term does not keep
-the smallest one from 0: $\tau\,\partial f/\partial y$ may have eigenvalues near $-1$. What follows
-from it is $\sigma_{\min}(F) \ge 1 - \lVert\tau\,\partial f/\partial y\rVert$, and nothing where
+by a ratio between the smallest and the largest singular value of $F$. An identity term does not
+bound the smallest one away from 0: $\tau\,\partial f/\partial y$ may have eigenvalues near $-1$. It
+implies $\sigma_{\min}(F) \ge 1 - \lVert\tau\,\partial f/\partial y\rVert$, which is no bound if
 that norm is 1 or more.
 """
 
@@ -19,7 +19,7 @@ from odenet.analysis.chain import Chain
 from odenet.arrays import Array, Float, State
 
 EXACT_SIZE = 256
-"""Numbers in a state up to which the Jacobian is written out and decomposed."""
+"""Size of a state up to which the Jacobian is formed and decomposed."""
 
 _POWER_ITERATIONS = 24
 
@@ -27,16 +27,16 @@ _POWER_ITERATIONS = 24
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Factors:
-    """Singular values of the factor of every step, over the examples that were given.
+    """Singular values of the factor of every step, over the given examples.
 
     Attributes:
-        largest: The largest of any example, shape `(num_steps,)`; by power iteration, and so from
-            below, where the state is larger than `EXACT_SIZE`.
+        largest: The largest over the examples, shape `(num_steps,)`; by power iteration, a lower
+            bound, if the state is larger than `EXACT_SIZE`.
         mean: Mean over all singular values and examples (Glorot and Bengio 2010, sec. 4.2.1), or
             None for a larger state.
-        smallest: The smallest of any example, or None for a larger state.
-        branch: The largest singular value of the factor without its identity, of any example,
-            found as `largest` is; None in a feed-forward block, whose factors have no identity.
+        smallest: The smallest over the examples, or None for a larger state.
+        branch: The largest singular value of the factor without its identity, over the examples,
+            computed as `largest`; None in a feed-forward block, whose factors have no identity.
     """
 
     largest: Float[Array, " num_steps"]
@@ -49,8 +49,8 @@ def factors(chain: Chain, path: Float[Array, "points batch *state"]) -> Factors:
     """Measure the factor of every step of a block.
 
     Args:
-        chain: The steps; examples of a batch must not act on each other.
-        path: The states of a few examples at all points of the grid.
+        chain: The steps; examples of a batch must not interact.
+        path: The states of selected examples at all points of the grid.
     """
 
     def measure(step: Callable[[State], State], h: State) -> Factors:
@@ -63,11 +63,11 @@ def factors(chain: Chain, path: Float[Array, "points batch *state"]) -> Factors:
 
 
 def jacobian(step: Callable[[State], State], h: State) -> Float[Array, "batch outputs inputs"]:
-    """The Jacobian of a step at every example, row by row as vector-Jacobian products.
+    """The Jacobian of a step at every example, row by row by vector-Jacobian products.
 
     Args:
-        step: A map of states in which no example acts on another.
-        h: Where, shape `(batch, *state)`; the state is flattened in the result.
+        step: A map of states in which examples do not interact.
+        h: States, shape `(batch, *state)`; they are flattened in the result.
     """
     batch, shape = h.shape[0], h.shape[1:]
     size = math.prod(shape)
@@ -92,7 +92,7 @@ def _decomposed(step: Callable[[State], State], h: State, has_identity: bool) ->
 
 
 def _power(step: Callable[[State], State], h: State) -> Float[Array, ""]:
-    """The largest singular value of any example's Jacobian, from below."""
+    """The largest singular value of any example's Jacobian, a lower bound."""
     _, push = jax.linearize(step, h)
     pull = jax.linear_transpose(push, h)
 

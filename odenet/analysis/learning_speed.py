@@ -1,4 +1,4 @@
-"""How fast a training learned: the first step at which a metric had come to a given value."""
+"""Learning speed of a training: the first step at which a metric reached a given value."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,11 @@ from odenet.training.callbacks import Record
 
 @dataclasses.dataclass(frozen=True)
 class LearningSpeed:
-    """How fast one training learned.
+    """The learning speed of one training.
 
     Attributes:
-        steps: The first evaluation at which the accuracy was reached, in optimiser steps; None
-            where it never was.
+        steps: The first evaluation that reached the accuracy, in optimiser steps; None if none
+            did.
         best: Best accuracy of all evaluations.
         num_steps: The step of the last evaluation.
     """
@@ -24,13 +24,13 @@ class LearningSpeed:
 
 
 def learning_speed(records: Iterable[Record], accuracy: float) -> LearningSpeed:
-    """When a training first had the accuracy on its validation split.
+    """The step at which a training first reached the accuracy on its validation split.
 
     It is known at the steps of the evaluations alone: `steps` is at most one interval too large.
 
     Args:
-        records: What `metrics.jsonl` holds, oldest first.
-        accuracy: What is to be reached, above 0 and at most 1.
+        records: The records of `metrics.jsonl`, oldest first.
+        accuracy: The accuracy to reach, above 0 and at most 1.
 
     Raises:
         ConfigError: if `accuracy` is out of range, or no evaluation measured an accuracy.
@@ -45,13 +45,13 @@ def learning_speed(records: Iterable[Record], accuracy: float) -> LearningSpeed:
     if not seen:
         raise ConfigError(
             "no evaluation with an accuracy is recorded; only classifiers have one, and "
-            "training.evaluate_every says when it is measured"
+            "training.evaluate_every sets the interval of its measurements"
         )
     steps = next((step for step, found in seen if found >= accuracy), None)
     return LearningSpeed(steps, max(found for _, found in seen), seen[-1][0])
 
 
 def mean_steps(speeds: Sequence[LearningSpeed]) -> float | None:
-    """Mean number of steps over trainings, or None where one never reached the accuracy."""
+    """Mean number of steps over trainings, or None if one never reached the accuracy."""
     steps = [speed.steps for speed in speeds if speed.steps is not None]
     return sum(steps) / len(steps) if len(steps) == len(speeds) else None

@@ -1,4 +1,4 @@
-"""A probe during training: compiled once, as a callback."""
+"""A probe during training: a callback that is compiled once."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from odenet.training.monitor_config import Probe
 
 
 class Monitor(Callback):
-    """Measures before the first step and every so many steps.
+    """Measures before the first step and at regular steps after it.
 
-    Every measurement is one line of a file, with the keys of what was measured, `step`, and
-    `split`, which is the name of the monitor. A resumed run drops the lines that it will
-    write again.
+    Every measurement is one line of a file, with the keys of the measurement, `step`, and
+    `split`, which is the name of the monitor. A resumed run drops the lines that it writes
+    again.
 
     Args:
-        name: Of the monitor.
+        name: Name of the monitor.
         probe: The measurement.
         every: Steps between two measurements.
         path: The file.
@@ -32,11 +32,11 @@ class Monitor(Callback):
         first_step: int,
     ):
         self._name, self._probe, self._every = name, probe, every
-        # The line of step 0 is written by every start from there.
+        # Every start from step 0 writes the line of step 0.
         self._file = MetricsFile(path, first_step if first_step else -1)
 
     def __call__(self, info: Info) -> None:
-        """Measure, if it is time and the state is there to be measured, and write."""
+        """Measure and write, if a measurement is due and the event carries the state."""
         self._file(Info(info.event, info.step, info.num_steps))
         if info.state is None or (info.event == "start" and info.step > 0):
             return

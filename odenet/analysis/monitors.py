@@ -1,4 +1,4 @@
-"""The monitors: gradient flow and stability, measured while a network trains."""
+"""The monitors of gradient flow and stability during training."""
 
 from typing import ClassVar, Literal
 
@@ -25,16 +25,16 @@ def flow_probe(
     """The measurement of gradient flow, on examples spread evenly over a split.
 
     Args:
-        experiment: Whose network is measured.
-        split: Of its data.
+        experiment: The experiment of the measured network.
+        split: Split of its data.
         num_examples: Examples that the loss is averaged over, in one batch.
         factor_examples: Examples at which the factor of every layer is measured; 0 for none.
         threshold: Decades of change over depth that count as none.
-        batch_statistics: What batch norms use; without it, as in training.
+        batch_statistics: Mode of batch norms; without it, as in training.
 
     Raises:
-        ConfigError: if no gradient can be followed through the network, a number is out of range,
-            or there is no batch norm to choose the statistics of.
+        ConfigError: if the network does not allow to follow the gradient, a number is out of range,
+            or there is no batch norm for the option `batch_statistics`.
     """
     if not experiment.config.model.has_batch_norm:
         if batch_statistics is not None:
@@ -58,7 +58,7 @@ def flow_probe(
 
 
 class GradientFlowMonitorConfig(MonitorConfig):
-    """The gradient at every layer on training examples, judged; to `gradient_flow.jsonl`."""
+    """The gradient at every layer on training examples, with verdict, in `gradient_flow.jsonl`."""
 
     kind: Literal["gradient_flow"] = "gradient_flow"
     num_examples: PositiveInt = NUM_EXAMPLES
@@ -79,11 +79,11 @@ class GradientFlowMonitorConfig(MonitorConfig):
 
 
 class StabilityMonitorConfig(MonitorConfig):
-    """The layers' eigenvalues against the stability region of the method, to `stability.jsonl`."""
+    """The layers' eigenvalues against the stability region of the method, in `stability.jsonl`."""
 
     kind: Literal["stability"] = "stability"
     num_examples: PositiveInt = STABILITY_EXAMPLES
-    """Training examples along whose paths stability is measured."""
+    """Number of training examples on whose paths the stability is measured."""
 
     def build(self, experiment: MonitoredExperiment) -> StabilityProbe:
         """Make the probe."""

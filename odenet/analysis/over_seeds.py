@@ -1,4 +1,4 @@
-"""The same training from several seeds: what is the mean, and how far do the seeds lie apart?"""
+"""Mean and standard deviation over trainings of one network from several seeds."""
 
 import dataclasses
 import math
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Numbers of one kind, one for each seed.
+    """Values of one quantity, one for each seed.
 
     Attributes:
-        values: In the order of the seeds.
+        values: Values in the order of the seeds.
         mean: Their mean.
-        standard_deviation: Their standard deviation, of the sample (n - 1); None for one seed.
+        standard_deviation: Their sample standard deviation (n - 1); None for one seed.
     """
 
     values: tuple[float, ...]
@@ -31,14 +31,14 @@ class Spread:
 
 
 def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
-    """Spread of what trainings of one network from several seeds gave.
+    """Mean and standard deviation of the results of one network from several seeds.
 
     Args:
-        results: What the `results.json` of each holds.
+        results: The content of the `results.json` of each training.
 
     Returns:
-        `test_error` (classifiers), `test_loss`, and `horizon`, the sum of all step sizes, of a
-        network whose depth is time.
+        `test_error` (classifiers), `test_loss`, and, for a network whose depth is time, `horizon`,
+        the sum of all step sizes.
     """
     found = {"test_loss": [result["test"]["loss"] for result in results]}
     if all("accuracy" in result["test"] for result in results):

@@ -1,4 +1,4 @@
-"""Double precision for instruments whose answer would otherwise drown in round-off."""
+"""Double precision for instruments whose results would otherwise be lost in round-off."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-    """Let arrays that are made inside be of 64 bits, whatever the process is set to."""
+    """Create arrays inside with 64 bits, whatever the setting of the process."""
     with jax.enable_x64(True):
         yield
 

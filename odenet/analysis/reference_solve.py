@@ -1,4 +1,4 @@
-"""A near-exact solve of a trained network in double precision, and what it is compared with."""
+"""A near-exact solve of a trained network in double precision, and its scores."""
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -19,27 +19,27 @@ from odenet.training.state import split_network
 
 _EXACT = {"solver": "dopri8", "controller": {"rtol": 1e-10, "atol": 1e-10}, "max_steps": 65536}
 _BEYOND = 8
-"""Where no other solver has the network's equation, the reference takes so many times the finest
-number of steps."""
+"""Multiple of the finest number of steps taken by the reference if no other solver has the
+network's equation."""
 
 
 def blocks_of_steps(blocks: Sequence[Any]) -> list[DepthBlockConfig]:
-    """The blocks of a network, if all are made of steps of a method.
+    """The blocks of a network, if all consist of steps of a method.
 
     Raises:
-        ConfigError: if the layers of one are not.
+        ConfigError: if a block has other layers.
     """
     for index, block in enumerate(blocks):
         if block.ode is None:
             raise ConfigError(
                 f"convergence is that of a method's steps, but the layers of model.stages.{index} "
-                f"are no steps of one; look at a network whose depth is time"
+                f"are no steps of one; analyse a network whose depth is time"
             )
     return [block.ode for block in blocks if block.ode is not None]
 
 
 def largest_step(network: Network, factor: float) -> float:
-    """The largest step size of any block when it takes `factor` times its number of steps."""
+    """The largest step size of any block with `factor` times its number of steps."""
     way = Discretisation(step_factor=Fraction(factor))
     blocks = [block.ode for block in network.blocks if block.ode is not None]
     return max(float(jnp.max(jnp.abs(way.steps_of(block.grid()).taus))) for block in blocks)
@@ -50,7 +50,7 @@ def double_outputs(network: Network, inputs: Array, way: Discretisation) -> tupl
 
     Args:
         network: The network.
-        inputs: Normalised, shape `(n, *example)`.
+        inputs: Normalised inputs, shape `(n, *example)`.
         way: Integrator or number of steps.
     """
     graphdef, params, statistics = split_network(network)
@@ -64,11 +64,11 @@ def double_outputs(network: Network, inputs: Array, way: Discretisation) -> tupl
 
 
 def reference_of(blocks: Sequence[DepthBlockConfig], finest: float) -> tuple[Discretisation, str]:
-    """The near-exact solve that a network is compared with, and its name.
+    """The near-exact reference solve of a network, and its name.
 
     Args:
         blocks: The blocks of the network.
-        finest: The largest multiple of its own number of steps that it is solved with.
+        finest: The largest multiple of its own number of steps in the comparison.
     """
     if all(block.integrator.equation == FIRST_ORDER for block in blocks):
         way = Discretisation(DiffraxConfig.model_validate(_EXACT).build())
@@ -84,9 +84,9 @@ def scores_of(
     """The mean of every metric of outputs in double precision.
 
     Args:
-        loss: From outputs and targets to metrics, one value for each example.
+        loss: Maps outputs and targets to metrics, one value per example.
         outputs: Outputs for `n` examples.
-        targets: Those of the examples.
+        targets: Targets of the examples.
     """
     scores = loss(jnp.asarray(outputs, jnp.float32), jnp.asarray(targets))
     return {key: float(jnp.mean(score)) for key, score in scores.items()}

@@ -1,4 +1,4 @@
-"""The stability region of a method, as far as it has to be drawn."""
+"""The stability region of a method in the window to be drawn."""
 
 import dataclasses
 
@@ -16,13 +16,13 @@ class Region:
 
     Attributes:
         power: The plane is that of `tau**power * lambda`.
-        tau: The step size that it belongs to, or None where it is the same for all.
+        tau: The step size of this region, or None if it is the same for all step sizes.
         real: Real parts, shape `(columns,)`.
-        imaginary: Imaginary parts, from 0 on: the region is symmetric, shape `(rows,)`.
+        imaginary: Imaginary parts from 0 on, as the region is symmetric, shape `(rows,)`.
         amplification: Shape `(rows, columns)`, at most 4.
-        axis_limit: How far the stable part of an axis reaches from the origin: of the imaginary
-            axis, or with `power` 2 of the negative real one, on which rotations lie. The region of
-            a symplectic method is nothing else.
+        axis_limit: Length of the stable part of an axis from the origin: of the imaginary axis,
+            or with `power` 2 of the negative real one, which holds the rotations. This interval is
+            the whole region of a symplectic method.
     """
 
     power: int
@@ -34,11 +34,11 @@ class Region:
 
 
 def region_of(amplification: Amplification, products: np.ndarray, tau: float) -> Region:
-    """The region in a window that holds it, or its part near the origin, and all products.
+    """The region in a window that contains it, or its part near the origin, and all products.
 
     Args:
-        amplification: Of the method; where it knows its steps, of two equal ones.
-        products: What will be drawn into it.
+        amplification: Amplification of the method; if it depends on the grid, of two equal steps.
+        products: The products `tau * lambda` to be drawn.
         tau: A step size of the block.
     """
     tau = tau or 1.0

@@ -2,8 +2,8 @@ r"""Eigenvalues and logarithmic norm of the Jacobian of every layer's field alon
 
 $J_k = \partial f / \partial h$ at the start of step $k$ (Haber and Ruthotto 2017, arXiv:1705.03341,
 eq. 3.7). The flow is stable where no eigenvalue has a positive real part (eq. 3.6, for a Jacobian
-that changes slowly); the logarithmic norm $\mu_2(J) = \lambda_{\max}((J + J^T) / 2)$ bounds how
-fast a perturbation grows at once, whatever its direction (Dahlquist 1959), and is never below the
+that changes slowly); the logarithmic norm $\mu_2(J) = \lambda_{\max}((J + J^T) / 2)$ bounds the
+initial growth rate of a perturbation in any direction (Dahlquist 1959), and is never below the
 largest real part.
 """
 
@@ -20,24 +20,24 @@ from odenet.analysis.field_path import FieldPath
 from odenet.analysis.layer_factors import jacobian
 
 DENSE_SIZE = 128
-"""Numbers in a state up to which the Jacobian is written out; of larger ones, Ritz values."""
+"""Size of a state up to which the Jacobian is formed; for larger ones, Ritz values."""
 
 KRYLOV_SIZE = 40
-"""Products with the Jacobian of a larger state, for each layer and example."""
+"""Number of products with the Jacobian of a larger state, for each layer and example."""
 
 _CONVERGED = 1e-2
 
 
 @dataclasses.dataclass(frozen=True)
 class Spectra:
-    """Of one block, on the host.
+    """Spectra of one block, on the host.
 
     Attributes:
-        eigenvalues: Of every step and example, an array of complex numbers; of a large state the
-            Ritz values whose residual is below 1 % of the largest modulus, or the rightmost and
-            the largest if there are none.
-        abscissa: Largest real part, shape `(num_steps, batch)`; of a large state from below.
-        log_norm: $\\mu_2$, shape `(num_steps, batch)`, likewise.
+        eigenvalues: Eigenvalues of every step and example, an array of complex numbers; for a large
+            state the Ritz values with a residual below 1 % of the largest modulus, or the rightmost
+            and the largest if there are none.
+        abscissa: Largest real part, shape `(num_steps, batch)`; for a large state a lower bound.
+        log_norm: $\\mu_2$, shape `(num_steps, batch)`; for a large state a lower bound.
         exact: Whether these are all eigenvalues.
     """
 
@@ -48,26 +48,26 @@ class Spectra:
 
 
 def spectra(field_path: FieldPath) -> Spectra:
-    """Measure the Jacobian of every step at the states where it starts.
+    """Measure the Jacobian of every step at its initial states.
 
     Args:
-        field_path: A block that has a field, and a few examples.
+        field_path: A block with a field, and selected examples.
     """
     return spectra_of(jax.device_get(jax.jit(lambda: jacobians(field_path))()))
 
 
 def jacobians(field_path: FieldPath) -> Any:
-    """What is measured on the device: of a small state the Jacobians, else their Krylov spaces.
+    """The measurement on the device: Jacobians of a small state, else their Krylov spaces.
 
     Args:
-        field_path: A block that has a field, and a few examples.
+        field_path: A block with a field, and selected examples.
     """
     dense = math.prod(field_path.path.shape[2:]) <= DENSE_SIZE
     return field_path.each_step(_dense if dense else _krylov)
 
 
 def spectra_of(measured: Any) -> Spectra:
-    """Eigenvalues from what `jacobians` gives, on the host."""
+    """Eigenvalues from the result of `jacobians`, on the host."""
     if isinstance(measured, _Dense):
         matrices, log_norm = measured
         values = np.linalg.eigvals(matrices.astype(np.float64))

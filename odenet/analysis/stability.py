@@ -1,9 +1,9 @@
-r"""Is the network stable as a discretised ODE? Its layers' eigenvalues, its method, and growth.
+r"""Stability of a network as a discretised ODE: eigenvalues of its layers, method, and growth.
 
 Forward Euler is stable where $\max_i |1 + \tau_k \lambda_i(J_k)| \le 1$ (Haber and Ruthotto 2017,
 arXiv:1705.03341, eq. 3.9), any Runge-Kutta method where $|R(\tau_k \lambda_i(J_k))| \le 1$. This is
-a statement on every layer with its Jacobian frozen; what becomes of perturbations over all layers
-is measured beside it.
+a statement on every layer with its Jacobian frozen; the growth of perturbations over all layers is
+measured separately.
 """
 
 import dataclasses
@@ -29,13 +29,13 @@ class StepStability:
     """Every step against the stability region of the method.
 
     Attributes:
-        amplification: By what a step multiplies the worst of its eigenvectors over the examples,
-            shape `(num_steps,)`; at most 1 where it is stable.
-        stable: Whether it is at most 1 up to round-off, likewise.
-        critical_scale: What all step sizes may be multiplied by before the first step leaves the
-            region; near 0 where one is outside however short, infinity where none ever leaves.
-        critical_step: Which step that is, from 0.
-        region: What can be drawn, or None.
+        amplification: Largest amplification factor of an eigenvector in the step over the examples,
+            shape `(num_steps,)`; at most 1 where the step is stable.
+        stable: Whether it is at most 1 up to round-off, shape `(num_steps,)`.
+        critical_scale: Largest factor on all step sizes with every step in the region; near 0 if
+            one is outside at any length, infinity if every step stays inside at any length.
+        critical_step: Index of the first step that leaves the region, from 0.
+        region: The region for a figure, or None.
     """
 
     amplification: np.ndarray
@@ -47,17 +47,17 @@ class StepStability:
 
 @dataclasses.dataclass(frozen=True)
 class BlockStability:
-    """Of one block.
+    """Stability of one block.
 
     Attributes:
-        method: The integrator, and the equation that it solves.
+        method: The integrator and its equation.
         reason: Why its steps have no stability region, or None.
         taus: Step sizes, shape `(num_steps,)`.
-        spectra: Of the field's Jacobian at the start of every step.
+        spectra: Spectra of the field's Jacobian at the start of every step.
         products: $\\tau\\lambda$ of every step, over all examples; $\\tau^2\\lambda$ for a
             second-order equation.
-        steps: Every step against the region, or None where there is none.
-        growth: Of perturbations, or None where it was not measured.
+        steps: Every step against the region, or None if there is none.
+        growth: Growth of perturbations, or None if it was not measured.
     """
 
     method: str
@@ -73,9 +73,9 @@ class BlockStability:
 def stability(
     network: Network, inputs: Float[Array, "batch *inputs"]
 ) -> tuple[BlockStability, ...]:
-    """Measure the stability of every block along the paths of a few examples.
+    """Measure the stability of every block along the paths of selected examples.
 
-    Batch norms use their running statistics, as the network is evaluated.
+    Batch norms use their running statistics, as in evaluation.
 
     Args:
         network: Blocks whose layers are steps of a method.
@@ -96,9 +96,9 @@ def block_stability(field_path: FieldPath) -> BlockStability:
         )
     if not bool(jnp.isfinite(field_path.path).all()):
         raise ConfigError(
-            "stability is measured along the paths of examples, but a state is not finite; look at "
-            "an earlier checkpoint, or use shorter steps (model.block.num_steps is refined by "
-            "odenet refine)"
+            "stability is measured along the paths of examples, but a state is not finite; analyse "
+            "an earlier checkpoint, or use shorter steps (odenet refine increases "
+            "model.block.num_steps)"
         )
     integrator, found = field_path.integrator, spectra(field_path)
     taus = np.asarray(field_path.grid.taus, np.float64)
@@ -130,14 +130,14 @@ def step_stability(
     *,
     draw: bool = False,
 ) -> StepStability:
-    """Put the eigenvalues of every step against the stability region of its method.
+    """Compare the eigenvalues of every step with the stability region of its method.
 
     Args:
-        amplification: Of the method.
+        amplification: Amplification of the method.
         taus: Step sizes, shape `(num_steps,)`.
         values: Eigenvalues of the field's Jacobian, an array of complex numbers for each step.
-        eps: To which relative accuracy they are known.
-        draw: Whether the region is to be drawn.
+        eps: Relative accuracy of the eigenvalues.
+        draw: Whether to compute the region for a figure.
     """
     steps = np.repeat(np.arange(len(values)), [len(each) for each in values])
     each, lengths = np.concatenate(values), taus[steps]
@@ -159,7 +159,7 @@ def step_stability(
 
 
 def plain(found: BlockStability) -> dict[str, Any]:
-    """Numbers, lists and dicts: over the examples, the largest and the mean of every step."""
+    """The result as numbers, lists and dicts: the largest and the mean of every step."""
 
     def over_examples(values: np.ndarray | None) -> dict[str, list[float | None]] | None:
         if values is None:

@@ -1,4 +1,4 @@
-"""Stability at any parameters of one network, by a measurement that is compiled once."""
+"""Stability of one network at any parameters, by a measurement that is compiled once."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ from odenet.models import Network
 from odenet.models.base import NO_STEP
 
 STABILITY_EXAMPLES = 4
-"""Examples along whose paths stability is measured."""
+"""Default number of examples on whose paths the stability is measured."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BlockStatus:
-    """Of one block at one moment of its training.
+    """Stability of one block at one step of its training.
 
     Attributes:
         method: The integrator.
         taus: Step sizes, shape `(num_steps,)`.
-        spectra: Of the field's Jacobian at the start of every step; None where a state is not
+        spectra: Spectra of the field's Jacobian at the start of every step; None if a state is not
             finite.
-        steps: Every step against the stability region of the method; None where it has none, or a
+        steps: Every step against the stability region of the method; None if it has none, or a
             state is not finite.
     """
 
@@ -45,25 +45,25 @@ class BlockStatus:
 
 @dataclasses.dataclass(frozen=True)
 class StabilityReport:
-    """Of a network, block by block."""
+    """Stability of a network, block by block."""
 
     blocks: tuple[BlockStatus, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Of every step the largest over the examples; what is not finite is None."""
+        """The largest value over the examples for every step; None if it is not finite."""
         return {"blocks": [_plain(block) for block in self.blocks]}
 
 
 class StabilityProbe:
-    """Compiles the measurement once, and takes it at any parameters.
+    """Compiles the measurement once, and runs it at any parameters.
 
     Args:
         network: The network, at any parameters.
-        normalization: Of the inputs.
-        examples: Along whose paths it is measured.
+        normalization: Normalisation of the inputs.
+        examples: The examples on whose paths the stability is measured.
 
     Raises:
-        ConfigError: if a layer is no step of a method.
+        ConfigError: if a layer is not a step of a method.
     """
 
     def __init__(self, network: Network, normalization: Normalization, examples: Split):

@@ -1,4 +1,4 @@
-"""Paths of states through depth, the field that they follow, and whether they cross."""
+"""Paths of states through depth, their vector field, and their crossings."""
 
 import dataclasses
 import math
@@ -20,13 +20,13 @@ _MOST_POINTS, _MOST_DEPTHS, _ARROWS = 129, 24, 15
 
 @dataclasses.dataclass(frozen=True)
 class FieldSample:
-    """The field at one depth, at places of a line or a plane.
+    """The field at one depth, on points of a line or a plane.
 
     Attributes:
-        step: The step whose weights it has, from 0.
-        t: Where that step starts.
-        places: Shape `(arrows, size)`.
-        derivatives: dh/dt there, likewise.
+        step: The step whose weights the field has, from 0.
+        t: Start of that step.
+        places: The points, shape `(arrows, size)`.
+        derivatives: dh/dt at these points, same shape.
     """
 
     step: int
@@ -37,20 +37,20 @@ class FieldSample:
 
 @dataclasses.dataclass(frozen=True)
 class Trajectories:
-    """Of one block.
+    """Paths through one block.
 
     Attributes:
-        size: Numbers in a state.
-        times: Of all points, shape `(points,)`; layers are counted where there are no steps.
-        points: Indices of the points that are kept, both ends among them.
+        size: Size of a state.
+        times: Times of all points, shape `(points,)`; layer indices if there are no steps.
+        points: Indices of the points that are kept, both ends included.
         plane: The states at these points, shape `(kept, batch, 1 or 2)`: themselves, or their two
             principal components.
-        explained: Parts of the variance of all states of all paths that these two explain; None
-            for states of one or two numbers.
+        explained: Fractions of the variance of all states of all paths explained by these two;
+            None for states of one or two numbers.
         fields: The field at several depths; empty for larger states, whose paths leave the plane,
-            and where no field is integrated.
-        crossings: Of the paths in all their dimensions.
-        orientation: Likewise, or None for a large state.
+            and if no field is integrated.
+        crossings: Crossings of the paths in all their dimensions.
+        orientation: Orientation in all dimensions, or None for a large state.
     """
 
     size: int
@@ -66,7 +66,7 @@ class Trajectories:
 def trajectories(
     network: Network, inputs: Float[Array, "batch *inputs"]
 ) -> tuple[Trajectories, ...]:
-    """Follow examples through every block of a network.
+    """Compute the paths of examples through every block of a network.
 
     Args:
         network: Blocks of any kind.
@@ -83,7 +83,7 @@ def block_trajectories(field_path: FieldPath) -> Trajectories:
     path = np.asarray(field_path.path)
     if not np.isfinite(path).all():
         raise ConfigError(
-            "paths are drawn where all states are finite; look at an earlier checkpoint, or at "
+            "paths are drawn where all states are finite; analyse an earlier checkpoint, or use "
             "shorter steps (odenet refine)"
         )
     points, size = len(path), math.prod(path.shape[2:])
@@ -105,14 +105,14 @@ def block_trajectories(field_path: FieldPath) -> Trajectories:
 
 
 def principal_plane(states: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """The two principal components of all states, and the parts of the variance they explain.
+    """The two principal components of all states, and their fractions of the variance.
 
     Args:
         states: Shape `(points, batch, size)`, of a size above 2.
 
     Returns:
         Components, shape `(points, batch, 2)`, each with its largest entry of the direction
-        positive; and two parts in [0, 1], zeros if all states are equal.
+        positive; and two fractions in [0, 1], zeros if all states are equal.
     """
     rows = states.reshape(-1, states.shape[-1]).astype(np.float64)
     rows = rows - rows.mean(axis=0)
@@ -132,16 +132,16 @@ def principal_plane(states: np.ndarray) -> tuple[np.ndarray, tuple[float, float]
 
 
 def evenly(number: int, most: int) -> np.ndarray:
-    """At most `most` of the indices below `number`, both ends among them."""
+    """At most `most` of the indices below `number`, both ends included."""
     return np.unique(np.linspace(0, number - 1, min(number, most)).round().astype(int))
 
 
 def _fields(field_path: FieldPath, states: np.ndarray) -> tuple[FieldSample, ...]:
-    """The field at several steps, at places that cover the paths."""
+    """The field at several steps, on points that cover the paths."""
     if field_path.fields is None or field_path.grid is None:
         return ()
     size, grid, shape = states.shape[-1], field_path.grid, field_path.path.shape[2:]
-    # A line shows all of depth at once; a plane, the states on both sides of one step.
+    # A line shows all depths at once; a plane, the states at both ends of one step.
     steps = evenly(grid.num_steps, _MOST_DEPTHS if size == 1 else 3)
     covered = [states if size == 1 else states[step : step + 2] for step in steps]
     places = [_places(each) for each in covered]
@@ -173,7 +173,7 @@ def _places(states: np.ndarray) -> np.ndarray:
 
 
 def plain(found: Trajectories) -> dict[str, Any]:
-    """Numbers, lists and dicts."""
+    """The result as numbers, lists and dicts."""
     crossed, turned = found.crossings, found.orientation
     return {
         "size": found.size,

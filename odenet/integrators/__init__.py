@@ -1,4 +1,4 @@
-"""Integrators: from `h(0)` to `h(horizon)`."""
+"""Integrators: the solution of the depth equation from `h(0)` to `h(horizon)`."""
 
 from odenet.integrators.adaptive import AdaptiveConfig as AdaptiveConfig
 from odenet.integrators.adaptive import AdaptiveRungeKutta as AdaptiveRungeKutta

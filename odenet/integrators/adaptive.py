@@ -1,4 +1,4 @@
-"""Embedded Runge-Kutta methods that choose their steps, with exact gradients step by step."""
+"""Adaptive embedded Runge-Kutta methods with exact gradients, step by step."""
 
 import dataclasses
 from collections.abc import Callable
@@ -30,33 +30,33 @@ from odenet.integrators.step_search import Found, StepRule
 
 @dataclasses.dataclass(frozen=True)
 class AdaptiveRungeKutta(OneStepIntegrator):
-    r"""An embedded explicit Runge-Kutta method with its own steps inside every layer.
+    r"""An adaptive embedded explicit Runge-Kutta method with its own steps inside every layer.
 
     An interval is normalised to $s \in [0, 1]$, $dh/ds = \tau f(t_0 + s \tau, h)$. A step is
     accepted if the root mean square $e$ over the batch of its estimated error, divided by
-    `atol + rtol * max(|h_0|, |h_1|)`, is below 1. The next is longer by $0.9\, e^{-1/p}$, by 10
-    at the most, and no shorter after an accepted step; a rejected one is tried again at a fifth of
-    its length or more (Hairer, Nørsett and Wanner 1993, eqs. II.4.11 to 4.13). These are the rules
-    of diffrax's and torchdiffeq's controllers, so that all three take the same steps.
+    `atol + rtol * max(|h_0|, |h_1|)`, is below 1. The next step is longer by the factor
+    $0.9\, e^{-1/p}$, at most 10, and no shorter after an accepted step; a rejected step is repeated
+    with at least a fifth of its length (Hairer, Nørsett and Wanner 1993, eqs. II.4.11 to 4.13).
+    These are the rules of diffrax's and torchdiffeq's controllers: all three take the same steps.
 
     The gradient is that of the steps as they were taken (discretise-then-optimise), with their
-    sizes held fixed; where break points are, those of the pieces between them. The state before
-    every step is kept up to 64 steps, or a mebibyte; of longer solves about `2 sqrt(max_steps)`
-    states are, and the backward pass recomputes those between (see `StepStore`). There is no
-    forward mode; diffrax's direct adjoint has one.
+    sizes held fixed; with break points, the sizes relative to the sub-intervals between them. The
+    state before every step is kept for up to 64 steps, or up to a mebibyte; for longer solves,
+    about `2 sqrt(max_steps)` states are kept, and the backward pass recomputes the others (see
+    `StepStore`). There is no forward mode; diffrax's direct adjoint has one.
 
     Args:
         method: The tableau and its error estimate.
         rtol: Relative tolerance of one step.
         atol: Absolute tolerance of one step.
-        first_step: First step that is tried, as a part of the interval; None chooses it from the
+        first_step: First step tried, as a fraction of the interval; None chooses it from the
             field (see `first_step`) by one evaluation.
         max_steps: Largest number of steps in one interval, rejected ones included.
-        min_step: Smallest step, as a part of the interval, or None for what rounding allows.
-        max_step: Largest step, as a part of the interval, or None.
-        break_points: Depth-times at which a step ends and the next starts anew, in increasing
-            order; what lies outside an interval is no concern of it.
-        norm: Of scaled errors over the whole batch.
+        min_step: Smallest step, as a fraction of the interval, or None for the limit by rounding.
+        max_step: Largest step, as a fraction of the interval, or None.
+        break_points: Depth-times at which a step ends and the method restarts, in increasing
+            order; those outside an interval are ignored.
+        norm: Norm of scaled errors over the whole batch.
         rounding: Largest relative error of a rounded state; tolerances far below it are refused in
             the statistics, by `Failure.PRECISION`.
     """
@@ -78,25 +78,25 @@ class AdaptiveRungeKutta(OneStepIntegrator):
 
     @property
     def name(self) -> str:
-        """The kind with these coefficients."""
+        """The kind in experiment files with these coefficients."""
         names = (name for name, tableau in EMBEDDED.items() if tableau == self.method)
         return next(names, type(self).__name__)
 
     @property
     def forward_mode_instead(self) -> str | None:
-        """What has forward-mode derivatives: the same method of diffrax."""
+        """Options with forward-mode derivatives: the same method of diffrax."""
         return "kind=diffrax with adjoint.kind=direct"
 
     def without_quadrature(self, count: int) -> "AdaptiveRungeKutta":
-        """The same for states that are vectors, whose last `count` components choose no step."""
+        """This method for vector states, with an error norm without the last `count` components."""
         return dataclasses.replace(self, norm=RMSWithoutLast(count))
 
     def for_states_of(self, dtype: Any) -> "AdaptiveRungeKutta":
-        """The same, which knows what states are rounded to."""
+        """This method with the rounding error of the state type `dtype`."""
         return dataclasses.replace(self, rounding=float(jnp.finfo(dtype).eps) / 2)
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
-        """The layers: steps are chosen inside the interval on which the weights stay the same."""
+        """The layers: steps are chosen inside an interval of constant weights."""
         return grid.per_layer()
 
     def over_grid(
@@ -111,8 +111,8 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         """Advance `h0` from depth-time `t0` to `t0 + tau`.
 
         Returns:
-            `Advance`; where the solve did not reach t1, `stats.failure` says why and `h1` is the
-            state that it had reached.
+            `Advance`; if the solve did not reach t1, `stats.failure` is the reason and `h1` is the
+            last state of the solve.
         """
         states, stats = self._solve(field, t0, tau, h0, None)
         return Advance(states[-1], stats)
@@ -120,8 +120,8 @@ class AdaptiveRungeKutta(OneStepIntegrator):
     def _solve(
         self, field: Field, t0: Time, tau: Time, h0: State, parts: Any
     ) -> tuple[Any, SolverStats]:
-        """States at the `parts` in [0, 1] of an interval and at its end, or at its end alone."""
-        # What the field has captured of an outer differentiation must be an argument of the rule.
+        """States at the fractions `parts` of an interval and at its end, or at its end alone."""
+        # Variables of an outer differentiation captured by the field must be arguments of the rule.
         apply, captured = jax.closure_convert(lambda field, t, h: field(t, h), field, t0, h0)
 
         def derivative(arguments, piece, s, h):
@@ -137,7 +137,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
 
     @property
     def rule(self) -> StepRule:
-        """How steps are chosen."""
+        """The rule for choosing steps."""
         return StepRule(
             self.method,
             self.rtol,
@@ -167,7 +167,7 @@ class AdaptiveRungeKutta(OneStepIntegrator):
         return h1, dense_output(self.method, s, ds, h0, h1, stages, parts)
 
     def stats(self, found: Found, pieces: Pieces) -> SolverStats:
-        """What the search cost, and how far it came."""
+        """Statistics of a search: its cost, and the depth-time that it reached."""
         rule = self.rule
         t, _ = pieces.at(pieces.index(found.s), found.s)
         reached = jnp.where(found.s >= 1, pieces.t0 + pieces.tau, t)
@@ -178,29 +178,29 @@ class AdaptiveRungeKutta(OneStepIntegrator):
 
 
 class AdaptiveConfig(IntegratorConfig):
-    """An embedded Runge-Kutta method that chooses its own steps, with exact gradients."""
+    """An adaptive embedded Runge-Kutta method with exact gradients."""
 
     kind: Literal["dopri5", "bosh3"] = "dopri5"
     rtol: PositiveFloat = 1e-3
     """Relative tolerance of one step, in the root mean square over the batch: an example that is
-    harder than the others is solved less accurately than alone."""
+    harder than the others is solved less accurately than in a batch of its own."""
     atol: PositiveFloat = 1e-3
     """Absolute tolerance of one step."""
     first_step: Annotated[float, Option(gt=0, le=1)] | Literal["auto"] = "auto"
-    """First step that is tried, as a part of the interval, or `auto`, which chooses it from the
+    """First step tried, as a fraction of the interval, or `auto`, which chooses it from the
     field by one more evaluation (Hairer, Nørsett and Wanner 1993, p. 169)."""
     max_steps: PositiveInt = 64
     """Largest number of steps in one interval, rejected ones included; a solve that needs more has
-    failed. Training keeps a state for each up to 64, or of a mebibyte of small ones, and about
-    `2 sqrt(max_steps)` of more."""
+    failed. Training keeps one state per step for up to 64 steps, or up to a mebibyte of states,
+    and about `2 sqrt(max_steps)` states for longer solves."""
     min_step: Annotated[float, Option(gt=0, lt=1)] | None = None
-    """Smallest step, as a part of the interval: a solve whose step must be shortened below it has
-    failed. Without it, what rounding lets time move."""
+    """Smallest step, as a fraction of the interval: a solve whose step must be shortened below it
+    has failed. Without it, the smallest step by which time changes in floating point."""
     max_step: LargestStep | None = None
-    """Largest step, as a part of the interval. Without it, what the field does for a short time
-    between the stages of a long step is not seen."""
+    """Largest step, as a fraction of the interval. Without it, a short change of the field between
+    the stages of a long step may be missed."""
     break_points: BreakPoints = ()
-    """Depth-times at which the field jumps: a step ends there, and the next starts anew."""
+    """Depth-times at which the field jumps: a step ends there, and the method restarts."""
 
     @model_validator(mode="after")
     def _steps_fit_their_limits(self):
@@ -209,7 +209,7 @@ class AdaptiveConfig(IntegratorConfig):
         return self
 
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
-        """Its own, and those of the same method of diffrax."""
+        """Its own gradient method, and those of the same method of diffrax."""
         tolerances = {"rtol": self.rtol, "atol": self.atol}
         options = {"first_step": self.first_step, "min_step": self.min_step}
         options |= {"max_step": self.max_step, "break_points": self.break_points}

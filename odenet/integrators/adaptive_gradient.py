@@ -1,4 +1,4 @@
-"""The exact gradient of a solve that chose its steps: back through them, one at a time."""
+"""The exact gradient of an adaptive solve: a backward pass through its steps, one at a time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,12 +21,12 @@ NO_SECOND_REVERSE = (
 
 
 def differentiable(method: Any, derivative: Callable) -> Callable:
-    """`solve(arguments, parts, h0) -> (h1, between, stats)`, differentiated backwards by steps.
+    """`solve(arguments, parts, h0) -> (h1, between, stats)`, with a backward pass by steps.
 
     Args:
-        method: Its `search` finds the steps, its `step` takes one, its `stats` counts them.
-        derivative: `derivative(arguments, piece, s, h)`; the last argument is the pieces of the
-            interval.
+        method: The method; `search` finds the steps, `step` takes one, `stats` counts them.
+        derivative: `derivative(arguments, piece, s, h)`; the last of `arguments` is the `Pieces`
+            of the interval.
     """
 
     def search(arguments, parts, h0, keep):

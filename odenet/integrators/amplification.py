@@ -1,10 +1,10 @@
-r"""By how much one step of a method multiplies a solution of the linear test equation.
+r"""Amplification factor of one step of a method on the linear test equation.
 
-For a Runge-Kutta method that is $|R(\tau\lambda)|$. A method that carries something beside the
-state, or is partitioned, is a matrix on `(h, v)` or on both parts: its spectral radius counts
-(`staged_amplification`). A layer's field is replaced by its Jacobian at the start of the step,
-frozen; the step of any of these methods then acts on every eigenvector by itself, so that
-$\lambda$ may be any eigenvalue of it. (A separable field $[f_y(z); f_z(y)]$ has the test equation
+For a Runge-Kutta method it is $|R(\tau\lambda)|$. A partitioned method, or one with variables
+besides the state, is a matrix on both parts or on `(h, v)`: its factor is the spectral radius
+(`staged_amplification`). A layer's field is replaced by its Jacobian at the start of the step; a
+step of any of these methods then acts on each eigenvector separately, so $\lambda$ may be any
+eigenvalue of the Jacobian. (A separable field $[f_y(z); f_z(y)]$ has the test equation
 $y' = \lambda z$, $z' = \lambda y$.)
 """
 
@@ -24,12 +24,12 @@ _FARTHEST, _SAMPLES, _BISECTIONS = 40.0, 800, 60
 
 
 class Amplification(abc.ABC):
-    """What one step of a method does to the linear test equation.
+    """The effect of one step of a method on the linear test equation.
 
     Attributes:
         power: The step is a function of $\\tau^{\\text{power}} \\lambda$: 2 for
             $h'' = \\lambda h$, else 1.
-        depends_on_step: Whether it is one of $\\tau$ too.
+        depends_on_step: Whether the step also depends on $\\tau$ itself.
     """
 
     power: ClassVar[int] = 1
@@ -37,34 +37,34 @@ class Amplification(abc.ABC):
 
     @abc.abstractmethod
     def tolerance(self, eps: float) -> float:
-        """What a factor may exceed 1 by and still count as 1, if eigenvalues are known to `eps`."""
+        """Largest excess of a factor over 1 that counts as none, for eigenvalues known to `eps`."""
 
     @abc.abstractmethod
     def factors(self, taus: np.ndarray, eigenvalues: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """The factor of every step.
+        """The amplification factor of every step.
 
         Args:
             taus: Step sizes.
             eigenvalues: Complex, of the same shape, one for each step size.
-            steps: Which step of the block each is, of the same shape.
+            steps: Index of each step in its block, of the same shape.
         """
 
     def critical_scales(
         self, taus: np.ndarray, eigenvalues: np.ndarray, steps: np.ndarray, eps: float
     ) -> np.ndarray:
-        """The number by which a step size may be multiplied before its factor exceeds 1.
+        """The largest multiple of a step size whose factor does not exceed 1.
 
-        It is looked for on the ray $s \\tau$, $s > 0$: the first of many samples that is outside,
-        and the way back to the one before it by bisection.
+        The search samples the ray $s \\tau$, $s > 0$, and bisects between the first sample that is
+        unstable and the sample before it.
 
         Args:
             taus: Step sizes, shape `(number,)`.
-            eigenvalues: Complex, one for each.
-            steps: Which step of the block each is.
-            eps: To which relative accuracy eigenvalues are known.
+            eigenvalues: Complex, one for each step size.
+            steps: Index of each step in its block.
+            eps: Relative accuracy of the eigenvalues.
 
         Returns:
-            Shape `(number,)`: near 0 where every step size lets it grow, infinity where none does.
+            Shape `(number,)`: near 0 if every step size is unstable, infinity if none is.
         """
         size = np.abs(taus) * np.abs(eigenvalues) ** (1 / self.power)
         found = np.full(size.shape, np.inf)
@@ -99,11 +99,11 @@ class RungeKuttaAmplification(Amplification):
     function: StabilityFunction
 
     def tolerance(self, eps: float) -> float:
-        """A few roundings."""
+        """A few rounding errors."""
         return 16 * eps
 
     def factors(self, taus: np.ndarray, eigenvalues: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """The factor of every step."""
+        """The amplification factor of every step."""
         del steps
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             values = np.abs(self.function(taus * eigenvalues))
@@ -112,7 +112,7 @@ class RungeKuttaAmplification(Amplification):
 
 @dataclasses.dataclass(frozen=True)
 class StepMapAmplification(Amplification):
-    """The factor by which a map of the state alone multiplies a solution of the test equation.
+    """The amplification factor of a map of the state alone.
 
     Args:
         integrator: An integrator with a `step_map`.
@@ -121,18 +121,18 @@ class StepMapAmplification(Amplification):
     integrator: Any
 
     def tolerance(self, eps: float) -> float:
-        """A few roundings."""
+        """A few rounding errors."""
         return 16 * eps
 
     def factors(self, taus: np.ndarray, eigenvalues: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """The factor of every step."""
+        """The amplification factor of every step."""
         del steps
         return np.asarray(_factor(self.integrator, taus, eigenvalues))
 
 
 @partial(jax.jit, static_argnums=0)
 def _factor(integrator: Any, taus, eigenvalues):
-    """Of a step from a unit vector, for arrays of equal shape."""
+    """The factor of a step from a unit vector, for arrays of equal shape."""
     taus, eigenvalues = jnp.asarray(taus, float), jnp.asarray(eigenvalues, complex)
     step = integrator.step_map()
     start = jnp.asarray([[1.0, 0.0]], float)
@@ -154,6 +154,6 @@ def _turned(turn: Float[Array, "2 2"], t: Any, h: Any) -> Any:
 
 
 def turning(eigenvalue: Inexact[Array, ""]) -> Float[Array, "2 2"]:
-    """Multiplication by a complex number, on rows of real and imaginary part: states are real."""
+    """Multiplication by a complex number, on rows of real and imaginary parts: states are real."""
     real, imaginary = eigenvalue.real, eigenvalue.imag
     return jnp.asarray([[real, imaginary], [-imaginary, real]])

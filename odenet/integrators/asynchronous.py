@@ -1,4 +1,4 @@
-"""Asynchronous leapfrog: a method for `h' = f(t, h)` that can be run backwards exactly."""
+"""Asynchronous leapfrog: an algebraically reversible method for `h' = f(t, h)`."""
 
 import dataclasses
 from typing import Literal
@@ -14,18 +14,19 @@ from odenet.integrators.state_types import time_type
 
 @dataclasses.dataclass(frozen=True)
 class AsynchronousLeapfrog(StagedIntegrator):
-    r"""State $h$ and derivative $v$, each moved past the other; of order 2 (Zhuang et al. 2021).
+    r"""State $h$ and derivative $v$, updated in turn; of order 2 (Zhuang et al. 2021).
 
     From $v_0 = f(0, h_0)$, a step is $m = h_0 + \frac\tau2 v_0$,
     $u = f(t_0 + \frac\tau2, m)$, $v_1 = 2u - v_0$, $h_1 = m + \frac\tau2 v_1$ (MALI,
-    arXiv:2102.04668, algo. 2). Its inverse is as cheap, so that a backward pass reconstructs the
-    states from the last: exact gradients, to round-off, with memory that does not grow with depth.
-    The derivative is not damped: it oscillates about the field by what a step changes it.
+    arXiv:2102.04668, algo. 2). Its inverse has the same cost, so that a backward pass reconstructs
+    the states from the last: exact gradients, to round-off, with memory that does not grow with
+    depth. The derivative is not damped: it oscillates about the field with the size of the field's
+    change in a step.
     """
 
     @property
     def name(self) -> str:
-        """Its kind."""
+        """Its kind in experiment files."""
         return "asynchronous_leapfrog"
 
     @property
@@ -34,12 +35,12 @@ class AsynchronousLeapfrog(StagedIntegrator):
         return (_STAGE,)
 
     def start(self, fields: LayerFields, h0: State) -> Carry:
-        """The state, and the field there."""
+        """The initial state, and the field at this state."""
         first = jax.tree.map(lambda leaf: leaf[0], fields.params)
         return h0, fields.field(first)(jnp.zeros((), time_type(h0.dtype)), h0)
 
     def nfe(self, num_steps: int) -> int:
-        """One evaluation for every step, and one for the first derivative."""
+        """One evaluation per step, and one for the initial derivative."""
         return num_steps + 1
 
 

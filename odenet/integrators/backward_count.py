@@ -1,7 +1,7 @@
-"""How many evaluations a solve backwards takes: told by the derivative by a number.
+"""The number of evaluations in a backward solve, returned as the derivative of a counter.
 
-What a backward pass computes can leave it as a cotangent alone. While a counter is open, solves
-that are differentiated by another solve take it as an argument that nothing depends on, and give
+Results computed in a backward pass can leave it only as cotangents. While a counter is open, solves
+whose gradient is another solve take it as an argument with no effect on the result, and return
 their number of evaluations as its cotangent.
 """
 
@@ -16,10 +16,10 @@ _counter: contextvars.ContextVar[Scalar | None] = contextvars.ContextVar("counte
 
 @contextlib.contextmanager
 def counting_backward(counter: Scalar) -> Iterator[None]:
-    """While this is open, the derivative of what is traced by `counter` counts evaluations.
+    """While this is open, the derivative with respect to `counter` counts backward evaluations.
 
     Args:
-        counter: Any number, by which the caller differentiates.
+        counter: Any number with respect to which the caller differentiates.
     """
     token = _counter.set(counter)
     try:
@@ -29,6 +29,6 @@ def counting_backward(counter: Scalar) -> Iterator[None]:
 
 
 def open_counter() -> tuple[Scalar, ...]:
-    """The counter, or nothing where none is open."""
+    """The counter as a tuple of one, or an empty tuple if none is open."""
     counter = _counter.get()
     return () if counter is None else (counter,)

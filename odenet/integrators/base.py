@@ -1,4 +1,4 @@
-"""The contract of an integrator: what it can do, and the integration of a whole grid."""
+"""The contract of an integrator: its capabilities, and the integration of a whole grid."""
 
 import abc
 import dataclasses
@@ -30,7 +30,7 @@ StepMap = Callable[[Field, Time, Time, State], State]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Advance:
-    """State at the end of one interval, and what it cost."""
+    """State at the end of one interval, and the cost of reaching it."""
 
     h1: State
     stats: SolverStats
@@ -42,16 +42,15 @@ class Integration:
     """Result of an integration over a whole grid.
 
     Attributes:
-        h1: State at the horizon, shape `(batch, *state)`; where a solve has failed, what follows
-            from the state that it had reached.
+        h1: State at the horizon, shape `(batch, *state)`; after a failed solve, the continuation
+            from the last state of that solve.
         path: States at all points of the grid, shape `(num_steps + 1, batch, *state)`, or None if
-            it was not asked for; not a number at the points that a failed solve did not reach, and
-            after them.
+            it was not requested; NaN at the points that a failed solve did not reach, and after
+            them.
         stats: Totals over all intervals.
-        statistics: Running batch statistics after it, with a leading axis `num_layers`, or None
-            where the fields use none.
-        integrals: What was integrated along with the state, shape `(batch, num_integrands)`, or
-            None where nothing was.
+        statistics: Running batch statistics after the integration, with a leading axis
+            `num_layers`, or None if the fields use none.
+        integrals: Path integrals, shape `(batch, num_integrands)`, or None if there are none.
     """
 
     h1: State
@@ -64,20 +63,20 @@ class Integration:
 class Integrator(abc.ABC):
     """`integrate(fields, grid, h0) -> Integration`. Integrators are immutable and hashable.
 
-    What an integrator can do is declared here, with a default, and nowhere else: its config
-    reads the same members (see `IntegratorConfig`), and whoever needs to know asks for them.
+    The capabilities of an integrator are declared here, with a default, and nowhere else: its
+    config reads the same members (see `IntegratorConfig`), and all other code asks for them.
 
     Attributes:
         chooses_steps: Whether it takes steps of its own in place of those of the grid.
         needs_positive_steps: Whether step sizes must stay above 0.
-        zero_step_is_identity: Whether a step of size 0 leaves everything as it is.
-        evaluates_at_start: Whether a step is `h + tau f(t0, h)`, one evaluation where it starts.
-        carries_statistics: Whether fields may use batch statistics while it runs.
-        carries_integrals: Whether path integrals may be carried beside the state.
-        is_partitioned: Whether it is a partitioned method, for a state `[q; p]` of two parts that
-            move each other, which the field must have.
-        may_fail: Whether a solve may end before its interval does.
-        break_points: Depth-times at which a step ends and the next starts anew.
+        zero_step_is_identity: Whether a step of size 0 changes nothing.
+        evaluates_at_start: Whether a step is `h + tau f(t0, h)`, one evaluation at its start.
+        carries_statistics: Whether fields may use batch statistics.
+        carries_integrals: Whether path integrals may be integrated with the state.
+        is_partitioned: Whether it is a partitioned method, for a partitioned field with a state
+            `[q; p]`.
+        may_fail: Whether a solve may end before t1.
+        break_points: Depth-times at which a step ends and the method restarts.
     """
 
     chooses_steps: ClassVar[bool] = False
@@ -92,22 +91,22 @@ class Integrator(abc.ABC):
 
     @property
     def name(self) -> str:
-        """Name in tables and messages: its kind in experiment files, where it has one."""
+        """Name in tables and messages: its kind in experiment files, if it has one."""
         return type(self).__name__
 
     @property
     def choice(self) -> str:
-        """The options that choose it in an experiment file, as messages write them."""
+        """The options of this integrator in an experiment file, as written in messages."""
         return f"kind={self.name}"
 
     @property
     def equation(self) -> Equation:
-        """The equation that is solved."""
+        """The equation that it solves."""
         return FIRST_ORDER
 
     @property
     def counts_backward(self) -> bool:
-        """Whether a gradient is another solve, whose evaluations are counted."""
+        """Whether its gradient is another solve, whose evaluations are counted."""
         return False
 
     @property
@@ -117,12 +116,12 @@ class Integrator(abc.ABC):
 
     @property
     def forward_mode_instead(self) -> str | None:
-        """What has forward-mode derivatives where this has none, as messages name it, or None."""
+        """Options with forward-mode derivatives if this one has none, for messages; or None."""
         return None
 
     @property
     def forward_mode_refusal(self) -> str | None:
-        """What a forward-mode derivative says where there is none, or None."""
+        """The error message of a forward-mode derivative if there is none, or None."""
         if self.forward_mode_instead is None:
             return None
         return (
@@ -136,17 +135,17 @@ class Integrator(abc.ABC):
         return self if self.forward_mode_refusal is None else None
 
     def step_map(self) -> StepMap | None:
-        """One step as a map of the state alone, or None where it depends on more than that.
+        """One step as a map of the state alone, or None if it depends on other variables.
 
-        Its derivative is that of the step as it is taken. Reverse mode is always there; forward
-        mode where steps are those of the grid.
+        Its derivative is that of the step as it is taken. Reverse mode is always available; forward
+        mode if the steps are those of the grid.
         """
         return None
 
     def amplification(self, grid: DepthGrid) -> Amplification | str:
-        """What a step does to the linear test equation, or a sentence that says why nothing.
+        """The effect of a step on the linear test equation, or a sentence why it has none.
 
-        Without a declaration of its own, a map of the state alone is measured on the equation.
+        By default, the step map, a map of the state alone, is applied to the equation.
 
         Args:
             grid: The steps.
@@ -159,18 +158,18 @@ class Integrator(abc.ABC):
         return StepMapAmplification(self)
 
     def without_quadrature(self, count: int) -> "Integrator":
-        """The same for states that are vectors, whose last `count` components choose no step."""
+        """This integrator for vector states; the last `count` components do not affect steps."""
         del count
         return self
 
     def integrate(
         self, fields: LayerFields, grid: DepthGrid, h0: Any, *, save_path: bool = False
     ) -> Integration:
-        """Carry `h0` over the whole grid.
+        """Integrate `h0` over the whole grid.
 
-        Times and step sizes are float32, or float64 beside a state in double precision. A state in
-        half precision is carried in float32 between evaluations of its field, and comes back in
-        its own type.
+        Times and step sizes are float32, or float64 with a state in double precision. A state in
+        half precision is carried in float32 between evaluations of its field, and returned in its
+        own type.
 
         Args:
             fields: The vector fields of all layers.
@@ -180,8 +179,8 @@ class Integrator(abc.ABC):
             save_path: Whether to return the states at all points of the grid too.
 
         Raises:
-            StateTypeError: if the state is made of integers, or a field gives a derivative of
-                another shape, or of a type that the state cannot hold.
+            StateTypeError: if the state has integer numbers, or a field returns a derivative of
+                another shape, or of a type that the state cannot represent.
             ConfigError: if fields and grid have different numbers of layers.
         """
         h0 = checked_state(h0)
@@ -199,14 +198,14 @@ class Integrator(abc.ABC):
         return dataclasses.replace(found, h1=found.h1.astype(h0.dtype), path=path)
 
     def for_states_of(self, dtype: Any) -> "Integrator":
-        """The same for states that the user gave in a type, whatever they are carried in."""
+        """This integrator for states that the user passed in type `dtype`."""
         del dtype
         return self
 
     def backwards_alone(
         self, fields: LayerFields, grid: DepthGrid, h0: State
     ) -> tuple[LayerFields, DepthGrid, State]:
-        """The same, through which no forward-mode derivative passes where the method has none."""
+        """Fields, grid and state, refusing forward-mode derivatives if the method has none."""
         refusal = self.forward_mode_refusal
         if refusal is None:
             return fields, grid, h0
@@ -216,10 +215,10 @@ class Integrator(abc.ABC):
         return fields, DepthGrid(taus, grid.num_layers), h0
 
     def check_state(self, h0: State) -> None:
-        """Refuse a first state, of the type that the user gave, that the method cannot carry.
+        """Refuse an initial state, in the user's type, that the method cannot integrate.
 
         Raises:
-            OdenetError: saying why.
+            OdenetError: with the reason.
         """
         del h0
 
@@ -227,7 +226,7 @@ class Integrator(abc.ABC):
     def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
-        """What `integrate` does once the types of state, times and fields are checked.
+        """Integrate after `integrate` has checked the types of state, times and fields.
 
         Args:
             fields: The vector fields of all layers, whose derivatives have the type of `h0`.

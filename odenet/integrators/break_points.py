@@ -1,4 +1,4 @@
-"""Depth-times at which an adaptive solve ends a step and starts anew: where its field jumps."""
+"""Break points: depth-times of jumps of the field, at which an adaptive solve restarts."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ def _increasing(points: tuple[float, ...]) -> tuple[float, ...]:
     if any(a >= b for a, b in itertools.pairwise(points)):
         raise ValueError(
             f"break_points are depth-times in increasing order, each once; got {list(points)}; "
-            f"sort them and remove what is there twice"
+            f"sort them and remove duplicates"
         )
     return points
 
@@ -23,14 +23,14 @@ BreakPoints = Annotated[tuple[FiniteFloat, ...], AfterValidator(_increasing)]
 
 
 def refuse_break_points_outside(points: Sequence[float], taus: Sequence[float]) -> None:
-    """Refuse break points that no solve of a block meets.
+    """Refuse break points outside a block.
 
     Args:
-        points: Of the block's integrator.
-        taus: The step sizes of the block, in order, which are not learned.
+        points: Break points of the block's integrator.
+        taus: The step sizes of the block, in order, not learned.
 
     Raises:
-        ConfigError: naming those that are not between the ends of the block.
+        ConfigError: naming the break points that are not between the ends of the block.
     """
     times = [0.0, *itertools.accumulate(taus)]
     first, last = min(times), max(times)

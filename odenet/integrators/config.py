@@ -12,9 +12,9 @@ from odenet.part import PartConfig
 class IntegratorConfig(PartConfig, abc.ABC, family="integrator"):
     """Options of an integrator; `build` makes it.
 
-    What the integrator can do is declared on its class (see `Integrator`), and read from the one
-    that is built. A config adds what only options say: how else a gradient may be taken, and which
-    of them would be ignored.
+    The capabilities of the integrator are declared on its class (see `Integrator`), and read from
+    the integrator built. A config adds properties of the options: other gradient methods, and
+    options that would be ignored.
     """
 
     kind: str
@@ -25,7 +25,7 @@ class IntegratorConfig(PartConfig, abc.ABC, family="integrator"):
 
     @property
     def equation(self) -> Equation:
-        """The equation that is solved."""
+        """The equation that the integrator solves."""
         return self.build().equation
 
     @property
@@ -40,29 +40,29 @@ class IntegratorConfig(PartConfig, abc.ABC, family="integrator"):
 
     @property
     def carries_statistics(self) -> bool:
-        """Whether fields may use batch statistics while the integrator runs."""
+        """Whether fields may use batch statistics."""
         return self.build().carries_statistics
 
     @property
     def carries_integrals(self) -> bool:
-        """Whether path integrals may be carried beside the state."""
+        """Whether path integrals may be integrated with the state."""
         return self.build().carries_integrals
 
     @property
     def is_partitioned(self) -> bool:
-        """Whether it is a method for a state of two parts that move each other."""
+        """Whether it is a partitioned method, for a state `[q; p]`."""
         return self.build().is_partitioned
 
     @property
     def layer_remat(self) -> Remat | None:
-        """What is stored for the backward pass, if a step is one layer `h + tau F(h)`, else None.
+        """The option `remat` if a step is one layer `h + tau F(h)`, else None.
 
-        Only then may layers that are no steps of a method take the place of the steps.
+        Only then may a step be replaced by a layer that is no step of a method.
         """
         return None
 
     def ignored_option(self, *, learns_steps: bool) -> str | None:
-        """A sentence about an option that would be ignored, or None.
+        """A message about an option that would be ignored, or None.
 
         Args:
             learns_steps: Whether the step sizes are learned.
@@ -72,12 +72,12 @@ class IntegratorConfig(PartConfig, abc.ABC, family="integrator"):
     def gradient_methods(
         self, *, is_step: bool, learns_steps: bool
     ) -> "dict[str, IntegratorConfig]":
-        """Integrators that take the same steps and are differentiated otherwise, by name.
+        """Integrators with the same steps and other gradient methods, by name.
 
-        The one called `gradient_methods.EXACT` has the gradient of the steps as they are taken.
+        `gradient_methods.EXACT` is the name of the gradient of the steps as they are taken.
 
         Args:
-            is_step: Whether layers are steps of a method, which have an adjoint equation.
+            is_step: Whether layers are steps of a method, and so have an adjoint equation.
             learns_steps: Whether the step sizes are learned.
         """
         del is_step, learns_steps

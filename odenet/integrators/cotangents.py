@@ -1,4 +1,4 @@
-"""Sums of cotangents, where some of what a field depends on are integers."""
+"""Sums of cotangents of arguments with integer leaves."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from jax.dtypes import float0
 def add_cotangents(total: Any, more: Any) -> Any:
     """The sum of two trees of cotangents, leaf by leaf.
 
-    An integer, the place of a dense layer say, has no derivative; JAX gives it a cotangent of a
-    type that cannot be added, which leaves what it is added to as it is.
+    An integer, for instance the index of a dense layer, has no derivative; JAX gives it a cotangent
+    of a type that cannot be added, and the other summand is returned unchanged.
     """
 
     def add(x, y):
@@ -22,7 +22,7 @@ def add_cotangents(total: Any, more: Any) -> Any:
 
 
 def without_integers(cotangent: Any, primal: Any) -> Any:
-    """The cotangent of `primal`, with those of integers in the form that JAX gives to them."""
+    """The cotangent of `primal`, with the cotangents of integers in JAX's own form."""
 
     def of(a, x):
         return a if jnp.issubdtype(x.dtype, jnp.inexact) else np.zeros(x.shape, float0)

@@ -15,15 +15,15 @@ from odenet.integrators.failure import Failure, first_failure
 from odenet.integrators.path import path_through, without_unreached
 
 Solve = Callable[[Field, Time, Time, State, Any], tuple[Any, SolverStats]]
-"""`solve(field, t0, tau, h0, parts) -> (states, stats)`: the states at the `parts` in [0, 1] of an
-interval and at its end."""
+"""`solve(field, t0, tau, h0, parts) -> (states, stats)`: the states at the `parts` (fractions in
+[0, 1]) of an interval and at its end."""
 
 
 def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: State) -> Integration:
     """Integrate by one solve for every layer, with a path through all points of the grid.
 
-    The step sizes of a layer must have one sign: where they are mixed, grid points may lie outside
-    the interval that is solved. `stats.success` is false then, and those states are not a number.
+    The step sizes of a layer must have one sign: with mixed signs, grid points may lie outside the
+    interval of the solve. `stats.success` is then false, and those states are NaN.
     """
     fields = fields.prepared(h0)
     taus = grid.taus.reshape(grid.num_layers, grid.steps_per_layer)
@@ -39,7 +39,7 @@ def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: St
         stats = dataclasses.replace(stats, failure=first_failure(stats.failure, outside))
         return path[-1], (path, stats)
 
-    # `without_unreached` knows layers that failed; a solver leaves out the points in them itself.
+    # `without_unreached` handles failed layers; a solver omits the points inside them itself.
     inputs = (fields.params, starts, taus)
     if grid.num_layers == 1:
         h1, (path, stats) = layer(h0, jax.tree.map(lambda leaf: leaf[0], inputs))
@@ -52,7 +52,7 @@ def integrate_densely(solve: Solve, fields: LayerFields, grid: DepthGrid, h0: St
 
 
 def _parts(taus: StepSizes) -> tuple[Float[Array, " inner"], Flag]:
-    """Ends of all steps but the last as parts of their sum, and whether the steps have one sign."""
+    """Ends of all steps but the last as fractions of their sum, and whether they have one sign."""
     horizon = jnp.sum(taus)
     inside = jnp.all(taus >= 0) | jnp.all(taus <= 0)
     parts = jnp.cumsum(taus)[:-1] / jnp.where(horizon == 0, jnp.ones_like(horizon), horizon)

@@ -7,7 +7,7 @@ from odenet.integrators.explicit import Tableau
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddedTableau:
-    """An explicit method whose last stage is the first of the next step, and its error estimate.
+    """An explicit FSAL method (first same as last) with its error estimate.
 
     Args:
         tableau: The method; its last stage is evaluated at the end of the step.

@@ -1,4 +1,4 @@
-"""One step of an embedded method: its stages, the estimate of its error, its dense output."""
+"""One step of an embedded method: its stages, its error estimate, its dense output."""
 
 import functools
 import operator
@@ -11,10 +11,10 @@ from odenet.arrays import Array, Inexact, State, Time
 from odenet.integrators.embedded import EmbeddedTableau
 
 Between = Inexact[Array, "points batch *state"]
-"""States at parts of an interval."""
+"""States at fractions of an interval."""
 
 Derivative = Callable[[Time, State], State]
-"""`derivative(s, h)`: the derivative by `s`, which goes from 0 to 1 over the interval."""
+"""`derivative(s, h)`: the derivative with respect to `s`, from 0 to 1 over the interval."""
 
 
 def take_step(
@@ -27,8 +27,8 @@ def take_step(
         derivative: The derivative.
         s: Start of the step.
         ds: Its length.
-        h0: State there.
-        first: Derivative there.
+        h0: State at `s`.
+        first: Derivative at `s`.
     """
     tableau, stages, h = method.tableau, [first], h0
     for row, c in zip(tableau.a[1:], tableau.c[1:], strict=True):
@@ -44,7 +44,7 @@ def error_estimate(method: EmbeddedTableau, ds: Time, stages: list[State]) -> St
 
 
 def _increment(ds: Time, weights: tuple[float, ...], stages: list[State]) -> State:
-    """`ds * sum(weights * stages)`, summed before it is added to a state that may be far larger."""
+    """`ds * sum(weights * stages)`, summed before the addition to a possibly far larger state."""
     terms = [w * stage for w, stage in zip(weights, stages, strict=True) if w]
     if not terms:
         return jnp.zeros_like(stages[0])
@@ -54,9 +54,9 @@ def _increment(ds: Time, weights: tuple[float, ...], stages: list[State]) -> Sta
 def dense_output(
     method: EmbeddedTableau, s: Time, ds: Time, h0: State, h1: State, stages: Any, parts: Any
 ) -> Between:
-    """The states at those `parts` of the interval that lie in a step, with zeros at all others.
+    """The states at the `parts` of the interval inside a step, with zeros at all others.
 
-    Hairer, Nørsett and Wanner 1993, sec. II.6: Hermite's cubic, and a quartic term to it.
+    Hairer, Nørsett and Wanner 1993, sec. II.6: Hermite's cubic plus a quartic term.
     """
     column = (-1, *(1,) * h0.ndim)
     theta = jnp.clip((parts - s) / ds, 0, 1).reshape(column).astype(h0.dtype)

@@ -1,4 +1,4 @@
-"""What integrators solve: those of one equation can be exchanged, with the same weights."""
+"""Equations of integrators: integrators of one equation are interchangeable on the same weights."""
 
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ class Equation(NamedTuple):
     """An equation for the state of a block; two that are equal have the same solutions.
 
     Attributes:
-        formula: As messages write it.
-        kinds: The integrators that solve it, as messages name them.
-        order: Of the derivative by depth-time.
-        has_time_scale: Whether it has a depth-time of its own, beside those of the field.
+        formula: The equation as written in messages.
+        kinds: The integrators that solve it, as named in messages.
+        order: Order of the derivative with respect to depth-time.
+        has_time_scale: Whether it has a time scale of its own, besides those of the field.
     """
 
     formula: str
@@ -23,11 +23,11 @@ class Equation(NamedTuple):
 
 FIRST_ORDER = Equation("h' = f(t, h)", "any kind but leapfrog, momentum or fractional")
 SECOND_ORDER = Equation("h'' = f(t, h)", "kind=leapfrog", order=2)
-"""It starts at rest, `h'(0) = 0`."""
+"""Initially at rest, `h'(0) = 0`."""
 
 
 def momentum(gamma: float) -> Equation:
-    """The equation of a state that a velocity moves, which follows the field; it starts at rest."""
+    """The equation of a state with a velocity that relaxes to the field; initially at rest."""
     kept = f"gamma={gamma:g}"
     return Equation(
         f"h' = v, eps v' = f(t, h) - v with {kept}",
@@ -43,11 +43,11 @@ def fractional(gamma: float) -> Equation:
 
 
 def refuse_other_equation(own: Equation, other: Equation) -> None:
-    """Refuse to integrate a block by an integrator that solves another equation.
+    """Refuse to integrate a block with an integrator of another equation.
 
     Args:
         own: `equation` of the block's own integrator.
-        other: That of the integrator that is asked for.
+        other: `equation` of the requested integrator.
 
     Raises:
         ConfigError: if they differ.

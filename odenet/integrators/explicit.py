@@ -28,7 +28,7 @@ class Tableau:
         a: Row `i` holds the `i` weights of stage `i`; the first row is empty.
         b: Weights of the stages in the step, summing to 1.
         c: Times of the stages, each the sum of its row of `a`.
-        order: Order of convergence, or None where it is not known.
+        order: Order of convergence, or None if it is not known.
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -55,7 +55,7 @@ TABLEAUS: dict[str, Tableau] = {
     "ralston": _tableau(((), (2 / 3,)), (1 / 4, 3 / 4), 2),
     "rk4": _tableau(((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), 4),
 }
-"""The methods with a name, each of the order that is written last in its row."""
+"""The named methods, each with its order as the last entry of its row."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +69,8 @@ class ExplicitRungeKutta(OneStepIntegrator):
 
     Args:
         tableau: The method's coefficients.
-        remat: What is stored for the backward pass: everything, one state per step, or one state
-            per segment of about `sqrt(num_steps)` steps; the rest is computed again.
+        remat: Storage for the backward pass: everything, one state per step, or one state
+            per segment of about `sqrt(num_steps)` steps; the rest is recomputed.
     """
 
     carries_statistics: ClassVar[bool] = True
@@ -81,13 +81,13 @@ class ExplicitRungeKutta(OneStepIntegrator):
 
     @property
     def name(self) -> str:
-        """The kind with these coefficients."""
+        """The kind in experiment files with these coefficients."""
         names = (name for name, tableau in TABLEAUS.items() if tableau == self.tableau)
         return next(names, "tableau")
 
     @property
     def evaluates_at_start(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether it is explicit Euler: of one stage."""
+        """Whether it is explicit Euler, with one stage."""
         return self.tableau.num_stages == 1
 
     def amplification(self, grid: DepthGrid) -> Amplification:
@@ -118,14 +118,14 @@ def stage_derivatives(
 
 
 def mean_derivative(tableau: Tableau, field: Field, t0: Time, tau: Time, h0: State) -> State:
-    """The mean derivative of a step: what it adds to the state, over its length."""
+    """The mean derivative of a step: its increment of the state divided by its length."""
     derivatives = stage_derivatives(tableau, field, t0, tau, h0)
     terms = [b * derivative for b, derivative in zip(tableau.b, derivatives, strict=True) if b]
     return functools.reduce(operator.add, terms)
 
 
 def combine(h0: State, tau: Time, weights: tuple[float, ...], stages: list[State]) -> State:
-    """`h0 + tau * sum(weights * stages)`, leaving out what is multiplied by zero.
+    """`h0 + tau * sum(weights * stages)`, without the terms of weight zero.
 
     The increment is summed first and added once: it may be far smaller than the state, and every
     addition to the state is rounded to the state's last place.
@@ -144,8 +144,8 @@ class ExplicitConfig(IntegratorConfig):
 
     kind: ExplicitName = "euler"
     remat: Remat = "none"
-    """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
-    a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
+    """Storage for the backward pass: `none` keeps everything, `step` one state per step (layer of
+    a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is recomputed."""
 
     def build(self) -> ExplicitRungeKutta:
         """Make the integrator."""
@@ -153,11 +153,11 @@ class ExplicitConfig(IntegratorConfig):
 
     @property
     def layer_remat(self) -> Remat | None:
-        """That of explicit Euler."""
+        """The option `remat` of explicit Euler."""
         return self.remat if self.kind == "euler" else None
 
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
-        """What is stored, and the adjoint equation by the method of that name of diffrax."""
+        """Every value of `remat`, and the adjoint equation by diffrax's method of that name."""
         del learns_steps
         methods: dict[str, IntegratorConfig] = by_remat(self, get_args(Remat))
         if is_step and self.kind in get_args(SolverOfDiffrax):
@@ -175,8 +175,8 @@ class TableauConfig(IntegratorConfig):
     b: tuple[float, ...]
     """Weights of the step, one per stage, summing to 1."""
     remat: Remat = "none"
-    """What is stored for the backward pass: `none` everything, `step` one state per step (layer of
-    a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is computed again."""
+    """Storage for the backward pass: `none` keeps everything, `step` one state per step (layer of
+    a residual network), `sqrt` about `2 sqrt(num_steps)` steps; the rest is recomputed."""
 
     @model_validator(mode="after")
     def _explicit_and_consistent(self):
@@ -196,6 +196,6 @@ class TableauConfig(IntegratorConfig):
         return ExplicitRungeKutta(_tableau(self.a, self.b), self.remat)
 
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
-        """What is stored."""
+        """Every value of `remat`."""
         del is_step, learns_steps
         return by_remat(self, get_args(Remat))

@@ -1,4 +1,4 @@
-"""Why a solve did not reach t1, as a number that compiled code can carry."""
+"""The reason why a solve did not reach t1, as a number in compiled code."""
 
 import enum
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from odenet.ops.batch_axis import mapped_axis, mean_over_shards, without_padding
 
 
 class Failure(enum.IntEnum):
-    """Why a solve did not reach the end of its interval; 0 if it did."""
+    """The reason why a solve did not reach t1; 0 if it did."""
 
     NONE = 0
     MAX_STEPS = 1
@@ -26,7 +26,7 @@ class Failure(enum.IntEnum):
 
     @property
     def reason(self) -> str:
-        """What went wrong, and what to do about it."""
+        """The failure in words, and the remedy."""
         return _REASONS[self]
 
 
@@ -38,9 +38,9 @@ _REASONS = {
         "diffrax)"
     ),
     Failure.STEP_TOO_SMALL: (
-        "its steps became smaller than min_step allows, or than rounding lets time move; the field "
-        "is stiff or jumps: loosen rtol and atol, name the jumps in break_points, use an implicit "
-        "solver (integrator.kind=diffrax with solver=kvaerno3), or lower min_step"
+        "its steps became smaller than min_step, or too small to change time in floating point; "
+        "the field is stiff or jumps: loosen rtol and atol, name the jumps in break_points, use an "
+        "implicit solver (integrator.kind=diffrax with solver=kvaerno3), or lower min_step"
     ),
     Failure.NOT_FINITE: (
         "its state or its error is not finite, however short the step; lower training.optimizer."
@@ -61,7 +61,7 @@ _REASONS = {
         "atol, or keep the field simple by a penalty or a lower learning rate"
     ),
     Failure.PRECISION: (
-        "its tolerances or its steps are below what the precision of the state resolves; use "
+        "its tolerances or its steps are below the resolution of the state's precision; use "
         "states in float32 or float64, or loosen rtol and atol"
     ),
     Failure.RECONSTRUCTION: (
@@ -75,16 +75,16 @@ _REASONS = {
 def verdict_of_step(
     next_step: Time, accepted: Flag, error: Scalar, min_step: float | None
 ) -> Scalar | Array:
-    """The failure of a step that was tried, where the next one may not be as short as it must be.
+    """The failure of a step that was tried, if the next one would be too short.
 
-    A rejected step has failed if what rounding lets time move does not do, and any step if the next
-    is shorter than `min_step`.
+    A rejected step has failed if the next step would not change time in floating point, and any
+    step has failed if the next is shorter than `min_step`.
 
     Args:
-        next_step: Length of the next step to be tried, as a part of the interval.
+        next_step: Length of the next step, as a fraction of the interval.
         accepted: Whether the step was taken.
         error: Norm of its estimated error.
-        min_step: Smallest length, or None for what rounding lets time move.
+        min_step: Smallest length, or None for the smallest step by which time changes.
     """
     smallest = jnp.finfo(next_step.dtype).eps if min_step is None else min_step
     checked = ~accepted if min_step is None else jnp.ones_like(accepted)
@@ -94,9 +94,9 @@ def verdict_of_step(
 
 
 def failure_of_state(*states: Array) -> Count:
-    """`NOT_FINITE` if anything in states of the whole batch is not a finite number.
+    """`NOT_FINITE` if states of the whole batch contain a number that is not finite.
 
-    A solve whose first state or derivative is such has failed before its first step: no shorter
+    A solve with such an initial state or derivative has failed before its first step: no shorter
     step helps.
     """
     real = [without_padding(h)[0] for h in states]
@@ -110,15 +110,15 @@ def failure_of_precision(
 ) -> Count:
     """`PRECISION` if rounding a state alone makes an error above the tolerances.
 
-    Nothing is computed where `rtol` is an eighth of `rounding` or more: what the rounded values of
-    the field do to the error is then within an order of magnitude of what was asked for.
+    Nothing is computed if `rtol` is an eighth of `rounding` or more: the error due to rounded
+    values of the field is then within an order of magnitude of the tolerance.
 
     Args:
         h: The state.
         rtol: Relative tolerance.
         atol: Absolute tolerance.
         rounding: Largest relative error of a rounded state.
-        norm: Of scaled errors, over the whole batch.
+        norm: Norm of scaled errors, over the whole batch.
     """
     if 8 * rtol >= rounding:
         return jnp.zeros((), jnp.int32)
@@ -128,7 +128,7 @@ def failure_of_precision(
 
 
 def first_failure(*failures: Any) -> Any:
-    """The first of some failures that is not none."""
+    """The first nonzero failure."""
     found = failures[0]
     for failure in failures[1:]:
         found = jnp.where(found > 0, found, failure)

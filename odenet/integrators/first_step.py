@@ -1,4 +1,4 @@
-"""The first step that an adaptive solver tries, chosen from the problem by one more evaluation."""
+"""The first step of an adaptive solver, chosen from the problem by one more evaluation."""
 
 from collections.abc import Callable
 
@@ -22,21 +22,20 @@ def first_step(
 
     With $\|x\|$ the norm of $x / (a + r |h_0|)$: an Euler step of length
     $s_0 = 0.01 \|h_0\| / \|f_0\|$ gives $d_2 = \|f(t_0 + s_0, h_0 + s_0 f_0) - f_0\| / s_0$, and
-    the step is $\min(100 s_0, (0.01 / \max(\|f_0\|, d_2))^{1/q}, 1)$. Steps are lengths of the
-    time that `field` is written in, in which the whole interval has length 1. No gradient passes
-    through the choice: an accepted step's result depends on it by no more than the tolerance.
-    Where the Euler step ends at a state at which the field is not a number, a tenth of it bounds
-    the step in place of $d_2$.
+    the step is $\min(100 s_0, (0.01 / \max(\|f_0\|, d_2))^{1/q}, 1)$. Steps are lengths in the time
+    of `field`, in which the whole interval has length 1. No gradient passes through the choice: the
+    result of an accepted step depends on it by no more than the tolerance. If the field is
+    not finite at the end of the Euler step, a tenth of that step bounds the step in place of $d_2$.
 
     Args:
         field: `field(t, h)`, evaluated once.
         t0: Start of the interval, scalar.
-        h0: State there.
-        f0: `field(t0, h0)`, which a method whose last stage is the first of the next needs anyway.
+        h0: State at `t0`.
+        f0: `field(t0, h0)`, which an FSAL method needs anyway.
         order: `q`, the order of the local error that is controlled.
         rtol: Relative tolerance.
         atol: Absolute tolerance.
-        norm: Of the scaled errors, over the whole batch.
+        norm: Norm of the scaled errors, over the whole batch.
 
     Returns:
         The step, positive and at most 1.
@@ -56,7 +55,7 @@ def first_step(
     flat = largest <= 1e-15
     step = (0.01 / jnp.where(flat, 1, largest)) ** (1 / order)
     step = jnp.where(flat, jnp.maximum(1e-6, guess * 1e-3), step)
-    # Where the Euler step leaves what the field is defined on, its length is too long.
+    # If the Euler step leaves the domain of the field, it is too long.
     step = jnp.minimum(step, jnp.where(is_number, 100 * guess, 0.1 * guess))
     step = jnp.where(jnp.isfinite(step), step, smallest)
     return jax.lax.stop_gradient(jnp.clip(step, smallest, 1).astype(t0.dtype))

@@ -1,4 +1,4 @@
-"""Networks with memory: the Caputo derivative of order gamma in place of the first one."""
+"""Networks with memory: the Caputo derivative of order gamma in place of the first derivative."""
 
 import dataclasses
 import math
@@ -28,13 +28,13 @@ def memory_coefficients(taus: StepSizes, gamma: float) -> Float[Array, "num_step
     2020, arXiv:2004.00719; Antil, Díaz and Herberg 2022, arXiv:2204.08528).
 
     Args:
-        taus: Step sizes, none negative. A step of size zero has weight 0 in all others, and they
-            in it.
+        taus: Step sizes, none negative. A step of size zero has weight 0 in all others, and the
+            others have weight 0 in it.
         gamma: Order of the derivative, above 0 and at most 1.
     """
     times = DepthGrid(taus).times
     steps = jnp.arange(len(taus))
-    # A step of size zero adds no increment and remembers none; its powers have no derivative.
+    # A step of size zero has no increment and no memory; its powers have no derivative.
     stands = taus == 0
     earlier = (steps[None, :] < steps[:, None]) & ~stands[None, :] & ~stands[:, None]
     taus = jnp.where(stands, 1, taus)
@@ -68,7 +68,7 @@ def caputo_derivative(
 
 
 def _power(tau: Time, gamma: float) -> Time:
-    """`tau**gamma`, with a derivative of 0 at 0, where that of a power below 1 is infinite."""
+    """`tau**gamma`, with derivative 0 at 0, where that of a power below 1 is infinite."""
     if gamma == 1:
         return tau
     stands = tau == 0
@@ -80,23 +80,23 @@ class Fractional(Integrator):
     r"""The explicit L1 scheme for $D^\gamma h = f(t, h)$, with $D^\gamma$ the Caputo derivative.
 
     $h_{n+1} = h_n + \Gamma(2-\gamma)\,\tau_n^\gamma f(t_n, h_n)
-    - \sum_{j<n} a_{nj} (h_{j+1} - h_j)$: every layer remembers all earlier ones of its block; with
+    - \sum_{j<n} a_{nj} (h_{j+1} - h_j)$: every layer depends on all earlier ones of its block; with
     $\gamma = 1$ it is a residual network (Antil, Khatri, Löhner and Verma 2020, arXiv:2004.00719;
     with step sizes of their own in every layer, Antil, Díaz and Herberg 2022, arXiv:2204.08528).
 
-    A step of size zero keeps the state. The derivative by its `tau` is infinite for
-    $\gamma < 1$, as that of $\tau^\gamma$ is, and given as 0; with $\gamma = 1$ it is `f`.
+    A step of size zero keeps the state. The derivative with respect to its `tau` is infinite for
+    $\gamma < 1$, as that of $\tau^\gamma$ is, and is returned as 0; with $\gamma = 1$ it is `f`.
 
-    A step costs one evaluation of the field and `num_steps` additions of states; beside what the
-    field keeps for the backward pass, `num_steps` states are kept.
+    A step costs one evaluation of the field and `num_steps` additions of states. The backward pass
+    needs `num_steps` stored states, besides the storage of the field.
 
     Args:
         gamma: Order of the derivative, above 0 and at most 1.
-        memory_gradient: Whether the gradient sees that the coefficients `a` depend on the step
-            sizes. Without it, the gradient with respect to `tau` is not that of the network; the
-            published program trains so.
-        remat: What is kept for the backward pass: all that every evaluation of the field computes,
-            or its state alone.
+        memory_gradient: Whether the gradient includes the dependence of the coefficients `a` on the
+            step sizes. Without it, the gradient with respect to `tau` is not that of the network;
+            the published program trains so.
+        remat: Storage for the backward pass: all intermediate values of every field evaluation, or
+            its state alone.
     """
 
     needs_positive_steps: ClassVar[bool] = True
@@ -107,30 +107,30 @@ class Fractional(Integrator):
 
     @property
     def name(self) -> str:
-        """Its kind."""
+        """Its kind in experiment files."""
         return "fractional"
 
     @property
     def equation(self) -> Equation:
-        """What is solved, with this order of the derivative."""
+        """The equation with this order of the derivative."""
         return fractional(self.gamma)
 
     def amplification(self, grid: DepthGrid) -> str:
-        """It has none."""
+        """A sentence why it has no amplification factor."""
         del grid
-        return "a step remembers all earlier ones, and so is no matrix on the state"
+        return "a step depends on all earlier ones, and so is no matrix on the state"
 
     def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
-        """Carry `h0` over the whole grid, whose step sizes must not be negative."""
+        """Integrate `h0` over the whole grid, whose step sizes must not be negative."""
         assert not fields.uses_batch_statistics
         weights = memory_coefficients(grid.taus, self.gamma)
         if not self.memory_gradient:
             weights = jax.lax.stop_gradient(weights)
 
-        # Every increment is added at once to what later steps will remember. The gradient then
-        # keeps increments, not one history for every step.
+        # Every increment is added at once to the memory of later steps. The gradient then keeps
+        # increments, not one history per step.
         def step(field, carry, t0, tau):
             h, remembered, index = carry
             evaluate = jax.checkpoint(field) if self.remat == "step" else field
@@ -156,11 +156,11 @@ class FractionalConfig(IntegratorConfig):
     gamma: Annotated[float, Option(gt=0, le=1)] = 0.5
     """Order of the derivative; 1 is a residual network."""
     memory_gradient: bool = True
-    """Whether the gradient sees that the coefficients of the memory depend on learned step sizes;
-    `false` leaves that part out, as the published program of Herberg, Herzog and Köhne does."""
+    """Whether the gradient includes the dependence of the memory coefficients on learned step
+    sizes; `false` omits it, as the published program of Herberg, Herzog and Köhne does."""
     remat: Literal["none", "step"] = "none"
-    """What is kept for the backward pass: `none` all that every evaluation of the field computes,
-    `step` its state alone; the rest is computed again."""
+    """Storage for the backward pass: `none` keeps all intermediate values of every field
+    evaluation, `step` its state alone; the rest is recomputed."""
 
     def ignored_option(self, *, learns_steps: bool) -> str | None:
         """Fixed step sizes have no gradient through the memory."""
@@ -172,7 +172,7 @@ class FractionalConfig(IntegratorConfig):
         )
 
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
-        """What is stored, and the gradient that leaves the memory's coefficients out."""
+        """Every value of `remat`, and the gradient without the memory's coefficients."""
         del is_step
         methods: dict[str, IntegratorConfig] = by_remat(self, ("none", "step"))
         if learns_steps:

@@ -1,10 +1,10 @@
-"""Names of the ways to take the gradient of an integration: store, recompute, reverse, adjoint."""
+"""Names of the gradient methods of an integration: store, recompute, reverse, adjoint."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 EXACT = "everything stored"
-"""Name of the gradient that the others are measured against: of the steps as they were taken."""
+"""Name of the reference gradient: of the steps as they were taken."""
 
 REMAT = {
     "none": EXACT,
@@ -12,7 +12,7 @@ REMAT = {
     "sqrt": "recomputed in segments",
     "reversible": "reconstructed",
 }
-"""Names of what `remat` stores."""
+"""Names of the values of `remat`."""
 
 BACKSOLVE = "adjoint equation (backsolve)"
 
@@ -23,12 +23,12 @@ def by_remat(config: Config, remats: Iterable[str]) -> dict[str, Config]:
     """The same config with every other value of `remat`, by name.
 
     Args:
-        config: One with an option `remat`.
+        config: A config with an option `remat`.
         remats: The values.
     """
     return {REMAT[remat]: config.model_copy(update={"remat": remat}) for remat in remats}
 
 
 def names_of(methods: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of all methods that some block of a network has, the exact one first."""
+    """Names of all gradient methods that some block of a network has, the exact one first."""
     return list(dict.fromkeys(name for of_block in methods for name in of_block))

@@ -1,4 +1,4 @@
-"""Momentum residual networks: the branch moves a velocity, and the velocity the state."""
+"""Momentum residual networks: the field updates a velocity, and the velocity the state."""
 
 import dataclasses
 import math
@@ -18,23 +18,24 @@ class Momentum(StagedIntegrator):
     With $\tau = 1$ the momentum residual network of Sander et al. 2021, arXiv:2102.07870. It is a
     method of order 1 for $h' = v$, $\varepsilon v' = f(t, h) - v$ with
     $\varepsilon = -1 / \ln \gamma$, with a velocity that is exact for a constant `f`: the
-    equation belongs to $\gamma$, whatever the steps. $\gamma = 0$ forgets the velocity and is a
-    residual network. Inverting a step divides by $\gamma^\tau$, and so multiplies round-off.
+    equation is determined by $\gamma$ alone, for any step sizes. With $\gamma = 0$ there is no
+    velocity, and it is a residual network. Inverting a step divides by $\gamma^\tau$, and so
+    multiplies round-off.
 
     Args:
-        gamma: What is left of a velocity after depth-time 1, in [0, 1).
+        gamma: Fraction of a velocity that remains after depth-time 1, in [0, 1).
     """
 
     gamma: float = 0.9
 
     @property
     def name(self) -> str:
-        """Its kind."""
+        """Its kind in experiment files."""
         return "momentum"
 
     @property
     def equation(self) -> Equation:
-        """What is solved, with this `gamma`."""
+        """The equation with this `gamma`."""
         return momentum(self.gamma)
 
     @property
@@ -74,20 +75,20 @@ class MomentumConfig(StagedConfig):
 
     kind: Literal["momentum"] = "momentum"
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """What is left of a velocity after depth-time 1. Networks of different gamma are different."""
+    """Fraction of a velocity that remains after depth-time 1; another gamma is another network."""
 
     @model_validator(mode="after")
     def _is_invertible(self):
         if not self.can_reconstruct and self.remat == "reversible":
             raise ValueError(
-                "gamma=0 forgets the velocity, so that its steps cannot be inverted; use "
+                "gamma=0 keeps no velocity, so that its steps cannot be inverted; use "
                 "remat=none, step or sqrt, or kind=euler, which is the same network"
             )
         return self
 
     @property
     def can_reconstruct(self) -> bool:
-        """Whether a step can be inverted: with no velocity left of the one before, none can."""
+        """Whether a step can be inverted: not if no velocity of the step before remains."""
         return self.gamma > 0
 
     def build(self) -> Momentum:

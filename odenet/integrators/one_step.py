@@ -1,4 +1,4 @@
-"""Integrators that need the present state alone, and the scan over layers that they share."""
+"""Integrators that depend on the present state alone, and their scan over layers."""
 
 import abc
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from odenet.integrators.remat import Remat, scan_depth
 
 
 class OneStepIntegrator(Integrator):
-    """An integrator that needs nothing but the present state: `advance` over one interval.
+    """An integrator that depends on the present state alone: `advance` over one interval.
 
-    The scan over layers is written here once, so that an explicit Euler step *is* a residual
-    layer, and a diffrax solve of the same interval *is* its continuous counterpart.
+    All share this scan over layers, so that an explicit Euler step *is* a residual layer, and a
+    diffrax solve of the same interval *is* its continuous counterpart.
     """
 
     zero_step_is_identity: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class OneStepIntegrator(Integrator):
         """Advance `h0` from depth-time `t0` to `t0 + tau`.
 
         The interval is given by its length, not by its end: `tau` is a parameter, and times are
-        sums of it that carry rounding.
+        sums of it with rounding errors.
 
         Args:
             field: `field(t, h) -> dh/dt`, a pytree whose leaves are its parameters.
@@ -40,11 +40,11 @@ class OneStepIntegrator(Integrator):
         """
 
     def step_map(self) -> StepMap | None:
-        """`advance`, without what it cost."""
+        """`advance` without its statistics."""
         return lambda field, t0, tau, h0: self.advance(field, t0, tau, h0).h1
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
-        """The intervals that `advance` is called on: the steps of the grid."""
+        """The intervals of `advance`: the steps of the grid."""
         return grid
 
     def over_grid(
@@ -71,7 +71,7 @@ class OneStepIntegrator(Integrator):
 
 
 def _recorded(field: Callable[[Time, State], tuple[State, Any]]) -> tuple[Field, list[Any]]:
-    """The field without its statistics, and the list that they go to as it is evaluated."""
+    """The field without its statistics, and the list that collects them at each evaluation."""
     batch_statistics: list[Any] = []
 
     def evaluate(t: Time, h: State) -> State:

@@ -1,4 +1,4 @@
-"""Paths of states from those at the ends of all steps."""
+"""Paths through the states at the ends of all steps."""
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +10,11 @@ from odenet.integrators.failure import Failure
 def without_unreached(
     states: Inexact[Array, "layers steps batch *state"], failure: Int[Array, "layers *steps"]
 ) -> Inexact[Array, "layers steps batch *state"]:
-    """The states at the ends of all steps, but not a number at and after one that was not reached.
+    """The states at the ends of all steps, with NaN from the first state not reached on.
 
     Args:
-        states: As integrated, every layer from what the one before had reached.
-        failure: Of every step, or of every layer, whose last state is then the first to be missing.
+        states: States as integrated, every layer from the last state of the one before.
+        failure: Failure of every step, or of every layer, whose last state is the first missing.
     """
     broken = ((failure > 0) & (failure != int(Failure.OUTSIDE))).reshape(len(failure), -1)
     count, each = len(failure), states.shape[1]

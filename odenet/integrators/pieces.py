@@ -1,4 +1,4 @@
-"""An interval in pieces, between break points of its field."""
+"""An interval divided into sub-intervals (pieces) at the break points of its field."""
 
 import dataclasses
 
@@ -11,17 +11,17 @@ from odenet.arrays import Array, Count, Float, Time
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Pieces:
-    r"""An interval from `t0` to `t0 + tau`, normalised to $s \in [0, 1]$.
+    r"""An interval from `t0` to `t0 + tau`, normalised to $s \in [0, 1]$, with its sub-intervals.
 
-    On piece `k`, which ends at `ends[k]` and `ends[k + 1]`, depth-time is linear in `s` between
-    `times[k]` and `times[k + 1]`. The ends are constants and the times are not: break points stay
-    where they are when `tau` changes, and so do the pieces between them.
+    On piece `k`, from `ends[k]` to `ends[k + 1]`, depth-time is linear in `s` between `times[k]`
+    and `times[k + 1]`. The ends are constants and the times are not: break points, and thereby the
+    pieces between them, keep their times when `tau` changes.
 
     Args:
         t0: Start of the interval.
         tau: Its length, of any sign.
-        ends: Ends of the pieces as parts of the interval, from 0 to 1, in increasing order; empty
-            without break points.
+        ends: Ends of the pieces as fractions of the interval, from 0 to 1, in increasing order;
+            empty without break points.
         times: The same ends in depth-time.
     """
 
@@ -32,22 +32,22 @@ class Pieces:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is one piece only, whatever the interval."""
+        """Whether there is only one piece, for every interval."""
         return not self.ends.size
 
     def index(self, s: Time) -> Count:
-        """The piece that goes on from `s`; pieces without length are left out."""
+        """The piece that contains `s` and continues after it; pieces of length 0 are skipped."""
         return jnp.sum(self.ends[1:-1] <= s, dtype=jnp.int32)
 
     def end(self, s: Time) -> Time:
-        """Where the piece ends that goes on from `s`."""
+        """End of the piece that continues after `s`."""
         return jnp.ones_like(s) if self.is_whole else self.ends[self.index(s) + 1]
 
     def at(self, piece: Count, s: Time) -> tuple[Time, Time]:
-        """Depth-time at `s` of a piece, and how fast it goes by there.
+        """Depth-time at `s` of a piece, and its derivative with respect to `s`.
 
-        At break points it is that of the next number inside of the piece, so that a field that
-        jumps there is seen as it is inside.
+        At break points the time is the next floating-point number inside the piece, so that a field
+        with a jump there has its value inside the piece.
         """
         if self.is_whole:
             return self.t0 + s * self.tau, self.tau
@@ -61,7 +61,7 @@ class Pieces:
         return t + (inside - fixed), rate
 
     def passed(self, s: Time) -> Count:
-        """How many break points inside of the interval lie before `s`."""
+        """Number of break points inside the interval before `s`."""
         inner = self.ends[1:-1]
         return jnp.sum((inner > 0) & (inner < s), dtype=jnp.int32)
 

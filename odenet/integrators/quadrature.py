@@ -1,4 +1,4 @@
-"""Integrals over depth-time of what a solve passes: integrated along with the state."""
+"""Path integrals: integrals over depth-time along a path, integrated with the state."""
 
 import dataclasses
 from collections.abc import Callable
@@ -26,39 +26,39 @@ def integrate_with_integrals(
     *,
     save_path: bool = False,
 ) -> Integration:
-    r"""Integrate a state, and with it $q_i' = g_i(t, h)$, $q_i(0) = 0$, by the same method.
+    r"""Integrate a state and its path integrals $q_i' = g_i(t, h)$, $q_i(0) = 0$, by one method.
 
-    State and integrals are one vector for every example, so that every method of the first order
-    integrates both, and every adjoint differentiates both. An integrator that chooses its steps
-    does so by the error of the state alone: nothing depends on an integral, and with it steps would
-    be shorter (as in the seminorm of Kidger et al. 2021, arXiv:2009.09457). With steps of negative
-    size an integral falls.
+    State and integrals form one vector for every example, so that every first-order method
+    integrates both, and every adjoint differentiates both. An adaptive integrator chooses its steps
+    by the error norm without the quadrature components: nothing depends on an integral, and its
+    error would shorten steps (as in the seminorm of Kidger et al. 2021, arXiv:2009.09457). With
+    steps of negative size an integral decreases.
 
     Args:
-        integrator: One with `carries_integrals`.
-        fields: The vector fields of all layers; they use no batch statistics.
+        integrator: An integrator with `carries_integrals`.
+        fields: The vector fields of all layers, without batch statistics.
         grid: The steps.
         h0: State at depth-time 0, shape `(batch, *state)`.
-        integrands: What is integrated.
+        integrands: The integrands.
         probe: A random state, the same at all depths.
         save_path: Whether to return the states at all points of the grid too.
 
     Returns:
-        That of the state, with `integrals` of shape `(batch, num_integrands)`.
+        The integration of the state, with `integrals` of shape `(batch, num_integrands)`.
 
     Raises:
-        ConfigError: if the integrator cannot, or the fields use batch statistics.
+        ConfigError: if the integrator cannot carry integrals, or the fields use batch statistics.
     """
     if not integrator.carries_integrals:
         raise ConfigError(
-            f"integrals along the depth are carried by explicit Runge-Kutta methods (kind=euler to "
-            f"rk4, tableau, dopri5, bosh3) and kind=diffrax, but for solver=semi_implicit_euler, "
+            f"path integrals are carried by explicit Runge-Kutta methods (kind=euler to "
+            f"rk4, tableau, dopri5, bosh3) and kind=diffrax, except solver=semi_implicit_euler, "
             f"which is partitioned; got {type(integrator).__name__}"
         )
     if fields.uses_batch_statistics:
         raise ConfigError(
-            "integrals along the depth see each example by itself, and batch statistics mix "
-            "them; freeze the statistics (training.batch_statistics=frozen)"
+            "path integrals belong to single examples, and batch statistics couple the examples of "
+            "a batch; freeze the statistics (training.batch_statistics=frozen)"
         )
     size, count = h0[0].size, len(integrands)
     fields = fields.prepared(h0)

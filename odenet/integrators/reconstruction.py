@@ -1,10 +1,10 @@
-"""How far the states that a backward pass reconstructs are from those of the forward pass.
+"""The error of the states that a backward pass reconstructs, relative to the forward pass.
 
 A reversible method with `remat=reversible` keeps its last state and computes the earlier ones from
-it. In exact arithmetic they are the same; rounding grows where steps cannot be inverted stably, and
-a gradient at wrong states is wrong. The first state is known, so that the error can be measured at
-the cost of keeping it. Like the evaluations of a solve backwards (`backward_count`), it leaves the
-backward pass as the cotangent of a number that nothing depends on.
+it. In exact arithmetic they are the same; rounding errors grow if steps cannot be inverted stably,
+and a gradient at wrong states is wrong. The initial state is known, so that the error can be
+measured at the cost of keeping it. Like the evaluations of a backward solve (`backward_count`), it
+leaves the backward pass as the cotangent of a number with no effect on the result.
 """
 
 import contextlib
@@ -18,24 +18,24 @@ import jax.numpy as jnp
 from odenet.arrays import Scalar, State
 
 LARGEST_ERROR = 1e-2
-"""Largest relative error of a reconstructed first state with which training goes on.
+"""Largest relative error of a reconstructed initial state with which training continues.
 
-Rounding alone leaves about 1e-6 in single precision. The relative error of a gradient is of the
-size of this one: under momentum with gamma 0.9 they are 0.001 and 0.003 after 64 steps of 1, and
-both above 1 after 128. At 1e-2 a gradient is still a direction of descent, and a few more steps of
-a growth that is exponential make it noise."""
+Rounding alone causes about 1e-6 in single precision. The relative error of a gradient has the size
+of this one: under momentum with gamma 0.9 they are 0.001 and 0.003 after 64 steps of 1, and both
+above 1 after 128. At 1e-2 a gradient is still a direction of descent; the growth is exponential,
+and a few more steps make the gradient noise."""
 
 _probe: contextvars.ContextVar[Scalar | None] = contextvars.ContextVar("probe", default=None)
 
 
 @contextlib.contextmanager
 def measuring_reconstruction(probe: Scalar) -> Iterator[None]:
-    """While this is open, the derivative of what is traced by `probe` is the error.
+    """While this is open, the derivative with respect to `probe` is the reconstruction error.
 
     It is the sum of the relative errors of all solves that reconstruct their states.
 
     Args:
-        probe: Any number, by which the caller differentiates.
+        probe: Any number with respect to which the caller differentiates.
     """
     token = _probe.set(probe)
     try:
@@ -45,7 +45,7 @@ def measuring_reconstruction(probe: Scalar) -> Iterator[None]:
 
 
 def open_probe() -> tuple[Scalar, ...]:
-    """The probe, or nothing where none is open."""
+    """The probe as a tuple of one, or an empty tuple if none is open."""
     probe = _probe.get()
     return () if probe is None else (probe,)
 
@@ -54,8 +54,8 @@ def relative_error(found: State, known: State, end: State) -> Scalar:
     """Norm of the error of a reconstructed state over that of the state, both over the batch.
 
     Args:
-        found: The state that was reconstructed.
-        known: The state that it should be; where it is zero, the size of `end` counts.
+        found: The reconstructed state.
+        known: The exact state; if it is zero, the norm of `end` is used.
         end: The last state of the solve.
     """
 
@@ -68,18 +68,19 @@ def relative_error(found: State, known: State, end: State) -> Scalar:
 
 
 def reconstruction_error(integrator: Any, fields: Any, grid: Any, h0: State) -> Scalar:
-    """Relative error of the first state, as the backward pass of this solve reconstructs it.
+    """Relative error of the initial state as reconstructed by the backward pass of this solve.
 
-    A gradient of the solve is as wrong, or more. Above `LARGEST_ERROR` training stops.
+    The error of a gradient of the solve is as large, or larger. Above `LARGEST_ERROR` training
+    stops.
 
     Args:
-        integrator: Any; one that stores its states has no such error.
+        integrator: Any integrator; one that stores its states has error 0.
         fields: The vector fields of all layers.
         grid: The steps.
         h0: State at depth-time 0, shape `(batch, *state)`.
 
     Returns:
-        A scalar, 0 where nothing is reconstructed.
+        A scalar, 0 if nothing is reconstructed.
     """
 
     def end(probe: Scalar) -> Scalar:

@@ -1,4 +1,4 @@
-"""One scan over depth, and what of it is kept for the backward pass."""
+"""The scan over depth, and its storage for the backward pass."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 
 Remat = Literal["none", "step", "sqrt"]
-"""`none` keeps everything that a step computes; `step` one state per step, and recomputes each
+"""`none` keeps all intermediate values of a step; `step` one state per step, and recomputes each
 step from it; `sqrt` one state per segment of about `sqrt(num_steps)` steps, and recomputes one
 segment at a time (Chen et al. 2016, arXiv:1604.06174). In a residual network a step is a layer."""
 
@@ -32,8 +32,8 @@ def scan_depth(
         start: Carry of the first step.
         fields: The vector fields of all layers.
         grid: The steps.
-        remat: What is kept for the backward pass; the numbers are the same.
-        extra: Arrays with a leading axis `num_steps`, of which a step gets its row.
+        remat: Storage for the backward pass; it does not change the numbers.
+        extra: Arrays with a leading axis `num_steps`; every step receives its row.
 
     Returns:
         The carry after the last step, and the outputs, with leading axes
@@ -63,7 +63,7 @@ def segments(layers: int, steps: int) -> tuple[int | None, int | None]:
     """Lengths of the recomputed segments: of layers, or of the steps of a layer; one is None.
 
     A segment of `g` layers keeps `layers / g` states and recomputes `g * steps`; one of `m` steps
-    keeps `layers * steps / m` and recomputes `m`. Both sums are least, and equal to
+    keeps `layers * steps / m` and recomputes `m`. Both sums are minimal, and equal to
     `2 sqrt(layers * steps)`, where their two terms are equal.
     """
     if steps <= layers:
@@ -78,12 +78,12 @@ def _near(target: float, length: int) -> int:
 
 
 def _scan(body: Any, carry: Any, xs: Any, length: int, segment: int | None) -> tuple[Any, Any]:
-    """`jax.lax.scan`, in recomputed segments; what no whole segment holds is a shorter last one."""
+    """`jax.lax.scan`, in recomputed segments; the remainder forms a shorter last segment."""
 
     def scan(carry, xs):
         return jax.lax.scan(body, carry, xs)
 
-    if length == 1:  # a loop would copy what the backward pass keeps into stacks and out of them
+    if length == 1:  # a loop would copy the stored values into stacks and out of them
         carry, out = body(carry, jax.tree.map(lambda x: x[0], xs))
         return carry, jax.tree.map(lambda y: y[None], out)
     if segment is None:

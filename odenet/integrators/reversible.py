@@ -1,4 +1,4 @@
-"""A scan over depth that stores nothing: the backward pass is reconstructed from its end."""
+"""A scan over depth without stored states: the backward pass reconstructs them from the last."""
 
 import functools
 from collections.abc import Callable
@@ -23,17 +23,17 @@ def scan_reversibly(
     grid: DepthGrid,
     extra: tuple[Any, ...] = (),
 ) -> tuple[Any, Any]:
-    """What `scan_depth` gives, with a backward pass whose memory does not grow with depth.
+    """`scan_depth` with a backward pass whose memory does not grow with depth.
 
     Args:
         step: `step(field, carry, t0, tau, *extra) -> (carry, out)`; `out` is None or `carry[0]`.
         reverse: `reverse(field, end, t0, tau, cotangent, *extra) -> (start, pulled)`: the carry
-            from which a step came to `end`, and the cotangents of
+            before the step that ended at `end`, and the cotangents of
             `(field, start, t0, tau, *extra)`.
         start: Carry of the first step, a tuple of arrays.
         fields: The vector fields of all layers.
         grid: The steps.
-        extra: Arrays with a leading axis `num_steps`, of which a step gets its row.
+        extra: Arrays with a leading axis `num_steps`; every step receives its row.
     """
     fields = fields.prepared(start[0])
     layers, steps = grid.num_layers, grid.steps_per_layer
@@ -42,7 +42,7 @@ def scan_reversibly(
     def known(params, initial_state, t, h):
         return fields.apply(params, *initial_state, t, h)
 
-    # What `apply` has captured of an outer differentiation must be an argument of a custom rule.
+    # Variables of an outer differentiation captured by `apply` must be arguments of a custom rule.
     apply, found = jax.closure_convert(known, first, fields.initial_state, grid.taus[0], start[0])
     captured = (fields.initial_state, found)
 
@@ -102,7 +102,7 @@ def scan_reversibly(
 def _step_back(
     reverse: Callable[..., tuple[Any, tuple[Any, ...]]], field: Any, carry: Any, inputs: Any
 ) -> tuple[Any, tuple[Any, ...]]:
-    """One step of the backward pass, adding to the cotangent of the field that the steps share."""
+    """One step of the backward pass, adding to the cotangent of the field shared by the steps."""
     a_field, end, a_end = carry
     a_out, t0, tau, *extra = inputs
     if a_out is not None:

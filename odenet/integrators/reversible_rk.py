@@ -1,4 +1,4 @@
-"""Any explicit Runge-Kutta method as one that can be run backwards exactly."""
+"""Explicit Runge-Kutta methods made algebraically reversible."""
 
 import dataclasses
 from typing import Annotated, ClassVar, Literal
@@ -14,20 +14,20 @@ from odenet.integrators.stages import Carry, Stage, StagedConfig, StagedIntegrat
 
 @dataclasses.dataclass(frozen=True)
 class ReversibleRungeKutta(StagedIntegrator):
-    r"""Two states, each moved by a Runge-Kutta step at the other (McCallum and Foster 2024).
+    r"""Two states, each updated by a Runge-Kutta step at the other (McCallum and Foster 2024).
 
-    With $\Psi_\tau(t, h)$ what a step of the method adds to $h$, and $z_0 = y_0$ (arXiv:2410.11648,
-    eq. 6): $y_1 = \lambda y_0 + (1 - \lambda) z_0 + \Psi_\tau(t_0, z_0)$ and
+    With $\Psi_\tau(t, h)$ the increment of $h$ in a step of the method, and $z_0 = y_0$
+    (arXiv:2410.11648, eq. 6): $y_1 = \lambda y_0 + (1 - \lambda) z_0 + \Psi_\tau(t_0, z_0)$ and
     $z_1 = z_0 - \Psi_{-\tau}(t_0 + \tau, y_1)$. It has the order of the method and takes twice its
     evaluations. The method is algebraically reversible: a backward pass reconstructs the states
     from the last, with exact gradients, to round-off, with memory that does not grow with depth.
 
-    $\lambda < 1$ draws the two states together. Then short steps of a decaying mode are stable: of
-    Euler those with $-(1 - \lambda) \le z \le 0$ for real $z$. Where steps are not, the difference
-    of the two grows, and is of the size of the method's error for as long as that growth over the
-    horizon is of order one. The order is that of short steps: where they are as long as
-    $1 - \lambda$, the constant of the error changes with them. Inverting a step multiplies the
-    difference, and round-off in it, by $1/\lambda$.
+    $\lambda < 1$ couples the two states. Then short steps of a decaying mode are stable: for Euler
+    those with $-(1 - \lambda) \le z \le 0$ for real $z$. For unstable steps, the difference of the
+    two states grows, and is of the size of the method's error as long as that growth over the
+    horizon is of order one. The order holds for short steps: for steps as long as $1 - \lambda$,
+    the error constant changes with them. Inverting a step multiplies the difference, and round-off
+    in it, by $1/\lambda$.
 
     Args:
         tableau: Coefficients of the method.
@@ -41,17 +41,17 @@ class ReversibleRungeKutta(StagedIntegrator):
 
     @property
     def name(self) -> str:
-        """Its kind."""
+        """Its kind in experiment files."""
         return "reversible_rk"
 
     def start(self, fields: LayerFields, h0: State) -> Carry:
-        """The state twice."""
+        """The initial state twice."""
         del fields
         return (h0, h0)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """A step ahead of the first state, and one of the second, from behind."""
+        """A forward step added to the first state, a backward step subtracted from the second."""
         keep = self.coupling
 
         def ahead(field: Field, t: Time, h: State, tau: Time) -> State:
@@ -89,14 +89,14 @@ class ReversibleRungeKutta(StagedIntegrator):
 
 
 class ReversibleRungeKuttaConfig(StagedConfig):
-    """An explicit Runge-Kutta method made reversible, with the fixed steps of the grid."""
+    """An algebraically reversible Runge-Kutta method with the fixed steps of the grid."""
 
     kind: Literal["reversible_rk"] = "reversible_rk"
     method: ExplicitName = "midpoint"
-    """The method, whose order it keeps."""
+    """The method; its order is kept."""
     coupling: Annotated[float, Option(gt=0, le=1)] = 0.999
-    """Share of the first of the two states that is its own, in (0, 1]: with less, longer steps are
-    stable, and inverting them loses more digits."""
+    """Weight of the first of the two states in its own update, in (0, 1]: a smaller weight makes
+    longer steps stable, and inverting them loses more digits."""
 
     def build(self) -> ReversibleRungeKutta:
         """Make the integrator."""

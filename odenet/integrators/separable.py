@@ -25,12 +25,12 @@ class SeparableMethod(StagedIntegrator):
       \frac\tau2 f_z(t_0 + \tau, y_1)$, of order 2 (Störmer and Verlet; Hairer, Lubich and Wanner
       2006, sec. I.1.4).
 
-    Both are symplectic where the field is Hamiltonian, so that its energy does not drift, and can
-    be inverted. A stage evaluates one part of the field, and `nfe` counts both as one
+    Both are symplectic for a Hamiltonian field, so that its energy does not drift, and can be
+    inverted. A stage evaluates one part of the field, and `nfe` counts both parts as one
     evaluation: one for a step of `symplectic_euler`, three for two steps of `verlet`, rounded up.
 
     Args:
-        kind: Which of the two.
+        kind: `symplectic_euler` or `verlet`.
     """
 
     is_partitioned: ClassVar[bool] = True
@@ -39,21 +39,21 @@ class SeparableMethod(StagedIntegrator):
 
     @property
     def name(self) -> str:
-        """Its kind."""
+        """Its kind in experiment files."""
         return self.kind
 
     def step_map(self) -> StepMap:
-        """A step carries the state alone."""
+        """One step as a map of the state alone."""
         return lambda field, t0, tau, h0: self.step(field, (h0,), t0, tau)[0]
 
     def start(self, fields: LayerFields, h0: State) -> Carry:
-        """The state alone."""
+        """The initial state alone."""
         del fields
         return (h0,)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Two stages, or three; each moves one part."""
+        """Two stages, or three; each updates one part."""
         if self.kind == "symplectic_euler":
             return _shear("z", 1.0, 0.0), _shear("y", 1.0, 0.0)
         return _shear("z", 0.5, 0.0), _shear("y", 1.0, 0.5), _shear("z", 0.5, 1.0)
@@ -64,7 +64,7 @@ class SeparableMethod(StagedIntegrator):
 
 
 def _shear(part: Literal["y", "z"], fraction: float, at: float) -> Stage:
-    """Move one part for `fraction` of a step by its derivative at `t0 + at * tau`.
+    """Update one part over `fraction` of a step by its derivative at `t0 + at * tau`.
 
     That derivative depends on the other part alone, so it is the same before and after.
     """
@@ -92,15 +92,15 @@ def _shear(part: Literal["y", "z"], fraction: float, at: float) -> Stage:
 
 
 def refuse_unpartitioned_field(integrator: Integrator, field: Any, name: str) -> None:
-    """Refuse a partitioned method for a field without two parts that move each other.
+    """Refuse a partitioned method for a field that is not partitioned.
 
     Args:
         integrator: The integrator.
         field: The field, or its config.
-        name: Of the field, in the message.
+        name: Name of the field in the message.
 
     Raises:
-        ConfigError: if the integrator needs a separable field, and this is none.
+        ConfigError: if the integrator needs a separable field, and this field is not separable.
     """
     if not integrator.is_partitioned or field.is_separable:
         return
@@ -108,7 +108,7 @@ def refuse_unpartitioned_field(integrator: Integrator, field: Any, name: str) ->
         f"integrator {integrator.choice} is a partitioned method, so it needs a partitioned "
         f"field (q, p): kind=hamiltonian, two_layer_hamiltonian, "
         f"second_order without sees_velocity, or depth_adaptive over one of them; got field "
-        f"{name}; use one of these fields, or another integrator, kind=euler or rk4 say"
+        f"{name}; use one of these fields, or another integrator, for instance kind=euler or rk4"
     )
 
 

@@ -1,7 +1,7 @@
 """One step size for the whole batch.
 
-An adaptive solver accepts a step by an error norm over the batch: over the whole of it, or devices
-that hold its parts would drift apart.
+An adaptive solver accepts a step by an error norm over the whole batch; with norms over parts of
+the batch, the devices that hold them would take different steps.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from odenet.ops.batch_axis import mapped_axis, max_over_shards, mean_over_shards
 def batch_rms(error: Any) -> Scalar:
     """Root of the mean square over all elements of the whole batch, differentiable at zero.
 
-    It is computed in single precision at least, of numbers scaled by the largest, so that squares
-    neither overflow nor vanish. Of complex elements it is that of their moduli. Examples that fill
-    up a batch do not count (see `padded_batch`).
+    It is computed in at least single precision, of numbers scaled by the largest, so that squares
+    neither overflow nor underflow. For complex elements it is that of their moduli. Padding
+    examples of a batch do not count (see `padded_batch`).
 
     Args:
-        error: An array, or a tree of them; what has no batch axis counts once per shard.
+        error: An array, or a tree of them; an array without batch axis counts once per shard.
     """
     counted = [without_padding(leaf) for leaf in jax.tree.leaves(error)]
     leaves = [x for leaf, _ in counted for x in _real_parts(leaf)]
@@ -34,7 +34,7 @@ def batch_rms(error: Any) -> Scalar:
     unit = jnp.clip(largest, 8 * limits.tiny, limits.max / 8)
     unit = jnp.where((largest > 0) & jnp.isfinite(largest), unit, jnp.ones_like(largest))
     squares = jnp.sum(jnp.stack([jnp.sum(jnp.square(leaf / unit)) for leaf in leaves]))
-    # Shards are equal, but for padding.
+    # Shards are equal except for padding.
     mean_square = mean_over_shards(squares / num_elements, mapped_axis())
     if padded:
         real = jnp.asarray(sum(size for _, size in counted), squares.dtype) / num_elements
@@ -45,17 +45,17 @@ def batch_rms(error: Any) -> Scalar:
 
 
 def _real_parts(x: Array) -> tuple[Array, ...]:
-    """A real array, or both parts of a complex one, in single precision at least."""
+    """A real array, or both parts of a complex one, in at least single precision."""
     parts = (x.real, x.imag) if jnp.iscomplexobj(x) else (x,)
     return tuple(part.astype(common_type(part.dtype, jnp.float32)) for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)
 class RMSWithoutLast:
-    """`batch_rms` of vectors without their last components, which then choose no step.
+    """`batch_rms` of vectors without their last components, such as quadrature components.
 
     Args:
-        count: How many are left out.
+        count: Number of components without effect on the norm.
     """
 
     count: int

@@ -1,4 +1,4 @@
-"""Statistics of a solve: its cost, whether it reached t1, and if not, where and why it ended."""
+"""Statistics of a solve: its cost, whether it reached t1, and the position of a failure."""
 
 import dataclasses
 from typing import Any
@@ -13,17 +13,17 @@ from odenet.integrators.failure import failure_of_state, first_failure
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class SolverStats:
-    """What an integration cost, and whether it reached t1.
+    """The cost of an integration, and whether it reached t1.
 
     Attributes:
         nfe: Number of evaluations of the vector field in the forward pass.
-        accepted: Number of steps that were taken.
-        rejected: Number of steps that were tried and thrown away.
-        failure: Why the first solve that failed did not reach the end of its interval, a `Failure`;
+        accepted: Number of accepted steps.
+        rejected: Number of rejected steps.
+        failure: Reason why the first failed solve did not reach t1, a `Failure`;
             0 if all reached t1.
         layer: Layer of that solve in its block, from 0.
         stage: Its stage in a network, from 0.
-        reached: Depth-time in its block that this solve reached; where all reached t1, the end of
+        reached: Depth-time in its block that this solve reached; if all reached t1, the end of
             the last one.
     """
 
@@ -53,7 +53,7 @@ class SolverStats:
 
     @property
     def success(self) -> Flag:
-        """Whether every solve reached the end of its interval."""
+        """Whether every solve reached t1."""
         return self.failure == 0
 
     def __add__(self, other: "SolverStats") -> "SolverStats":
@@ -87,11 +87,11 @@ class SolverStats:
         )
 
     def reaching(self, horizon: Any) -> "SolverStats":
-        """The same; where all solves reached t1, they reached the horizon."""
+        """These statistics with `reached` at the horizon, if all solves reached t1."""
         end = jnp.asarray(horizon).astype(float)
         return dataclasses.replace(self, reached=jnp.where(self.success, end, self.reached))
 
     def at_stage(self, stage: int, h1: State) -> "SolverStats":
-        """The same as those of a stage of a network that ended at `h1`, which must be finite."""
+        """These statistics for a stage of a network that ended at `h1`, which must be finite."""
         failure = first_failure(self.failure, failure_of_state(h1))
         return dataclasses.replace(self, failure=failure, stage=jnp.asarray(stage, jnp.int32))

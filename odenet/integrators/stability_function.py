@@ -1,4 +1,4 @@
-r"""The stability function of a Runge-Kutta method: what one step does to $h' = \lambda h$.
+r"""The stability function of a Runge-Kutta method: the effect of one step on $h' = \lambda h$.
 
 $h_1 = R(z) h_0$ with $z = \tau\lambda$ and $R(z) = 1 + z\, b^T (I - zA)^{-1} \mathbb{1}$; the
 method is stable where $|R(z)| \le 1$ (Hairer and Wanner 1996, sec. IV.2 and IV.3).
@@ -16,7 +16,7 @@ class StabilityFunction:
 
     Args:
         numerator: Coefficients of $P$, the constant first.
-        denominator: Coefficients of $Q$, likewise; 1 alone for an explicit method.
+        denominator: Coefficients of $Q$, the constant first; 1 alone for an explicit method.
     """
 
     numerator: tuple[float, ...]
@@ -24,13 +24,13 @@ class StabilityFunction:
 
     @staticmethod
     def of(a: Sequence[Sequence[float]], b: Sequence[float]) -> "StabilityFunction":
-        r"""From a tableau.
+        r"""The stability function of a tableau.
 
-        Of an explicit one, $P$ has the coefficients $b^T A^{k-1} \mathbb{1}$; of any,
+        For an explicit method, $P$ has the coefficients $b^T A^{k-1} \mathbb{1}$; for any method,
         $P = \det(I - zA + z \mathbb{1} b^T)$ and $Q = \det(I - zA)$.
 
         Args:
-            a: Row `i` holds the weights of stage `i`, as many as are not zero.
+            a: Row `i` holds the weights of stage `i`; trailing zeros may be omitted.
             b: Weights of the step.
         """
         stages = len(b)

@@ -1,7 +1,7 @@
-r"""By how much a step of stages multiplies a solution of the linear test equation.
+r"""Amplification factor of a step made of stages on the linear test equation.
 
-A method that carries something beside the state, or is partitioned, is a matrix on `(h, v)` or on
-`(q, p)`: its spectral radius counts.
+A partitioned method, or one with variables besides the state, is a matrix on `(q, p)` or on
+`(h, v)`: its factor is the spectral radius.
 """
 
 import dataclasses
@@ -19,21 +19,21 @@ from odenet.integrators.equation import Equation
 
 @runtime_checkable
 class Staged(Protocol):
-    """What is asked of a method: see `StagedIntegrator`.
+    """The members of a method used here: see `StagedIntegrator`.
 
     Attributes:
-        is_partitioned: Whether its carry is one state of two parts.
+        is_partitioned: Whether its carry is one partitioned state.
     """
 
     is_partitioned: ClassVar[bool]
 
     @property
     def equation(self) -> Equation:
-        """The equation that is solved."""
+        """The equation that it solves."""
         ...
 
     def extra(self, grid: DepthGrid) -> tuple[Any, ...]:
-        """Arrays of which every step gets a row."""
+        """Arrays with one row per step."""
         ...
 
     def step(self, field: Any, carry: Any, t0: Any, tau: Any, *extra: Any) -> Any:
@@ -43,11 +43,11 @@ class Staged(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class StagedAmplification(Amplification):
-    """The spectral radius of the step, as its stages make it of the test equation.
+    """The spectral radius of the step on the test equation.
 
     Args:
         integrator: The method.
-        grid: Its steps, whose sizes a step may depend on.
+        grid: Its steps, on whose sizes a step may depend.
     """
 
     integrator: Staged
@@ -68,7 +68,7 @@ class StagedAmplification(Amplification):
         return 4 * eps**0.5
 
     def factors(self, taus: np.ndarray, eigenvalues: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """The factor of every step; a first one that the method starts with counts as the next."""
+        """The factor of every step; a special first step of the method counts as the next one."""
         first = min(1, self.grid.num_steps - 1)
         steps = np.where(steps == 0, first, steps)
         rows = tuple(np.asarray(row)[steps] for row in self.integrator.extra(self.grid))
@@ -77,7 +77,7 @@ class StagedAmplification(Amplification):
 
 @partial(jax.jit, static_argnums=0)
 def _spectral_radius(integrator: Staged, taus, eigenvalues, rows):
-    """Of the 2 x 2 matrix of a step, for arrays of equal shape."""
+    """The spectral radius of the 2 x 2 matrix of a step, for arrays of equal shape."""
     taus, eigenvalues = jnp.asarray(taus, float), jnp.asarray(eigenvalues, complex)
     partitioned = integrator.is_partitioned
     # Unit vectors of both parts of a carry.
@@ -96,7 +96,7 @@ def _spectral_radius(integrator: Staged, taus, eigenvalues, rows):
         carry = (jnp.concatenate(halves, axis=-1),) if partitioned else halves
         carry = integrator.step(field, carry, jnp.zeros_like(tau), tau, *extra)
         parts = jnp.concatenate(carry, axis=-1)
-        # A step is linear in the carry: rows are what unit vectors become.
+        # A step is linear in the carry: the rows are the images of unit vectors.
         step = jax.lax.complex(parts[:, ::2], parts[:, 1::2])
         half, determinant = jnp.trace(step) / 2, jnp.linalg.det(step)
         root = jnp.sqrt(half**2 - determinant)

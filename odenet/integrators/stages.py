@@ -1,4 +1,4 @@
-"""Steps made of stages, each a derivative of the field and a move by it, that can be inverted."""
+"""Steps made of invertible stages, each a derivative of the field and an update by it."""
 
 import abc
 import dataclasses
@@ -25,13 +25,13 @@ StagesRemat = Remat | Literal["reversible"]
 """`reversible` stores the last state alone, and computes the earlier ones backwards from it:
 the memory of a gradient does not grow with depth, and its cost is that of `step`. In exact
 arithmetic the states, and so the gradient, are the same; in floating point the reconstruction
-carries round-off, which grows where the flow contracts or expands fast, as errors of a solve
-backwards in time do. `reconstruction.reconstruction_error` measures it; training does at every step
-(`reconstruction_error`), and fails above 1e-2. It has no forward mode (`jax.jvp`); for that, the
-others store states as they do for Euler."""
+has round-off, which grows if the flow contracts or expands fast, like the error of a solve
+backwards in time. `reconstruction.reconstruction_error` measures it; training does at every step
+(`reconstruction_error`), and fails above 1e-2. It has no forward mode (`jax.jvp`); the other values
+have one and store states as for Euler."""
 
 Carry = tuple[State, ...]
-"""What a step starts from and ends with: the state, and whatever the method remembers beside it."""
+"""The variables before and after a step: the state first, then further variables of the method."""
 
 
 def _once(field: Field, t: Time, h: State, tau: Time) -> State:
@@ -40,14 +40,14 @@ def _once(field: Field, t: Time, h: State, tau: Time) -> State:
 
 
 class Stage(NamedTuple):
-    """One derivative within a step, and how it moves the carry.
+    """One derivative within a step, and the update of the carry by it.
 
     Attributes:
-        point: `point(carry, t0, tau) -> (t, h)`: where the derivative is taken.
+        point: `point(carry, t0, tau) -> (t, h)`: the point of the derivative.
         move: `move(carry, derivative, tau, *extra) -> carry`.
-        point_after: The same point as `point`, from the carry that the stage ended with.
+        point_after: The same point as `point`, computed from the carry after the stage.
         invert: `invert(end, derivative, tau, *extra) -> carry`, the inverse of `move`.
-        evaluate: `evaluate(field, t, h, tau) -> derivative`: the field there, if it is not another.
+        evaluate: `evaluate(field, t, h, tau) -> derivative`; by default the field at the point.
     """
 
     point: Callable[..., tuple[Time, State]]
@@ -58,20 +58,20 @@ class Stage(NamedTuple):
 
 
 class StagedConfig(IntegratorConfig):
-    """What the configs of these integrators share."""
+    """Base of the configs of integrators made of stages."""
 
     remat: StagesRemat = "reversible"
-    """What is stored for the backward pass: `reversible` the last state, from which the others are
+    """Storage for the backward pass: `reversible` keeps the last state, from which the others are
     reconstructed; `none` everything, `step` one state per step (layer of a residual network),
     `sqrt` about `2 sqrt(num_steps)` steps."""
 
     @property
     def can_reconstruct(self) -> bool:
-        """Whether a step can be inverted, so that `reversible` is a choice."""
+        """Whether a step can be inverted, so that `remat` may be `reversible`."""
         return True
 
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
-        """What is stored: everything, states, segments, or the last state alone."""
+        """The values of `remat`: everything, states, segments, or the last state alone."""
         del is_step, learns_steps
         last = ("reversible",) if self.can_reconstruct else ()
         return by_remat(self, ("none", "step", "sqrt", *last))
@@ -79,10 +79,10 @@ class StagedConfig(IntegratorConfig):
 
 @dataclasses.dataclass(frozen=True)
 class StagedIntegrator(Integrator):
-    """An integrator whose steps are stages: written as moves of a carry and their inverses.
+    """An integrator whose steps consist of stages: updates of a carry, with their inverses.
 
     Args:
-        remat: What is stored for the backward pass; see `StagesRemat`.
+        remat: Storage for the backward pass; see `StagesRemat`.
     """
 
     zero_step_is_identity: ClassVar[bool] = True
@@ -101,15 +101,15 @@ class StagedIntegrator(Integrator):
 
     @property
     def forward_mode_instead(self) -> str | None:
-        """What has forward-mode derivatives: stored states."""
+        """Options with forward-mode derivatives: stored states."""
         return "remat=none, step or sqrt" if self.reconstructs else None
 
     def with_forward_mode(self) -> Integrator:
-        """The same with stored states: what is stored for a backward pass changes no number."""
+        """This integrator with stored states; `remat` does not change the numbers."""
         return dataclasses.replace(self, remat="none")
 
     def amplification(self, grid: DepthGrid) -> Amplification:
-        """The spectral radius of a step on everything that it carries."""
+        """The spectral radius of a step on its carry."""
         return StagedAmplification(self, grid)
 
     def start(self, fields: LayerFields, h0: State) -> Carry:
@@ -118,12 +118,12 @@ class StagedIntegrator(Integrator):
         return (h0, jnp.zeros_like(h0))
 
     def extra(self, grid: DepthGrid) -> tuple[Any, ...]:
-        """Arrays with a leading axis `num_steps` that every stage gets a row of."""
+        """Arrays with a leading axis `num_steps`; every stage receives its row."""
         del grid
         return ()
 
     def nfe(self, num_steps: int) -> int:
-        """Number of evaluations of the field in that many steps."""
+        """Number of evaluations of the field in `num_steps` steps."""
         return num_steps * len(self.stages)
 
     def step(self, field: Field, carry: Carry, t0: Time, tau: Time, *extra: Any) -> Carry:
@@ -134,14 +134,14 @@ class StagedIntegrator(Integrator):
             carry: The carry before the step.
             t0: Start of the step.
             tau: Its length.
-            extra: Its row of what `extra` gives.
+            extra: The step's row of the result of `extra`.
         """
         return take_step(self.stages, field, carry, t0, tau, *extra)
 
     def over_grid(
         self, fields: LayerFields, grid: DepthGrid, h0: State, *, save_path: bool = False
     ) -> Integration:
-        """Carry `h0` over the whole grid; `path` holds the states without what stands beside."""
+        """Integrate `h0` over the whole grid; `path` holds the states alone."""
         assert not fields.uses_batch_statistics
         fields = fields.prepared(h0)
         stages, start, extra = self.stages, self.start(fields, h0), self.extra(grid)
@@ -173,7 +173,7 @@ def take_step(
         carry: The carry before the step.
         t0: Start of the step.
         tau: Its length.
-        extra: Its row of what the integrator's `extra` gives.
+        extra: The step's row of the result of the integrator's `extra`.
     """
     for stage in stages:
         t, h = stage.point(carry, t0, tau)
@@ -192,7 +192,7 @@ def reverse_step(
 ) -> tuple[Carry, tuple[Any, ...]]:
     """The start of the step that ended at `end`, and the cotangents of its arguments.
 
-    The same evaluation of the field serves the reconstruction and the gradient of a stage.
+    One evaluation of the field per stage serves both the reconstruction and the gradient.
 
     Args:
         stages: The stages of the step, in the order in which they were taken.
@@ -200,8 +200,8 @@ def reverse_step(
         end: The carry after the step.
         t0: Start of the step.
         tau: Its length.
-        cotangent: Of `end`.
-        extra: What else the stages got.
+        cotangent: Cotangent of `end`.
+        extra: Further arguments of the stages.
 
     Returns:
         The carry before the step, and the cotangents of `(field, start, t0, tau, *extra)`.

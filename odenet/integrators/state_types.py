@@ -1,6 +1,6 @@
-"""Types of states and times: what an integration accepts, and in which precision it runs.
+"""Types of states and times: accepted types, and the precision of an integration.
 
-Every integration passes here (`Integrator.integrate`). States are floating-point or complex
+`Integrator.integrate` applies this to every integration. States are floating-point or complex
 numbers. Times and step sizes are real, and never of lower precision than float32. A state in half
 precision is carried in float32 from step to step: its field is evaluated in half precision, but
 increments smaller than half a unit in the last place of the state are not lost.
@@ -22,7 +22,7 @@ HALF = 2
 
 
 def checked_state(h0: Any) -> State:
-    """The first state as a JAX array.
+    """The initial state as a JAX array.
 
     Args:
         h0: A JAX or NumPy array of floating-point or complex numbers.
@@ -40,7 +40,7 @@ def checked_state(h0: Any) -> State:
 
 
 def time_type(state: Any) -> Any:
-    """The type of times and step sizes beside a state of type `state`: real, float32 or wider."""
+    """The type of times and step sizes for a state of type `state`: real, float32 or wider."""
     return common_type(jnp.finfo(state).dtype, jnp.float32)
 
 
@@ -57,12 +57,12 @@ def grid_for(grid: DepthGrid, state: Any) -> DepthGrid:
 
 
 def checked_fields(fields: LayerFields, state: Any) -> LayerFields:
-    """The fields as an integration evaluates them: for carried states, with checked derivatives.
+    """The fields with derivatives that are checked and converted to the carried type.
 
     Args:
-        fields: Those of all layers.
-        state: Type of the state that the user gave. The fields are evaluated at states of this
-            type, and give derivatives of the type that is carried.
+        fields: The fields of all layers.
+        state: Type of the user's state. The fields are evaluated at states of this type, and
+            return derivatives of the carried type.
     """
     carried, apply, prepare = carried_type(state), fields.apply, fields.prepare
 
@@ -78,7 +78,7 @@ def checked_fields(fields: LayerFields, state: Any) -> LayerFields:
             raise StateTypeError(_other_type(derivative.dtype, state))
         if derivative.shape != h.shape:
             raise StateTypeError(
-                f"a field gives dh/dt in the shape of the state; got {derivative.shape} for a "
+                f"a field returns dh/dt in the shape of the state; got {derivative.shape} for a "
                 f"state of shape {h.shape}; use jnp.broadcast_to(derivative, h.shape) if that is "
                 f"meant"
             )
@@ -100,9 +100,9 @@ def fits(derivative: Any, state: Any) -> bool:
 def _widened_by_time(
     fields: LayerFields, params: Any, initial_state: list[Any], t: Time, h: State
 ) -> bool:
-    """Whether a derivative is wider than the state for no other reason than the time's precision.
+    """Whether only the time's precision makes a derivative wider than the state.
 
-    Beside a state in half precision, `t` is float32, and so is `t * h`.
+    With a state in half precision, `t` is float32, and so is `t * h`.
     """
     if jnp.dtype(h.dtype).itemsize > HALF:
         return False
@@ -117,9 +117,9 @@ def _widened_by_time(
 
 def _other_type(derivative: Any, state: Any) -> str:
     return (
-        f"a field gives dh/dt in the type of the state; got {derivative} for a state of type "
-        f"{state}, which cannot hold it: some weights, or numbers that the field computes with, "
-        f"are wider than the state; use h0.astype(jnp.{derivative}), or cast them to {state}"
+        f"a field returns dh/dt in the type of the state; got {derivative} for a state of type "
+        f"{state}, which cannot represent it: some weights, or constants of the field, are wider "
+        f"than the state; use h0.astype(jnp.{derivative}), or cast them to {state}"
     )
 
 

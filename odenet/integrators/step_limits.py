@@ -1,23 +1,23 @@
-"""Limits of the steps that an adaptive solver chooses, as parts of the interval."""
+"""Limits of the steps of an adaptive solver, as fractions of the interval."""
 
 from typing import Annotated
 
 from pydantic import Field as Option
 
 LargestStep = Annotated[float, Option(gt=0, le=1)]
-"""Largest step, a part of the interval."""
+"""Largest step, a fraction of the interval."""
 
 
 def refuse_limits(first_step: float, min_step: float | None, max_step: float | None) -> None:
     """Refuse limits that exclude each other.
 
     Args:
-        first_step: The first step that is tried; 1 where the solver chooses it.
+        first_step: The first step tried; 1 if the solver chooses it.
         min_step: Smallest step, or None.
         max_step: Largest step, or None.
 
     Raises:
-        ValueError: naming the two that do.
+        ValueError: naming the two conflicting limits.
     """
     if max_step is not None and max_step < first_step < 1:
         raise ValueError(

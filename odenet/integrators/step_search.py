@@ -1,4 +1,4 @@
-"""The search for steps: each as long as the tolerances allow."""
+"""The search for steps, each as long as the tolerances allow."""
 
 import dataclasses
 from collections.abc import Callable
@@ -25,19 +25,19 @@ from odenet.integrators.step_store import StepStore
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Where the search has come: at `s` in [0, 1], about to try `ds`.
+    """The state of the search: at `s` in [0, 1], before a trial of `ds`.
 
     Attributes:
-        s: What is behind, as a part of the interval.
+        s: The completed fraction of the interval.
         ds: Length of the next step.
         h: State at `s`.
-        first: Derivative there.
-        accepted: Number of steps taken.
+        first: Derivative at `s`.
+        accepted: Number of accepted steps.
         tried: Number of steps tried.
-        restarts: Number of break points behind.
-        between: States at the parts of the interval that were asked for, as far as it has come.
-        failure: Why it ended before 1, a `Failure`, or 0.
-        steps: The steps taken, or None where nobody will go back.
+        restarts: Number of break points passed.
+        between: States at the requested parts of the interval, as far as they are reached.
+        failure: Reason why the search ended before 1, a `Failure`, or 0.
+        steps: The accepted steps, or None without a backward pass.
     """
 
     s: Time
@@ -54,18 +54,18 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class StepRule:
-    """How steps are chosen; `AdaptiveRungeKutta` says what its options mean.
+    """The rule for choosing steps; see the options of `AdaptiveRungeKutta`.
 
     Args:
         method: The tableau and its error estimate.
         rtol: Relative tolerance of one step.
         atol: Absolute tolerance of one step.
-        first_step: First step that is tried, or None.
+        first_step: First step tried, or None.
         max_steps: Largest number of steps, rejected ones included.
         min_step: Smallest step, or None.
         max_step: Largest step, or None.
         rounding: Largest relative error of a rounded state.
-        norm: Of scaled errors over the whole batch.
+        norm: Norm of scaled errors over the whole batch.
     """
 
     method: EmbeddedTableau
@@ -88,13 +88,13 @@ class StepRule:
     def search(
         self, derivative: Callable, pieces: Pieces, h0: State, parts: Any, keep: bool
     ) -> Found:
-        """Step from 0 to 1, or until `max_steps` steps were tried, or one has failed.
+        """Step from 0 to 1, or until `max_steps` steps were tried, or until one has failed.
 
         Args:
             derivative: `derivative(piece, s, h)`.
             pieces: The interval.
             h0: State at 0.
-            parts: Where states are asked for, or None.
+            parts: Fractions of the interval at which states are requested, or None.
             keep: Whether the steps are kept for the backward pass.
         """
         zero, none = jnp.zeros((), pieces.t0.dtype), jnp.zeros((), jnp.int32)
@@ -131,13 +131,13 @@ class StepRule:
         ratio = self._error_ratio(error_estimate(self.method, ds, stages), now.h, h1)
         accept = ratio < 1
         steps, between = now.steps, now.between
-        if steps is not None:  # a step that is tried again takes the place of the one before
+        if steps is not None:  # a repeated step overwrites the rejected one
             steps = steps.with_step(now.accepted, now.s, ds, now.h)
         if between is not None:
             dense = dense_output(self.method, now.s, ds, now.h, h1, stages, parts)
             between = jnp.where(accept, between + dense, between)
         following = self._following(ds, ratio, accept)
-        # A step that had to end here says nothing against longer ones.
+        # A step that had to end here is no reason against longer ones.
         following = jnp.where(accept & is_cut, jnp.maximum(following, now.ds), following)
         s = jnp.where(accept, jnp.where(is_cut, end, now.s + ds), now.s)
         h = jnp.where(accept, h1, now.h)
@@ -171,7 +171,7 @@ class StepRule:
         return self._limited(ds)
 
     def _following(self, ds: Time, ratio: Scalar, accept: Flag) -> Time:
-        """The next step; after one that gave no number, its fifth."""
+        """The next step; a fifth of the last one if its error was not finite."""
         ratio = jnp.where(jnp.isfinite(ratio), ratio, jnp.inf)
         least = jnp.where(accept, 1.0, 0.2).astype(ratio.dtype)
         growth = jnp.clip(0.9 * ratio ** (-1 / self.order), least, 10.0)
@@ -179,7 +179,7 @@ class StepRule:
         return jnp.where(accept, self._limited(following), following)
 
     def _limited(self, ds: Time) -> Time:
-        """The step between the smallest and the largest."""
+        """The step, limited to the range from the smallest to the largest."""
         ds = ds if self.min_step is None else jnp.maximum(ds, self.min_step)
         return ds if self.max_step is None else jnp.minimum(ds, self.max_step)
 
@@ -193,11 +193,11 @@ class StepRule:
         return failure_of_precision(h, self.rtol, self.atol, self.rounding, self.norm)
 
     def nfe(self, found: Found) -> Count:
-        """Evaluations: the first derivatives, and all stages but the first of every step."""
+        """Evaluations: the initial derivatives, and all stages but the first of every step."""
         chosen = 1 + (self.first_step is None)
         return chosen + found.restarts + found.tried * (self.method.tableau.num_stages - 1)
 
     def failure(self, found: Found) -> Count:
-        """Why the search ended before 1, or 0."""
+        """Reason why the search ended before 1, or 0."""
         unfinished = jnp.where(found.s >= 1, int(Failure.NONE), int(Failure.MAX_STEPS))
         return first_failure(found.failure, unfinished).astype(jnp.int32)

@@ -1,4 +1,4 @@
-"""The steps of a solve for its backward pass: their sizes, and some of their first states."""
+"""The steps of a solve for its backward pass: their sizes, and some of their initial states."""
 
 import dataclasses
 import math
@@ -10,17 +10,17 @@ import jax.numpy as jnp
 from odenet.arrays import Array, Count, Float, Int, State, Time
 
 FEW = 64
-"""Number of steps up to which the state before every step is kept, however large it is."""
+"""Number of steps up to which the state before every step is kept, for any state size."""
 SMALL = 2**20
-"""Bytes of states up to which they are kept, however many."""
+"""Bytes of states up to which all are kept, for any number of steps."""
 
 
 def store_sizes(max_steps: int, state_bytes: int) -> tuple[int, int]:
-    """Numbers of states: those kept for a solve, and those of the longest recomputed segment.
+    """Numbers of states: kept in a solve, and in the longest recomputed segment.
 
     Their product is at least `max_steps` and their sum near `2 sqrt(max_steps)`; the second is a
     power of 2, the first even. The first is the smaller one: its memory is written in every solve,
-    that of segments where one is recomputed alone.
+    that of segments only if one is recomputed.
 
     Args:
         max_steps: Largest number of steps.
@@ -47,16 +47,16 @@ def _bytes(h: State) -> int:
 class StepStore:
     """Accepted steps of a solve, in order.
 
-    The state before a step is kept for every step as long as there is room, then for every second,
-    fourth and so on; the states between are computed again in the backward pass. Memory follows
-    `sqrt(max_steps)`, and a solve that takes few steps computes nothing again.
+    The state before a step is kept for every step while the store has free entries, then for every
+    second, fourth and so on; the states between are recomputed in the backward pass. Memory grows
+    like `sqrt(max_steps)`, and a solve of few steps recomputes nothing.
 
     Args:
-        s: Where every step starts, shape `(max_steps,)`.
-        ds: How long it is.
-        states: States before some of the steps; the last place holds what is not kept.
-        holds: Which step each place holds the state of, or -1.
-        stride: Of how many steps one is kept.
+        s: Start of every step, shape `(max_steps,)`.
+        ds: Length of every step, shape `(max_steps,)`.
+        states: States before some of the steps; the last entry receives discarded states.
+        holds: Index of the step whose state each entry holds, or -1.
+        stride: Number of steps per kept state.
     """
 
     s: Float[Array, " max_steps"]
@@ -75,7 +75,7 @@ class StepStore:
         return StepStore(sizes, sizes, states, holds, jnp.ones((), jnp.int32))
 
     def with_step(self, index: Count, s: Time, ds: Time, h: State) -> "StepStore":
-        """The store with a step; one of the same index takes the place of the one before."""
+        """The store with a step; a step of the same index overwrites the one before."""
 
         def put(array, x, place):
             return jax.lax.dynamic_update_index_in_dim(array, x, place, 0)
@@ -103,13 +103,13 @@ class StepStore:
         back: Callable,
         carry: tuple,
     ) -> tuple:
-        """Go through the steps from the last to the first.
+        """Iterate over the steps from the last to the first.
 
         Args:
             count: Number of steps.
-            step: `step(s, ds, h)` gives the state after a step, for those to be computed again.
+            step: `step(s, ds, h)` returns the state after a step, for recomputation.
             back: `back(s, ds, h, carry) -> carry` of one step, `h` the state before it.
-            carry: Its first argument.
+            carry: The initial carry.
         """
 
         def kept():

@@ -20,22 +20,22 @@ class Leapfrog(StagedIntegrator):
     * `kick_drift`: $v_1 = v_0 + \tau f(t_0, h_0)$, $h_1 = h_0 + \tau v_1$, which for equal steps is
       the two-step recursion $h_{j+1} = 2 h_j - h_{j-1} + \tau^2 f(t_j, h_j)$, $h_{-1} = h_0$, of
       Haber and Ruthotto 2017, arXiv:1705.03341, sec. 4, and, as a reversible network, Chang et al.
-      2018, arXiv:1709.03698. That start is at rest half a step early, so its order is 1.
+      2018, arXiv:1709.03698. This start is at rest half a step early, so its order is 1.
 
     Args:
-        form: Which of the two.
+        form: `drift_kick_drift` or `kick_drift`.
     """
 
     form: LeapfrogForm = "drift_kick_drift"
 
     @property
     def name(self) -> str:
-        """Its kind."""
+        """Its kind in experiment files."""
         return "leapfrog"
 
     @property
     def equation(self) -> Equation:
-        """What is solved."""
+        """The second-order equation."""
         return SECOND_ORDER
 
     @property
@@ -79,7 +79,7 @@ _KICK_DRIFT = Stage(
 
 
 class LeapfrogConfig(StagedConfig):
-    """Leapfrog for the second-order equation `h'' = f(t, h)` that starts at rest."""
+    """Leapfrog for the second-order equation `h'' = f(t, h)`, initially at rest."""
 
     kind: Literal["leapfrog"] = "leapfrog"
     form: LeapfrogForm = "drift_kick_drift"

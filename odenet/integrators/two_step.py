@@ -1,4 +1,4 @@
-"""The two-step midpoint method: every step jumps over the one before it."""
+"""The two-step midpoint method: every step starts from the state before the last one."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -14,26 +14,26 @@ from odenet.integrators.stages import Stage, StagedConfig, StagedIntegrator
 class TwoStepMidpoint(StagedIntegrator):
     r"""$h_{j+1} = h_{j-1} + 2 \tau f(t_j, h_j)$, started with one step of explicit Euler.
 
-    Of order 2 with one evaluation for a step; as a reversible network: Chang et al. 2018,
-    arXiv:1709.03698. With unequal steps, $r = \tau_{j+1} / \tau_j$, the parabola through
-    $h_{j-1}$ and $h_j$ with derivative $f$ at $t_j$ is followed:
+    Of order 2 with one evaluation per step; as a reversible network: Chang et al. 2018,
+    arXiv:1709.03698. With unequal steps, $r = \tau_{j+1} / \tau_j$, the step follows the parabola
+    through $h_{j-1}$ and $h_j$ with derivative $f$ at $t_j$:
     $h_{j+1} = (1 - r^2) h_j + r^2 h_{j-1} + (1 + r) \tau_{j+1} f(t_j, h_j)$, again of order 2. The
-    method neither damps nor amplifies oscillations, and lets what decays oscillate more and more:
-    it fits fields without real parts in their spectrum.
+    method neither damps nor amplifies oscillations, and gives decaying modes growing oscillations:
+    it is suited to fields whose eigenvalues have no real part.
 
-    It is carried by the mean derivative of the last step, $s_j = (h_j - h_{j-1}) / \tau_j$:
+    Its second variable is the mean derivative of the last step, $s_j = (h_j - h_{j-1}) / \tau_j$:
     $s_{j+1} = f + r (f - s_j)$, $h_{j+1} = h_j + \tau_{j+1} s_{j+1}$; Euler's first step is the
-    case $r = 0$. A step of size zero, which has no derivative, is passed over: the state and the
-    derivative before it stay, the next step takes its ratio to the last step that moved, and the
-    derivative by that `tau` is $f(t_j, h_j)$. The method is not continuous there: with a step
-    that is short, but not zero, $r$ is large.
+    case $r = 0$. A step of size zero, which has no mean derivative, is skipped: the state and the
+    mean derivative before it are kept, the next step takes its ratio to the last step of nonzero
+    size, and the derivative with respect to that `tau` is $f(t_j, h_j)$. The method is not
+    continuous there: for a short but nonzero step, $r$ is large.
     """
 
     zero_step_is_identity: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
-        """Its kind."""
+        """Its kind in experiment files."""
         return "two_step_midpoint"
 
     @property
@@ -42,9 +42,9 @@ class TwoStepMidpoint(StagedIntegrator):
         return (_STAGE,)
 
     def extra(self, grid: DepthGrid) -> tuple[Any, ...]:
-        """Of every step, its ratio to the last one that moved, and the inverse ratio.
+        """For every step, its ratio to the last step of nonzero size, and the inverse ratio.
 
-        Both are zero for the first step that moves, and for steps of size zero.
+        Both are zero for the first step of nonzero size, and for steps of size zero.
         """
         taus = grid.taus
         index = jnp.arange(len(taus), dtype=jnp.int32)

@@ -1,10 +1,10 @@
 r"""Statistics of batch norms as a plain average over training batches, after training.
 
-While a network trains, running statistics are averages that forget, of networks that are no more.
-He et al. 2015 (arXiv:1512.03385, sec. 3.4, and their published code) average over training data
-with the final weights instead, as Ioffe and Szegedy 2015 (arXiv:1502.03167, alg. 2) do:
+While a network trains, its running statistics are exponential averages over networks with earlier
+weights. He et al. 2015 (arXiv:1512.03385, sec. 3.4, and their published code) average over training
+data with the final weights instead, as Ioffe and Szegedy 2015 (arXiv:1502.03167, alg. 2) do:
 $\mu = \mathrm{E}_B[\mu_B]$ and $\sigma^2 = \mathrm{E}_B[\frac{m}{m-1} \sigma_B^2]$ over batches
-$B$, $m$ being the numbers that a batch gives a channel.
+$B$, where $m$ is the number of values that a batch contributes to a channel.
 """
 
 import dataclasses
@@ -28,18 +28,18 @@ from odenet.training.state import TrainState, split_network
 class AverageStatistics:
     """`state -> state` whose batch statistics are averages over the first batches of an epoch.
 
-    The images are not augmented: the statistics are those of images as they are evaluated. Each
-    layer sees what the layers before it, in training mode on the same batch, give it. What the
-    running statistics were has no effect, so that the average of averaged ones is the same bytes.
+    The images are not augmented: the statistics are those of the images in evaluation. The input of
+    each layer is the output of the layers before it, in training mode on the same batch. The
+    result does not depend on the old running statistics, so averaging twice gives the same bytes.
 
     Args:
         graphdef: Structure of the network.
-        normalization: Of the inputs.
+        normalization: Normalisation of the inputs.
         train: The training split.
         batch_size: Examples per batch.
-        num_batches: Batches to average over, at least 1 and at most the whole ones of an epoch.
-        seed: Of the order of the examples; with that of the training, the batches are those of its
-            first steps.
+        num_batches: Batches to average over, at least 1 and at most the full batches of an epoch.
+        seed: Seed of the order of the examples; with the seed of the training, the batches are
+            those of its first steps.
     """
 
     graphdef: nnx.GraphDef
@@ -76,7 +76,7 @@ class AverageStatistics:
         return [(norm.mean[...], norm.variance[...]) for norm in norms]
 
     def _replaced(self, state: TrainState, average: Any) -> Any:
-        # An array of numpy would be written into, and it is the caller's.
+        # A numpy array would be overwritten in place, and it belongs to the caller.
         statistics = jax.tree.map(jnp.asarray, state.statistics)
         network = nnx.merge(self.graphdef, state.params, statistics)
         for norm, (mean, variance) in zip(_norms(network), average, strict=True):
@@ -85,9 +85,9 @@ class AverageStatistics:
 
 
 def _towards(count: int) -> Callable[[Array, Array], Array]:
-    """The average of `count` numbers from that of all but the last, and the last.
+    """Update rule of a mean: from the mean of `count - 1` numbers and the last number.
 
-    A sum would lose the digits that a statistic keeps, such as those of a constant channel.
+    A sum would lose digits of a statistic, such as those of a constant channel.
     """
     return lambda average, seen: average + (seen - average) / count
 

@@ -1,4 +1,4 @@
-"""What happens beside the training: each callback says when it runs."""
+"""Callbacks: code that runs beside the training at declared events."""
 
 import abc
 import dataclasses
@@ -14,26 +14,27 @@ from odenet.training.state import TrainState
 
 Event = Literal["start", "log", "evaluate", "inspect", "checkpoint", "end"]
 """When a callback can run: before the first step; after steps whose metrics are logged; after an
-evaluation; when the state is to be looked at; after a checkpoint was handed over; after the last
-step, also of a broken run."""
+evaluation; when the state is to be inspected; after a checkpoint was handed over; after the last
+step, also of a failed run."""
 
 Record = dict[str, Any]
-"""One line of metrics: `step`, `split`, numbers. What depends on the clock or the machine stands
-in keys that end in `_seconds` or `_bytes`. The split is that of the data, or `program` for what the
-compiled step of this start cost; such a record holds nothing else, and every start has its own."""
+"""One line of metrics: `step`, `split`, numbers. Keys of values that depend on the clock or the
+machine end in `_seconds` or `_bytes`. `split` is a split of the data, or `program` for the cost of
+the step compiled by this start; a `program` record holds nothing else, and every start writes its
+own."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What a callback is told.
+    """The argument of a callback.
 
     Attributes:
-        event: What has just happened.
+        event: The event that has just happened.
         step: Number of optimiser steps taken.
         num_steps: Number of steps of the whole training.
         records: The metrics that came with the event, oldest first.
-        state: With `start`, `evaluate` and `inspect`, the state of the training. It is read at once
-            and not kept: the next step takes its memory.
+        state: With `start`, `evaluate` and `inspect`, the state of the training. A callback reads
+            it at once and does not keep it: the next step reuses its memory.
         build: Makes the network of a state, or None.
     """
 
@@ -46,13 +47,13 @@ class Info:
 
     @property
     def network(self) -> Network | None:
-        """The network as it is now, for normalised inputs, or None; it is not kept either."""
+        """The network in its present state, for normalised inputs, or None; it is not kept."""
         known = self.state is not None and self.build is not None
         return self.build(self.state) if known else None  # pyright: ignore
 
 
 class StopTraining(Exception):  # noqa: N818 - a callback asks for it
-    """Raised by a callback: the training stops after this dispatch, saved, and can be resumed."""
+    """Raised by a callback: the training saves and stops after this dispatch, resumable."""
 
 
 class Callback(abc.ABC):
@@ -70,10 +71,10 @@ class Callback(abc.ABC):
 
 
 class MetricsFile(Callback):
-    """Appends one JSON object per record to a file, and continues it after a resume.
+    """Appends one JSON object per record to a file; a resumed run continues the file.
 
     Args:
-        path: The file; lines after `first_step` are dropped, since they will be written again.
+        path: The file; lines after `first_step` are dropped, since the run writes them again.
         first_step: The step that the run starts from.
     """
 
@@ -85,7 +86,7 @@ class MetricsFile(Callback):
         self._file: TextIO | None = None
 
     def __call__(self, info: Info) -> None:
-        """Open, write and flush, close."""
+        """Open the file, write and flush, close."""
         if info.event == "start":
             keep = [r for r in read_metrics(self.path) if r["step"] <= self.first_step]
             partial = self.path.with_suffix(".partial")
@@ -97,14 +98,14 @@ class MetricsFile(Callback):
             self._file.write(lines)
             self._file.flush()
             if info.event == "checkpoint":
-                # Lines up to a checkpoint must outlive what the checkpoint outlives.
+                # Metrics up to a checkpoint must be as durable as the checkpoint.
                 flush(self._file.fileno(), self.path)
             if info.event == "end":
                 self._file.close()
 
 
 def read_metrics(path: Path) -> list[Record]:
-    """The records of a metrics file; a last line that was cut off by a kill is left out."""
+    """The records of a metrics file; a last line cut off by a kill is skipped."""
     if not path.exists():
         return []
     records = []
@@ -113,7 +114,7 @@ def read_metrics(path: Path) -> list[Record]:
             records.append(json.loads(line))
         except (ValueError, RecursionError) as error:
             raise RunDirectoryError(
-                f"{path}, line {number} is damaged; remove the lines from there on that belong to "
-                f"steps after the last checkpoint, then go on"
+                f"{path}, line {number} is damaged; remove this line and later ones that belong to "
+                f"steps after the last checkpoint, then resume"
             ) from error
     return records

@@ -1,13 +1,13 @@
-"""Checkpoints: written in the background, whole or not at all, verified before they are read.
+"""Checkpoints: written in the background, complete or absent, verified before they are read.
 
 The only file that imports orbax. A checkpoint is a directory named by its step:
 
     00000400/arrays/        orbax: every leaf of the training state under its path
-    00000400/extras.json    what is not an array, such as the position in the data
+    00000400/extras.json    everything but arrays, such as the position in the data
     00000400/manifest.json  SHA-256 of every other file, written last
 
-It is written under another name and renamed when it is complete, so that a run killed at any
-moment leaves whole checkpoints only; damage done later is found by the manifest.
+A checkpoint is written under another name and renamed when it is complete, so that a run killed at
+any time leaves complete checkpoints only. The manifest detects later damage.
 """
 
 import dataclasses
@@ -32,14 +32,14 @@ from odenet.errors import CheckpointError
 
 Which = Literal["last", "best"]
 Folder = Which | Literal["start"]
-"""`start` holds what a run began with, where that was not drawn but came from another run."""
+"""`start` holds the first state of a run that was not initialised but came from another run."""
 
 _SPARE_BYTES = 2**20
-"""Room on the disk that a checkpoint leaves for what is small beside it."""
+"""Space on the disk reserved for the small files of a checkpoint."""
 
 
 class DamagedCheckpointWarning(UserWarning):
-    """A checkpoint on disk is not what was written, and an earlier one is used."""
+    """A checkpoint on disk is damaged, and an earlier one is used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Checkpoint:
     Attributes:
         step: Number of optimiser steps taken.
         state: The training state, its leaves numpy arrays.
-        extras: What was saved beside it.
-        sha256: Digest of its manifest, and so of every byte of it.
+        extras: The JSON data saved with the arrays.
+        sha256: Digest of its manifest, and thereby of all its bytes.
     """
 
     step: int
@@ -63,9 +63,9 @@ class Checkpointer:
     """Saves and restores the checkpoints below one directory.
 
     Args:
-        directory: Holds `last/` and `best/`, and maybe `start/`.
-        keep: How many of the last checkpoints to keep, at least 2, so that a damaged one has a
-            predecessor; of the others, one is kept.
+        directory: Holds `last/` and `best/`, and optionally `start/`.
+        keep: Number of checkpoints kept in `last/`, at least 2, so that a damaged one has a
+            predecessor; `best/` and `start/` keep one.
     """
 
     def __init__(self, directory: Path, keep: int = 2):
@@ -78,13 +78,13 @@ class Checkpointer:
         """Copy `state` to the host and write it in the background.
 
         Args:
-            which: Whether it counts as one of the last, as the best, or as the start.
+            which: The folder: `last`, `best` or `start`.
             step: Number of optimiser steps taken.
             state: Any pytree of arrays.
-            extras: Anything JSON can hold.
+            extras: Any data that JSON can represent.
 
         Raises:
-            OSError: if an earlier write failed, a full disk for one.
+            OSError: if an earlier write failed, for instance on a full disk.
         """
         arrays = {name: np.array(leaf) for name, leaf in named(state).items()}
         self._pending.append(
@@ -96,7 +96,7 @@ class Checkpointer:
             self._pending.pop(0).result()
 
     def has(self, which: Folder) -> bool:
-        """Whether there is a complete checkpoint of that sort on disk, damaged or not."""
+        """Whether the folder has a complete checkpoint on disk, damaged or not."""
         return bool(steps_on_disk(self.directory / which))
 
     def wait(self) -> None:
@@ -116,10 +116,10 @@ class Checkpointer:
             self._writer.shutdown()
 
     def restore(self, which: Folder, like: Any) -> Checkpoint | None:
-        """Read the newest checkpoint that is whole, or None if there is none at all.
+        """Read the newest undamaged checkpoint, or return None if there is none at all.
 
         Args:
-            which: One of the last, the best, or the start.
+            which: The folder: `last`, `best` or `start`.
             like: A state of the same structure, shapes and dtypes.
 
         Raises:
@@ -128,12 +128,12 @@ class Checkpointer:
         return self._newest_whole(which, lambda folder: _read_like(folder, like))
 
     def read(self, which: Folder) -> Checkpoint | None:
-        """Read the newest checkpoint that is whole, its state as a dict of arrays by path.
+        """Read the newest undamaged checkpoint, its state as a dict of arrays by path.
 
-        Nothing has to be built to read it. A path is `params/head/linear/kernel`, for one.
+        No network is built. A path is, for example, `params/head/linear/kernel`.
 
         Args:
-            which: One of the last, the best, or the start.
+            which: The folder: `last`, `best` or `start`.
 
         Raises:
             CheckpointError: if all checkpoints are damaged.
@@ -151,7 +151,7 @@ class Checkpointer:
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 damage, found = f"it cannot be read ({reason})", None
             if not folder.is_dir():
-                # Another process is training here and has replaced it by a newer one.
+                # Another process trains in this directory and has replaced it by a newer one.
                 return self._newest_whole(which, read)
             if found is not None:
                 if complaints:
@@ -164,7 +164,7 @@ class Checkpointer:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder whose writing has failed, in which threads may still be making files."""
+    """Remove a folder after a failed write, while threads may still create files in it."""
     for _ in range(50):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -207,11 +207,11 @@ def _write(
         (partial / "manifest.json").write_text(json.dumps(_digests(partial), indent=1))
         flush_tree(partial)
     except ValueError as error:
-        # What tensorstore raises where a file cannot be written.
+        # tensorstore raises this where a file cannot be written.
         _remove(partial)
         raise OSError(errno.EIO, str(error).splitlines()[0]) from error
     except OSError:
-        # Half a checkpoint would keep a full disk full.
+        # An incomplete checkpoint would keep a full disk full.
         _remove(partial)
         raise
     shutil.rmtree(final, ignore_errors=True)
@@ -221,7 +221,7 @@ def _write(
 
 
 def _require_space(folder: Path, nbytes: int) -> None:
-    # Asked beforehand: on a full disk orbax's own threads print tracebacks of theirs.
+    # Checked in advance: on a full disk orbax's own threads print tracebacks.
     free = shutil.disk_usage(folder).free
     if free < 2 * nbytes + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -236,7 +236,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _damage(folder: Path) -> str | None:
-    """What is wrong with the files of a checkpoint, or None."""
+    """The damage in the files of a checkpoint, or None."""
     try:
         expected = json.loads((folder / "manifest.json").read_text())
         found = _digests(folder)
@@ -268,12 +268,12 @@ def _read_like(folder: Path, like: Any) -> Checkpoint:
 
 
 def fitted(found: Checkpoint, like: Any, what: str) -> Checkpoint:
-    """A checkpoint that was read by path, its state as a tree.
+    """A checkpoint read by path, with its state as a tree.
 
     Args:
         found: The checkpoint, its state a dict of arrays by path.
-        like: A state of the wanted structure, shapes and dtypes.
-        what: What it is, for the error.
+        like: A state of the required structure, shapes and dtypes.
+        what: Name of the checkpoint in the error message.
 
     Raises:
         CheckpointError: if it does not fit `like`.
@@ -290,7 +290,7 @@ def fitted(found: Checkpoint, like: Any, what: str) -> Checkpoint:
         shown = "; ".join(complaints[:3]) + (" ..." if len(complaints) > 3 else "")
         raise CheckpointError(
             f"{what} does not fit the model: {shown}; keep the options that change parameters "
-            f"(widths, steps, weights, fields) as they were"
+            f"(widths, steps, weights, fields) as they were in that run"
         )
     leaves = [np.asarray(arrays[name], dtype=leaf.dtype) for name, leaf in wanted.items()]
     return dataclasses.replace(found, state=jax.tree.unflatten(jax.tree.structure(like), leaves))

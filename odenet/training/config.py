@@ -1,4 +1,4 @@
-"""How long and how often: the settings of a training."""
+"""The settings of a training: lengths and intervals."""
 
 import math
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from odenet.training.parallel import ParallelConfig
 
 _MOST_STEPS_PER_DISPATCH = 64
 _OLD_MONITORS = {"gradient_flow_every": "gradient_flow", "stability_every": "stability"}
-"""Keys of before, each the interval of a monitor, with its kind."""
+"""Old keys, each the interval of a monitor, with the kind of that monitor."""
 
 
 class TrainingConfig(PartConfig):
-    """A training: its length, its batches, and what happens how often, all counted in steps."""
+    """A training: its length, its batches and its intervals, all counted in steps."""
 
     renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "batch_statistics": {"live": "training"}
@@ -32,7 +32,7 @@ class TrainingConfig(PartConfig):
     """Examples per step, over all devices."""
     optimizer: OptimizerConfig = SGDConfig()
     parallel: ParallelConfig = ParallelConfig()
-    """Devices, and how a step is spread over them."""
+    """Number of devices, and the distribution of a step over them."""
     log_every: PositiveInt = 10
     """Steps between two lines of training metrics."""
     evaluate_every: PositiveInt | None = None
@@ -40,45 +40,45 @@ class TrainingConfig(PartConfig):
     (rounded to `log_every`)."""
     watch_test: bool = False
     """Whether the test split is evaluated too, whenever the validation split is, for curves of the
-    test error as papers draw them; nothing is chosen by it."""
+    test error as in publications; it selects nothing."""
     checkpoint_every: PositiveInt | None = None
-    """Steps between two checkpoints; without it, as for the evaluations."""
+    """Steps between two checkpoints; without it, the interval of the evaluations."""
     monitors: tuple[MonitorConfig, ...] = ()
-    """What is measured while the network trains, each with its `every`: `gradient_flow`, the
-    gradient at every layer; `stability`, the layers' eigenvalues against the stability region of
-    the method. Each writes `{kind}.jsonl`."""
+    """Measurements while the network trains, each with its `every`: `gradient_flow`, the gradient
+    at every layer; `stability`, the layers' eigenvalues against the stability region of the
+    method. Each writes `{kind}.jsonl`."""
     keep_checkpoints: int = Field(default=2, ge=2)
-    """How many of the last checkpoints stay on disk."""
+    """Number of last checkpoints kept on disk."""
     steps_per_dispatch: PositiveInt | None = None
-    """Steps that run on the device between two visits of Python, a common divisor of the other
-    numbers of steps; without it, the largest one up to 64."""
+    """Steps per dispatch to the device, a common divisor of the other numbers of steps; without
+    it, the largest one up to 64."""
     resident_bytes: NonNegativeInt = 512 * 2**20
     """A training split of up to this size is placed on the device once; a larger one is
     streamed."""
     batch_statistics: Literal["training", "frozen"] = "training"
-    """What batch norms use while training: the statistics of each batch, towards which the running
-    ones move, or the running ones, `frozen` as they are at the start (fine-tuning). Frozen, a norm
+    """Mode of batch norms while training. `training`: the statistics of each batch, which update
+    the running ones. `frozen`: the running statistics of the start (fine-tuning); a frozen norm
     is an affine map, and any integrator may train."""
     depth_schedule: DepthScheduleConfig | None = None
-    """How the network changes its depth while it trains: `multilevel` divides its layers at given
-    steps, `pruning` removes those of small `tau`. Weights, step sizes, statistics and moments go
-    on; the learning rate follows the whole training. Without it, the depth stays."""
+    """Change of depth while the network trains: `multilevel` divides its layers at given steps,
+    `pruning` removes layers of small `tau`. Weights, step sizes, statistics and moments are kept;
+    the learning-rate schedule spans the whole training. Without it, the depth is constant."""
     average_statistics: PositiveInt | None = None
     """Number of training batches, without augmentation, over which the statistics of batch norms
     are averaged after the last step, with its weights; the last evaluation, the last checkpoint and
-    the test results use them. Without it, running averages stay. `best` from an earlier step has
-    those of its step."""
+    the test results use them. Without it, running averages stay. A `best` checkpoint of an earlier
+    step keeps the statistics of that step."""
     on_solver_failure: Literal["stop", "warn", "skip"] = "stop"
-    """`stop` the run at the first solve that does not reach t1; `warn` and go on with the gradient
-    at the state that it had reached; `skip` the update of that step, with a warning too. Failures
-    are counted, and every line of metrics says why and where."""
+    """`stop` the run at the first solve that does not reach t1; `warn` and continue with the
+    gradient at the last state of the solve; `skip` the update of that step, with a warning too.
+    Failures are counted, and every line of metrics has their reason and position."""
     nfe_budget: PositiveInt | None = None
-    """Largest `nfe` of one training step; a step that needs more is a failed solve, for which
-    `on_solver_failure` says what to do. Without it, there is no limit."""
+    """Largest `nfe` of one training step; a step that needs more counts as a failed solve and is
+    handled by `on_solver_failure`. Without it, there is no limit."""
 
     @classmethod
     def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """The intervals of two monitors of an earlier release as `monitors`, and new values."""
+        """Old keys of two monitors as `monitors`, and old values as new ones."""
         data = super().upgraded(data)
         old = [name for name in _OLD_MONITORS if name in data]
         if not old:
@@ -124,7 +124,7 @@ class TrainingConfig(PartConfig):
 
     @property
     def statistics_option(self) -> str | None:
-        """The option that only batch norms heed, as `key=value`, or None if it is not set."""
+        """The option that only batch norms use, as `key=value`, or None if it is not set."""
         if not self.uses_batch_statistics:
             return "batch_statistics=frozen"
         if self.average_statistics is not None:
@@ -135,8 +135,8 @@ class TrainingConfig(PartConfig):
     def _frozen_statistics_stay(self):
         if self.average_statistics is not None and not self.uses_batch_statistics:
             raise ValueError(
-                f"average_statistics={self.average_statistics} would move what batch_statistics="
-                f"frozen keeps as it is; remove one of the two"
+                f"average_statistics={self.average_statistics} would change the statistics that "
+                f"batch_statistics=frozen keeps; remove one of the two"
             )
         return self
 
@@ -147,7 +147,7 @@ class TrainingConfig(PartConfig):
             if late:
                 raise ValueError(
                     f"depth_schedule.{name} must be less than num_steps={self.num_steps}, so that "
-                    f"what is changed is trained; got {late[0]}"
+                    f"the changed network is trained; got {late[0]}"
                 )
         return self
 
@@ -162,7 +162,7 @@ class TrainingConfig(PartConfig):
         return self.checkpoint_every or self.evaluation_interval
 
     def inspection_due(self, step: int) -> bool:
-        """Whether callbacks look at the state after this step."""
+        """Whether callbacks inspect the state after this step."""
         return any(step % self.monitor_interval(monitor) == 0 for monitor in self.monitors)
 
     def monitor_interval(self, monitor: MonitorConfig) -> int:
@@ -178,7 +178,7 @@ class TrainingConfig(PartConfig):
 
     @property
     def _common_divisor(self) -> int:
-        """Of everything that happens between two dispatches."""
+        """Greatest common divisor of all intervals between dispatches."""
         return math.gcd(
             self.num_steps,
             self.log_every,
@@ -190,14 +190,14 @@ class TrainingConfig(PartConfig):
 
     @property
     def dispatch_steps(self) -> int:
-        """Steps that run on the device between two visits of Python."""
+        """Steps per dispatch to the device."""
         if self.steps_per_dispatch is not None:
             return self.steps_per_dispatch
         common = self._common_divisor
         return max(n for n in range(1, _MOST_STEPS_PER_DISPATCH + 1) if common % n == 0)
 
     def check_data(self, num_examples: int) -> None:
-        """Refuse a batch, or batches to average over, larger than the training split.
+        """Refuse batches, or numbers of batches to average, that exceed the training split.
 
         Raises:
             ConfigError: naming both numbers.
@@ -210,7 +210,7 @@ class TrainingConfig(PartConfig):
         whole = num_examples // self.batch_size
         if self.average_statistics is not None and self.average_statistics > whole:
             raise ConfigError(
-                f"training.average_statistics must be at most {whole}, the whole batches of "
+                f"training.average_statistics must be at most {whole}, the full batches of "
                 f"{self.batch_size} in {num_examples} training examples; got "
                 f"{self.average_statistics}"
             )

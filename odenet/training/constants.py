@@ -1,8 +1,8 @@
-"""Numbers of a configuration as arguments of its program, so that other numbers need no other one.
+"""Numbers of a configuration as arguments of its program, so that other numbers reuse the program.
 
-A learning rate, step sizes and the statistics that inputs are normalised by are constants while a
-function is traced. Compiled into the program, each value would make a program of its own; as
-arguments they leave the program, and so its entry in a compilation cache, as it is.
+A learning rate, step sizes and the statistics that normalise inputs are constants while a function
+is traced. Compiled into the program, each value would need its own program; passed as arguments,
+they leave the program, and its entry in a compilation cache, unchanged.
 """
 
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from jax.core import eval_jaxpr
 def hoisted(function: Callable[..., Any], *args: Any) -> tuple[Callable[..., Any], list[Any]]:
     """A function with its vectors of floating-point constants as its first argument.
 
-    Scalars and matrices stay constants: scalars are part of the formula, and matrices are those of
-    an algorithm, which the compiler may use.
+    Scalars and matrices stay constants: scalars belong to the formula; matrices belong to the
+    algorithm, and the compiler may simplify with them.
 
     Args:
         function: Any function of pytrees of arrays.
-        args: What it is traced with; only their shapes and types count.
+        args: Arguments for tracing; only their shapes and types matter.
 
     Returns:
-        `(constants, *args) -> results`, for arguments like these, and the constants, as NumPy
-        arrays.
+        The function `(constants, *args) -> results`, for arguments of these shapes and types, and
+        the constants as NumPy arrays.
     """
     closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
     is_number = [_is_vector(constant) for constant in closed.consts]

@@ -17,21 +17,21 @@ from odenet.ops.batch_axis import padded_batch
 from odenet.training.constants import hoisted
 
 AVERAGED = ("nfe", "accepted_steps", "rejected_steps")
-"""Statistics of the solves that are averaged over the batches."""
+"""Statistics of the solves, averaged over the batches."""
 
 FAILURE_METRICS = ("solver_failure", "failed_stage", "failed_layer", "failed_time")
-"""Metrics that say why and where a solve failed; they are 0, and say nothing, where none did."""
+"""Metrics with the reason and the position of a failed solve; meaningless zeros without one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         metrics: Means over the examples (`loss`, `accuracy`), means over the batches (`nfe`,
             `accepted_steps`, `rejected_steps`), and `solver_ok`, 1 if every solve reached t1, with
             `solver_failure`, `failed_stage`, `failed_layer` and `failed_time` of the first batch
-            where one did not.
+            with a failed solve.
         outputs: Outputs for every example, shape `(num_examples, num_outputs)`.
         step_seconds: Median time of one batch.
         compile_seconds: Time of tracing and compiling.
@@ -44,12 +44,12 @@ class Evaluation:
 
 
 class Evaluator:
-    """Compiles the evaluation of one network on one split once, and runs it on any parameters.
+    """Compiles the evaluation of one network on one split once, and runs it for any parameters.
 
     Args:
         graphdef: Structure of the network.
-        objective: Gives the scores.
-        normalization: Of the inputs.
+        objective: Computes the scores.
+        normalization: Normalisation of the inputs.
         batches: The split in batches, leading axis `num_batches`, padded with weight 0.
         discretisation: Another integrator or number of steps, or None for the network's own.
     """

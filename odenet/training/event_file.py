@@ -12,11 +12,11 @@ from odenet.training.callbacks import Callback, Event, Info, Record
 class EventFile(Callback):
     """Writes the numbers of every record as TensorBoard scalars, named `split/metric`.
 
-    A record is one event with many values: an event for every value takes longer to hand to the
-    writer's thread than a small network takes for its steps.
+    A record is one event with many values: passing one event per value to the writer's thread
+    takes longer than the training steps of a small network.
 
     Args:
-        directory: Where the event files go.
+        directory: Directory of the event files.
         first_step: The step that the run starts from; later points of an earlier start are hidden.
     """
 
@@ -28,7 +28,7 @@ class EventFile(Callback):
         self._writer: Any = None
 
     def __call__(self, info: Info) -> None:
-        """Open, write, close."""
+        """Open the file, write, close."""
         with _without_torch():
             from tensorboardX import SummaryWriter
             from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
@@ -45,7 +45,7 @@ class EventFile(Callback):
 
 
 def scalars(record: Record) -> dict[str, float]:
-    """The numbers of a record under their names, `split/metric`."""
+    """The numbers of a record by name, `split/metric`."""
     return {
         f"{record['split']}/{name}": value
         for name, value in record.items()
@@ -55,7 +55,7 @@ def scalars(record: Record) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _without_torch() -> Iterator[None]:
-    """Hide PyTorch from an import: tensorboardX takes it where it is installed, for two seconds."""
+    """Hide PyTorch from an import: tensorboardX imports it if installed, in two seconds."""
     if "torch" in sys.modules or "tensorboardX" in sys.modules:
         yield
         return

@@ -1,4 +1,4 @@
-"""Parameters that an optimiser leaves alone, always or until a given step, bit for bit."""
+"""Frozen parameters: no update at all, or none before a given step; every bit is kept."""
 
 from typing import Any, NamedTuple
 
@@ -12,13 +12,13 @@ from odenet.part import PartConfig
 
 
 class TransferredConfig(PartConfig):
-    """How the parameters that came from another run differ from those that are new here."""
+    """Differences between the parameters from another run and the new ones."""
 
     learning_rate_factor: NonNegativeFloat = 1.0
-    """Multiplies the learning rate that the parameter has by its group; 0 freezes it."""
+    """Factor on the learning rate that the parameter has by its group; 0 freezes it."""
     unfreeze_at: PositiveInt | None = None
     """Number of steps during which they are frozen; their moments start after it, and their
-    learning rate is then the one that the schedule has come to."""
+    learning rate continues at the current value of the schedule."""
 
     @model_validator(mode="after")
     def _changes_something(self):
@@ -29,13 +29,13 @@ class TransferredConfig(PartConfig):
             )
         if self.learning_rate_factor == 0 and self.unfreeze_at is not None:
             raise ValueError(
-                "learning_rate_factor=0 freezes for good, so unfreeze_at would be ignored; keep "
+                "learning_rate_factor=0 freezes permanently, so unfreeze_at would be ignored; keep "
                 "one of the two"
             )
         return self
 
     def frozen_steps(self, num_steps: int) -> int:
-        """How many of `num_steps` steps nothing of it is trained."""
+        """Number of the first `num_steps` steps in which the transferred parameters are frozen."""
         return (self.unfreeze_at or 0) if self.learning_rate_factor else num_steps
 
 
@@ -43,8 +43,8 @@ class FrozenState(NamedTuple):
     """The state of a transformation of frozen parameters.
 
     Attributes:
-        step: Number of updates asked for.
-        inner: State of the transformation, as it was initialised until it starts.
+        step: Number of calls of `update`.
+        inner: State of the transformation, its initial state until it starts.
     """
 
     step: Count
@@ -52,7 +52,7 @@ class FrozenState(NamedTuple):
 
 
 def frozen() -> optax.GradientTransformation:
-    """No update, and no moments."""
+    """No update and no moments."""
 
     def update(updates, state, params=None):
         del params
@@ -67,7 +67,7 @@ def frozen_until(
     """No update and no change of the moments in the first `step` steps, then `transform`.
 
     Args:
-        transform: What runs afterwards; its own count starts then.
+        transform: The transformation afterwards; its own count starts then.
         step: Number of steps without an update, at least 1.
     """
 
@@ -85,11 +85,11 @@ def frozen_until(
 
 
 def without_frozen(is_frozen: Any, step: int) -> optax.GradientTransformation:
-    """Gradients of 0 where parameters are frozen, so that they count in no norm.
+    """Set the gradients of frozen parameters to 0, so that they do not contribute to norms.
 
     Args:
         is_frozen: Whether each parameter is frozen, a tree of bools.
-        step: Number of steps during which it is.
+        step: Number of steps during which they are frozen.
     """
 
     def update(updates, state, params=None):

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: finish the dispatch, save, and leave."""
+"""SIGTERM and Ctrl-C: finish the dispatch, save, and exit."""
 
 import signal
 import threading
@@ -10,11 +10,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(OdenetError):  # noqa: N818 - it is no error of anybody
-    """A run was asked to stop, and saved before it left.
+    """A run received a request to stop, and saved before it exited.
 
     Args:
-        message: Where it stopped and how to go on.
-        signum: The signal that asked.
+        message: The step at which it stopped, and the command that resumes it.
+        signum: The signal.
     """
 
     def __init__(self, message: str, signum: int):
@@ -23,10 +23,10 @@ class Interrupted(OdenetError):  # noqa: N818 - it is no error of anybody
 
 
 class Stopped(Interrupted):
-    """A callback asked a run to stop, and it saved before it left.
+    """A callback requested a stop, and the run saved before it exited.
 
     Args:
-        message: Where it stopped, and why.
+        message: The step at which it stopped, and the reason.
     """
 
     def __init__(self, message: str):
@@ -35,9 +35,9 @@ class Stopped(Interrupted):
 
 
 class StopRequest:
-    """While this is open, the first SIGTERM or Ctrl-C is noted instead of obeyed.
+    """While this is open, the first SIGTERM or Ctrl-C is recorded and does not end the process.
 
-    A second one is obeyed at once. Outside the main thread signals stay as they are.
+    A second one ends it at once. Outside the main thread signal handlers stay unchanged.
     """
 
     def __init__(self):

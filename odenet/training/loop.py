@@ -1,4 +1,4 @@
-"""The loop: dispatches, metrics, evaluations and checkpoints, in a fixed order."""
+"""The training loop: dispatches, metrics, evaluations and checkpoints, in a fixed order."""
 
 import dataclasses
 import math
@@ -27,12 +27,12 @@ from odenet.training.step import Resident
 
 
 class SolverWarning(UserWarning):
-    """A solve did not reach t1, and the run goes on as its configuration says."""
+    """A solve did not reach t1, and the run continues as its configuration says."""
 
 
 @dataclasses.dataclass
 class Progress:
-    """What a run knows beside its state; saved with every checkpoint.
+    """The progress of a run besides its state; saved with every checkpoint.
 
     Attributes:
         best_score: Validation accuracy, or minus the validation loss; None before the first.
@@ -47,24 +47,24 @@ class Progress:
 
 @dataclasses.dataclass
 class Fit:
-    """One training, from a state to a later one.
+    """One training, from one state to a later one.
 
     Args:
         config: Lengths and intervals.
         program: The compiled dispatch.
-        placement: Puts chunks on the devices.
+        placement: Places chunks on the devices.
         resident: The training split on the device, or None.
-        batches: Where the chunks come from.
+        batches: Source of the chunks.
         evaluate: Evaluates parameters on the validation split.
-        checkpointer: Saves.
+        checkpointer: Saves checkpoints.
         callbacks: Run at their events, in order.
-        progress: Where an earlier part of the run had come.
+        progress: Progress of an earlier part of the run.
         finish: Applied to the state after the last step, before it is evaluated and saved; or None.
         watch_test: Evaluates parameters on the test split, for its curve; or None.
         leaves: Whether the network changes after a step, so that its part of the training ends
-            there; or None, where it never does.
+            there; or None, if it never changes.
         network: Makes the network of a state, for callbacks; or None.
-        extras: What is saved with every checkpoint beside progress and data.
+        extras: Data saved with every checkpoint besides progress and data position.
     """
 
     config: TrainingConfig
@@ -84,16 +84,16 @@ class Fit:
     step_seconds: list[float] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
-        self._dispatch_steps = self.config.dispatch_steps  # worked out once, not per dispatch
-        self._asked: str | None = None  # why a callback wants to stop
+        self._dispatch_steps = self.config.dispatch_steps  # computed once, not per dispatch
+        self._asked: str | None = None  # why a callback requests a stop
 
     def run(self, state: TrainState) -> TrainState:
-        """Train to the last step, or to where the network changes, and return the state after it.
+        """Train to the last step, or to the next change of the network; return the state after it.
 
-        In this order after every dispatch: metrics are checked and logged; then, after the last
-        one, the state is finished; then the evaluation, if one is due; then callbacks look at the
-        state, if that is due; then the checkpoint. Metrics of a dispatch are fetched while the next
-        one runs, unless something is due.
+        The order after every dispatch: metrics are checked and logged; after the last dispatch,
+        `finish` is applied to the state; the evaluation runs, if one is due; callbacks inspect the
+        state, if that is due; the checkpoint is saved, if one is due. Metrics of a dispatch are
+        fetched while the next one runs, unless something is due.
 
         Raises:
             NonFiniteLoss: if the loss is not finite; the last checkpoint is finite.
@@ -135,7 +135,7 @@ class Fit:
                     if save_due or (better and not can_resume):
                         self._save("last", step, state)
                     if better and not can_resume:
-                        # A `best` without a `last` would be a run that cannot go on.
+                        # A run with `best` but without `last` could not be resumed.
                         self._save("best", step, state)
                     can_resume = can_resume or save_due or better
                 if stop.signum is not None:
@@ -198,7 +198,7 @@ class Fit:
         ]
 
     def _check(self, end: int, metrics: Any, records: list[Record]) -> None:
-        """Stop at a solver that did not reach t1, and at a loss that is not finite."""
+        """Stop at a solve that did not reach t1, and at a loss that is not finite."""
         first = end - self._dispatch_steps + 1
         failed = metrics["solver_ok"] < 1
         stops = self.config.on_solver_failure == "stop"
@@ -226,12 +226,12 @@ class Fit:
             f"the loss or its gradient is not finite at step {first + row}{where}; last finite "
             f"metrics: {last}; lower training.optimizer.learning_rate, set "
             f"training.optimizer.gradient_clip, or shorten the step sizes; with "
-            f"adjoint.kind=backsolve, the solve backwards may have failed: raise max_steps, or use "
+            f"adjoint.kind=backsolve, the backward solve may have failed: raise max_steps, or use "
             f"adjoint.kind=checkpointed"
         )
 
     def _evaluate(self, step: int, state: TrainState) -> bool:
-        """Evaluate, and say whether the state is the best so far."""
+        """Evaluate, and return whether the state is the best so far."""
         with doing("evaluating on validation"):
             found = self.evaluate(state.params, state.statistics)
         if not math.isfinite(found.metrics["loss"]):
@@ -262,16 +262,16 @@ def _record(step: int, split: str, found: Evaluation) -> Record:
 
 
 def failure_message(first: int, metrics: Any, row: int, count: int) -> str:
-    """What to say about the solves that failed in a dispatch.
+    """The message about the solves that failed in a dispatch.
 
     Args:
         first: Step of the first row.
-        metrics: Of the dispatch, one row per step.
+        metrics: Metrics of the dispatch, one row per step.
         row: The row of the first failure.
-        count: How many steps had one.
+        count: Number of steps with a failure.
     """
     failure = Failure(int(metrics["solver_failure"][row]))
-    steps = f"step {first + row}" + (f" and in {count - 1} of those after it" if count > 1 else "")
+    steps = f"step {first + row}" + (f" and in {count - 1} steps after it" if count > 1 else "")
     if failure == Failure.OVER_BUDGET:
         return f"the solves took {metrics['nfe'][row]:g} evaluations at {steps}: {failure.reason}"
     if failure == Failure.RECONSTRUCTION:
@@ -282,7 +282,7 @@ def failure_message(first: int, metrics: Any, row: int, count: int) -> str:
         )
     return (
         f"a solve did not reach the end of its interval at {steps}, in model.stages."
-        f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} of it (from 0), at "
+        f"{_stage(metrics, row)}, layer {int(metrics['failed_layer'][row])} (from 0), at "
         f"depth-time {metrics['failed_time'][row]:.4g}: {failure.reason}"
     )
 
@@ -292,7 +292,7 @@ def _stage(metrics: Any, row: int) -> int:
 
 
 def _described(metrics: Any, row: int) -> str:
-    """The metrics of a step; where its solves failed, only if they did."""
+    """The metrics of a step; the position of a failed solve only if one failed."""
     hidden = FAILURE_METRICS if metrics["solver_ok"][row] == 1 else ()
     return ", ".join(
         f"{name}={float(values[row]):.4g}" for name, values in metrics.items() if name not in hidden

@@ -1,4 +1,4 @@
-"""The contract of a monitor: what is measured while a network trains, and how often."""
+"""The contract of a monitor: a measurement while a network trains, and its interval."""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from odenet.training.state import TrainState
 
 @runtime_checkable
 class Measurement(Protocol):
-    """What a probe found."""
+    """The result of a probe."""
 
     def plain(self) -> dict[str, Any]:
-        """Everything as numbers, lists and dicts."""
+        """The result as numbers, lists and dicts."""
         ...
 
 
@@ -29,7 +29,7 @@ Probe = Callable[[Any, Any], Measurement]
 
 @runtime_checkable
 class MonitoredExperiment(Protocol):
-    """What a monitor may ask of an experiment that is about to be trained."""
+    """The members of an experiment, before its training, that a monitor may read."""
 
     @property
     def config(self) -> Any:
@@ -43,7 +43,7 @@ class MonitoredExperiment(Protocol):
 
     @property
     def objective(self) -> Objective:
-        """What the training minimises."""
+        """The objective of the training."""
         ...
 
     @property
@@ -57,14 +57,15 @@ class MonitoredExperiment(Protocol):
 
 
 class MonitorConfig(PartConfig, abc.ABC, family="monitor"):
-    """A measurement that is taken before the first step of a training and every so many steps.
+    """A measurement before the first step of a training and at regular steps after it.
 
-    Each becomes a line of the file `{kind}.jsonl` in the run directory, and the report draws them.
+    Each measurement is one line of the file `{kind}.jsonl` in the run directory, drawn by the
+    report.
     """
 
     kind: str
     every: PositiveInt | None = None
-    """Steps between two measurements; without it, as for the evaluations."""
+    """Steps between two measurements; without it, the interval of the evaluations."""
 
     figure_name: ClassVar[str] = ""
     """Name of the figure in a report; without it, `{kind}_history`."""
@@ -74,14 +75,14 @@ class MonitorConfig(PartConfig, abc.ABC, family="monitor"):
         """Make the probe.
 
         Raises:
-            ConfigError: if the network cannot be measured so.
+            ConfigError: if this measurement cannot be made on the network.
         """
 
     @classmethod
     def figure(cls, records: Sequence[Record]) -> Any:
-        """The lines of the file, oldest first, as a matplotlib figure.
+        """A matplotlib figure of the lines of the file, oldest first.
 
-        None, as here, leaves it to the report, which draws every number over the steps.
+        If it returns None (the default), the report draws every number over the steps.
         """
         del records
         return None

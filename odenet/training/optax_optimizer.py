@@ -17,10 +17,10 @@ _OWN = {
     "mask": "the groups step_sizes and biases, which have a weight_decay of their own",
     "weight_decay_mask": "the groups step_sizes and biases",
 }
-"""Arguments that the options of every optimiser give, and which ones."""
+"""Arguments set by the options that every optimiser has, with the names of these options."""
 
 _NEED_MORE = {"lbfgs", "noisy_sgd"}
-"""The value of the loss, and a random key."""
+"""The value of the loss and a random key: extra arguments of an update."""
 
 
 class OptaxConfig(OptimizerConfig):
@@ -31,14 +31,14 @@ class OptaxConfig(OptimizerConfig):
     """Name of the function in optax, such as `lion`, `adabelief`, `lamb` or `rmsprop`."""
     options: dict[str, bool | int | float | str | None] = Field(default={})
     """Its arguments by name, except the learning rate and weight decay, which have options of their
-    own; what is not given has optax's default."""
+    own; a missing argument has optax's default."""
 
     @model_validator(mode="after")
     def _optax_has_it(self):
         arguments = _arguments(self.name)
         for option, value in self.options.items():
             if option in _OWN and option in arguments:
-                raise ValueError(f"options.{option} is given by {_OWN[option]}; set it there")
+                raise ValueError(f"options.{option} is set by {_OWN[option]}; set it there")
             if option not in arguments:
                 allowed = [name for name in arguments if name not in _OWN]
                 raise ValueError(
@@ -57,7 +57,7 @@ class OptaxConfig(OptimizerConfig):
         return self
 
     def transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:
-        """The optimiser of one group; weight decay is optax's own where it has one, else L2."""
+        """The optimiser of one group, with optax's own weight decay if it has one, else L2."""
         options: dict[str, Any] = dict(self.options)
         before = []
         if "weight_decay" in _arguments(self.name):
@@ -71,7 +71,7 @@ def _arguments(name: str) -> dict[str, inspect.Parameter]:
     """The arguments of an optimiser of optax.
 
     Raises:
-        ValueError: if optax has no such optimiser; the nearest is named.
+        ValueError: if optax has no such optimiser; the message names the nearest.
     """
     names = optimisers()
     if name not in names:
@@ -86,8 +86,8 @@ def _arguments(name: str) -> dict[str, inspect.Parameter]:
 def optimisers() -> dict[str, dict[str, inspect.Parameter]]:
     """Every function of optax that makes an optimiser from a learning rate, and its arguments.
 
-    Left out are those that take no schedule of the learning rate, those that need more than
-    gradients at every step, and what scales a gradient alone.
+    Excluded are functions without a learning-rate schedule, functions that need more than gradients
+    at every step, and functions that only scale a gradient.
     """
     found = {}
     for name in dir(optax):
@@ -102,7 +102,7 @@ def optimisers() -> dict[str, dict[str, inspect.Parameter]]:
 
 
 def _check(name: str, argument: inspect.Parameter, value: Any) -> None:
-    """Refuse a value that is not of the type of an argument's annotation or default."""
+    """Refuse a value whose type does not match an argument's annotation or default."""
     kinds = _kinds(argument.annotation)
     number = bool(kinds & {int, float}) or type(argument.default) in (int, float)
     if Any in kinds:
@@ -123,7 +123,7 @@ def _check(name: str, argument: inspect.Parameter, value: Any) -> None:
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    """The plain types in an annotation; none, where there is no annotation."""
+    """The plain types in an annotation; empty without an annotation."""
     if get_origin(annotation) in (Union, types.UnionType):
         return {kind for inner in get_args(annotation) for kind in _kinds(inner)}
     if isinstance(annotation, str):

@@ -18,22 +18,22 @@ Schedule = optax.Schedule
 
 
 class LearningRateScheduleConfig(PartConfig, abc.ABC, family="schedule"):
-    """Base of the configuration of every course of the learning rate after the warm-up."""
+    """Base of the configuration of every learning-rate schedule after the warm-up."""
 
     kind: str
 
     @abc.abstractmethod
     def build(self, num_steps: int) -> Schedule:
-        """A factor of the learning rate over `num_steps` steps."""
+        """The factor of the learning rate as a function of the step, over `num_steps` steps."""
 
 
 class ConstantScheduleConfig(LearningRateScheduleConfig):
-    """The same learning rate at every step, after the warm-up."""
+    """A constant learning rate after the warm-up."""
 
     kind: Literal["constant"] = "constant"
 
     def build(self, num_steps: int) -> Schedule:
-        """A factor of the learning rate over `num_steps` steps."""
+        """The factor of the learning rate as a function of the step, over `num_steps` steps."""
         del num_steps
         return optax.constant_schedule(1.0)
 
@@ -46,26 +46,26 @@ class CosineScheduleConfig(LearningRateScheduleConfig):
     """Factor at the last step."""
 
     def build(self, num_steps: int) -> Schedule:
-        """A factor of the learning rate over `num_steps` steps."""
+        """The factor of the learning rate as a function of the step, over `num_steps` steps."""
         return optax.cosine_decay_schedule(1.0, max(num_steps, 1), alpha=self.final)
 
 
 class StepScheduleConfig(LearningRateScheduleConfig):
-    """A factor at given points: He et al. 2015 divide by 10 at 1/2 and 3/4 of the training."""
+    """Piecewise-constant factor: He et al. 2015 divide by 10 at 1/2 and 3/4 of the training."""
 
     kind: Literal["step"] = "step"
     at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
-    """Points as fractions of the steps after the warm-up, increasing."""
+    """Positions of the changes as fractions of the steps after the warm-up, increasing."""
     factor: float = Field(default=0.1, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _increasing(self):
         if list(self.at) != sorted(set(self.at)):
-            raise ValueError(f"the points `at` must increase; got {list(self.at)}")
+            raise ValueError(f"the positions `at` must increase; got {list(self.at)}")
         return self
 
     def build(self, num_steps: int) -> Schedule:
-        """A factor of the learning rate over `num_steps` steps."""
+        """The factor of the learning rate as a function of the step, over `num_steps` steps."""
         boundaries: dict[int, float] = {}
         for point in self.at:
             step = round(point * num_steps)
@@ -74,10 +74,10 @@ class StepScheduleConfig(LearningRateScheduleConfig):
 
 
 class GroupConfig(PartConfig):
-    """How one group of parameters differs from the weights."""
+    """Differences between one group of parameters and the weights."""
 
     learning_rate_factor: NonNegativeFloat = 1.0
-    """Multiplies the learning rate of the group; 0 freezes it."""
+    """Factor on the learning rate of the group; 0 freezes it."""
     weight_decay: NonNegativeFloat = 0.0
     """Weight decay of the group."""
 
@@ -88,7 +88,7 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
     kind: str
     learning_rate: PositiveFloat = Field(default=1e-3, allow_inf_nan=False)
     schedule: LearningRateScheduleConfig = ConstantScheduleConfig()
-    """How the learning rate falls after the warm-up."""
+    """Decay of the learning rate after the warm-up."""
     warmup_steps: NonNegativeInt = 0
     """Steps over which the learning rate rises linearly from 0."""
     weight_decay: NonNegativeFloat = 0.0
@@ -96,11 +96,12 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
     step_sizes: GroupConfig | None = None
     """The learned step sizes `tau`; without it, the learning rate of the weights and no decay."""
     biases: GroupConfig | None = None
-    """Biases and the scales of norms; without it, as for the step sizes."""
+    """Biases and the scales of norms; without it, the settings of the step sizes."""
     only: Literal["step_sizes"] | None = None
-    """`step_sizes` trains the learned step sizes alone: all else keeps every bit."""
+    """`step_sizes` trains the learned step sizes alone: all other parameters keep every bit."""
     transferred: TransferredConfig | None = None
-    """What came from the run that `start` names, in every group; without it, as what is new."""
+    """Settings of the parameters transferred from the run that `start` names, in every group;
+    without it, those of new parameters."""
     gradient_clip: PositiveFloat | None = None
     """Largest global norm of the gradient; a longer one is scaled down to it."""
 
@@ -111,8 +112,8 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
         ]
         if self.only is not None and ignored:
             raise ValueError(
-                f"only=step_sizes would ignore {', '.join(ignored)}; remove what is ignored, or "
-                f"remove only"
+                f"only=step_sizes would ignore {', '.join(ignored)}; remove the ignored options, "
+                f"or remove only"
             )
         return self
 
@@ -122,7 +123,7 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
 
         Args:
             rate: The learning rate of the group, a function of the step.
-            weight_decay: Of the group.
+            weight_decay: Weight decay of the group.
         """
 
     def learning_rate_at(self, num_steps: int) -> Schedule:
@@ -139,7 +140,7 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
         after = self.schedule.build(num_steps - self.warmup_steps)
         warmup = optax.linear_schedule(0.0, 1.0, self.warmup_steps)
         factor = optax.join_schedules([warmup, after], [self.warmup_steps])
-        vector = np.full(1, self.learning_rate)  # which the compiled step takes as an argument
+        vector = np.full(1, self.learning_rate)  # an argument of the compiled step
 
         def rate(step):
             base = jax.lax.squeeze(jnp.asarray(vector, dtype=float), (0,))
@@ -159,8 +160,8 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
                 `head/linear/kernel`.
 
         Raises:
-            ConfigError: if there are options for step sizes but none is learned, or what was
-                transferred would stay frozen to the end.
+            ConfigError: if there are options for step sizes but none is learned, or if the
+                transferred parameters would stay frozen to the end.
         """
         labels = parameter_groups(params, transferred if self.transferred is not None else ())
         self._refuse_ignored(num_steps, set(jax.tree.leaves(labels)))
@@ -196,7 +197,7 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
         if not transferred.learning_rate_factor:
             return frozen()
         wait = transferred.unfreeze_at or 0
-        # A frozen part counts its own steps from 0, and the schedule goes on meanwhile.
+        # A frozen part counts its own steps from 0, while the schedule advances.
         late = _scaled(lambda step: rate(step + wait), factor)
         transform = self.transform(late, group.weight_decay)
         return frozen_until(transform, wait) if wait else transform
@@ -213,13 +214,13 @@ class OptimizerConfig(PartConfig, abc.ABC, family="optimizer"):
         if wait >= num_steps:
             raise ConfigError(
                 f"training.optimizer.transferred.unfreeze_at must be less than training.num_steps="
-                f"{num_steps}, else nothing is unfrozen; got {wait}; to freeze for good, set "
+                f"{num_steps}, else nothing is unfrozen; got {wait}; to freeze permanently, set "
                 f"learning_rate_factor=0 instead"
             )
 
 
 TRANSFERRED = "transferred_"
-"""Begins the names of the groups whose parameters came from another run."""
+"""Prefix of the names of the groups whose parameters came from another run."""
 
 
 def _scaled(rate: Schedule, factor: float) -> Schedule:
@@ -230,9 +231,9 @@ def parameter_groups(params: Any, transferred: Collection[str] = ()) -> Any:
     """The group of every parameter, as a tree of `weights`, `biases` and `step_sizes`.
 
     Args:
-        params: Nested dict of parameters by attribute name. What lies below `step_sizes` is a
-            step size; what is called `bias` or `scale` is a bias.
-        transferred: Paths of the parameters whose group is `transferred_weights` and so on.
+        params: Nested dict of parameters by attribute name. A parameter below `step_sizes` is a
+            step size; one named `bias` or `scale` is a bias.
+        transferred: Paths of the parameters in the groups `transferred_weights` and so on.
     """
 
     def group(path, _leaf):

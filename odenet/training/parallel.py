@@ -1,7 +1,7 @@
 """One train step on many devices: a sharded batch axis under `jit`, or `pmap`.
 
-Both give the numbers of one device to round-off. Parameters and moments are on every device; only
-the batch is spread.
+Both give the numbers of one device to round-off. Parameters and moments are replicated; only the
+batch is split over the devices.
 """
 
 import abc
@@ -28,13 +28,13 @@ AXIS = "batch"
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """A compiled dispatch, with what its compilation took and what it needs.
+    """A compiled dispatch, with the cost of its compilation and its memory.
 
     Attributes:
         run: `(state, resident, chunk) -> (state, metrics)`; the state is donated.
         compile_seconds: Time of tracing and compiling.
         peak_bytes: Memory of arguments, results and temporaries by XLA's own analysis, on one
-            device (see `peak_bytes`), or None where the backend does not tell.
+            device (see `peak_bytes`), or None where the backend does not report it.
     """
 
     run: Callable[..., tuple[TrainState, Any]]
@@ -42,14 +42,14 @@ class Compiled:
     peak_bytes: int | None
 
     def record(self, step: int) -> Record:
-        """What the program cost, as a line of metrics of a start at `step`."""
+        """The cost of the program, as a line of metrics of a start at `step`."""
         record: Record = {"step": step, "split": "program"}
         record["compile_seconds"] = self.compile_seconds
         return record if self.peak_bytes is None else record | {"peak_bytes": self.peak_bytes}
 
 
 class Placement(abc.ABC):
-    """Where state and batches live, and how the train step is compiled for it."""
+    """The placement of state and batches on devices, and the compilation of the train step."""
 
     axis: str | None = None
 
@@ -58,7 +58,7 @@ class Placement(abc.ABC):
         self._mesh = Mesh(np.asarray(devices), (AXIS,))
 
     def place(self, tree: Any) -> Any:
-        """Put a tree on every device."""
+        """Replicate a tree on every device."""
         return jax.device_put(tree, self._sharding())
 
     def _sharding(self, *spec: str | None) -> NamedSharding:
@@ -66,7 +66,7 @@ class Placement(abc.ABC):
 
     @abc.abstractmethod
     def place_chunk(self, chunk: dict[str, np.ndarray]) -> Chunk:
-        """Spread a chunk, with leading axes `(steps, batch)`, over the devices."""
+        """Split a chunk, with leading axes `(steps, batch)`, over the devices."""
 
     @abc.abstractmethod
     def lower(self, step: TrainStep, *args: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -77,13 +77,13 @@ class Placement(abc.ABC):
             args: State, resident split and chunk.
 
         Returns:
-            What can be compiled, and the arguments that come before `args` when it runs.
+            The lowered step, and the arguments that precede `args` when it runs.
         """
 
     def compile(
         self, step: TrainStep, state: TrainState, resident: Resident, chunk: Chunk
     ) -> Compiled:
-        """Compile `step` for arguments like these, apart from running it."""
+        """Compile `step` for arguments of these shapes and types, without running it."""
         start = time.perf_counter()
         step = dataclasses.replace(step, axis=self.axis)
         lowered, constants = self.lower(step, state, resident, chunk)
@@ -95,8 +95,8 @@ class Placement(abc.ABC):
 def peak_bytes(compiled: Any) -> int | None:
     """Bytes on one device while a compiled program runs: arguments, results and temporaries.
 
-    What is donated is counted once, as argument and not as result. XLA's own
-    `peak_memory_in_bytes` is not used: on CPU it leaves the temporaries out.
+    Donated memory counts once, as argument and not as result. XLA's own `peak_memory_in_bytes` is
+    not used: on CPU it omits the temporaries.
     """
     analysis = compiled.memory_analysis()
     if analysis is None:
@@ -110,7 +110,7 @@ class JitPlacement(Placement):
     """A mesh with one axis; the compiler inserts the sums over devices."""
 
     def place_chunk(self, chunk: dict[str, np.ndarray]) -> Chunk:
-        """Spread the batch axis of a chunk over the devices."""
+        """Split the batch axis of a chunk over the devices."""
         return jax.device_put(chunk, self._sharding(None, AXIS))
 
     def lower(self, step: TrainStep, *args: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -128,7 +128,7 @@ class JitPlacement(Placement):
 
 
 class PmapPlacement(Placement):
-    """One program per device, each on its part of the batch, with explicit means over them."""
+    """One program per device, each on its part of the batch, with explicit means over devices."""
 
     axis = AXIS
 
@@ -148,8 +148,8 @@ class PmapPlacement(Placement):
 
         def on_one_device(state: TrainState, resident: Resident, chunk: Chunk):
             # pmap gives every traced array a sharding over its devices, constants have none, and
-            # diffrax's checkpointed loop takes the two for different types; a program for one
-            # device has no need of shardings.
+            # diffrax's checkpointed loop treats the two as different types; a program for one
+            # device does not need shardings.
             with jax.sharding.use_abstract_mesh(AbstractMesh((), ())):
                 return step(state, resident, chunk)
 
@@ -165,18 +165,18 @@ class PmapPlacement(Placement):
 
 
 class ParallelConfig(PartConfig):
-    """On how many devices, and how the step is spread over them."""
+    """Number of devices, and the distribution of the step over them."""
 
     kind: Literal["jit", "pmap"] = "jit"
     """`jit`: a sharded batch axis, compiled as one program; `pmap`: one program per device."""
     devices: PositiveInt | None = None
-    """Number of devices; without it, all there are."""
+    """Number of devices; without it, all available ones."""
 
     def build(self, batch_size: int) -> Placement:
         """Make the placement for batches of `batch_size`.
 
         Raises:
-            ConfigError: if there are fewer devices, or the batch does not divide.
+            ConfigError: if there are fewer devices, or they do not divide the batch.
         """
         complaint = self.complaint(batch_size)
         if complaint is not None:
@@ -187,7 +187,7 @@ class ParallelConfig(PartConfig):
         return placement(available[:count])
 
     def complaint(self, batch_size: int) -> str | None:
-        """Why batches of `batch_size` cannot be spread over the devices here, or None."""
+        """Why batches of `batch_size` cannot be split over the devices here, or None."""
         available = jax.devices()
         count = self.devices or len(available)
         if count > len(available):

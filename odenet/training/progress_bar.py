@@ -1,4 +1,4 @@
-"""The progress of a training: a live bar on a terminal, else a line now and then."""
+"""The progress of a training: a bar on a terminal, else lines at intervals."""
 
 import time
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class _Bar(Progress):
-    """A bar, and below it the last metrics and what is done meanwhile."""
+    """A bar, and below it the last metrics and the current activity."""
 
     below = ""
 
@@ -25,14 +25,14 @@ class _Bar(Progress):
 
 
 class ProgressBar(Callback):
-    """The step, the time that is left, and the last loss and accuracy of each split.
+    """The step, the remaining time, and the last loss and accuracy of each split.
 
-    On a terminal a bar with a line of metrics below it; elsewhere plain lines, one for an
-    evaluation, at most every ten seconds.
+    On a terminal, a bar with a line of metrics below it; elsewhere plain lines, one per
+    evaluation, at most one every ten seconds.
 
     Args:
-        console: Where to draw.
-        label: What is being trained.
+        console: The console to draw on.
+        label: Name of the training.
     """
 
     when: frozenset[Event] = frozenset({"start", "log", "evaluate", "end"})
@@ -54,7 +54,7 @@ class ProgressBar(Callback):
         self._spoke = float("-inf")
 
     def __call__(self, info: Info) -> None:
-        """Draw, move on, or finish."""
+        """Draw, advance, or finish."""
         if info.event == "start":
             self._start(info)
             return
@@ -109,6 +109,6 @@ class ProgressBar(Callback):
 
 
 def metrics_in_words(record: Record) -> str:
-    """The loss and, where there is one, the accuracy of a record, each with its name."""
+    """The loss and the accuracy, if any, of a record, each with its name."""
     text = f"loss {record['loss']:.4f}"
     return f"{text}, accuracy {record['accuracy']:.1%}" if "accuracy" in record else text

@@ -1,4 +1,4 @@
-"""Everything that a resumed run needs, in one pytree."""
+"""The state of a training: all data that a resumed run needs, in one pytree."""
 
 import dataclasses
 from typing import Any
@@ -15,12 +15,12 @@ from odenet.models import Network
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """The state of a training, a pytree of arrays; the model's structure is kept apart.
+    """The state of a training, a pytree of arrays; the model's structure is stored separately.
 
     Attributes:
         step: Number of optimiser steps taken.
         params: Trainable parameters, nested dict by attribute name.
-        statistics: Every other variable of the model, likewise.
+        statistics: Every other variable of the model, by attribute name too.
         opt_state: Moments of the optimiser.
         key: Random key data, uint32; step `k` draws from `fold_in(key, k)`.
     """
@@ -41,7 +41,7 @@ def split_network(network: Network) -> tuple[nnx.GraphDef, Any, Any]:
 def init_state(
     params: Any, statistics: Any, optimizer: optax.GradientTransformation, key: Key[Array, ""]
 ) -> TrainState:
-    """The state before the first step; every leaf has a definite type, none is weak."""
+    """The state before the first step; every leaf has a definite type, none is weakly typed."""
     opt_state = jax.jit(optimizer.init)(params)
     state = TrainState(
         jnp.zeros((), jnp.int32), params, statistics, opt_state, jax.random.key_data(key)

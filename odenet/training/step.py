@@ -1,4 +1,4 @@
-"""The train step: pure maths, several steps to a dispatch, no graph walk and no host transfer."""
+"""The train step: pure, several steps per dispatch, no graph traversal, no host transfer."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,32 +21,32 @@ from odenet.training.optimizer import Schedule
 from odenet.training.state import TrainState, split_network
 
 Chunk = dict[str, Array]
-"""What one dispatch trains on, with leading axes `(steps, batch)`: either `indices` into the
+"""The training data of one dispatch, with leading axes `(steps, batch)`: either `indices` into the
 resident split, or `inputs` and `targets` themselves."""
 
 Resident = dict[str, Array] | None
-"""`inputs` and `targets` of a whole split on the device, or None where batches are streamed."""
+"""`inputs` and `targets` of a whole split on the device, or None if batches are streamed."""
 
 
 BEYOND_EXAMPLES = 2**32 - 1
-"""What the key of the objective is folded with: no example has that number."""
+"""Number folded into the key of the objective; no example has that number."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainStep:
-    """`(state, resident, chunk) -> (state, metrics)`, as many steps as the chunk holds.
+    """`(state, resident, chunk) -> (state, metrics)`, one step per entry of the chunk.
 
     Args:
         graphdef: Structure of the network.
-        objective: What is minimised.
-        optimizer: From gradients to updates.
+        objective: The minimised objective.
+        optimizer: Maps gradients to updates.
         learning_rate: The learning rate of the weights, for the metrics.
-        normalization: Of the inputs.
+        normalization: Normalisation of the inputs.
         augmentation: Random change of the training images, or None.
-        training: Whether batch norms use the statistics of the batch and move their running ones.
-        nfe_budget: Largest number of field evaluations that counts as a solve, or None.
-        skip_failed: Whether a step in which a solve failed leaves the parameters as they are.
-        axis: Name of the mapped axis when the batch is spread by `pmap`, else None.
+        training: Whether batch norms use the statistics of the batch and update their running ones.
+        nfe_budget: Largest `nfe` of a successful solve, or None.
+        skip_failed: Whether a step with a failed solve leaves the parameters unchanged.
+        axis: Name of the mapped axis when `pmap` splits the batch, else None.
     """
 
     graphdef: nnx.GraphDef
@@ -116,7 +116,7 @@ class TrainStep:
         return [block.ode.integrator for block in blocks if block.ode is not None]
 
     def _augmented(self, key: Key[Array, ""], inputs: Array) -> Array:
-        """Augment every image by a key of its own, the same wherever the image is placed."""
+        """Augment every image by a key of its own, independent of the image's device."""
         augmentation: Callable[[Array, Array], Array] | None = self.augmentation
         if augmentation is None:
             return inputs
@@ -136,7 +136,7 @@ def within_budget(metrics: Metrics, budget: int) -> Metrics:
 
 
 def reconstructed(metrics: Metrics) -> Metrics:
-    """The metrics, with a failure where a backward pass reconstructed other states."""
+    """The metrics, with a failure where the backward pass reconstructed other states."""
     wrong = ~(metrics["reconstruction_error"] <= LARGEST_ERROR) & (metrics["solver_ok"] == 1)
     code = jnp.float32(Failure.RECONSTRUCTION)
     return metrics | {
@@ -146,7 +146,7 @@ def reconstructed(metrics: Metrics) -> Metrics:
 
 
 def _updated_if(succeeded: Array, new: TrainState, old: TrainState) -> TrainState:
-    """The new state, or the old one at the next step."""
+    """The new state if the solves succeeded, else the old one with the step counter advanced."""
     kept = jax.tree.map(lambda a, b: jnp.where(succeeded, a, b), new, old)
     return dataclasses.replace(kept, step=new.step)
 

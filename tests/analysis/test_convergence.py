@@ -91,7 +91,7 @@ def test_numbers_of_steps_fit_every_block():
     six = DepthBlockConfig(num_steps=6, weights={"kind": "shared"})
     assert factors_of([four], 4) == [0.25, 0.5, 1, 2, 4]
     assert factors_of([four, six], 2) == [0.5, 1, 2]
-    with pytest.raises(ConfigError, match="a power of 2, 4 say; got 6"):
+    with pytest.raises(ConfigError, match="a power of 2, for instance 4; got 6"):
         factors_of([four], 6)
 
 

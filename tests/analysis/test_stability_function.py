@@ -151,6 +151,6 @@ def test_methods_without_a_factor_say_why():
     for options, said in (
         ({"kind": "dopri5"}, "chosen by their error"),
         ({"kind": "diffrax"}, "chosen by their error"),
-        ({"kind": "fractional"}, "remembers all earlier ones"),
+        ({"kind": "fractional"}, "depends on all earlier ones"),
     ):
         assert said in CONFIG.validate_python(options).build().amplification(GRID)

@@ -38,7 +38,7 @@ def test_instrument_writes_numbers_figure_and_report(trained, words, said, alt):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("convergence", "--finest", "6"), "a power of 2, 4 say; got 6"),
+        (("convergence", "--finest", "6"), "a power of 2, for instance 4; got 6"),
         (("effective-depth", "--threshold", "0"), "above 0 and below 1; got 0.0"),
     ],
 )

@@ -279,5 +279,5 @@ def test_dropout_around_layers_is_refused():
 @pytest.mark.parametrize("kind", ["data_controlled", "depth_adaptive"])
 def test_gradient_is_not_followed_through_fields_that_take_the_first_state(kind):
     config = DepthBlockConfig.model_validate({"field": {"kind": kind}})
-    with pytest.raises(ConfigError, match="depends on its first state at every depth"):
+    with pytest.raises(ConfigError, match="depends on its initial state at every depth"):
         chain_of(config.build((2,), rngs=nnx.Rngs(0)))

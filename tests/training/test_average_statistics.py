@@ -163,7 +163,7 @@ def test_run_stopped_before_its_results_resumes_with_the_averaged_statistics(con
         ({}, "average_statistics=5 would be ignored: the model has no batch norm"),
         (
             HEAD | {"training__batch_statistics": "frozen"},
-            "would move what batch_statistics=frozen",
+            "would change the statistics that batch_statistics=frozen",
         ),
     ],
     ids=["no norm", "frozen"],
@@ -174,9 +174,7 @@ def test_average_that_would_have_no_effect_is_refused(configure, changes, messag
 
 
 def test_average_over_more_than_an_epoch_is_refused(configure):
-    with pytest.raises(
-        ConfigError, match=r"at most 99, the whole batches of 16 in 1597 .* got 100"
-    ):
+    with pytest.raises(ConfigError, match=r"at most 99, the full batches of 16 in 1597 .* got 100"):
         build(configure(**HEAD, training__average_statistics=100))
 
 

@@ -117,7 +117,7 @@ def test_frozen_gradients_do_not_count_in_the_clipped_norm():
     ("values", "rule"),
     [
         ({"transferred": {}}, "transferred changes nothing"),
-        ({"transferred": {"learning_rate_factor": 0, "unfreeze_at": 3}}, "freezes for good"),
+        ({"transferred": {"learning_rate_factor": 0, "unfreeze_at": 3}}, "freezes permanently"),
         ({"only": "step_sizes", "weight_decay": 0.1}, "would ignore weight_decay"),
         ({"only": "step_sizes", "biases": {}}, "would ignore biases"),
         ({"only": "step_sizes", "transferred": {"unfreeze_at": 3}}, "would ignore transferred"),

@@ -83,7 +83,7 @@ REFUSED = {
     ),
     "own option": (
         {"name": "lion", "options": {"weight_decay": 0.9}},
-        "options.weight_decay is given by weight_decay of the optimiser",
+        "options.weight_decay is set by weight_decay of the optimiser",
     ),
     "text": ({"name": "lion", "options": {"b1": "much"}}, "optax.lion takes b1 of another type"),
     "boolean": ({"name": "lion", "options": {"b1": True}}, "optax.lion takes b1 of another type"),

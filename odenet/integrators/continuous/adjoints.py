@@ -1,4 +1,4 @@
-"""How a diffrax solve is differentiated."""
+"""Adjoints: gradient methods of a diffrax solve."""
 
 import abc
 import dataclasses
@@ -33,7 +33,7 @@ class AdjointConfig(PartConfig, abc.ABC, family="adjoint"):
 
     @property
     def chooses_norm(self) -> bool:
-        """Whether it says by which norm steps backwards are chosen."""
+        """Whether it sets the norm by which backward steps are chosen."""
         return False
 
     @abc.abstractmethod
@@ -41,7 +41,7 @@ class AdjointConfig(PartConfig, abc.ABC, family="adjoint"):
         """Make the adjoint.
 
         Args:
-            controller: How the solver chooses its steps.
+            controller: The step-size controller of the solver.
         """
 
 
@@ -50,7 +50,7 @@ class CheckpointedAdjointConfig(AdjointConfig):
 
     kind: Literal["checkpointed"] = "checkpointed"
     checkpoints: PositiveInt | None = None
-    """Number of states to keep; without it, diffrax's choice from `max_steps`."""
+    """Number of states kept; without it, diffrax's choice from `max_steps`."""
 
     def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
         """Make the adjoint."""
@@ -72,10 +72,10 @@ class DirectAdjointConfig(AdjointConfig):
 
 
 class _Backsolve(diffrax.BacksolveAdjoint):
-    """diffrax's, which would use what a failed solve backwards had reached as the gradient.
+    """diffrax's adjoint with NaN gradients if the backward solve fails, instead of wrong ones.
 
-    It also gives the number of evaluations backwards as the cotangent of a counter, if there is one
-    (see `backward_count`).
+    It also returns the number of backward evaluations as the cotangent of a counter, if there is
+    one (see `backward_count`).
     """
 
     def __init__(self, **options: Any):
@@ -102,7 +102,7 @@ class _Backsolve(diffrax.BacksolveAdjoint):
 
 
 def _split_counter(adjoint: Any) -> Any:
-    """The state backwards, its arguments made four: the last that of the counter, or None."""
+    """The backward state, with four arguments: the last is that of the counter, or None."""
     state, a_state, a_args, a_terms = adjoint
     return state, a_state, (*a_args, *[None] * (4 - len(a_args))), a_terms
 
@@ -119,21 +119,21 @@ def _seminorm(adjoint: tuple[Any, Any, Any, Any]) -> Scalar:
 
 
 class BacksolveAdjointConfig(AdjointConfig):
-    """Approximate gradients by the adjoint equation backwards (optimise-then-discretise).
+    """Approximate gradients by a backward solve of the adjoint equation (optimise-then-discretise).
 
-    Chen et al. 2018, eqs. 4 and 5. Memory does not grow with the number of steps; the gradient
-    carries the error of a second solve, and is not a number where that solve fails. Where devices
-    hold parts of the batch by `pmap`, the adjoints of each are those of its own mean loss, so that
-    the steps backwards, not the accuracy, depend on the number of devices.
+    Chen et al. 2018, eqs. 4 and 5. Memory does not grow with the number of steps; the gradient has
+    the error of a second solve, and is NaN if that solve fails. If `pmap` splits the batch over
+    devices, the adjoints of each device are those of its own mean loss, so that the backward steps,
+    not the accuracy, depend on the number of devices.
     """
 
     solves_backwards: ClassVar[bool] = True
 
     kind: Literal["backsolve"] = "backsolve"
     seminorm: bool = False
-    """Whether the error of the gradient by the weights is left out when steps backwards are chosen:
-    it is an integral that does not feed back, and without it steps are longer (Kidger et al. 2021,
-    arXiv:2009.09457)."""
+    """Whether backward steps are chosen without the error of the gradient with respect to the
+    weights: it is an integral without feedback, and steps are longer without it (Kidger et al.
+    2021, arXiv:2009.09457)."""
 
     def build(self, controller: ControllerConfig) -> diffrax.AbstractAdjoint:
         """Make the adjoint, with the same step-size control in the backward pass."""
@@ -143,10 +143,10 @@ class BacksolveAdjointConfig(AdjointConfig):
 
     @property
     def chooses_norm(self) -> bool:
-        """Whether it says by which norm steps backwards are chosen."""
+        """Whether it sets the norm by which backward steps are chosen."""
         return self.seminorm
 
     @property
     def norm(self) -> Callable[[Any], Scalar]:
-        """Of the scaled error backwards: of the whole tree, or of its first two parts."""
+        """The norm of the scaled backward error: of the whole tree, or of its first two parts."""
         return _seminorm if self.seminorm else _whole_norm

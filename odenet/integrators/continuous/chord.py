@@ -14,15 +14,15 @@ from odenet.integrators.shared_control import batch_rms
 Vector = Float[Array, " size"]
 
 ENOUGH = 1e-2
-"""Part of the tolerance up to which an equation is solved (Hairer and Wanner 1996, sec. IV.8)."""
+"""Fraction of the tolerance for solved equations (Hairer and Wanner 1996, sec. IV.8)."""
 SLOW = 0.5
-"""Ratio of successive corrections from which they count as no longer shrinking."""
+"""Ratio of successive corrections above which they count as no longer shrinking."""
 ROUNDING = 10.0
-"""Rounding errors, in units in the last place of the state, that corrections are left with."""
+"""Rounding errors of final corrections, in units in the last place of the state."""
 
 
 class _Iterate(NamedTuple):
-    """A root as it is found, the size of its last correction, and their last ratio."""
+    """An approximate root, the size of its last correction, and the ratio of the last two."""
 
     root: Vector
     size: Scalar
@@ -36,19 +36,19 @@ class _Iterate(NamedTuple):
 class ChordMethod:
     r"""Newton's method with one matrix for all iterations of an equation.
 
-    Corrections are measured where their size means something: in units of the state, by the scale
+    Corrections are measured in units of the state, by the scale
     `atol + rtol * max(|h_0|, |h_1|)` of the tolerances. With $e_k$ the norm of correction $k$ and
     $\theta = e_k / e_{k-1}$, the equation is solved when $e_k \theta / (1 - \theta)$ or $e_k$ is
-    below 0.01 (Hairer and Wanner 1996, eq. IV.8.10), or when corrections are down to rounding
-    errors of the state and shrink no more: no tolerance asks for more than the precision resolves.
-    After the last iteration, 1 is enough.
+    below 0.01 (Hairer and Wanner 1996, eq. IV.8.10), or when corrections have the size of rounding
+    errors of the state and no longer shrink: no tolerance demands more than the precision resolves.
+    After the last iteration, a value below 1 is enough.
 
     Args:
         rtol: Relative tolerance, in units of the state.
         atol: Absolute tolerance.
         max_iterations: Largest number of iterations.
-        norm: Of scaled corrections, over the whole batch.
-        differentiated_again: Whether second derivatives are asked for; it costs two matrices more.
+        norm: Norm of scaled corrections, over the whole batch.
+        differentiated_again: Whether second derivatives are needed; they cost two more matrices.
     """
 
     rtol: float
@@ -64,13 +64,13 @@ class ChordMethod:
 
         Args:
             equation: Its value is zero at the root.
-            guess: Where the search starts, and where the matrix is computed.
-            state: The state that the root, times `step`, is added to.
+            guess: Start of the search, and the point at which the matrix is computed.
+            state: The state to which the root, times `step`, is added.
             step: Length of the step.
 
         Returns:
-            The root, and 0 if it is one, `Failure.NOT_FINITE` if the equation gave no finite
-            number, or `Failure.EQUATION`.
+            The root, and 0 if it is one, `Failure.NOT_FINITE` if the equation had no finite value,
+            or `Failure.EQUATION`.
         """
         matrix = jax.scipy.linalg.lu_factor(matrix_of(equation, guess))
 
@@ -103,22 +103,22 @@ class ChordMethod:
         return found.root, jnp.where(solved, int(Failure.NONE), why).astype(jnp.int32)
 
     def with_derivative(self, equation: Callable[[Vector], Vector], root: Vector) -> Vector:
-        """A root that was found, with its derivatives by all that its equation depends on."""
+        """A known root, with its derivatives with respect to all variables of its equation."""
         rule = corrected_twice if self.differentiated_again else implicitly_differentiated
         return rule(equation, root)
 
 
 def matrix_of(function: Callable[[Vector], Vector], at: Vector) -> Float[Array, "size size"]:
-    """The derivative of a function at a point, a column at a time."""
+    """The derivative of a function at a point, column by column."""
     _, derivative = jax.linearize(function, at)
     return jax.vmap(derivative, out_axes=-1)(jnp.eye(len(at), dtype=at.dtype))
 
 
 def implicitly_differentiated(equation: Callable[[Vector], Vector], root: Vector) -> Vector:
-    """A known root, with its first derivative by all that its equation depends on.
+    """A known root, with its first derivative with respect to all variables of its equation.
 
-    By the implicit function theorem, forward and backward. A matrix that is singular or not finite
-    gives a derivative that is no number; nothing raises.
+    By the implicit function theorem, forward and backward. If the matrix is singular or not finite,
+    the derivative is NaN; nothing raises.
     """
 
     def tangent_solve(linear, right):

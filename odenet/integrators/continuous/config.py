@@ -1,4 +1,4 @@
-"""Continuous depth by a diffrax solver: its options, and which of them fit together."""
+"""Options of continuous depth by a diffrax solver, and their compatibility."""
 
 from typing import Literal
 
@@ -26,15 +26,15 @@ from odenet.integrators.gradient_methods import BACKSOLVE, EXACT
 
 
 class DiffraxConfig(IntegratorConfig):
-    """Continuous depth: a diffrax solver."""
+    """Continuous depth by a diffrax solver."""
 
     kind: Literal["diffrax"] = "diffrax"
     solver: SolverName = "tsit5"
     """`implicit_euler` and `kvaerno3` to `5` are implicit, for stiff fields and small states;
-    `reversible_heun` needs steps of its own (controller.kind=pid); `semi_implicit_euler` is
+    `reversible_heun` needs adaptive steps (controller.kind=pid); `semi_implicit_euler` is
     symplectic, for partitioned fields, with the steps of the grid (controller.kind=constant)."""
     root_finder: RootFinderConfig | None = None
-    """How an implicit solver solves its equations."""
+    """The root finder of an implicit solver."""
     controller: ControllerConfig = PIDControllerConfig()
     adjoint: AdjointConfig = CheckpointedAdjointConfig()
     max_steps: PositiveInt | None = None
@@ -51,13 +51,13 @@ class DiffraxConfig(IntegratorConfig):
             )
         if self.solver in WITH_MEMORY and not pid:
             raise ValueError(
-                f"solver={self.solver} starts anew in every interval, and with the fixed steps of "
-                f"controller.kind=constant, one for each, it would be heun; use solver=heun, or "
+                f"solver={self.solver} restarts in every interval, and with the fixed steps of "
+                f"controller.kind=constant, one each, it would be heun; use solver=heun, or "
                 f"controller.kind=pid"
             )
         if self.adjoint.chooses_norm and not pid:
             raise ValueError(
-                "adjoint.seminorm says how steps backwards are chosen, and controller.kind="
+                "adjoint.seminorm sets the norm that chooses backward steps, and controller.kind="
                 "constant chooses none; remove seminorm, or use controller.kind=pid"
             )
         if self.solver in SYMPLECTIC and self.adjoint.solves_backwards:
@@ -68,7 +68,7 @@ class DiffraxConfig(IntegratorConfig):
             )
         if break_points and self.adjoint.solves_backwards:
             raise ValueError(
-                f"the solve backwards of adjoint.kind=backsolve would step over the jumps of the "
+                f"the backward solve of adjoint.kind=backsolve would step over the jumps of the "
                 f"field at controller.break_points={list(break_points)}; use "
                 f"adjoint.kind=checkpointed or direct"
             )
@@ -99,7 +99,7 @@ class DiffraxConfig(IntegratorConfig):
         )
 
     def gradient_methods(self, *, is_step: bool, learns_steps: bool) -> dict[str, IntegratorConfig]:
-        """Every adjoint that fits the solver and its steps."""
+        """Every adjoint that is compatible with the solver and its steps."""
         del is_step, learns_steps
         methods: dict[str, IntegratorConfig] = {}
         for name, adjoint in _ADJOINTS.items():
@@ -119,4 +119,4 @@ _ADJOINTS: dict[str, AdjointConfig] = {
     BACKSOLVE: BacksolveAdjointConfig(),
     "adjoint equation (backsolve, seminorm)": BacksolveAdjointConfig(seminorm=True),
 }
-"""Of diffrax, by name."""
+"""Gradient methods of diffrax, by name."""

@@ -1,4 +1,4 @@
-"""How a diffrax solver chooses its steps."""
+"""Step-size controllers of a diffrax solver."""
 
 import abc
 import dataclasses
@@ -26,7 +26,7 @@ from odenet.part import PartConfig
 
 @dataclasses.dataclass(frozen=True)
 class _NeverNaN:
-    """A norm of errors that makes the controller shorten a step whose error is not a number."""
+    """An error norm that makes the controller shorten a step whose error is NaN."""
 
     norm: Callable[[Any], Scalar]
 
@@ -36,13 +36,13 @@ class _NeverNaN:
 
 
 class StepControl(diffrax.PIDController):
-    """diffrax's, which says too when a step cannot be shortened any more, and why.
+    """diffrax's controller, which also reports a step that cannot be shortened, with the reason.
 
     Args:
-        min_step: Smallest step, as a part of the interval, or None for what rounding allows.
-        rounding: Largest relative error of a rounded state, or 0 where it does not matter.
+        min_step: Smallest step, as a fraction of the interval, or None for the limit by rounding.
+        rounding: Largest relative error of a rounded state, or 0 to ignore rounding.
         is_complex: Whether states are complex, as pairs of real numbers along axis 1.
-        options: Those of diffrax's controller.
+        options: Options of diffrax's controller.
     """
 
     min_step: float | None = None
@@ -60,11 +60,11 @@ class StepControl(diffrax.PIDController):
         self.min_step, self.rounding, self.is_complex = min_step, rounding, is_complex
 
     def without_quadrature(self, count: int) -> "StepControl":
-        """The same for states that are vectors, whose last `count` components choose no step."""
+        """This controller for vector states; the last `count` components do not affect steps."""
         return self._changed(norm=_NeverNaN(RMSWithoutLast(count)))
 
     def for_states(self, rounding: float, is_complex: bool) -> "StepControl":
-        """The same for states of a precision and kind."""
+        """This controller for states of another precision and kind."""
         return self._changed(rounding=rounding, is_complex=is_complex)
 
     def _changed(self, **changes: Any) -> "StepControl":
@@ -73,13 +73,13 @@ class StepControl(diffrax.PIDController):
         return StepControl(**({name: getattr(self, name) for name in kept} | changes))
 
     def limited(self, step: Time) -> Time:
-        """A step that is no shorter than the smallest; diffrax minds the largest."""
+        """A step that is at least the smallest one; diffrax enforces the largest."""
         return step if self.min_step is None else jnp.maximum(step, self.min_step)
 
     def adapt_step_size(
         self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state
     ):
-        """What diffrax's controller decides, and a result for a step that is stuck."""
+        """The decision of diffrax's controller, and a failure for one that cannot be shortened."""
         states: Any = (y0, y1_candidate, y_error)
         if self.is_complex:
             states = tuple(jnp.hypot(h[:, 0], h[:, 1]) for h in states)
@@ -87,12 +87,12 @@ class StepControl(diffrax.PIDController):
         given = (t0, t1, y0, y1, args, y_error, error_order, controller_state)
         keep, start, end, jump, state, result = super().adapt_step_size(*given)
         following, accepted = jnp.asarray(end - start), jnp.asarray(keep)
-        # A step that had to end early says nothing against longer ones.
+        # A step that had to end early is no reason against longer ones.
         following = jnp.where(accepted, self.limited(following), following)
         why = verdict_of_step(following, accepted, jnp.asarray(self.norm(y_error)), self.min_step)
         results: Any = diffrax.RESULTS
         small, broken = (why == int(x) for x in (Failure.STEP_TOO_SMALL, Failure.NOT_FINITE))
-        # Steps of finite states with errors that are not have equations that were not solved.
+        # Finite states with errors that are not finite come from equations that were not solved.
         unsolved = broken & jnp.isfinite(batch_rms(y1))
         result = results.where(small, results.dt_min_reached, result)
         result = results.where(broken, results.nonfinite, result)
@@ -109,7 +109,7 @@ class ControllerConfig(PartConfig, abc.ABC, family="controller"):
     """Options of a step-size controller; `build` makes it.
 
     Attributes:
-        chooses_steps: Whether steps are chosen by their error, and not those of the grid.
+        chooses_steps: Whether steps are chosen by their error, instead of those of the grid.
     """
 
     kind: str
@@ -118,17 +118,17 @@ class ControllerConfig(PartConfig, abc.ABC, family="controller"):
 
     @property
     def step_ends(self) -> tuple[float, ...]:
-        """Depth-times at which steps end, since the field jumps there."""
+        """Depth-times of jumps of the field, at which steps end."""
         return ()
 
     @property
     def tolerances(self) -> tuple[float, float] | tuple[None, None]:
-        """Relative and absolute tolerance of one step, or None twice where steps are fixed."""
+        """Relative and absolute tolerance of one step, or None twice for fixed steps."""
         return None, None
 
     @property
     def first(self) -> float | None:
-        """First step that is tried, as a part of the interval; None chooses it from the field."""
+        """First step tried, as a fraction of the interval; None chooses it from the field."""
         return 1.0
 
     @abc.abstractmethod
@@ -136,7 +136,7 @@ class ControllerConfig(PartConfig, abc.ABC, family="controller"):
         """Make the controller, or None for fixed steps.
 
         Args:
-            norm: Of the scaled error; below 1, a step is accepted.
+            norm: Norm of the scaled error; a step is accepted below 1.
         """
 
 
@@ -154,17 +154,17 @@ class PIDControllerConfig(ControllerConfig):
     icoeff: PositiveFloat = 1.0
     dcoeff: NonNegativeFloat = 0.0
     first_step: Annotated[float, Option(gt=0, le=1)] | Literal["auto"] = "auto"
-    """First step that is tried, as a part of the interval (a layer's), or `auto`,
+    """First step tried, as a fraction of the interval (a layer's), or `auto`,
     which chooses it from the field by one more evaluation (Hairer, Nørsett and Wanner 1993,
     p. 169)."""
     min_step: Annotated[float, Option(gt=0, lt=1)] | None = None
-    """Smallest step, as a part of the interval: a solve whose step must be shortened below it has
-    failed. Without it, what rounding lets time move."""
+    """Smallest step, as a fraction of the interval: a solve whose step must be shortened below it
+    has failed. Without it, the smallest step by which time changes in floating point."""
     max_step: LargestStep | None = None
-    """Largest step, as a part of the interval. Without it, what the field does for a short time
-    between the stages of a long step is not seen."""
+    """Largest step, as a fraction of the interval. Without it, a short change of the field between
+    the stages of a long step may be missed."""
     break_points: BreakPoints = ()
-    """Depth-times at which the field jumps: a step ends there, and the next starts anew."""
+    """Depth-times at which the field jumps: a step ends there, and the method restarts."""
 
     @model_validator(mode="after")
     def _steps_fit_their_limits(self):
@@ -184,14 +184,14 @@ class PIDControllerConfig(ControllerConfig):
 
     @property
     def first(self) -> float | None:
-        """First step that is tried, as a part of the interval; None chooses it from the field."""
+        """First step tried, as a fraction of the interval; None chooses it from the field."""
         return None if self.first_step == "auto" else self.first_step
 
     def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> StepControl:
         """Make the controller.
 
         Args:
-            norm: Of the scaled error; below 1, a step is accepted.
+            norm: Norm of the scaled error; a step is accepted below 1.
         """
         return StepControl(
             self.min_step,
@@ -211,5 +211,5 @@ class ConstantControllerConfig(ControllerConfig):
     kind: Literal["constant"] = "constant"
 
     def build(self, norm: Callable[[Any], Scalar] = batch_rms) -> None:
-        """There is nothing to control."""
+        """None: fixed steps have no controller."""
         del norm

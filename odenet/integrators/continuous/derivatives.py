@@ -1,4 +1,4 @@
-"""What second derivatives say where an adjoint has first ones alone."""
+"""Refusal of second derivatives through an adjoint that has only first ones."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from odenet.errors import DerivativeError
 
 
 def differentiated_once(tree: Any) -> Any:
-    """The same arrays, through which a first derivative passes backwards, and no second one.
+    """The same arrays, with a first derivative in reverse mode and no second one.
 
     Raises:
-        DerivativeError: where a derivative through them is differentiated again.
+        DerivativeError: if a derivative through them is differentiated again.
     """
     return jax.tree.map(lambda leaf: _once(leaf) if _is_inexact(leaf) else leaf, tree)
 
 
 def differentiated_no_more(tree: Any) -> Any:
-    """The same arrays, through which no derivative passes: what a backward pass computes with.
+    """The same arrays without derivatives, for computations inside a backward pass.
 
     Raises:
-        DerivativeError: where one would.
+        DerivativeError: if they are differentiated.
     """
     return jax.tree.map(lambda leaf: _last(leaf) if _is_inexact(leaf) else leaf, tree)
 

@@ -1,12 +1,12 @@
-"""Methods whose last stage is the first of the next step, with their very first stage done once."""
+"""FSAL methods (first same as last) with their initial stage evaluated once."""
 
 import jax.numpy as jnp
 
 
 class FirstStageAtStart:
-    """A method whose last stage is the first of the next step, with its very first stage done once.
+    """An FSAL method (first same as last) with its initial stage evaluated once.
 
-    diffrax alone would evaluate that stage again at every step rejected before one is accepted.
+    diffrax alone would evaluate that stage again at every step rejected before the first accepted.
     """
 
     def init(self, terms, t0, t1, y0, args):

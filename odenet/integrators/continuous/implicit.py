@@ -26,18 +26,18 @@ class _Method(NamedTuple):
 
 
 class ImplicitSteps(FirstStageAtStart):
-    """What a solver of diffrax with such a tableau becomes when its equations are solved by ours.
+    """Mixin for diffrax solvers with such a tableau, whose equations are solved by `ChordMethod`.
 
-    diffrax's own tests equations by tolerances that precision may not resolve, and raises in the
-    middle of a backward pass where a linear equation of it has no finite solution. Here a step
-    whose equations are not solved has an infinite error, so that a shorter one is tried, and a
-    derivative that is finite; where steps are fixed it ends the solve.
+    diffrax's own root finder tests equations by tolerances that precision may not resolve, and
+    raises in the middle of a backward pass if a linear equation has no finite solution. Here a
+    step whose equations are not solved has an infinite error, so that a shorter one is tried, and
+    a finite derivative; with fixed steps it ends the solve.
     """
 
     dense_output_of_stages = True
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        """One step, as diffrax's own solvers take it."""
+        """One step, with the signature of diffrax's own solvers."""
         finder: ChordMethod = self.root_finder  # pyright: ignore
         _, f0 = solver_state
         if made_jump is not False:
@@ -56,8 +56,8 @@ class ImplicitSteps(FirstStageAtStart):
             known, guess = state + dt * _dot(a, stages), _dot(predictor, stages)
 
             def equation(f, solved: Any = True):
-                # A failed step is thrown away: its derivative, which must be finite, is taken where
-                # the field is known to be so.
+                # A failed step is discarded: its derivative, which must be finite, is taken at a
+                # point where the field is known to be finite.
                 h = jnp.where(solved, known + dt * diagonal * f, state)
                 return f - derivative(t, h)
 
@@ -93,7 +93,7 @@ class ImplicitSteps(FirstStageAtStart):
 
 
 def _held(equation, at):
-    """The equation, with all that it closes over held fixed."""
+    """The equation, with all captured variables held fixed."""
     fixed, closed_over = jax.closure_convert(equation, at)
     closed_over = jax.lax.stop_gradient(closed_over)
     return lambda f: fixed(f, *closed_over)

@@ -50,7 +50,7 @@ class Diffrax(OneStepIntegrator):
     An interval is normalised to $s \in [0, 1]$, $dh/ds = \tau f(t_0 + s\tau, h)$, so that `tau`
     may have any sign and any size, and steps end where layers end. With fixed steps the intervals
     are the steps of the grid, one solver step each. With adaptive steps they are the layers: the
-    solver chooses its own steps inside the interval on which the weights stay the same.
+    solver chooses its own steps inside an interval of constant weights.
 
     States of a path inside a layer come from the dense output of its one solve, a polynomial on
     every step of the solver; its error is not controlled.
@@ -58,15 +58,15 @@ class Diffrax(OneStepIntegrator):
     Args:
         solver: A diffrax solver.
         controller: A PID controller whose norm covers the whole batch, or None for fixed steps.
-        adjoint: How diffrax differentiates the solve.
+        adjoint: diffrax's gradient method for the solve.
         max_steps: Largest number of solver steps in one interval, rejected ones included.
-        break_points: Depth-times at which a step ends and the next starts anew, in increasing
-            order; what lies outside an interval is no concern of it.
-        first_step: First step that an adaptive solver tries, as a part of its interval; None
+        break_points: Depth-times at which a step ends and the method restarts, in increasing
+            order; those outside an interval are ignored.
+        first_step: First step tried by an adaptive solver, as a fraction of its interval; None
             chooses it from the field (see `first_step`) by one evaluation.
         rounding: Largest relative error of a rounded state; adaptive steps with tolerances far
             below it end with `Failure.PRECISION`.
-        norm: Of scaled errors over the whole batch, for that choice.
+        norm: Norm of scaled errors over the whole batch, for the choice of the first step.
     """
 
     may_fail: ClassVar[bool] = True
@@ -82,12 +82,12 @@ class Diffrax(OneStepIntegrator):
 
     @property
     def name(self) -> str:
-        """That of the solver, after `diffrax`."""
+        """The name of the solver, after `diffrax`."""
         return f"diffrax {name_of(self.solver)}"
 
     @property
     def choice(self) -> str:
-        """The options that choose it in an experiment file, as messages write them."""
+        """The options of this integrator in an experiment file, as written in messages."""
         return f"kind=diffrax with solver={name_of(self.solver)}"
 
     @property
@@ -102,29 +102,29 @@ class Diffrax(OneStepIntegrator):
 
     @property
     def carries_integrals(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether integrals may be carried along with the state: not beside parts."""
+        """Whether path integrals may be integrated with the state: not with a partitioned one."""
         return not self.is_partitioned
 
     @property
     def counts_backward(self) -> bool:
-        """Whether a gradient is another solve, whose evaluations are counted: with backsolve."""
+        """Whether the gradient is another solve, whose evaluations are counted: with backsolve."""
         return isinstance(self.adjoint, diffrax.BacksolveAdjoint)
 
     @property
     def forward_mode_instead(self) -> str | None:
-        """What has forward-mode derivatives: states that are stored."""
+        """Options with forward-mode derivatives: stored states."""
         has_one = isinstance(self.adjoint, diffrax.DirectAdjoint)
         return None if has_one else "adjoint.kind=direct"
 
     def without_quadrature(self, count: int) -> "Diffrax":
-        """The same for states that are vectors, whose last `count` components choose no step."""
+        """This integrator for vector states; the last `count` components do not affect steps."""
         if self.controller is None:
             return self
         controller = self.controller.without_quadrature(count)
         return dataclasses.replace(self, controller=controller, norm=RMSWithoutLast(count))
 
     def for_states_of(self, dtype: Any) -> "Diffrax":
-        """The same, which knows what states are rounded to."""
+        """This integrator with the rounding error of the state type `dtype`."""
         return dataclasses.replace(self, rounding=float(jnp.finfo(dtype).eps) / 2)
 
     def intervals(self, grid: DepthGrid) -> DepthGrid:
@@ -137,11 +137,11 @@ class Diffrax(OneStepIntegrator):
         """One solve for every interval; states at grid points inside it by dense output.
 
         Raises:
-            StateTypeError: if weights are complex under backsolve, whose adjoint equation is real.
+            StateTypeError: if weights are complex with backsolve, whose adjoint equation is real.
         """
         if self.counts_backward and any(map(jnp.iscomplexobj, jax.tree.leaves(fields.params))):
             raise StateTypeError(
-                "adjoint.kind=backsolve takes complex states, and real weights alone; got weights "
+                "adjoint.kind=backsolve takes complex states, but only real weights; got weights "
                 "of complex numbers; use adjoint.kind=checkpointed or direct, or keep real and "
                 "imaginary parts as two arrays"
             )
@@ -150,7 +150,7 @@ class Diffrax(OneStepIntegrator):
         return integrate_densely(self._solve, fields, grid, h0)
 
     def step_map(self) -> StepMap:
-        """`advance`, differentiated as the steps are taken whatever the adjoint."""
+        """`advance`, differentiated through its steps for every adjoint."""
         fixed = self.controller is None
         adjoint = diffrax.DirectAdjoint() if fixed else diffrax.RecursiveCheckpointAdjoint()
         exact = dataclasses.replace(self, adjoint=adjoint)
@@ -169,8 +169,8 @@ class Diffrax(OneStepIntegrator):
         """Advance `h0` to `t0 + tau`.
 
         Returns:
-            `Advance`; where the solve did not reach t1, `stats.failure` says why and `h1` is the
-            state that it had reached.
+            `Advance`; if the solve did not reach t1, `stats.failure` is the reason and `h1` is the
+            last state of the solve.
         """
         path, stats = self._solve(field, t0, tau, h0, None)
         return Advance(path[-1], stats)
@@ -178,10 +178,10 @@ class Diffrax(OneStepIntegrator):
     def _solve(
         self, field: Field, t0: Time, tau: Time, h0: State, parts: Any
     ) -> tuple[Any, SolverStats]:
-        """States at the `parts` in [0, 1] of an interval and at its end, or at its end alone.
+        """States at the fractions `parts` of an interval and at its end, or at its end alone.
 
-        Where it stopped on the way, that at the end is the state that it reached, and those at
-        parts that it did not reach are not numbers.
+        If the solve did not reach t1, the state at the end is the last state of the solve, and the
+        states at later parts are NaN.
         """
         refuse_large_equation(self.solver, h0.shape)
         problem = normalised_problem(field, pieces_between(t0, tau, self.break_points), h0)
@@ -193,13 +193,13 @@ class Diffrax(OneStepIntegrator):
         dt0, first_stage, hopeless = self._start(
             lambda s, h: problem.derivative(s, h, args), problem
         )
-        # A solve that cannot succeed ends where it starts: nothing may raise in compiled code.
+        # A solve that cannot succeed ends at its start: nothing may raise in compiled code.
         t1 = jnp.where(hopeless > 0, 0, 1).astype(number)
         derivative: Any = problem.derivative
         terms, y0 = diffrax.ODETerm(derivative), problem.y0
         if self.is_partitioned:
             terms, y0 = separated(problem.derivative, y0)
-        # The adjoint equation knows no derivative by the times that states are asked for at.
+        # The adjoint equation has no derivative with respect to the times of requested states.
         asked = jax.lax.stop_gradient(parts) if self.counts_backward else parts
         with quiet_about_complex_weights():
             solution = diffrax.diffeqsolve(
@@ -247,7 +247,7 @@ class Diffrax(OneStepIntegrator):
     def _start(
         self, derivative: Callable, problem: Problem
     ) -> tuple[Scalar, State | None, Count | int]:
-        """The first step, the first stage where it is known before the solve, and a failure."""
+        """The first step, the first stage if it is known before the solve, and a failure."""
         h0, control = problem.y0, self.controller
         zero = jnp.zeros_like(problem.pieces.tau)
         if control is None:
@@ -271,16 +271,15 @@ class Diffrax(OneStepIntegrator):
 
     @property
     def _hands_on_first_stage(self) -> bool:
-        """Whether the first derivative, which is checked to be finite, serves as first stage."""
+        """Whether the initial derivative, which is checked to be finite, is the first stage."""
         return isinstance(self.solver, FirstStageAtStart) and not self.counts_backward
 
     def _nfe(self, num_steps, jumps):
         """Field evaluations of one solve that tried `num_steps` steps.
 
-        A method whose last stage is the first of the next step saves one evaluation per step and
-        makes one more before the first, and after every break point. The choice of the first step
-        takes one, and the first derivative another, unless it serves as the first stage
-        too.
+        An FSAL method (first same as last) saves one evaluation per step and makes one more before
+        the first, and after every break point. The choice of the first step takes one, and the
+        initial derivative another, unless it is the first stage too.
         """
         per_step, before = evaluations(self.solver)
         chosen = 0 if self.first_step is not None else 2 - self._hands_on_first_stage

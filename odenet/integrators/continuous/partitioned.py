@@ -1,4 +1,4 @@
-"""A partitioned field as diffrax's symplectic solvers take it: a term for each part."""
+"""A partitioned field in the form of diffrax's symplectic solvers: one term per part."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +10,12 @@ from odenet.arrays import Array, Float, State, Time
 
 Part = Float[Array, "batch *part"]
 Parts = tuple[Part, Part]
-"""`(z, y)` of a state `[y; z]`: in the order in which they move."""
+"""`(z, y)` of a state `[y; z]`: in the order of their updates."""
 Terms = tuple[diffrax.ODETerm, diffrax.ODETerm]
 
 
 def separated(derivative: Callable[[Time, State, Any], State], h0: State) -> tuple[Terms, Parts]:
-    """The terms of `y' = f_y(t, z)`, `z' = f_z(t, y)`, and the parts of the first state.
+    """The terms of `y' = f_y(t, z)`, `z' = f_z(t, y)`, and the parts of the initial state.
 
     Args:
         derivative: `derivative(t, h, args)` of a separable field, `[f_y(t, z); f_z(t, y)]`.

@@ -1,4 +1,4 @@
-"""An interval and its field as diffrax solves them: over [0, 1], in real numbers."""
+"""An interval and its field in the form that diffrax solves: over [0, 1], in real numbers."""
 
 import contextlib
 import dataclasses
@@ -16,21 +16,21 @@ from odenet.integrators.failure import Failure
 from odenet.integrators.pieces import Pieces
 
 PRECISION: Any = diffrax.RESULTS.stagnation
-"""How a solve says that its tolerances are below what precision resolves."""
+"""The result code of a solve whose tolerances are below the resolution of the precision."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Moduli:
-    """A norm of complex numbers that are pairs of real ones along axis 1: that of their moduli.
+    """A norm of the moduli of complex numbers given as pairs of real ones along axis 1.
 
     Args:
-        norm: Of real states.
+        norm: A norm of real states.
     """
 
     norm: Callable[[Any], Scalar]
 
     def __call__(self, h: Any) -> Scalar:
-        """The norm, of moduli as they are or of pairs."""
+        """The norm of an array of moduli or of pairs."""
         return self.norm(jnp.hypot(h[:, 0], h[:, 1]))
 
 
@@ -41,10 +41,10 @@ class Problem:
 
     Attributes:
         derivative: `derivative(s, h, args) -> dh/ds`.
-        args: Leaves of what it depends on, the field, what that has captured, and the pieces:
-            adjoint equations differentiate by nothing else.
-        y0: The first state; that of a complex one has its real and imaginary parts along axis 1.
-        pieces: The interval.
+        args: Leaves of all differentiable variables: the field, its captured variables, and the
+            pieces; adjoint equations differentiate with respect to nothing else.
+        y0: The initial state; a complex one has its real and imaginary parts along axis 1.
+        pieces: The interval with its sub-intervals.
         is_complex: Whether states are such pairs.
     """
 
@@ -64,9 +64,9 @@ class Problem:
 
 
 def normalised_problem(field: Field, pieces: Pieces, h0: State) -> Problem:
-    """The problem that a field and the pieces of an interval pose."""
+    """The problem of a field on an interval."""
     is_complex = jnp.iscomplexobj(h0)
-    # What the field has captured of an outer differentiation is among the arguments.
+    # Variables of an outer differentiation captured by the field are among the arguments.
     given = (field, pieces.t0, h0)
     apply, captured = jax.closure_convert(lambda field, t, h: field(t, h), *given)
 
@@ -85,13 +85,13 @@ def normalised_problem(field: Field, pieces: Pieces, h0: State) -> Problem:
 
 
 def as_reals(h: State) -> Any:
-    """A real state as it is; the real and imaginary parts of a complex one along axis 1."""
+    """A real state unchanged; the real and imaginary parts of a complex one along axis 1."""
     return jnp.stack([h.real, h.imag], axis=1) if jnp.iscomplexobj(h) else h
 
 
 @contextlib.contextmanager
 def quiet_about_complex_weights() -> Iterator[None]:
-    """Diffrax warns of complex numbers wherever they are; only weights are, states are pairs."""
+    """Silence diffrax's warning about complex numbers: only weights are, states are pairs."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Complex dtype support in Diffrax")
         yield
@@ -100,14 +100,14 @@ def quiet_about_complex_weights() -> Iterator[None]:
 def states_reached(
     ts: Float[Array, " saved"], ys: Any, parts: Float[Array, " inner"] | None
 ) -> tuple[Scalar, State, Any]:
-    """Where a solve came to, the state there, and those at the parts that it came past.
+    """The time that a solve reached, the state there, and the states at the parts before it.
 
-    diffrax saves one after the other as it comes past them, and the last state after these.
+    diffrax saves these one after the other as it passes them, and the last state after them.
 
     Args:
-        ts: Times of what was saved; infinite where nothing was.
-        ys: The states there.
-        parts: The times that states were asked for at, or None.
+        ts: Times of the saved states; infinite where none was saved.
+        ys: The saved states.
+        parts: The times of the requested states, or None.
     """
     last = jnp.sum(jnp.isfinite(ts), dtype=jnp.int32) - 1
     s, end = jnp.abs(ts[last]), ys[last]
@@ -119,7 +119,7 @@ def states_reached(
 
 
 def moved_along(states: Any, derivative: Callable, parts: Any) -> Any:
-    """States at some parts of an interval, with their derivative by where these are."""
+    """States at parts of an interval, differentiable with respect to the times of these parts."""
     fixed = jax.lax.stop_gradient((states, parts))
     moved = (parts - fixed[1]).reshape(-1, *(1,) * (states.ndim - 1))
     speeds = jax.lax.stop_gradient(jax.vmap(derivative)(fixed[1], fixed[0]))
@@ -127,7 +127,7 @@ def moved_along(states: Any, derivative: Callable, parts: Any) -> Any:
 
 
 def failure_of(result: diffrax.RESULTS) -> Count:
-    """Why a solve did not reach t1; what is not told apart is an equation that was not solved."""
+    """The reason why a solve did not reach t1; by default, an equation that was not solved."""
     results = diffrax.RESULTS
     known = {
         Failure.NONE: results.successful,

@@ -18,8 +18,8 @@ ExplicitName = Literal[
 ImplicitName = Literal["implicit_euler", "kvaerno3", "kvaerno4", "kvaerno5"]
 SymplecticName = Literal["semi_implicit_euler"]
 SolverName = ExplicitName | ImplicitName | SymplecticName
-"""Those of diffrax that solve `h' = f(t, h)`. `kencarp` and `sil3` need a field in two parts, a
-stiff one and another. `leapfrog_midpoint` can neither choose its steps nor start anew in every
+"""Solvers of diffrax for `h' = f(t, h)`. `kencarp` and `sil3` need a field that is the sum of a
+stiff part and another one. `leapfrog_midpoint` can neither choose its steps nor restart in every
 layer; integrator.kind=two_step_midpoint is that method over a whole block."""
 
 IMPLICIT: frozenset[str] = frozenset(get_args(ImplicitName))
@@ -28,8 +28,7 @@ NO_ERROR_ESTIMATE: frozenset[str] = frozenset({"euler"}) | SYMPLECTIC
 WITH_MEMORY: frozenset[str] = frozenset({"reversible_heun"})
 
 LARGEST_EQUATION = 4096
-"""Numbers in the state of a whole batch up to which an implicit step is solved: its matrix has the
-square of them."""
+"""Largest state of a whole batch for implicit steps: their matrix has the square of its size."""
 
 
 class _Bosh3(FirstStageAtStart, diffrax.Bosh3): ...
@@ -54,7 +53,7 @@ class _Kvaerno5(ImplicitSteps, diffrax.Kvaerno5): ...
 
 
 class _ImplicitEuler(ImplicitSteps, diffrax.ImplicitEuler):
-    """Its error is estimated by the trapezoidal rule."""
+    """Implicit Euler with the trapezoidal rule as error estimate."""
 
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
         a_lower=(np.zeros(1),),
@@ -88,20 +87,20 @@ _IMPLICIT: dict[str, type[diffrax.AbstractImplicitSolver]] = {
 
 
 class RootFinderConfig(PartConfig):
-    """How an implicit solver solves its equations: by the chord method, Newton's with one matrix.
+    """Root finder of an implicit solver: the chord method, Newton's method with one matrix.
 
-    The matrix is the derivative of the field by the state of the whole batch.
+    The matrix is the derivative of the field with respect to the state of the whole batch.
     """
 
     rtol: PositiveFloat | None = None
     """Relative tolerance of a solution, in units of the state; without it, the controller's, or
-    1e-6 with fixed steps. Below what its precision resolves, the precision decides."""
+    1e-6 with fixed steps. Rounding errors of the state's precision bound it from below."""
     atol: PositiveFloat | None = None
     """Absolute tolerance of a solution, in units of the state; without it, the controller's, or
     1e-6 with fixed steps."""
     max_iterations: PositiveInt = 10
-    """Largest number of iterations for one equation. Adaptive steps are shortened where it does not
-    do; with fixed steps the solve has failed."""
+    """Largest number of iterations for one equation. If it is not enough, adaptive steps are
+    shortened; with fixed steps the solve has failed."""
 
 
 def build_solver(
@@ -115,18 +114,18 @@ def build_solver(
     """Make a solver.
 
     Args:
-        name: Its name.
-        root_finder: Of implicit solvers, or None for one as it is by default.
+        name: Name of the solver.
+        root_finder: Root finder of implicit solvers, or None for the default.
         rtol: Relative tolerance of the step-size controller, or None with fixed steps.
-        atol: Absolute tolerance of it, or None.
-        differentiated_again: Whether second derivatives are asked for.
+        atol: Absolute tolerance of the controller, or None.
+        differentiated_again: Whether second derivatives are needed.
     """
     if name in _WITHOUT_EQUATIONS:
         assert root_finder is None
         return _WITHOUT_EQUATIONS[name]()
     chosen = root_finder or RootFinderConfig()
     tolerances = (chosen.rtol or rtol or 1e-6, chosen.atol or atol or 1e-6)
-    # With one matrix for all stages of a step ordinary fixed steps diverge: each has its own.
+    # With one matrix for all stages of a step, ordinary fixed steps diverge: one matrix per stage.
     finder = ChordMethod(
         *tolerances, chosen.max_iterations, differentiated_again=differentiated_again
     )
@@ -143,9 +142,9 @@ def name_of(solver: diffrax.AbstractSolver) -> str:
 def evaluations(solver: diffrax.AbstractSolver) -> tuple[int, int]:
     """Field evaluations of a solver: of every step, and before the first one.
 
-    An implicit stage counts as one. How often its equation evaluates the field is not known before
-    it is solved: once for the matrix, forward and for every number of the state backward, and once
-    for every iteration.
+    An implicit stage counts as one. The number of field evaluations of its equation is not known
+    before it is solved: one for the matrix in the forward pass, one per number of the state in the
+    backward pass, and one per iteration.
     """
     if isinstance(solver, diffrax.ReversibleHeun):
         return 1, 1
@@ -159,7 +158,7 @@ Coefficients = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
 
 
 def coefficients(solver: diffrax.AbstractSolver) -> Coefficients | None:
-    """A solver as a Runge-Kutta method, or None if it is none."""
+    """A solver as a Runge-Kutta method, or None if it is not one."""
     if isinstance(solver, diffrax.Euler):
         return ((0.0,),), (1.0,)
     if isinstance(solver, diffrax.ImplicitEuler):
@@ -175,14 +174,14 @@ def coefficients(solver: diffrax.AbstractSolver) -> Coefficients | None:
 
 
 def refuse_large_equation(solver: diffrax.AbstractSolver, shape: tuple[int, ...]) -> None:
-    """Refuse an implicit step whose matrix would not fit.
+    """Refuse an implicit step whose matrix would not fit into memory.
 
     Args:
         solver: The solver; explicit ones take states of any size.
-        shape: Of the state of the whole batch.
+        shape: Shape of the state of the whole batch.
 
     Raises:
-        ConfigError: naming the size and what to do.
+        ConfigError: naming the size and the alternatives.
     """
     size = 1
     for length in shape:
