@@ -190,13 +190,13 @@ def _on_several_runs(instrument: Any) -> Any:
             finish_comparing_instrument(chosen, measure_runs(chosen, directories), figure, json)
 
     runs = Annotated[list[Path], typer.Argument(help=instrument.runs, metavar="RUN...")]
-    drawn = Annotated[Path | None, typer.Option(help="PNG file for the figure.")]
+    figure_file = Annotated[Path | None, typer.Option(help="PNG file for the figure.")]
     return generated.signed(
         command,
         [
             parameter("directories", runs),
             *generated.parameters_of(instrument),
-            *([parameter("figure", drawn, None)] if instrument.has_figure else []),
+            *([parameter("figure", figure_file, None)] if instrument.has_figure else []),
             parameter("json", Json, False),
         ],
     )

@@ -64,9 +64,9 @@ def finish_comparing_instrument(
     instrument: RunsInstrument, found: dict[str, Any], figure: Path | None, json: bool
 ) -> None:
     """Print table and sentences of an instrument on several runs; write `figure` if given."""
-    drawn = None if figure is None else instrument.figure(found)
-    if figure is not None and drawn is not None:
-        figure.write_bytes(png(drawn))
+    image = None if figure is None else instrument.figure(found)
+    if figure is not None and image is not None:
+        figure.write_bytes(png(image))
     silence()
     if json:
         print_json(found)

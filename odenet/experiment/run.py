@@ -172,7 +172,7 @@ def load(
     if found is None:
         raise missing(directory, which)
     experiment, checkpoint = _restored(
-        directory, config, overrides, which, data_dir, found, to_look_at=True
+        directory, config, overrides, which, data_dir, found, for_evaluation=True
     )
     assert checkpoint is not None
     return experiment, checkpoint
@@ -186,14 +186,14 @@ def _restored(
     data_dir: Path | None,
     found: Checkpoint | None,
     *,
-    to_look_at: bool = False,
+    for_evaluation: bool = False,
 ) -> tuple[Experiment, Checkpoint | None]:
     """The experiment with the network of a checkpoint, and the checkpoint in its structure."""
     extras = {} if found is None else found.extras
     trained = config = held_by(config, extras)
     if overrides:
         config = parse_config(to_values(config), overrides, str(directory / CONFIG))
-    if to_look_at:
+    if for_evaluation:
         config = on_these_devices(config, overrides)
     experiment = build(config, data_dir, recorded(directory, config))
     if overrides and found is not None:

@@ -108,7 +108,7 @@ def pruned_stages(
         ConfigError: naming the stage.
     """
     return [
-        _look_at(index, block, arrays, fraction, remove, spare_pairs)
+        _pruned_stage(index, block, arrays, fraction, remove, spare_pairs)
         for index, block in enumerate(config.model.blocks)
     ]
 
@@ -156,7 +156,7 @@ def select_layers(
     return chosen
 
 
-def _look_at(
+def _pruned_stage(
     index: int,
     block: BlockConfig,
     arrays: Mapping[str, np.ndarray] | None,

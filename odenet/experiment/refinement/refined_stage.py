@@ -171,8 +171,8 @@ def _between(
     cells, smooth = old.kind == "piecewise_constant", new.kind != "piecewise_constant"
     if cells and smooth and block.integrator.build().evaluates_at_start:
         starts = _starts(block, params)
-        hats = _basis_of_statistics(new)(starts, np)
-        fractions = hats / hats.sum(axis=1, keepdims=True)
+        functions = _basis_of_statistics(new)(starts, np)
+        fractions = functions / functions.sum(axis=1, keepdims=True)
         return Transfer(fitted_matrix(new, starts), new(starts, np).T), Transfer(fractions)
     stored = [_basis_of_statistics(basis) for basis in (old, new)]
     there, back = projection_matrix(old, new), projection_matrix(new, old)
