@@ -1,7 +1,6 @@
 """Networks whose depth is time: residual layers as Euler steps, the same weights by any solver.
 
-The names below are imported when they are first used, so that `odenet --help` does not wait for
-jax.
+Each name below is imported at its first use: `odenet --help` does not import jax.
 """
 
 import importlib as _importlib
@@ -80,7 +79,7 @@ def __getattr__(name: str) -> _Any:
         metadata = _importlib.import_module("importlib.metadata")
         try:
             return metadata.version("odenet")
-        except metadata.PackageNotFoundError:  # a folder of source text that was not installed
+        except metadata.PackageNotFoundError:  # source folder, not installed
             return "0+unknown"
     if name == "Along":
         _importlib.import_module("warnings").warn(

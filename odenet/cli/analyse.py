@@ -1,7 +1,7 @@
-"""`odenet analyse`: one subcommand for each instrument, generated from the instrument itself.
+"""`odenet analyse`: one subcommand for each instrument, generated from the instrument's options.
 
-Names and questions come from the table of instruments without importing it; an instrument is
-imported when its subcommand is called or its help is asked for.
+The table of instruments gives names and questions without an import of the instruments. The call or
+the help page of a subcommand imports its instrument.
 """
 
 import enum
@@ -22,7 +22,7 @@ class RenamedOptionWarning(UserWarning):
 
 
 class At(enum.StrEnum):
-    """The weights to look at."""
+    """The checkpoint to measure."""
 
     start = "start"
     last = "last"
@@ -30,7 +30,7 @@ class At(enum.StrEnum):
 
 
 class Split(enum.StrEnum):
-    """The examples to look with."""
+    """The split to measure on."""
 
     train = "train"
     validation = "validation"
@@ -38,13 +38,13 @@ class Split(enum.StrEnum):
 
 
 AtOption = Annotated[
-    At, typer.Option("--at", help="The weights at the start, the last, or the best on validation.")
+    At, typer.Option("--at", help="The checkpoint: start, last, or best on validation.")
 ]
 OldAtOption = Annotated[At | None, typer.Option("--checkpoint", hidden=True)]
 
 
 class _Instrument(TyperCommand):
-    """Stands for an instrument's command, which is made when it is called."""
+    """Placeholder of an instrument's command; the call generates the command."""
 
     def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
         made = _command_of(str(self.name))
@@ -52,7 +52,7 @@ class _Instrument(TyperCommand):
 
 
 class _Instruments(TyperGroup):
-    """The subcommands: those that are registered, and every instrument of the table."""
+    """The registered subcommands and one subcommand for every instrument of the table."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         self._find()
@@ -76,7 +76,7 @@ class _Instruments(TyperGroup):
 
 app = typer.Typer(
     cls=_Instruments,
-    help="Look into a trained network: one instrument for each subcommand.",
+    help="Measure a trained network: one instrument for each subcommand.",
     no_args_is_help=True,
 )
 
@@ -86,15 +86,16 @@ def command_all(
     directory: RunPath,
     overrides: Overrides = None,
     split: Annotated[
-        Split | None, typer.Option(help="Which examples; without it, as each has it by itself.")
+        Split | None,
+        typer.Option(help="Split to measure on; without it, the default of each instrument."),
     ] = None,
     at: AtOption = At.last,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Every instrument that applies to a run, on one page.
+    """Measure a run by every instrument that applies, and write one page.
 
-    Writes instruments.html into the run directory, beside what each instrument writes.
+    Writes instruments.html into the run directory, beside the files of each instrument.
     """
     from odenet.cli.finish import finish_instruments
     from odenet.instruments.every import measure_all
@@ -106,7 +107,7 @@ def command_all(
 
 
 def _command_of(name: str) -> Any:
-    """The command of an instrument."""
+    """The command of an instrument, with its help page."""
     from odenet.instruments.table import find, question
 
     instrument = find(name)
@@ -124,7 +125,7 @@ def _command_of(name: str) -> Any:
 
 def _written(instrument: Any) -> str:
     figure = " and a figure" if instrument.has_figure else ""
-    return f"Writes {instrument.file()}{figure} into the run directory, and its report again."
+    return f"Writes {instrument.file()}{figure} into the run directory and updates its report."
 
 
 def _on_one_run(instrument: Any) -> Any:
@@ -149,7 +150,9 @@ def _on_one_run(instrument: Any) -> Any:
 
         if checkpoint is not None:
             warnings.warn(
-                f"--checkpoint is --at now: --at {checkpoint.value}", RenamedOptionWarning, 2
+                f"--checkpoint is an old spelling; write --at {checkpoint.value}",
+                RenamedOptionWarning,
+                2,
             )
             at = checkpoint
         with doing(f"measuring {name}"):
@@ -191,13 +194,13 @@ def _on_several_runs(instrument: Any) -> Any:
             finish_comparing_instrument(chosen, measure_runs(chosen, directories), figure, json)
 
     runs = Annotated[list[Path], typer.Argument(help=instrument.runs, metavar="RUN...")]
-    drawn = Annotated[Path | None, typer.Option(help="PNG file to draw the figure into.")]
+    figure_file = Annotated[Path | None, typer.Option(help="PNG file for the figure.")]
     return generated.signed(
         command,
         [
             parameter("directories", runs),
             *generated.parameters_of(instrument),
-            *([parameter("figure", drawn, None)] if instrument.has_figure else []),
+            *([parameter("figure", figure_file, None)] if instrument.has_figure else []),
             parameter("json", Json, False),
         ],
     )

@@ -1,4 +1,4 @@
-"""`odenet compare`: train several networks and run each by every solver."""
+"""`odenet compare`: train several networks and evaluate each by every solver."""
 
 from odenet.cli.options import DataDir, Environment, ExperimentFile, Json, Out, Overrides, Quiet
 
@@ -12,7 +12,7 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the networks of a comparison and run each by every solver: is it an ODE?"""
+    """Train the networks of a comparison and evaluate each by every solver: is it an ODE?"""
     from odenet.cli.finish import finish_comparison
     from odenet.cli.output import progress_console
     from odenet.experiment.compare import compare

@@ -11,13 +11,13 @@ app = typer.Typer(help="Fetch and check the published data sets.", no_args_is_he
 Name = Annotated[str, typer.Argument(help="mnist, fashion_mnist or cifar10.", metavar="NAME")]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(help="Data sets; without one, all.", metavar="[NAME]...", show_default=False),
+    typer.Argument(help="Data sets; all by default.", metavar="[NAME]...", show_default=False),
 ]
 
 
 @app.command("fetch")
 def fetch_command(name: Name, data_dir: DataDir = None, json: Json = False) -> None:
-    """Download a data set from its public mirrors, or go on with a download that broke off."""
+    """Download a data set from its public mirrors, or continue an interrupted download."""
     from odenet.data import fetch
 
     _require(name)
@@ -26,7 +26,7 @@ def fetch_command(name: Name, data_dir: DataDir = None, json: Json = False) -> N
 
 @app.command("check")
 def check_command(names: Names = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Compare the files on disk with the published checksums; 1 if any is missing or damaged."""
+    """Check the files against published checksums; exit status 1 if one is missing or damaged."""
     from odenet.data import PUBLISHED, check
 
     for name in names or []:

@@ -1,10 +1,10 @@
-"""`odenet doctor`: what the package runs on."""
+"""`odenet doctor`: versions, devices and data sets of this installation."""
 
 from odenet.cli.options import DataDir, Json
 
 
 def command(data_dir: DataDir = None, json: Json = False) -> None:
-    """Show versions, devices, threads, memory, plug-ins, and which data sets are there."""
+    """Show versions, devices, threads, memory, plug-ins, and the state of the data sets."""
     import dataclasses
     import os
 
@@ -37,7 +37,7 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
         "threads": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else (os.cpu_count()),
-        "keeps_freed_memory": keep_freed_memory(),  # as every command began; again, for its answer
+        "keeps_freed_memory": keep_freed_memory(),  # called again for its result
         "plugins": [dataclasses.asdict(plugin) for plugin in loaded()],
         "installed_plugins": installed(),
         "data_dir": str(folder),
@@ -54,7 +54,7 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     table.add_row("devices", ", ".join(facts["devices"]))
     table.add_row("threads", str(facts["threads"]))
     kept = facts["keeps_freed_memory"]
-    table.add_row("freed memory", "kept" if kept else "given back: no glibc to tell otherwise")
+    table.add_row("freed memory", "kept" if kept else "returned to the system: no glibc to keep it")
     table.add_section()
     for plugin in loaded():
         version = f"{plugin.version}, " if plugin.version else ""
@@ -69,11 +69,11 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     console = Console()
     console.print(table)
     if remedies:
-        console.print("to get what is missing or damaged:", highlight=False)
+        console.print("to fetch missing or damaged data:", highlight=False)
         for remedy in remedies.values():
             where = f" --data-dir {data_dir}" if data_dir is not None else ""
             console.print(f"  {remedy}{where}", highlight=False, markup=False, soft_wrap=True)
         console.print(
-            f"or name the folder that holds them: --data-dir, or {ENVIRONMENT_VARIABLE}",
+            f"or give the folder of the data: --data-dir, or {ENVIRONMENT_VARIABLE}",
             highlight=False,
         )

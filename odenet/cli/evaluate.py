@@ -1,4 +1,4 @@
-"""`odenet eval`: a trained network on a split, maybe under another integrator."""
+"""`odenet eval`: evaluate a trained network on a split, optionally by another integrator."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -26,17 +26,17 @@ class CheckpointName(StrEnum):
 def command(
     directory: RunPath,
     overrides: Overrides = None,
-    split: Annotated[SplitName, typer.Option(help="Which examples.")] = SplitName.test,
+    split: Annotated[SplitName, typer.Option(help="Split to evaluate on.")] = SplitName.test,
     checkpoint: Annotated[
-        CheckpointName, typer.Option(help="The last weights, or the best on validation.")
+        CheckpointName, typer.Option(help="The last checkpoint, or the best on validation.")
     ] = CheckpointName.last,
     step_factor: Annotated[
-        float, typer.Option(help="Number of steps, as a multiple of those in training.")
+        float, typer.Option(help="Number of integration steps, as a multiple of those in training.")
     ] = 1.0,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Evaluate a trained network; overrides may exchange its integrator."""
+    """Evaluate a trained network; an override can replace its integrator."""
     from odenet.cli.finish import show_evaluation
     from odenet.experiment.evaluate import evaluate
 

@@ -1,4 +1,4 @@
-"""An example for the help page of every command."""
+"""Examples for the help pages of the commands."""
 
 import typer
 
@@ -34,7 +34,7 @@ _EXAMPLES = {
 
 
 def give_examples(app: typer.Typer, group: str = "") -> None:
-    """Set the last lines of the help page of every command of an application."""
+    """Add examples at the end of the help page of every command of an application."""
     for command in app.registered_commands:
         command.epilog = _epilog(f"{group} {command.name}".strip())
     for inner in app.registered_groups:

@@ -1,4 +1,4 @@
-"""`odenet explain`: what an option, a part or a kind is."""
+"""`odenet explain`: describe an option, a part or a kind."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ def command(
     ],
     json: Json = False,
 ) -> None:
-    """Say what an option is: values, range, default, and which parts have it."""
+    """Describe an option: its values, range and default, and the parts that have it."""
     import dataclasses
 
     from rich.console import Console

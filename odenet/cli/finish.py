@@ -1,4 +1,4 @@
-"""What a finished run or comparison shows: its report on disk, a table or JSON on the screen."""
+"""Output of finished commands: the report on disk, a table or JSON on the screen."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +50,7 @@ def finish_comparison(directory: Path, json: bool) -> None:
 def finish_instrument(
     instrument: RunInstrument, directory: Path, found: dict[str, Any], json: bool
 ) -> None:
-    """Draw the report of a run with what an instrument found, and print its table and words."""
+    """Update the report of a run, and print the table and sentences of an instrument."""
     report = _report(directory)
     if json:
         figure = directory / FIGURES / f"{instrument.key()}.png"
@@ -63,10 +63,10 @@ def finish_instrument(
 def finish_comparing_instrument(
     instrument: RunsInstrument, found: dict[str, Any], figure: Path | None, json: bool
 ) -> None:
-    """Print the table and words of an instrument that compares runs; draw its figure if asked."""
-    drawn = None if figure is None else instrument.figure(found)
-    if figure is not None and drawn is not None:
-        figure.write_bytes(png(drawn))
+    """Print table and sentences of an instrument on several runs; write `figure` if given."""
+    image = None if figure is None else instrument.figure(found)
+    if figure is not None and image is not None:
+        figure.write_bytes(png(image))
     silence()
     if json:
         print_json(found)
@@ -75,7 +75,7 @@ def finish_comparing_instrument(
 
 
 def finish_instruments(directory: Path, every: Every, json: bool) -> None:
-    """Write the page of all instruments of a run, and print what each of them found."""
+    """Write the page of all instruments of a run, and print the results of each."""
     report = _report(directory)
     page = write_instruments_page(directory, every)
     if json:
@@ -103,7 +103,7 @@ def finish_instruments(directory: Path, every: Every, json: bool) -> None:
 def _show(instrument: InstrumentConfig | type[InstrumentConfig], found: Mapping[str, Any]) -> None:
     console, table = Console(), instrument.table(found)
     if isinstance(table, str):
-        print(table)  # as it is: a file of results may be what this command wrote
+        print(table)  # without markup: stdout may be redirected to a file of results
     else:
         console.print(table)
     for sentence in instrument.sentences(found):
@@ -115,7 +115,7 @@ def _figure_of(instrument: RunInstrument, path: Path) -> dict[str, str]:
 
 
 def _report(directory: Path) -> Path:
-    """Write the report, after which nothing but results is shown."""
+    """Write the report, then silence progress: only results follow."""
     with doing("writing the report"):
         report = write_report(directory)
     silence()
@@ -123,7 +123,7 @@ def _report(directory: Path) -> Path:
 
 
 def finish_prune(found: dict[str, Any], json: bool) -> None:
-    """Print which layers a pruned network has lost, and where it is."""
+    """Print the removed layers of a pruned network, and its run directory."""
     silence()
     if json:
         print_json(found)
@@ -143,7 +143,7 @@ def finish_prune(found: dict[str, Any], json: bool) -> None:
 
 
 def finish_refine(found: dict[str, Any], json: bool) -> None:
-    """Print how many layers and steps every stage has now, and where the network is."""
+    """Print the new numbers of layers and steps of every stage, and the run directory."""
     silence()
     if json:
         print_json(found)
@@ -165,7 +165,7 @@ def show_evaluation(found: dict[str, Any], json: bool) -> None:
         return
     table = Table(show_header=False, title=f"{found['directory']} on {found['split']}")
     for name, value in found.items():
-        # Why and where a solve failed is None where none did.
+        # Reason and position of a failed solve are None if no solve failed.
         hidden = name in ("directory", "split") or value is None
         if not hidden and not (name == "solver_failure" and value == 0):
             table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))

@@ -1,6 +1,6 @@
-"""Options of a command, generated from the configuration that they fill.
+"""Options of a command, generated from the fields of a configuration.
 
-Names, types, choices and defaults are those of its fields; the help is their docstrings.
+Names, types, choices and defaults are those of the fields. The help texts are their docstrings.
 """
 
 import enum
@@ -22,10 +22,10 @@ _PLAIN = (int, float, str, bool, Path)
 
 
 def parameters_of(model: type[PartConfig]) -> list[inspect.Parameter]:
-    """A keyword parameter, as typer reads it, for every field but `kind`.
+    """A keyword parameter in typer's form for every field but `kind`.
 
-    A field may be a number, a text, a path, a boolean or a literal; one of them or None; or a tuple
-    of them, `tuple[float, ...]`, which is an option that may be repeated.
+    A field is a number, a text, a path, a boolean or a literal; or one of these or None; or a tuple
+    of these, `tuple[float, ...]`, which becomes a repeatable option.
 
     Args:
         model: The configuration.
@@ -41,12 +41,12 @@ def parameters_of(model: type[PartConfig]) -> list[inspect.Parameter]:
 
 
 def filled(model: type[PartConfig], values: dict[str, Any], where: str) -> Any:
-    """The configuration from the values of its options; what was not given has its default.
+    """The configuration from the values of its options, with defaults for the others.
 
     Args:
         model: The configuration.
-        values: Values by the name of the field; None and an empty list are not given.
-        where: What was called, for errors.
+        values: Values by field name; None and an empty list mean the default.
+        where: Name of the command, for errors.
 
     Raises:
         ConfigError: if a value breaks a rule.
@@ -61,11 +61,11 @@ def filled(model: type[PartConfig], values: dict[str, Any], where: str) -> Any:
 
 
 def signed(command: Any, parameters: list[inspect.Parameter]) -> Any:
-    """A function with the signature that typer is to read.
+    """Give a function an explicit signature for typer.
 
     Args:
-        command: Takes everything by keyword.
-        parameters: Its parameters.
+        command: Function with keyword arguments only.
+        parameters: The parameters of the signature.
     """
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -84,7 +84,7 @@ def parameter(name: str, annotation: Any, default: Any = REQUIRED) -> inspect.Pa
 
 
 def choice(name: str, values: tuple[str, ...]) -> Any:
-    """Texts to choose from, as typer shows them: an enumeration."""
+    """An enumeration of texts, which typer shows as choices."""
     return enum.StrEnum(name, {value: value for value in values})
 
 
@@ -98,7 +98,7 @@ def _parameter(name: str, field: FieldInfo, renamed: Mapping[str, str]) -> inspe
     if default is None and not required:
         kind = kind | None
     help = (field.description or "").replace("\n", " ")
-    # Old values are read and not shown.
+    # Old values are accepted but not shown.
     metavar = f"[{'|'.join(get_args(inner))}]" if renamed else None
     option = typer.Option(help=help, metavar=metavar, show_default=default is not None or required)
     if isinstance(kind, type) and issubclass(kind, enum.StrEnum) and default is not None:

@@ -1,4 +1,4 @@
-"""`odenet list`: experiments, and every part of one with its options."""
+"""`odenet list`: experiment files, and the parts of an experiment with their options."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ data: digits
 model: {kind: classifier, stages: [{width: 64}]}
 training: {num_steps: 300}
 """
-"""What to begin with where there is no experiment file."""
+"""A first experiment file, shown where there is none."""
 
 
 def command(

@@ -1,4 +1,4 @@
-"""The command line. Every command is one small file; what is heavy is imported when it runs."""
+"""The command line. Every command is a module of its own and imports jax only when it runs."""
 
 import sys
 import warnings
@@ -33,7 +33,7 @@ from odenet.narration import shown_on
 
 app = typer.Typer(
     name="odenet",
-    help="Networks whose depth is time: train them, swap their solver, and see what depends on it.",
+    help="Networks whose depth is time: train them, swap the solver, measure the difference.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -48,7 +48,7 @@ def _show_version(asked: bool) -> bool:
 
         print(f"odenet {__version__}")
         raise typer.Exit
-    return asked  # typer takes it for the value of the option
+    return asked  # typer uses it as the value of the option
 
 
 @app.callback()
@@ -62,7 +62,7 @@ def options(
 ) -> None:
     """Networks whose depth is time.
 
-    Train them, swap their solver, and see what depends on it.
+    Train them, swap the solver, measure the difference.
     """
     del version
 
@@ -88,7 +88,7 @@ offer_plugins(app)
 
 
 def main() -> None:
-    """Run a command; what a user did wrong ends in a few lines on stderr, never a traceback."""
+    """Run a command. User errors print a few lines on stderr without a traceback."""
     warnings.showwarning = _show_warning
     share_heap()
     try:
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    # A warning of our own speaks to the user; where in the code it was raised does not.
+    # For odenet's own warnings the category and the line of code are left out.
     if category.__module__.startswith("odenet"):
         stderr(f"warning: {message}")
     else:

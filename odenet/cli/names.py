@@ -1,4 +1,4 @@
-"""`odenet names`: what arrays of weights are called, here and in files."""
+"""`odenet names`: names of weight arrays, in this package and in files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,12 +17,12 @@ def command(
         typer.Option("--experiment", help="Experiment file of the network, in place of --arch."),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="File of weights, to list what it holds.")
+        Path | None, typer.Option("--file", help="File of weights whose arrays are listed.")
     ] = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """List our names of a network's arrays, and those of a file, to write a map for import."""
+    """List the array names of a network and of a file, to write a map for import."""
     from odenet.cli.output import print_json
     from odenet.errors import ConfigError
     from odenet.experiment.weight_names import file_names, network_names
@@ -39,7 +39,7 @@ def command(
     if json:
         print_json(found)
         return
-    # One line for each, whatever the width of the terminal: names are searched and copied.
+    # One line per array at any terminal width, for search and copy.
     for rows in found.values():
         for row in rows:
             typer.echo("  ".join(str(value) for value in row.values() if value not in (None, "")))

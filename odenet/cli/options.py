@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options of several commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,11 +19,11 @@ Overrides = Annotated[
     ),
 ]
 Environment = Annotated[
-    bool, typer.Option("--env", help="Let ${oc.env:NAME} in the file read the environment.")
+    bool, typer.Option("--env", help="Allow ${oc.env:NAME} in the file to read the environment.")
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="Run directory to make; without it, a new one below runs/."),
+    typer.Option("--out", help="Run directory to create; without it, a new one below runs/."),
 ]
 DataDir = Annotated[
     Path | None,

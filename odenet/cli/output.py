@@ -1,4 +1,4 @@
-"""What the commands print: people read stderr and tables, programs read one JSON object."""
+"""Output of the commands: messages on stderr and tables for people, JSON for programs."""
 
 import json
 import sys
@@ -11,12 +11,12 @@ from odenet.narration import narrator
 
 
 def stderr(message: str) -> None:
-    """Print lines for a person to stderr, as they are."""
+    """Print a message to stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 def progress_console(quiet: bool) -> Console | None:
-    """Where progress is shown: stderr, or nowhere."""
+    """The console for progress on stderr, or None if `quiet`."""
     if quiet:
         return None
     current = narrator()

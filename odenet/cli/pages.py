@@ -1,4 +1,4 @@
-"""Names beside what they are, as wide as the terminal, without a break within a name."""
+"""Two-column pages of names and descriptions, without line breaks within a name."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def facts(option: dict[str, str]) -> str:
 
 
 def options_page(options: list[dict[str, str]]) -> list[tuple[str, str]]:
-    """Name of every option, and its facts and description."""
+    """Name of every option, with its facts and description."""
     return [
         (option["name"], "\n".join(filter(None, (facts(option), option["description"]))))
         for option in options
@@ -24,9 +24,9 @@ def options_page(options: list[dict[str, str]]) -> list[tuple[str, str]]:
 
 
 def entries(pairs: list[tuple[str, str]], indent: int = 0) -> Any:
-    """Names in a column that never wraps within one, texts beside them.
+    """A table of names and descriptions, without line breaks within a name.
 
-    A name of several kinds, `euler | rk4`, wraps between them.
+    A name of several kinds, `euler | rk4`, wraps between kinds.
     """
     words = [word for name, _ in pairs for word in name.split()]
     widest = max(map(len, words), default=0)

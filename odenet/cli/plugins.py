@@ -1,4 +1,4 @@
-"""`--plugin`: parts from outside, for every command and wherever it stands on the line."""
+"""`--plugin`: load plug-ins, for every command and at any position of the command line."""
 
 import functools
 import inspect
@@ -12,20 +12,20 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE|PACKAGE",
-        help="Python file, or installed package, that defines parts of your own; may be repeated.",
+        help="Python file or installed package with your own parts; may be repeated.",
         show_default=False,
     ),
 ]
 
 
 def load_named(arguments: Sequence[str]) -> list[str]:
-    """Load what `--plugin` names, before the line is read: it may define a subcommand.
+    """Load the plug-ins of `--plugin` before typer parses: a plug-in may define a subcommand.
 
     Args:
-        arguments: Of the command line.
+        arguments: Arguments of the command line.
 
     Returns:
-        The other arguments.
+        The arguments without `--plugin`.
 
     Raises:
         PluginError: as `load_plugin`.
@@ -55,7 +55,7 @@ def offer_plugins(app: typer.Typer) -> None:
 
 
 def takes_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command with the option `--plugin`, which loads what it names first."""
+    """A command with the option `--plugin`, which loads the plug-ins first."""
     signature = inspect.signature(command)
 
     @functools.wraps(command)
@@ -73,7 +73,7 @@ def takes_plugins(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _load(names: Sequence[str]) -> None:
-    if names:  # the first use imports pydantic and what the plug-in imports
+    if names:  # the first use imports pydantic and the imports of the plug-in
         from odenet.part.plugin import load_plugin
 
         for name in names:

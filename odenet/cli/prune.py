@@ -1,4 +1,4 @@
-"""`odenet prune`: a trained network without its layers of small step sizes."""
+"""`odenet prune`: remove the layers of small step sizes from a trained network."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,19 +14,19 @@ def command(
     fraction: Annotated[
         float | None,
         typer.Option(
-            help="Layers whose |tau| is a smaller part of their block's sum are removed; must be "
-            "given.",
+            help="Remove layers whose |tau| is below this fraction of the sum over their block; "
+            "required.",
             show_default=False,
         ),
     ] = None,
     share: Annotated[float | None, typer.Option(hidden=True)] = None,
     out: Out = None,
     checkpoint: Annotated[
-        CheckpointName, typer.Option(help="The last weights, or the best on validation.")
+        CheckpointName, typer.Option(help="The last checkpoint, or the best on validation.")
     ] = CheckpointName.last,
     json: Json = False,
 ) -> None:
-    """Remove layers of small learned step sizes into a new run directory, to fine-tune from."""
+    """Remove layers of small learned step sizes; write a new run directory for fine-tuning."""
     removed_below = _fraction(fraction, share)
     from odenet.cli.finish import finish_prune
     from odenet.experiment.directory import default_directory

@@ -1,4 +1,4 @@
-"""`odenet refine`: a trained network in more layers or fewer."""
+"""`odenet refine`: a trained network with more or fewer layers."""
 
 import enum
 from fractions import Fraction
@@ -13,7 +13,7 @@ from odenet.errors import ConfigError
 
 
 class BasisName(enum.StrEnum):
-    """Functions of the depth."""
+    """Basis functions of depth."""
 
     piecewise_constant = "piecewise_constant"
     piecewise_linear = "piecewise_linear"
@@ -23,7 +23,7 @@ class BasisName(enum.StrEnum):
 
 
 class Prolongation(enum.StrEnum):
-    """How the weights of new layers follow."""
+    """The rule for the weights of new layers."""
 
     constant = "constant"
     linear = "linear"
@@ -34,45 +34,49 @@ def command(
     factor: Annotated[
         str | None,
         typer.Option(
-            help="Layers and steps as a multiple of the old: 2 halves, 1/2 joins them; 2 where "
-            "nothing else is asked.",
+            help="Number of layers and steps as a multiple of the old: 2 halves every step, 1/2 "
+            "merges pairs; 2 without other options.",
             show_default=False,
         ),
     ] = None,
     to: Annotated[
         int | None,
-        typer.Option(help="Steps of every block, in the place of a factor.", show_default=False),
+        typer.Option(
+            help="Number of steps of every block, instead of a factor.", show_default=False
+        ),
     ] = None,
     num_basis: Annotated[
         int | None,
         typer.Option(
-            help="Functions of depth that the weights become combinations of.", show_default=False
+            help="Number of basis functions of depth for the weights.", show_default=False
         ),
     ] = None,
     basis: Annotated[
         BasisName | None,
-        typer.Option(help="Which functions; without it, those they are.", show_default=False),
+        typer.Option(
+            help="Basis functions of depth; without it, the present ones.", show_default=False
+        ),
     ] = None,
     prolongation: Annotated[
         Prolongation,
-        typer.Option(help="New layers copy their old one, or lie on the line to the next."),
+        typer.Option(help="New layers copy the old one, or interpolate linearly to the next."),
     ] = Prolongation.constant,
     num_steps: Annotated[
         int | None,
         typer.Option(
-            help="Optimiser steps of the new run, done ones among them; resume trains on to there.",
+            help="Optimiser steps of the new run, including those already taken, for resume.",
             show_default=False,
         ),
     ] = None,
     out: Out = None,
     checkpoint: Annotated[
-        CheckpointName, typer.Option(help="The last weights, or the best on validation.")
+        CheckpointName, typer.Option(help="The last checkpoint, or the best on validation.")
     ] = CheckpointName.last,
     json: Json = False,
 ) -> None:
-    """Take a trained network to another number of layers, or of functions of depth.
+    """Change the number of layers, or of basis functions of depth, of a trained network.
 
-    Weights, step sizes, batch statistics and the optimiser's moments move together.
+    Weights, step sizes, batch statistics and the moments of the optimiser are transferred.
     """
     from odenet.cli.finish import finish_refine
     from odenet.experiment.directory import default_directory
@@ -83,7 +87,7 @@ def command(
     try:
         times = None if factor is None else Fraction(factor)
     except (ValueError, ZeroDivisionError) as error:
-        raise ConfigError(f"--factor is a number such as 2 or 1/2; got {factor!r}") from error
+        raise ConfigError(f"--factor must be a number such as 2 or 1/2; got {factor!r}") from error
     out = out or default_directory(f"{Path(directory).resolve().name}-refined")
     found = refine(
         directory, times, out, prolongation.value, checkpoint.value, num_steps, to,

@@ -1,10 +1,10 @@
-"""`odenet report`: draw the report of a run or a comparison again."""
+"""`odenet report`: write the report of a run or a comparison again."""
 
 from odenet.cli.options import Json, RunPath
 
 
 def command(directory: RunPath, json: Json = False) -> None:
-    """Write figures and report.html from what is in a run directory."""
+    """Write the figures and report.html of a run directory."""
     from odenet.cli.output import print_json
     from odenet.reports import write_report
 

@@ -12,15 +12,16 @@ def command(
     directory: RunPath,
     overrides: Overrides = None,
     checkpoint: Annotated[
-        CheckpointName, typer.Option(help="`best` goes on from it, where `last` is lost.")
+        CheckpointName,
+        typer.Option(help="`best` continues from the best checkpoint if `last` is lost."),
     ] = CheckpointName.last,
     data_dir: DataDir = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Continue a run or comparison to exactly what it would have become.
+    """Continue a run or comparison, with the same result as without the interruption.
 
-    Overrides may set other devices (training.parallel.devices=2) and intervals, nothing else.
+    Overrides can set only devices (training.parallel.devices=2) and intervals of records.
     """
     from odenet.cli.finish import finish_comparison, finish_run
     from odenet.cli.output import progress_console

@@ -11,7 +11,7 @@ def command(
         Path | None, typer.Option("--out", help="File to write; without it, stdout.")
     ] = None,
 ) -> None:
-    """Print the JSON schema of experiment files, by which editors complete keys."""
+    """Print the JSON schema of experiment files, for completion in editors."""
     from odenet.experiment.config import json_schema
 
     if out is None:

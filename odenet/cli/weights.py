@@ -1,4 +1,4 @@
-"""`odenet import` and `odenet export`: weights from other frameworks, and for them."""
+"""`odenet import` and `odenet export`: weights from and for other frameworks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def import_command(
         Path,
         typer.Argument(help="File of PyTorch, safetensors or Flax (msgpack).", metavar="WEIGHTS"),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Run directory to make.")],
+    out: Annotated[Path, typer.Option("--out", help="Run directory to create.")],
     overrides: Overrides = None,
     arch: Arch = None,
     experiment: Annotated[
@@ -27,7 +27,7 @@ def import_command(
         typer.Option("--experiment", help="Experiment file of the network, in place of --arch."),
     ] = None,
     map_file: Annotated[
-        Path | None, typer.Option("--map", help="YAML file with the names that WEIGHTS uses.")
+        Path | None, typer.Option("--map", help="YAML file that maps the array names of WEIGHTS.")
     ] = None,
     which: Annotated[
         str | None,
@@ -36,12 +36,12 @@ def import_command(
         ),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="List everything that does not fit.")
+        bool, typer.Option("--verbose", help="List every array that does not fit.")
     ] = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Make a run directory of weights from elsewhere, to evaluate and to train on."""
+    """Create a run directory from a file of weights, for evaluation and further training."""
     from odenet.cli.output import print_json, stderr
     from odenet.experiment.import_weights import import_weights
 
@@ -65,13 +65,13 @@ def export_command(
     file: Annotated[Path, typer.Argument(help="Safetensors file to write.", metavar="WEIGHTS")],
     overrides: Overrides = None,
     checkpoint: Annotated[
-        CheckpointName, typer.Option(help="The last weights, or the best on validation.")
+        CheckpointName, typer.Option(help="The last checkpoint, or the best on validation.")
     ] = CheckpointName.last,
     arch: Arch = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Write the weights of a run as safetensors, by our names or those of a published network."""
+    """Write the weights of a run as safetensors, by odenet's or published array names."""
     from odenet.cli.output import print_json
     from odenet.experiment.export_weights import export_weights
 

@@ -1,1 +1,1 @@
-"""Experiments: from a file to a run directory, and back."""
+"""Experiments: from an experiment file to a run directory, and back."""

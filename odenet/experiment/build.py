@@ -1,4 +1,4 @@
-"""From a configuration to the objects of an experiment."""
+"""Builds the objects of an experiment from its configuration."""
 
 import dataclasses
 from collections.abc import Callable
@@ -27,18 +27,18 @@ from odenet.training.state import init_state, split_network
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What a configuration builds: data, network, objective, optimiser, placement.
+    """The objects of an experiment: data, network, objective, optimiser, placement.
 
     Attributes:
         config: The configuration.
         dataset: The data.
         graphdef: Structure of the network.
-        num_parameters: Trainable numbers of the network.
-        objective: What is minimised.
-        optimizer: From gradients to updates.
-        placement: Devices.
-        start: The state before the first step, on the devices.
-        origin: Where the weights of that state came from, or None where they were initialised.
+        num_parameters: Number of trainable parameters.
+        objective: The minimised objective.
+        optimizer: The optimiser, from gradients to updates.
+        placement: The devices of the training.
+        start: State before the first step, on the devices.
+        origin: Source run of the weights in `start`, or None if they were initialised.
     """
 
     config: ExperimentConfig
@@ -52,7 +52,7 @@ class Experiment:
     origin: Origin | None = None
 
     def batches(self) -> TrainingBatches:
-        """Training batches from the first step on."""
+        """The training batches, from the first step."""
         training = self.config.training
         return TrainingBatches(
             self.dataset.train,
@@ -81,7 +81,7 @@ class Experiment:
         return self.placement.compile(self.train_step(), self.start, resident, placed)
 
     def train_step(self) -> TrainStep:
-        """The training dispatch, not compiled."""
+        """The training dispatch, before compilation."""
         augment = self.config.data.augmentation
         return TrainStep(
             self.graphdef,
@@ -96,9 +96,9 @@ class Experiment:
         )
 
     def check_statistics(self) -> None:
-        """Refuse a batch that gives a batch norm a single value of a channel.
+        """Refuse a batch that has only one value per channel at a batch norm.
 
-        Only a batch of one example can; other networks are not traced for it.
+        Only a batch of one example can have one; the network is traced in this case alone.
 
         Raises:
             ConfigError: naming the layer.
@@ -110,7 +110,7 @@ class Experiment:
         jax.eval_shape(lambda x, *states: self.network(*states)(x, training=True), inputs, *states)
 
     def finish(self) -> Callable[[TrainState], TrainState] | None:
-        """What is done to the state after the last step, or None for nothing."""
+        """The transformation of the state after the last step, or None."""
         training = self.config.training
         if training.average_statistics is None:
             return None
@@ -124,7 +124,7 @@ class Experiment:
         )
 
     def evaluator(self, split: Split, discretisation: Discretisation | None = None) -> Evaluator:
-        """Evaluation on a split, in batches of the training's size or less."""
+        """An evaluator on a split, in batches of at most the training's batch size."""
         size = min(self.config.training.batch_size, len(split))
         return Evaluator(
             self.graphdef,
@@ -135,11 +135,11 @@ class Experiment:
         )
 
     def network(self, params: Any, statistics: Any) -> Network:
-        """The network with given parameters, for use in Python."""
+        """The network with the given parameters and statistics."""
         return nnx.merge(self.graphdef, params, statistics)
 
     def split(self, name: str) -> Split:
-        """The split of that name: `train`, `validation` or `test`."""
+        """The split `name`: `train`, `validation` or `test`."""
         return getattr(self.dataset, name)
 
 
@@ -149,22 +149,22 @@ def build(
     begin: Begin | None = None,
     dataset: Dataset | None = None,
 ) -> Experiment:
-    """Build everything that a configuration names.
+    """Build the objects of an experiment.
 
     Args:
         config: The experiment.
-        data_dir: Folder of the published data sets, or None for the usual places.
-        begin: From the initialised weights to the first ones, for an experiment that has `start`.
-        dataset: Its data, where they are read already.
+        data_dir: Folder of the published data sets, or None for the default folder.
+        begin: Maps the initialised weights to the first ones; for an experiment with `start`.
+        dataset: The data if they are already in memory, or None.
 
     Raises:
-        ConfigError: if parts do not fit each other, or `begin` is missing or not asked for.
+        ConfigError: if parts do not fit each other, or `begin` is missing or superfluous.
         DataError: if data are missing or damaged.
     """
     if (config.start is None) != (begin is None):
         raise ConfigError(
-            "the first weights of an experiment with `start` come from another run: begin it by "
-            "run(), or read what it trained by load()"
+            "the first weights of an experiment with `start` come from another run: train it by "
+            "run(), or read the trained network by load()"
         )
     if dataset is None:
         with doing(f"reading data ({config.data.kind})"):

@@ -1,6 +1,6 @@
-"""What there is to choose from: experiment files, and every part with its options.
+"""Catalogue of experiment files, and of all parts with their options.
 
-Read off the configuration models themselves, so that it cannot fall behind them.
+The parts are read from the configuration classes.
 """
 
 import inspect
@@ -36,10 +36,9 @@ def list_experiments(folder: Path) -> dict[str, str]:
 
 
 def list_parts() -> dict[str, dict[str, Options]]:
-    """Every part of an experiment: part, kind, and the kind's options.
+    """The options of every part of an experiment, by part and kind.
 
-    A part that is not chosen by `kind` has the empty text for its kind. An option is as
-    `option_of` describes it.
+    A part without `kind` has the empty text as its kind. `option_of` gives the form of an option.
     """
     return {
         name: {kind: options_of(part) for kind, part in kinds.items()}
@@ -48,7 +47,7 @@ def list_parts() -> dict[str, dict[str, Options]]:
 
 
 def part_classes() -> dict[str, dict[str, type[BaseModel]]]:
-    """Every part of an experiment: part, kind, and the configuration of the kind."""
+    """The configuration classes of all parts of an experiment, by part and kind."""
     return _part_classes(generation())
 
 
@@ -70,21 +69,21 @@ def _collect(model: type[BaseModel], parts: dict[str, dict[str, type[BaseModel]]
 
 
 def options_of(part: type[BaseModel]) -> Options:
-    """Every option of a configuration but its `kind`."""
+    """All options of a configuration except `kind`."""
     return [option_of(key, info) for key, info in part.model_fields.items() if key != "kind"]
 
 
 def described(part: type[BaseModel]) -> str:
-    """What a part is, in one paragraph."""
+    """The first paragraph of the docstring of a part."""
     return " ".join(inspect.cleandoc(part.__doc__ or "").split("\n\n")[0].split())
 
 
 def option_of(name: str, field: FieldInfo) -> dict[str, str]:
-    """What a user has to know of an option.
+    """The description of an option, for users.
 
     Returns:
-        Its `name`, `values`, `range`, `default` and `description`, all as text; the range is empty
-        where all values are allowed, the default where it is none.
+        Its `name`, `values`, `range`, `default` and `description`, all as text. The range is empty
+        if all values are allowed. The default is empty if it is None.
     """
     if field.is_required():
         default = "required"
@@ -114,7 +113,7 @@ def _as_yaml(value: Any) -> str:
 
 
 def _values(annotation: Any) -> str:
-    """An annotation as a user would say it."""
+    """The allowed values of an annotation, in words."""
     words = [_member(member) for member in members(annotation)]
     return " or ".join(dict.fromkeys(word for word in words if word))
 
@@ -142,7 +141,7 @@ _LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below",
 
 
 def _range(field: FieldInfo) -> str:
-    """The limits of an option's numbers, or of its length, as text."""
+    """The limits of a number, or of the length of a list, as text."""
     said = []
     for limit in [*field.metadata, *_limits_in(field.annotation)]:
         for name, words in _LIMITS.items():
@@ -153,7 +152,7 @@ def _range(field: FieldInfo) -> str:
 
 
 def _limits_in(annotation: Any) -> list[Any]:
-    """Limits that stand in `Annotated`, in a union's members or a list's elements."""
+    """Limits in `Annotated`, also in the members of a union and the elements of a list."""
     found = []
     for data in getattr(annotation, "__metadata__", ()):
         found += data.metadata if isinstance(data, FieldInfo) else [data]

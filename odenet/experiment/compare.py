@@ -1,4 +1,4 @@
-"""Train the networks of a comparison, run each by every solver, and write down what was found."""
+"""Train the networks of a comparison, evaluate each by every solver, and write the results."""
 
 import csv
 import dataclasses
@@ -56,13 +56,13 @@ from odenet.narration import doing, part, shown_on
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Everything that a comparison found.
+    """The results of a comparison.
 
     Attributes:
         experiment: Name of the experiment.
-        rows: All (trained with, evaluated with) pairs.
-        verdicts: One for each network.
-        networks: For each network what its training cost and gave, and its step sizes.
+        rows: One row for each pair of training and evaluation method.
+        verdicts: One verdict for each network.
+        networks: Training costs, results and step sizes of each network.
     """
 
     experiment: str
@@ -77,16 +77,16 @@ def compare(
     data_dir: Path | None = None,
     console: Console | None = None,
 ) -> Comparison:
-    """Train and compare into a new run directory.
+    """Train and compare networks in a new run directory.
 
     Args:
         config: An experiment with a `compare` section.
-        directory: Where everything is written; it must not exist.
-        data_dir: Folder of the published data sets, or None for the usual places.
-        console: Where progress is shown, or None for nowhere.
+        directory: The new run directory; it must not exist.
+        data_dir: Folder of the published data sets, or None for the default folder.
+        console: Console for progress, or None for no progress.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: see its subclasses.
     """
     for network in networks_of(config).values():
         beginning(network)
@@ -103,17 +103,17 @@ def resume_comparison(
     console: Console | None = None,
     overrides: Overrides = (),
 ) -> Comparison:
-    """Continue a comparison: finished networks are kept, the others trained to their end.
+    """Continue a comparison: keep finished networks, and train the others to the end.
 
     Args:
         directory: The run directory of a comparison.
-        data_dir: Folder of the published data sets, or None for the usual places.
-        console: Where progress is shown, or None for nowhere.
-        overrides: As in `load_config`, for every network: devices, and how often something is
-            written.
+        data_dir: Folder of the published data sets, or None for the default folder.
+        console: Console for progress, or None for no progress.
+        overrides: As in `load_config`, for every network: devices, and intervals of records and
+            checkpoints.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: see its subclasses.
     """
     with full_disk_named(directory), RunDirectory.open(directory) as run_directory:
         data_dir = recorded_data_dir(directory, data_dir)
@@ -125,24 +125,24 @@ def resume_comparison(
 
 
 def _refuse_lost_networks(config: ExperimentConfig, run_directory: RunDirectory) -> None:
-    """Refuse to train again what a finished comparison was made of."""
+    """Refuse to train lost networks of a finished comparison again."""
     names = _section(config).networks
     lost = [name for name in names if not (run_directory.file("networks") / name / CONFIG).exists()]
     if lost and run_directory.file(COMPARISON).exists():
         raise RunDirectoryError(
-            f"{run_directory.path} is finished ({COMPARISON} is there), but its networks "
-            f"{', '.join(lost)} are gone, and to train them again would replace what it found; "
+            f"{run_directory.path} is finished ({COMPARISON} exists), but its networks "
+            f"{', '.join(lost)} are gone, and to train them again would replace its results; "
             f"restore {run_directory.file('networks')} from a copy, or compare again under another "
             f"--out: odenet compare {run_directory.file(CONFIG)}"
         )
 
 
 def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
-    """The experiment of every network, all checked before the first is trained.
+    """The experiment of every network. All are checked before the first training.
 
     Raises:
-        ConfigError: if there is no `compare` section, an override is wrong, or a network cannot
-            be evaluated as asked.
+        ConfigError: if there is no `compare` section, an override is wrong, or a network does not
+            allow one of the evaluations.
     """
     section = _section(config)
     base = config.model_copy(update={"compare": None})
@@ -153,7 +153,7 @@ def networks_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
             training = networks[name].training.uses_batch_statistics
             networks[name].model.check_trainable(training=training)
             last = check_schedule(networks[name])
-            # A network that is not made of steps alone is evaluated as it was trained, only.
+            # A network with other blocks than steps of a method is evaluated only as trained.
             solved = section.evaluate and _is_made_of_steps(networks[name])
             for block in last.model.blocks if solved else ():
                 _refuse_without_reference(block.ode)
@@ -205,10 +205,10 @@ def _compare(
             with shown_on(console), part(of):
                 experiment, state = _trained(network, directory, data_dir, console, overrides)
         except OdenetError as error:
-            # The comparison goes on as a whole, not only the network that it had come to.
+            # The user resumes the whole comparison, not this network alone.
             error.resume_from = error.resume_from and run_directory.path
             error.instead = error.instead and (
-                f"odenet resume would end there again; change network {name} in a copy of the "
+                f"odenet resume would stop there again; change network {name} in a copy of the "
                 f"experiment file, and compare again under another --out"
             )
             raise
@@ -235,10 +235,10 @@ def _trained(
     console: Console | None,
     overrides: Overrides,
 ) -> tuple[Experiment, Any]:
-    """The trained network: from disk, resumed, or from the start."""
+    """The trained network: read from disk, resumed, or trained from the start."""
     if (directory / RESULTS).exists():
         experiment, checkpoint = load(directory, data_dir=data_dir)
-        # Where the last checkpoint is damaged, an earlier one was loaded: train it to its end.
+        # If the last checkpoint is damaged, load() gives an earlier one: train it to the end.
         if checkpoint.step == config.training.num_steps:
             return experiment, checkpoint.state
     if (directory / CONFIG).exists():

@@ -1,4 +1,4 @@
-"""The experiment: one choice for every part, read from YAML, overridden, and validated once."""
+"""The configuration of an experiment: read from YAML, overridden, and validated once."""
 
 import json
 from collections.abc import Mapping
@@ -35,63 +35,63 @@ __all__ = [
 ]  # fmt: skip
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""A name that is part of a path: letters, digits, dot, dash, underscore."""
+"""A component of a path: letters, digits, dot, dash, underscore."""
 
 
 _USUAL: dict[Outputs, ObjectiveConfig] = {
     "logits": CrossEntropyConfig(),
     "values": MeanSquaredErrorConfig(),
 }
-"""What is minimised where nothing else is asked for."""
+"""The default objective, by the outputs of the model."""
 
 
 class CompareConfig(PartConfig):
-    """What `odenet compare` trains and how it evaluates each trained network."""
+    """The networks that `odenet compare` trains, and the evaluations of each."""
 
     networks: dict[Name, dict[str, Any]] = Field(min_length=1)
-    """Name of each network, and the `dotted.key: value` overrides that make it from the
-    experiment; a mapping replaces what stands at its key."""
+    """Name of each network, with its `dotted.key: value` overrides of the experiment. A mapping
+    replaces the whole value at its key."""
     evaluate: dict[Name, EvaluationConfig] = Field(default={})
-    """Name of each way to integrate a trained network whose depth is time. Without any, networks
-    are compared as they were trained, and none is judged."""
+    """Name and options of each integration of a trained network whose depth is time. If empty, the
+    networks are compared as trained, without verdicts."""
     threshold: float = Field(default=0.1, gt=0, le=1)
-    """Largest change of the accuracy between solvers for a network to count as
-    solver-independent; Ott et al. 2021 (arXiv:2007.15386) take 0.1."""
+    """Largest change of the accuracy between solvers at which a network counts as
+    solver-independent. Ott et al. 2021 (arXiv:2007.15386) use 0.1."""
 
     @field_validator("evaluate")
     @classmethod
     def _names_are_free(cls, ways: dict[str, EvaluationConfig]) -> dict[str, EvaluationConfig]:
         if REFERENCE_NAME in ways:
             raise ValueError(
-                f"{REFERENCE_NAME!r} names the solve that errors are measured against; choose "
+                f"{REFERENCE_NAME!r} is the name of the reference solve for errors; choose "
                 f"another name"
             )
         return ways
 
 
 class ExperimentConfig(PartConfig):
-    """An experiment: data, model, objective, training, and what to compare."""
+    """An experiment: data, model, objective, training, and the comparison of networks."""
 
     name: Name
-    """Names the run directory; letters, digits, dot, dash, underscore."""
+    """Name of the run directory: letters, digits, dot, dash, underscore."""
     description: str = ""
     seed: NonNegativeInt = Field(default=0, lt=2**32)
-    """Decides initialisation, order of the data and augmentation; same seed, same bytes."""
+    """Seed of initialisation, data order and augmentation; the same seed gives the same bytes."""
     data: DataConfig
     model: ModelConfig
     objective: ObjectiveConfig | None = None
-    """What is minimised: for classifiers `cross_entropy`, `hinge` or `brier`; for regressors
-    `mean_squared_error`, `mean_absolute_error` or `huber`. Without it, the first of these."""
+    """The minimised objective: for classifiers `cross_entropy` (default), `hinge` or `brier`; for
+    regressors `mean_squared_error` (default), `mean_absolute_error` or `huber`."""
     training: TrainingConfig = TrainingConfig()
     start: StartConfig | None = None
-    """A run that the first weights come from; without it, all are initialised."""
+    """Source run of the first weights; without it, all weights are initialised."""
     compare: CompareConfig | None = None
-    """Read by `odenet compare` alone."""
+    """Used only by `odenet compare`."""
 
     @model_validator(mode="before")
     @classmethod
     def _objective_of_the_model(cls, data: Any) -> Any:
-        """Options of an objective without `kind` are those of the model's objective."""
+        """Give an objective without `kind` the default kind of the model."""
         objective = data.get("objective") if isinstance(data, dict) else None
         if not isinstance(objective, dict) or "kind" in objective:
             return data
@@ -134,7 +134,7 @@ class ExperimentConfig(PartConfig):
     def _something_is_transferred(self):
         if self.training.optimizer.transferred is not None and self.start is None:
             raise ValueError(
-                "training.optimizer.transferred would be ignored: without `start` nothing comes "
+                "training.optimizer.transferred would be ignored: without `start` no weights come "
                 "from another run; remove it, or set start.run"
             )
         return self
@@ -151,7 +151,7 @@ class ExperimentConfig(PartConfig):
 
     @property
     def loss(self) -> ObjectiveConfig:
-        """The objective, by the outputs of the model where none is given."""
+        """The objective; by default that of the outputs of the model."""
         return self.objective or _USUAL[self.model.outputs]
 
 
@@ -164,13 +164,13 @@ def load_config(
 
     Args:
         path: YAML file.
-        overrides: `dotted.key=value`, the value in YAML, or a mapping from dotted keys to values;
-            a mapping as value replaces what stood there. A key that ends in `+` appends to a list.
-        environment: Whether `${oc.env:NAME}` may stand for a value of the environment.
+        overrides: `dotted.key=value`, the value in YAML, or a mapping from dotted keys to values.
+            A mapping as value replaces the old value. A key that ends in `+` appends to a list.
+        environment: Whether `${oc.env:NAME}` may refer to environment variables.
 
     Raises:
         ConfigError: if the file is missing or does not parse, a key is unknown, a value is of the
-            wrong type or out of range, or an option would be ignored by the part it is given to.
+            wrong type or out of range, or a part would ignore an option.
     """
     path = Path(path)
     config = parse_config(read_yaml(path), overrides, str(path), environment)
@@ -178,12 +178,12 @@ def load_config(
 
 
 def read_experiment(path: Path, overrides: Overrides = ()) -> ExperimentConfig:
-    """Read the experiment of a run directory, where every default is written out.
+    """Read the experiment of a run directory, whose file has all defaults written out.
 
     Args:
         path: The `config.yaml` of a run directory.
-        overrides: As `load_config`. They meet the choices that were made, not the defaults, so
-            that an override may exchange a part.
+        overrides: As in `load_config`. Options at their defaults do not conflict with them, so
+            that an override can replace a part.
 
     Raises:
         ConfigError: as `load_config`.
@@ -196,7 +196,7 @@ def _written_experiment(path: Path) -> ExperimentConfig:
     try:
         config = parse_config(read_yaml(path), where=str(path))
     except ConfigError as error:
-        # Before texts such as 1e5 and ${5} were quoted, files held them as PyYAML writes them.
+        # Old files hold texts such as 1e5 and ${5} without quotes, as PyYAML wrote them.
         try:
             config = parse_config(escaped(yaml.safe_load(path.read_text())), where=str(path))
         except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
@@ -211,13 +211,13 @@ def parse_config(
     where: str = "experiment",
     environment: bool = False,
 ) -> ExperimentConfig:
-    """Validate an experiment given as nested mappings, after setting overrides.
+    """Apply overrides to an experiment in nested mappings, and validate it.
 
     Args:
         values: The experiment.
-        overrides: As `load_config`.
-        where: What the values came from, for error messages.
-        environment: Whether `${oc.env:NAME}` may stand for a value of the environment.
+        overrides: As in `load_config`.
+        where: Source of the values, for error messages.
+        environment: Whether `${oc.env:NAME}` may refer to environment variables.
 
     Raises:
         ConfigError: as `load_config`.
@@ -231,15 +231,15 @@ def parse_config(
     except ValidationError as error:
         raise ConfigError(explain(ExperimentConfig, error, where, plain)) from error
     except RecursionError as error:
-        raise ConfigError(f"{where}: it is nested too deeply") from error
+        raise ConfigError(f"{where}: the nesting is too deep") from error
 
 
 def variant(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
-    """The experiment with some values set otherwise.
+    """The experiment with overrides applied.
 
     Args:
         config: An experiment.
-        overrides: As `load_config`.
+        overrides: As in `load_config`.
 
     Raises:
         ConfigError: as `load_config`.
@@ -248,12 +248,12 @@ def variant(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
 
 
 def to_yaml(config: ExperimentConfig) -> str:
-    """An experiment as YAML, with every default resolved; `load_config` gives it back equal."""
+    """An experiment as YAML with all defaults; `load_config` reads an equal experiment."""
     return write(escaped(resolved(config)))
 
 
 def resolved(config: ExperimentConfig) -> dict[str, Any]:
-    """The experiment as plain values with every default, leaving out what is None."""
+    """The experiment as plain values with all defaults, without options that are None."""
     return config.model_dump(mode="json", exclude_none=True)
 
 

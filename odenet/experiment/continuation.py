@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and what to do where there is none."""
+"""Choice of the checkpoint from which a run continues, and errors if there is none."""
 
 import dataclasses
 import shlex
@@ -10,34 +10,34 @@ from odenet.experiment.directory import CONFIG, RESULTS, RUN, STATUS, read_json
 from odenet.training.checkpoint import Checkpoint, Checkpointer, Folder, Which, steps_on_disk
 
 FROM_ELSEWHERE = {"refined": "refined", "pruned": "pruned", "weights": "imported"}
-"""Keys of `run.json` of weights that no training from the first step makes again."""
+"""Keys of `run.json` for weights that a training from step 0 would not reproduce."""
 
 
 class BeginsAgainWarning(UserWarning):
-    """A run was stopped before its first checkpoint, and begins again."""
+    """A run that was stopped before its first checkpoint starts again at step 0."""
 
 
 class LostBestWarning(UserWarning):
-    """The best checkpoint of a run is gone, and another one will take its place."""
+    """The best checkpoint of a run is gone, and a later one will replace it."""
 
 
 def checkpoint_to_continue(directory: Path, which: Which = "last") -> Checkpoint | None:
-    """The checkpoint that a run goes on from, or None if it has not come to its first one.
+    """The checkpoint from which a run continues, or None before its first checkpoint.
 
     Args:
         directory: A run directory.
-        which: The last checkpoint; or the best, where the last is lost.
+        which: The last checkpoint; or the best, if the last is lost.
 
     Raises:
-        CheckpointError: if there is none where there was one, or weights that came from elsewhere:
-            to begin again would replace them.
-        RunDirectoryError: if the best is asked for and the last is there.
+        CheckpointError: if a checkpoint or imported weights are lost: a new start would replace
+            the remaining files.
+        RunDirectoryError: if `which` is the best and the last checkpoint exists.
     """
     folder = directory / "checkpoints"
     if which == "best" and steps_on_disk(folder / "last"):
         raise RunDirectoryError(
-            f"a run goes on from `best` only where `last` is lost, but {folder / 'last'} is there; "
-            f"leave out --checkpoint, or train from `best` into a new directory: "
+            f"a run continues from `best` only if `last` is lost, but {folder / 'last'} exists; "
+            f"remove --checkpoint, or train from `best` into a new directory: "
             f"{_start_command(directory)}"
         )
     checkpointer = Checkpointer(folder)
@@ -51,19 +51,19 @@ def checkpoint_to_continue(directory: Path, which: Which = "last") -> Checkpoint
         _refuse_to_replace(directory, which)
     elif "progress" not in found.extras or (found.step and "data" not in found.extras):
         raise CheckpointError(
-            f"checkpoint {folder / which}, step {found.step}, does not say where in the data the "
-            f"run was, so it is not one that a training goes on from; "
+            f"checkpoint {folder / which}, step {found.step}, does not hold the position in the "
+            f"data, so a training cannot continue from it; "
             f"{_ways_on(directory, which)}"
         )
     return found
 
 
 def keep_given(directory: Path, checkpoint: Checkpoint) -> None:
-    """Keep imported weights as the start of their run, before training replaces them.
+    """Save imported weights as the start checkpoint, before training replaces them.
 
     Args:
         directory: The run directory.
-        checkpoint: What the run goes on from.
+        checkpoint: The checkpoint from which the run continues.
     """
     given = _made(directory) == "imported" and checkpoint.step == 0
     if given and not steps_on_disk(directory / "checkpoints" / "start"):
@@ -71,14 +71,14 @@ def keep_given(directory: Path, checkpoint: Checkpoint) -> None:
 
 
 def with_best(directory: Path, checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint of a run whose `best` is there; a lost one is made again if it can be.
+    """Restore a lost `best` checkpoint if it is the one from which the run continues.
 
     Args:
         directory: The run directory.
-        checkpoint: What the run goes on from.
+        checkpoint: The checkpoint from which the run continues.
 
     Returns:
-        The checkpoint, which knows of no best score where `best` is lost for good.
+        The checkpoint, without a best score if `best` cannot be restored.
     """
     progress = checkpoint.extras["progress"]
     if progress["best_step"] is None or steps_on_disk(directory / "checkpoints" / "best"):
@@ -88,7 +88,7 @@ def with_best(directory: Path, checkpoint: Checkpoint) -> Checkpoint:
         return checkpoint
     warnings.warn(
         f"{directory} has lost its `best` checkpoint, of step {progress['best_step']}; the best of "
-        f"the evaluations after step {checkpoint.step} will take its place",
+        f"the evaluations after step {checkpoint.step} will replace it",
         LostBestWarning,
         stacklevel=3,
     )
@@ -97,11 +97,11 @@ def with_best(directory: Path, checkpoint: Checkpoint) -> Checkpoint:
 
 
 def save_again(directory: Path, which: Folder, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint that was read as another one of its run.
+    """Write a checkpoint of a run again, into another folder of the run.
 
     Args:
         directory: The run directory.
-        which: What it is written as.
+        which: Folder to write to.
         checkpoint: The checkpoint.
     """
     checkpointer = Checkpointer(directory / "checkpoints")
@@ -112,18 +112,18 @@ def save_again(directory: Path, which: Folder, checkpoint: Checkpoint) -> None:
 
 
 def missing(directory: Path, which: Which, given: str | None = None) -> CheckpointError:
-    """The error that a run has no checkpoint of that sort, with what is there instead.
+    """The error for a missing checkpoint, with the checkpoints that exist.
 
     Args:
         directory: The run directory.
         which: The last checkpoint or the best.
-        given: How the directory was named, if not by its path alone.
+        given: The directory as the user gave it, or None for its path.
     """
     given = given or str(directory)
     if _has_been_trained(directory) or steps_on_disk(directory / "checkpoints" / "last"):
         return CheckpointError(f"{given} has no `{which}` checkpoint; {_ways_on(directory, which)}")
     return CheckpointError(
-        f"{given} has no {which} checkpoint yet; it was stopped before the first; train it with: "
+        f"{given} has no {which} checkpoint yet: it was stopped before the first; train it with: "
         f"odenet resume {_quoted(directory)}"
     )
 
@@ -131,20 +131,20 @@ def missing(directory: Path, which: Which, given: str | None = None) -> Checkpoi
 def _refuse_to_replace(directory: Path, which: Which) -> None:
     if which == "best" or _has_been_trained(directory):
         raise CheckpointError(
-            f"{directory} has no `{which}` checkpoint to go on from, and to begin again would "
-            f"replace what is there ({', '.join(_remains(directory))}); "
+            f"{directory} has no `{which}` checkpoint to continue from, and to start again would "
+            f"replace the remaining files ({', '.join(_remains(directory))}); "
             f"{_ways_on(directory, which)}"
         )
     if (directory / STATUS).exists():
         warnings.warn(
-            f"{directory} was stopped before its first checkpoint; it begins again at step 0",
+            f"{directory} was stopped before its first checkpoint; it starts again at step 0",
             BeginsAgainWarning,
             stacklevel=3,
         )
 
 
 def _has_been_trained(directory: Path) -> bool:
-    """Whether there is, or was, anything that beginning again would replace."""
+    """Whether the run has or had results that a new start would replace."""
     status = read_json(directory / STATUS) if (directory / STATUS).exists() else {}
     return bool(
         _made(directory)
@@ -156,13 +156,13 @@ def _has_been_trained(directory: Path) -> bool:
 
 
 def _made(directory: Path) -> str | None:
-    """How the weights came here that were not trained here, or None."""
+    """The origin of weights from another source: refined, pruned or imported, or None."""
     about = read_json(directory / RUN)
     return next((how for key, how in FROM_ELSEWHERE.items() if key in about), None)
 
 
 def _remains(directory: Path) -> list[str]:
-    """What is there, in words."""
+    """The remaining checkpoints and results of a run, in words."""
     remains = []
     for which in ("last", "best"):
         steps = steps_on_disk(directory / "checkpoints" / which)
@@ -183,11 +183,11 @@ def _ways_on(directory: Path, which: Which) -> str:
             + ("make" if made else "run")
             + f" it again under another --out (it was {made or 'trained'}; see {directory / RUN})"
         )
-    found = f"`{other}`, of step {int(steps[0].name)}, is there"
+    found = f"`{other}`, of step {int(steps[0].name)}, exists"
     if which == "best":
-        return f"{found}: leave out `best`"
+        return f"{found}: use it instead of `best`"
     return (
-        f"{found}. Evaluate it: odenet eval {_quoted(directory)} --checkpoint best. Go on from "
+        f"{found}. Evaluate it: odenet eval {_quoted(directory)} --checkpoint best. Continue from "
         f"it: odenet resume {_quoted(directory)} --checkpoint best. Or train from its weights "
         f"into a new directory: {_start_command(directory)}"
     )

@@ -1,4 +1,4 @@
-"""Runs of one experiment at several depths: what they share."""
+"""The common configuration of runs of one experiment at several depths."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from odenet.experiment.config import ExperimentConfig, resolved
 def depth_family(config: ExperimentConfig) -> dict[str, Any]:
     """The experiment without its seed and the numbers of steps of its blocks.
 
-    Two runs with the same are one experiment, at maybe two depths and from maybe two seeds.
+    Two runs with an equal result differ at most in their depth and seed.
     """
 
     def without(values: Any) -> Any:

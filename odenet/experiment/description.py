@@ -1,4 +1,4 @@
-"""An experiment in a few lines, for people."""
+"""A description of an experiment in a few lines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ def described(
     which: Folder,
     overrides: Mapping[str, Any],
 ) -> list[str]:
-    """Lines that say what an experiment is made of, and what it gave.
+    """Lines with the data, the model, the results and the checkpoint of an experiment.
 
     Args:
         experiment: The experiment.
-        results: What `results.json` holds, or None while the training is not complete.
-        checkpoint: Where its weights come from.
-        which: Which checkpoint that is.
-        overrides: What was set otherwise since the training.
+        results: Content of `results.json`, or None before the training is complete.
+        checkpoint: The checkpoint of the weights.
+        which: Name of the checkpoint.
+        overrides: Overrides since the training.
     """
     data, model = experiment.dataset, experiment.config.model
     written_out = model.expanded()

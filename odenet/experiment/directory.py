@@ -1,4 +1,4 @@
-"""A run directory: everything that a run leaves, and the lock that keeps a second process out."""
+"""The run directory: the files of a run, and the lock against a second process."""
 
 import contextlib
 import errno
@@ -24,11 +24,11 @@ CONFIG, RUN, STATUS, METRICS, RESULTS, COMPARISON, LEVELS = (
 )
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
-"""Errors of a disk that is full, broken, or gone."""
+"""Errors of a full, broken or missing disk."""
 
 
 class RunDirectory:
-    """A directory that one process at a time writes to.
+    """A directory to which one process at a time writes.
 
     Args:
         path: The directory.
@@ -43,7 +43,7 @@ class RunDirectory:
         """Make and lock a new directory.
 
         Raises:
-            RunDirectoryError: if something stands there already; it is left as it is.
+            RunDirectoryError: if the path exists and holds a run or is a file; it stays unchanged.
         """
         if path.exists() and (not path.is_dir() or _holds_a_run(path)):
             raise RunDirectoryError(
@@ -58,7 +58,7 @@ class RunDirectory:
         """Lock an existing directory that holds the file `needs`.
 
         Raises:
-            RunDirectoryError: if it does not, or another process uses it.
+            RunDirectoryError: if the file is missing, or another process holds the lock.
         """
         require(path, needs)
         return RunDirectory(path)._locked()
@@ -68,7 +68,7 @@ class RunDirectory:
         return self
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -84,20 +84,20 @@ class RunDirectory:
         return self.path / name
 
     def write_json(self, name: str, values: Any) -> None:
-        """Write a JSON file, whole or not at all."""
+        """Write a JSON file atomically."""
         self.write_text(name, json.dumps(finite(values), indent=1, allow_nan=False) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a text file, whole or not at all."""
+        """Write a text file atomically."""
         partial = self.file(name + ".partial")
         partial.write_text(text)
         replace(partial, self.file(name))
 
 
 def _holds_a_run(path: Path) -> bool:
-    """Whether a directory holds more than a run leaves that was killed before it began.
+    """Whether a directory holds more than the files of a run that was killed before training.
 
-    `config.yaml` is written last, so that a directory that has it is complete enough to resume.
+    `config.yaml` is written last, so that any directory with `config.yaml` can be resumed.
     """
 
     def left(entry: Path) -> bool:
@@ -109,7 +109,7 @@ def _holds_a_run(path: Path) -> bool:
 
 
 def finite(values: Any) -> Any:
-    """Values as JSON can hold them: a number that is not finite becomes None."""
+    """Values for JSON: a non-finite number becomes None."""
     if isinstance(values, dict):
         return {key: finite(value) for key, value in values.items()}
     if isinstance(values, (list, tuple)):
@@ -120,15 +120,15 @@ def finite(values: Any) -> Any:
 
 
 def require(path: Path, needs: str) -> None:
-    """Refuse a path that is not a run directory holding the file `needs`.
+    """Refuse a path that is not a run directory with the file `needs`.
 
     Raises:
-        RunDirectoryError: saying what is missing.
+        RunDirectoryError: naming the missing directory or file.
     """
     if not path.is_dir():
         raise RunDirectoryError(f"no run directory {path}; `odenet run` and `compare` make one")
     if not (path / needs).is_file():
-        raise RunDirectoryError(f"{path} is not a run directory of that sort: it has no {needs}")
+        raise RunDirectoryError(f"{path} is not a run directory of this kind: it has no {needs}")
 
 
 def read_json(path: Path) -> Any:
@@ -144,7 +144,7 @@ def read_json(path: Path) -> Any:
 
 
 def is_comparison(directory: Path) -> bool:
-    """Whether a run directory is that of a comparison and not of one run.
+    """Whether a run directory holds a comparison, not a single run.
 
     Raises:
         RunDirectoryError: if it is no run directory.
@@ -165,10 +165,10 @@ def default_directory(name: str) -> Path:
 
 @contextlib.contextmanager
 def full_disk_named(path: Path) -> Iterator[None]:
-    """Turn the errors of a full or failing disk into one that says so.
+    """Turn the errors of a full or failing disk into a `RunDirectoryError`.
 
     Raises:
-        RunDirectoryError: in place of an `OSError` for space, quota or size.
+        RunDirectoryError: instead of an `OSError` for space, quota or size.
     """
     try:
         yield
@@ -176,15 +176,15 @@ def full_disk_named(path: Path) -> Iterator[None]:
         if error.errno not in _UNWRITABLE:
             raise
         failure = RunDirectoryError(
-            f"{path} cannot be written: {error.strerror}; what was saved before is intact; make "
-            f"room on the disk"
+            f"{path} cannot be written: {error.strerror}; the files saved before are intact; free "
+            f"space on the disk"
         )
         failure.resume_from = path
         raise failure from error
 
 
 def git_commit() -> str | None:
-    """Commit of the working tree that the package runs from, with `+` if it is changed."""
+    """Commit of the working tree of this package, with `+` if files are changed."""
     folder = Path(__file__).resolve().parent
     try:
         head = subprocess.run(

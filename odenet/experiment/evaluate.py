@@ -1,4 +1,4 @@
-"""Evaluate a trained network from its run directory, maybe under another integrator."""
+"""Evaluate a trained network from its run directory, optionally by another integrator."""
 
 import dataclasses
 import math
@@ -37,14 +37,14 @@ def evaluate(
         split: `train`, `validation` or `test`.
         which: The last checkpoint, the best, or the start.
         step_factor: Number of steps, as a multiple of those in training.
-        data_dir: Folder of the published data sets, or None for the usual places.
+        data_dir: Folder of the published data sets, or None for the default folder.
 
     Returns:
         `accuracy` (classifiers), `loss`, `nfe` and the other metrics, with the step of the
         checkpoint and the time per batch.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: see its subclasses.
     """
     directory = Path(directory)
     experiment, checkpoint = load_trained(directory, overrides, which, data_dir)
@@ -55,10 +55,10 @@ def evaluate(
 def measured(
     experiment: Experiment, checkpoint: Checkpoint, split: str, step_factor: float = 1.0
 ) -> dict[str, Any]:
-    """Metrics of a network in memory on a split, as `evaluate` gives them.
+    """Metrics of a network in memory on a split, as in `evaluate`.
 
     Args:
-        experiment: What the network was built from.
+        experiment: The experiment of the network.
         checkpoint: Its parameters and statistics.
         split: `train`, `validation` or `test`.
         step_factor: Number of steps, as a multiple of those in training.
@@ -86,7 +86,7 @@ def measured(
 
 
 def _without_failures(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """The metrics, with None for why and where a solve failed if none did."""
+    """The metrics, with None for reason and position of a failure if no solve failed."""
     none = FAILURE_METRICS if metrics["solver_ok"] == 1 else ()
     return {name: None if name in none else value for name, value in metrics.items()}
 
@@ -94,18 +94,18 @@ def _without_failures(metrics: Mapping[str, float]) -> dict[str, float | None]:
 def load_trained(
     directory: Path, overrides: Overrides, which: Folder, data_dir: Path | None
 ) -> tuple[Experiment, Checkpoint]:
-    """A trained network, to look at it.
+    """Load a trained network for evaluation.
 
     Args:
         directory: A run directory.
         overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         which: The last checkpoint, the best, or the start.
-        data_dir: Folder of the published data sets, or None for the usual places.
+        data_dir: Folder of the published data sets, or None for the default folder.
 
     Raises:
-        ConfigError: if the directory is that of a comparison, an override has no effect, or the
-            network had no start of its own.
-        OdenetError: as its other children say.
+        ConfigError: if the directory holds a comparison, an override has no effect, or the
+            network has no start checkpoint.
+        OdenetError: see its other subclasses.
     """
     if is_comparison(directory):
         names = sorted(path.name for path in (directory / "networks").glob("*"))
@@ -122,17 +122,17 @@ def load_trained(
 
 
 def _at_start(directory: Path, experiment: Experiment, last: Checkpoint) -> Checkpoint:
-    """The state before the first step, in place of the last checkpoint."""
+    """The state before the first step, instead of the last checkpoint."""
     made = {"pruned", "refined"} & set(read_json(directory / RUN))
     if experiment.origin is None and made:
         raise ConfigError(
-            f"{directory} is a {made.pop()} network, which had no start of its own; look at "
-            f"the run that it was made from, or at its last checkpoint"
+            f"{directory} is a {made.pop()} network, which has no start checkpoint; use the run "
+            f"from which it was made, or its last checkpoint"
         )
     if changed_at(last.extras) is not None:
         raise ConfigError(
-            f"{directory} holds a network of another depth than its training began with; look "
-            f"at its last checkpoint"
+            f"{directory} holds a network of another depth than at the start of its training; "
+            f"use its last checkpoint"
         )
     return dataclasses.replace(last, state=jax.device_get(experiment.start), step=0)
 
@@ -142,7 +142,7 @@ def _refuse_ignored_overrides(keys: Sequence[str]) -> None:
     for key in keys:
         if not any(key == part or key.startswith(f"{part}.") for part in used):
             raise ConfigError(
-                f"an evaluation would ignore {key}; it takes overrides of {', '.join(used)}"
+                f"an evaluation would ignore {key}; it accepts overrides of {', '.join(used)}"
             )
 
 

@@ -1,4 +1,4 @@
-"""What is known of a dotted key or of a kind: values, range, default, and where it belongs."""
+"""Explanation of a dotted key or a kind: values, range, default, and its parts."""
 
 import dataclasses
 import difflib
@@ -22,11 +22,11 @@ class Explained:
 
     Attributes:
         key: The dotted key in an experiment.
-        about: What it does.
-        option: Values, range and default, as `option_of` gives them; empty for a kind.
-        of: Kinds of the part that has the option; empty where it is no choice.
-        choices: For an option that is a part, or for a kind, what there is inside: names and
-            descriptions.
+        about: Its description.
+        option: Values, range and default as in `option_of`; empty for a kind.
+        of: Kinds of the part that have the option; empty if the part has no kinds.
+        choices: Names and descriptions of the kinds of a part, or of the options of a kind; else
+            empty.
     """
 
     key: str
@@ -37,7 +37,7 @@ class Explained:
 
 
 def explain_key(key: str) -> list[Explained]:
-    """What an option, a part or a kind of an experiment is.
+    """Explain an option, a part or a kind of an experiment.
 
     Args:
         key: A dotted key, such as `training.optimizer.warmup_steps`; the end of one, such as
@@ -45,10 +45,10 @@ def explain_key(key: str) -> list[Explained]:
             positions may be left out.
 
     Returns:
-        Its meanings, one for each part that has it in a way of its own.
+        Its meanings, one for each different definition among the parts.
 
     Raises:
-        ConfigError: if there is no such key; it names the nearest.
+        ConfigError: if there is no such key; the message names the nearest keys.
     """
     words = [word for word in re.split(r"[.=\[\]]+", key) if word and not word.isdigit()]
     names = [word for word in words if word != "kind"]
@@ -61,7 +61,7 @@ def explain_key(key: str) -> list[Explained]:
 
 
 def _prefixes(name: str) -> list[list[str]]:
-    """Keys of the parts that have an option or a kind of that name; nearest first."""
+    """Keys of the parts that have an option or a kind `name`; nearest first."""
     paths = [place.path.rpartition(".")[0] for place in _places(name, generation())]
     for part, kinds in part_classes().items():
         if any(name in kind.split(" | ") for kind in kinds):
@@ -79,14 +79,14 @@ _Fields = list[tuple[type[BaseModel], FieldInfo]]
 
 
 def _follow(names: list[str]) -> list[Explained]:
-    """The meanings of a whole key; none, if it leads nowhere."""
+    """The meanings of a complete key; empty if there is no such key."""
     return _inside([ExperimentConfig], names, "", [])
 
 
 def _inside(
     owners: list[type[BaseModel]], names: list[str], path: str, last: _Fields
 ) -> list[Explained]:
-    """The meanings of what is left of a key, in some parts; `last` are the fields before."""
+    """The meanings of the names `names` within `owners`; `last` are the fields before."""
     if not names:
         return _options(path, last)
     name, rest = names[0], names[1:]
@@ -107,7 +107,7 @@ def _kind(key: str, kind: str, owner: type[BaseModel]) -> Explained:
 
 
 def _options(key: str, fields: _Fields) -> list[Explained]:
-    """One meaning for each way that the owners define the option."""
+    """One meaning for each different definition of the option among its owners."""
     meanings: dict[str, list[type[BaseModel]]] = {}
     by_text = {}
     for owner, field in fields:

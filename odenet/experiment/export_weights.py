@@ -1,4 +1,4 @@
-"""The weights of a run as a file, for other programs."""
+"""Export of the weights of a run to a file for other programs."""
 
 import warnings
 from pathlib import Path
@@ -14,7 +14,7 @@ from odenet.training.checkpoint import Which
 
 
 class ExportWarning(UserWarning):
-    """A file of weights does not say all that the network needs."""
+    """A file of weights lacks an option of the network."""
 
 
 def export_weights(
@@ -27,16 +27,16 @@ def export_weights(
 ) -> int:
     """Write the weights and statistics of a run as safetensors.
 
-    Published names have none for step sizes: those other than 1 are folded into the last norm or
-    convolution of their branches, which computes the same.
+    Published networks have no step sizes. Step sizes other than 1 are folded into the last norm or
+    convolution of their branches, which gives the same function.
 
     Args:
         directory: A run directory.
-        file: The file to write; one of that name is replaced.
+        file: The file to write; an existing file is replaced.
         which: The last checkpoint or the best.
-        arch: Name of a published network whose names and layouts the file gets; without it, names
-            are our dotted paths, and layouts ours.
-        data_dir: Folder of the published data sets, or None for the usual places.
+        arch: Name of a published network whose array names and layouts the file gets; without it,
+            names are odenet's dotted paths, in odenet's layouts.
+        data_dir: Folder of the published data sets, or None for the default folder.
         overrides: As in `load_config`, for the data or the devices.
 
     Returns:
@@ -44,8 +44,8 @@ def export_weights(
 
     Raises:
         CheckpointError: if the network has other arrays than the published one, or computes
-            something else from them.
-        OdenetError: as its other children say.
+            another function of them.
+        OdenetError: see its other subclasses.
     """
     architecture = None if arch is None else published_network(arch)
     experiment, checkpoint = load_trained(Path(directory), overrides, which, data_dir)
@@ -75,5 +75,5 @@ def export_weights(
 
 
 def _outer(experiment: Experiment) -> tuple[int, int]:
-    """Outputs of the network, and channels of its images."""
+    """Number of outputs of the network, and number of channels of its images."""
     return experiment.dataset.num_outputs, experiment.dataset.input_shape[-1]

@@ -1,4 +1,4 @@
-"""From a built experiment to a trained network in its run directory, through all of its depths."""
+"""Training of an experiment in its run directory, through all changes of its depth."""
 
 import contextlib
 import dataclasses
@@ -42,12 +42,12 @@ from odenet.training.progress_bar import ProgressBar
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A network that was trained, as it is in memory.
+    """A trained network in memory.
 
     Attributes:
-        experiment: What it was built from; where its depth has changed, with the last network.
+        experiment: Its experiment; after changes of depth, with the last network.
         state: The state after the last step.
-        results: What `results.json` holds.
+        results: Content of `results.json`.
         directory: Its run directory.
     """
 
@@ -69,20 +69,20 @@ def fit(
     console: Console | None,
     callbacks: Sequence[Callback],
 ) -> Trained:
-    """Train to the end, and write results.
+    """Train to the end, and write the results.
 
-    Where the network changes its depth on the way, each is trained by a program of its own, into
-    the same files.
+    After a change of depth, the new network is trained by a newly compiled program, with the same
+    run directory.
 
     Args:
-        experiment: What to train; with a checkpoint, the network that it holds.
+        experiment: The experiment; with a checkpoint, that of the network in the checkpoint.
         run_directory: The run directory, locked.
-        checkpoint: Where an earlier part of the run had come, or None.
-        console: Where progress is shown, or None for nowhere.
-        callbacks: Run after the usual ones.
+        checkpoint: Checkpoint from which the run continues, or None.
+        console: Console for progress, or None for no progress.
+        callbacks: Callbacks that run after the default ones.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: see its subclasses.
     """
     warn_of_ignored_precision()
     if checkpoint is not None:
@@ -106,7 +106,7 @@ def _through_depths(
     phase = Phase(experiment, experiment.start, 0, None, Progress(), {})
     if checkpoint is not None:
         phase = _recorded(experiment, checkpoint)
-        # A change that was due when the run was stopped is made again, from the same state.
+        # A change of depth that was due at the stop is repeated from the same state.
         if plan is not None and changed_at(checkpoint.extras) != phase.step < training.num_steps:
             phase = _changed(phase, run_directory, plan) or phase
     while True:
@@ -127,7 +127,7 @@ def _through_depths(
 
 
 def _stopped(run_directory: RunDirectory, config: ExperimentConfig, error: BaseException) -> None:
-    """Write down how a run ended early, and tell the user how to go on."""
+    """Record the reason of an early end, and tell the user how to continue."""
     saved = steps_on_disk(run_directory.file("checkpoints") / "last")
     step = int(saved[0].name) if saved else None
     if isinstance(error, Interrupted):
@@ -136,22 +136,22 @@ def _stopped(run_directory: RunDirectory, config: ExperimentConfig, error: BaseE
         error.instead = _instead(run_directory.path, config, step, error)
     reason = str(error) if isinstance(error, OdenetError) else f"{type(error).__name__}: {error}"
     status = {"state": "stopped", "reason": reason}
-    with contextlib.suppress(OSError):  # a full disk is what may have stopped it
+    with contextlib.suppress(OSError):  # a full disk may be the reason
         run_directory.write_json(STATUS, status | ({} if step is None else {"step": step}))
 
 
 def _instead(path: Path, config: ExperimentConfig, step: int | None, error: RunFailure) -> str:
-    """What to do about a run that would break at the same step again."""
+    """The advice for a run that would fail at the same step again."""
     file, change = shlex.quote(str(path / CONFIG)), "KEY=VALUE"
     if isinstance(error, NonFiniteLoss):
         rate = config.training.optimizer.learning_rate / 10
         change = f"training.optimizer.learning_rate={rate:g}"
-    told = "odenet resume would end there again; with what the error names changed, "
+    told = "odenet resume would stop there again; after a change of the named cause, "
     if step is None or config.training.depth_schedule is not None:
-        return f"{told}run it anew: odenet run {file} {change}"
+        return f"{told}run it again: odenet run {file} {change}"
     start = shlex.quote(f"start={{run: {path}}}")
     return (
-        f"{told}a new run goes on from the weights of step {step}: odenet run {file} {start} "
+        f"{told}a new run can continue from the weights of step {step}: odenet run {file} {start} "
         f"{change}"
     )
 
@@ -160,7 +160,7 @@ def _refuse_complete(run_directory: RunDirectory, step: int, num_steps: int) -> 
     if step > num_steps:
         raise RunDirectoryError(
             f"{run_directory.path} is at step {step}, beyond the {num_steps} of "
-            f"training.num_steps in its {CONFIG}; set that to more, or evaluate it with: "
+            f"training.num_steps in its {CONFIG}; set a larger value, or evaluate it with: "
             f"odenet eval {run_directory.path}"
         )
     if step == num_steps and run_directory.file(RESULTS).exists():
@@ -171,20 +171,20 @@ def _refuse_complete(run_directory: RunDirectory, step: int, num_steps: int) -> 
 
 
 def _recorded(experiment: Experiment, checkpoint: Checkpoint) -> Phase:
-    """Where a checkpoint stands."""
+    """The training phase of a checkpoint."""
     own = ("data", "progress")
     return Phase(
         experiment,
         experiment.placement.place(checkpoint.state),
         checkpoint.step,
-        checkpoint.extras.get("data"),  # weights from elsewhere may have seen no data here
+        checkpoint.extras.get("data"),  # imported weights may have no position in the data
         Progress(**checkpoint.extras["progress"]),
         {key: value for key, value in checkpoint.extras.items() if key not in own},
     )
 
 
 def _changed(phase: Phase, run_directory: RunDirectory, plan: DepthPlan) -> Phase | None:
-    """The phase with the next network, if a change is due at this step."""
+    """The phase with the next network, or None if no change of depth is due."""
     change = plan.due(phase.experiment, phase.step, phase.state)
     return None if change is None else next_phase(phase, change, run_directory)
 
@@ -192,7 +192,7 @@ def _changed(phase: Phase, run_directory: RunDirectory, plan: DepthPlan) -> Phas
 def _leaves(
     experiment: Experiment, plan: DepthPlan | None
 ) -> Callable[[int, TrainState], bool] | None:
-    """Whether the network changes after a step, or None if it never does."""
+    """A function that tells whether the network changes after a step, or None without a plan."""
     if plan is None:
         return None
     return lambda step, state: plan.due(experiment, step, state) is not None
@@ -200,7 +200,7 @@ def _leaves(
 
 @dataclasses.dataclass(frozen=True)
 class _Trained:
-    """One part of a training, with one network: how it was run, and where in the data it ended."""
+    """The training of one network: its `Fit`, and its final position in the data."""
 
     fit: Fit
     position: Mapping[str, Any]
@@ -213,7 +213,7 @@ def _train(
     console: Console | None,
     callbacks: Sequence[Callback],
 ) -> tuple[_Trained, TrainState]:
-    """Train one network, to the last step or to where its depth changes."""
+    """Train one network, to the last step or to its change of depth."""
     experiment, step = phase.experiment, phase.step
     training = experiment.config.training
     usual: list[Callback] = [

@@ -1,4 +1,4 @@
-"""Which network a checkpoint holds, of a run that changes its depth while it trains."""
+"""The network of a checkpoint, in a run whose depth changes during training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from odenet.experiment.config import ExperimentConfig, parse_config, resolved, to_values
 
 CHANGED = "depth"
-"""Key of a checkpoint's extras that holds the network that the schedule has made, and when."""
+"""Key in the extras of a checkpoint: the network after a change of depth, and its step."""
 
 
 def held_by(config: ExperimentConfig, extras: Mapping[str, Any]) -> ExperimentConfig:
-    """The experiment with the network that a checkpoint holds.
+    """The experiment with the network of a checkpoint.
 
     Args:
-        config: The experiment as its run directory has it.
-        extras: What was saved beside the checkpoint.
+        config: The experiment of the run directory.
+        extras: Extras of the checkpoint.
     """
     model = extras.get(CHANGED, {}).get("model")
     if model is None:
@@ -23,15 +23,15 @@ def held_by(config: ExperimentConfig, extras: Mapping[str, Any]) -> ExperimentCo
 
 
 def extras_of(config: ExperimentConfig, step: int) -> dict[str, Any]:
-    """What every checkpoint says of a network that the schedule made.
+    """The extras of every checkpoint of a network after a change of depth.
 
     Args:
         config: The experiment with that network.
-        step: The step after which it was made.
+        step: The step of the change.
     """
     return {CHANGED: {"step": step, "model": resolved(config)["model"]}}
 
 
 def changed_at(extras: Mapping[str, Any]) -> int | None:
-    """The step after which the network of a checkpoint was made, or None if it began so."""
+    """The step at which the network of a checkpoint was changed, or None if it never was."""
     return extras.get(CHANGED, {}).get("step")

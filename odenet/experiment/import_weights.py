@@ -1,4 +1,4 @@
-"""Weights from elsewhere as a run directory."""
+"""Import of weights from a file into a run directory."""
 
 import dataclasses
 import hashlib
@@ -50,14 +50,14 @@ from odenet.training.state import TrainState, init_state
 
 @dataclasses.dataclass(frozen=True)
 class ImportedWeights:
-    """What an import made.
+    """An imported network.
 
     Attributes:
-        config: The experiment, as its run directory holds it.
+        config: The experiment of the run directory.
         graphdef: Structure of the network.
-        start: The state before the first step, with the weights of the file.
-        num_parameters: Trainable numbers of the network.
-        notes: What a user should hear: what was stripped, assumed, or is not as it was asked.
+        start: State before the first step, with the weights of the file.
+        num_parameters: Number of trainable parameters.
+        notes: Notes for the user: removed prefixes, assumptions, deviations from the request.
     """
 
     config: ExperimentConfig
@@ -67,7 +67,7 @@ class ImportedWeights:
     notes: tuple[str, ...]
 
     def network(self, params: Any, statistics: Any) -> Network:
-        """The network with given parameters, for use in Python."""
+        """The network with the given parameters and statistics."""
         return nnx.merge(self.graphdef, params, statistics)
 
 
@@ -82,39 +82,40 @@ def import_weights(
     which: str | None = None,
     verbose: bool = True,
 ) -> ImportedWeights:
-    """Make a run directory of weights from elsewhere, as if they had been trained here.
+    """Create a run directory from a file of weights.
 
-    It can be evaluated, trained on from step 0, and started from. Nothing is written unless every
-    array of the file has its place in the network, and every array of the network its own. A
-    prefix that all names have is removed where the names are known without it. Where the file has
-    other classes or channels than the data, the network gets the file's, and the run has
+    The run can be evaluated, trained from step 0, or named in `start.run`. Nothing is written
+    unless the arrays of the file and of the network correspond one to one. A common prefix of all
+    names is removed if the names without it are known. If the numbers of classes or channels in the
+    file differ from the data, the network takes those of the file, and the run has
     `data.kind=absent`.
 
     Args:
-        file: A file of PyTorch, of safetensors, or of Flax (msgpack).
-        directory: Run directory to make.
+        file: A file of PyTorch, safetensors, or Flax (msgpack).
+        directory: Run directory to create.
         arch: Name of a published network, a key of `ARCHITECTURES`; or else
-        experiment_file: The experiment whose network the weights are for.
-        map_file: What the file calls its arrays, if neither as the published files of `arch` nor,
-            with `experiment_file`, by our own dotted paths.
-        overrides: `dotted.key=value` or a mapping, for the data say.
-        data_dir: Folder of the published data sets, or None for the usual places.
-        which: The set of weights, where the file holds several, or a prefix of names.
-        verbose: Whether a refusal lists everything that does not fit, or the first of each kind.
+        experiment_file: The experiment of the network of the weights.
+        map_file: Map of array names, if the file has neither the published names of `arch` nor,
+            with `experiment_file`, odenet's dotted paths.
+        overrides: `dotted.key=value` or a mapping, for example for the data.
+        data_dir: Folder of the published data sets, or None for the default folder.
+        which: The set of weights if the file holds several, or a prefix of names.
+        verbose: Whether errors list all arrays that do not fit, or the first of each kind.
 
     Returns:
-        What the directory holds.
+        The imported network.
 
     Raises:
-        ConfigError: if not one of `arch` and `experiment_file` is given, or a value is wrong.
-        CheckpointError: if the file cannot be read or does not fit; it lists every array that is
-            missing, extra or misshapen.
-        OdenetError: as its other children say.
+        ConfigError: if not exactly one of `arch` and `experiment_file` is given, or a value is
+            wrong.
+        CheckpointError: if the file cannot be read or does not fit; the message lists missing,
+            extra and misshapen arrays.
+        OdenetError: see its other subclasses.
     """
     file, directory = Path(file), Path(directory)
     architecture = None if arch is None else published_network(arch)
     if (architecture is None) == (experiment_file is None):
-        raise ConfigError("weights belong to one network: give one of --arch and --experiment")
+        raise ConfigError("weights belong to one network: give either --arch or --experiment")
     content = read_weight_file(file)
     arrays = content.choose(which)
     parsed = override_pairs(overrides)
@@ -182,7 +183,7 @@ def _check_kind(config: ExperimentConfig, outline: Outline) -> None:
 def _outline_of_file(
     arrays: Mapping[str, np.ndarray], weight_map: WeightMap, shaped: ShapedNetwork, outline: Outline
 ) -> Outline:
-    """What the file says of the data that its network is for: outputs and channels."""
+    """The outline of the data according to the file: numbers of outputs and channels."""
     foreign = {name: tuple(array.shape) for name, array in arrays.items()}
     head = weight_map.our_shape(LAST.replace("/", ".") + ".kernel", foreign)
     num_outputs = head[-1] if head else outline.num_outputs
@@ -192,13 +193,13 @@ def _outline_of_file(
     channels = outline.input_shape[-1]
     if first is not None:
         own = shaped.shapes[kernels[0]]
-        # A stem that flattens images has all of their pixels there, which says nothing.
+        # The kernel of a stem that flattens images has pixels and channels in one axis.
         if len(first) == len(own) >= 2 and own[-2] == channels:
             channels = first[-2]
     if (num_outputs, channels) == (outline.num_outputs, outline.input_shape[-1]):
         return outline
     shape = (*outline.input_shape[:-1], channels)
-    source = "data elsewhere, which the weights of a file were trained on"
+    source = "the unknown training data of imported weights"
     return Outline(shape, num_outputs, outline.has_classes, source, None)
 
 
@@ -208,7 +209,7 @@ def _absent(outline: Outline) -> dict[str, Any]:
 
 
 def _other_data(asked: Outline, found: Outline, directory: Path) -> str:
-    """What to do with a network for other data than those that were named."""
+    """A note on a file of weights that does not fit the data of the experiment."""
     what = "classes" if found.has_classes else "values"
     options, differs = [], []
     if found.num_outputs != asked.num_outputs:
@@ -220,7 +221,7 @@ def _other_data(asked: Outline, found: Outline, directory: Path) -> str:
         options.append("first: sum_channels" if 1 in channels else "first: reinitialise")
     return (
         f"the file has {' and '.join(differs)}: the network is the file's, and the run has "
-        f"data.kind=absent; train it on for yours by: odenet run {directory}/config.yaml "
+        f"data.kind=absent; train it further on your data with: odenet run {directory}/config.yaml "
         f"'data={{kind: ...}}' 'start={{run: {directory}, {', '.join(options)}}}'"
     )
 
@@ -235,7 +236,7 @@ def _state(config: ExperimentConfig, shaped: ShapedNetwork, arrays: Any) -> Trai
 
 
 def _filled(tree: Any, arrays: Any) -> Any:
-    """The nested dict with its leaves replaced by those of `arrays`, in the same types."""
+    """The nested dict with the leaves of `arrays`, cast to the dtypes of `tree`."""
     if not isinstance(tree, Mapping):
         return jax.numpy.asarray(arrays, tree.dtype)
     return {key: _filled(value, arrays[key]) for key, value in tree.items()}

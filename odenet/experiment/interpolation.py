@@ -1,6 +1,6 @@
-"""`${dotted.key}` in an experiment: the value that stands at that key.
+"""`${dotted.key}` in an experiment file: the value at that key.
 
-The only file that imports OmegaConf.
+This module alone imports OmegaConf.
 """
 
 import re
@@ -18,7 +18,7 @@ _ENVIRONMENT = re.compile(r"\$\{\s*oc\.env\s*:\s*[A-Za-z_][A-Za-z0-9_]*\s*(,[^{}
 
 
 def escaped(values: Any) -> Any:
-    r"""Values with `\${` for every `${` in their texts, which `resolve` gives back as they were."""
+    r"""Values with every `${` in texts escaped as `\${`; `resolve` inverts this."""
     if isinstance(values, str):
         return _OPENING.sub(lambda found: found[1] * 2 + "\\${", values)
     if isinstance(values, dict):
@@ -29,16 +29,16 @@ def escaped(values: Any) -> Any:
 
 
 def resolve(values: dict[str, Any], where: str, environment: bool = False) -> dict[str, Any]:
-    r"""Values with `${dotted.key}` replaced by what stands there, and `\${` by `${`.
+    r"""Replace `${dotted.key}` by the value at that key, and `\${` by `${`.
 
     Args:
-        values: A mapping, nested.
-        where: What it is, for errors.
-        environment: Whether `${oc.env:NAME}` is the environment's value; refused otherwise, since
-            the file would not say then what was run.
+        values: A nested mapping.
+        where: Source of the values, for errors.
+        environment: Whether `${oc.env:NAME}` may refer to environment variables. By default it is
+            refused, since the file would then not determine the run.
 
     Raises:
-        ConfigError: if `${` begins something else, or names a key that is not there.
+        ConfigError: if `${` begins another construct, or names a missing key.
     """
     texts = list(_texts(values, ""))
     if not any("${" in text for _, text in texts):
@@ -67,8 +67,8 @@ def _check(text: str, key: str, environment: bool) -> None:
         if _ENVIRONMENT.match(rest):
             if not environment:
                 raise ConfigError(
-                    f"{key}: {shown} takes a value of the environment, which the file does not "
-                    f"hold; write the value, or allow it with --env (in Python environment=True)"
+                    f"{key}: {shown} refers to an environment variable, whose value is not in the "
+                    f"file; write the value, or allow it with --env (in Python environment=True)"
                 )
         elif not _KEY.match(rest):
             raise ConfigError(

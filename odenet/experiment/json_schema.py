@@ -1,4 +1,4 @@
-"""JSON schema of configurations, with the bare kind that is short for a part of that kind."""
+"""JSON schema of configurations, including bare kinds as short forms of parts."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from odenet.part.family import CONTRACT, adapter_of
 
 
 class SchemaWithBareKinds(GenerateJsonSchema):
-    """Allows `rk4` where `{kind: rk4}` is allowed, and every member of a family where it is."""
+    """Allows `rk4` for `{kind: rk4}`, and every member of a family for its contract."""
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
-        """One of the parts, or the kind of one."""
+        """The schema of a union of parts: one of the parts, or a bare kind."""
         kinds = [str(kind) for kind in schema["choices"]]
         return {"anyOf": [super().tagged_union_schema(schema), {"enum": kinds}]}
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
-        """The schema; of a contract, a reference to one of the members that there are now."""
+        """The schema by pydantic; for a contract, a reference to the union of its members."""
         contract = schema.get("metadata", {}).get(CONTRACT)
         if contract is None:
             return super().generate_inner(schema)

@@ -1,4 +1,4 @@
-"""A run in Python: its network, what it predicts, what was measured, and how it runs otherwise."""
+"""A trained run in Python: network, predictions, metrics, and evaluation under overrides."""
 
 import dataclasses
 import functools
@@ -28,18 +28,18 @@ from odenet.training.state import split_network
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """A trained network with its data and its record, as `odenet.load` gives it.
+    """A trained network with its data and its records, as returned by `odenet.load`.
 
-    It is not changed by anything: `with_overrides` and `with_taus` give another one.
+    It is immutable: `with_overrides` and `with_taus` return another run.
 
     Attributes:
         directory: The run directory.
-        experiment: What the network was built from: data, objective, optimiser, devices.
+        experiment: The experiment of the network: data, objective, optimiser, devices.
         checkpoint: Step, parameters, statistics and moments of the optimiser.
-        which: Folder checkpoint that is.
-        overrides: What was set otherwise since the training, by dotted key.
-        given_taus: Step sizes that `with_taus` has set, one sequence per stage; or None.
-        data_dir: Folder of the published data sets, or None for the usual places.
+        which: Name of the checkpoint.
+        overrides: Overrides since the training: dotted keys and values.
+        given_taus: Step sizes set by `with_taus`, one sequence per stage; or None.
+        data_dir: Folder of the published data sets, or None for the default folder.
     """
 
     directory: Path
@@ -52,41 +52,40 @@ class Run:
 
     @property
     def config(self) -> ExperimentConfig:
-        """The experiment, overrides applied."""
+        """The experiment, with overrides applied."""
         return self.experiment.config
 
     @property
     def dataset(self) -> Dataset:
-        """The data: `train`, `validation` and `test`, inputs as they are stored."""
+        """The data: `train`, `validation` and `test`, with stored (not normalised) inputs."""
         return self.experiment.dataset
 
     @property
     def step(self) -> int:
-        """After how many steps of the optimiser the checkpoint was written."""
+        """Number of optimiser steps at the checkpoint."""
         return self.checkpoint.step
 
     @functools.cached_property
     def network(self) -> Network:
         """The network: `network(x) -> Prediction`, for *normalised* inputs.
 
-        `predict` takes inputs as they are stored. A block is integrated by
-        `network.blocks[k](h0)`.
+        `predict` takes stored inputs. `network.blocks[k](h0)` integrates block `k` alone.
         """
         state = self.checkpoint.state
         return self.experiment.network(state.params, state.statistics)
 
     @functools.cached_property
     def results(self) -> dict[str, Any] | None:
-        """What `results.json` holds, or None while the training is not complete."""
+        """Content of `results.json`, or None before the training is complete."""
         path = self.directory / RESULTS
         return read_json(path) if path.exists() else None
 
     @functools.cached_property
     def metrics(self) -> dict[str, np.ndarray]:
-        """Every number that the training logged, as arrays by `split/name`, oldest first.
+        """All logged metrics of the training, as arrays by `split/name`, oldest first.
 
         `metrics["validation/accuracy"]` was measured after the steps `metrics["validation/step"]`.
-        Where a record lacks a number, the array holds NaN.
+        A metric that is missing in a record is NaN in its array.
 
         Raises:
             RunDirectoryError: if `metrics.jsonl` is damaged.
@@ -95,15 +94,15 @@ class Run:
 
     @property
     def taus(self) -> list[np.ndarray]:
-        """Step sizes of every stage whose depth is time, those of layers that lead to it first."""
+        """Step sizes of every stage whose depth is time, including its leading layers."""
         return [np.asarray(taus) for taus in jax.device_get(self.network.taus())]
 
     def weights(self, layer: int, stage: int = 0) -> dict[str, np.ndarray]:
         """Weights and running statistics of one layer of a block, by dotted name.
 
         Args:
-            layer: A set of weights of the block, from 0; -1 is the last. Weights that are functions
-                of depth are those at the start of that step.
+            layer: Index of a set of weights of the block, from 0; -1 is the last. Weights that are
+                functions of depth are evaluated at the start of that step.
             stage: Index of the block, from 0.
 
         Raises:
@@ -124,21 +123,21 @@ class Run:
         return {name: array[layer] for name, array in arrays.items()}
 
     def predict(self, inputs: Any, discretisation: Discretisation | None = None) -> Predictions:
-        """What the network says about inputs as the data set holds them.
+        """Predictions of the network for inputs in the form of the data set.
 
-        They are normalised as the training's were, and run in batches of the training's size.
+        Inputs are normalised as in training, and evaluated in batches of the training's size.
 
         Args:
-            inputs: Shape `(n, *example)` as in `dataset.test.inputs`: images in the same type and
-                range (grey ones also without their channel), or vectors of numbers.
+            inputs: Shape `(n, *example)` as in `dataset.test.inputs`: images of the same dtype and
+                range (grey images also without the channel axis), or vectors of numbers.
             discretisation: Another integrator or number of steps for every block.
 
         Returns:
-            `outputs` for every example; of a classifier `labels` and `probabilities` too.
+            `outputs` for every example; for a classifier also `labels` and `probabilities`.
 
         Raises:
-            ConfigError: if the inputs are not like those of the data set, or a block cannot be
-                integrated that way.
+            ConfigError: if the inputs have not the form of the data set, or a block does not allow
+                the discretisation.
 
         Warns:
             SolverWarning: if a solve did not reach the end of its interval.
@@ -167,19 +166,19 @@ class Run:
         return functools.partial(forward, state.params, state.statistics)
 
     def paths(self, inputs: Any) -> list[np.ndarray]:
-        """States of examples at all points of the grid, for every block of the network.
+        """States of examples at all grid points of every block of the network.
 
-        All examples are followed at once, and every state is kept: take a few.
+        All examples are integrated at once and all states are stored: use few examples.
 
         Args:
             inputs: As in `predict`.
 
         Returns:
-            For every block an array of shape `(points, n, *state)`: from the state in which the
-            block begins to the one in which it ends.
+            For every block an array of shape `(points, n, *state)`, from the initial to the final
+            state of the block.
 
         Raises:
-            ConfigError: if the inputs are not like those of the data set.
+            ConfigError: if the inputs have not the form of the data set.
         """
         x = normalize(as_stored(inputs, self.dataset), self.dataset.normalization)
         return list(jax.device_get(self._paths(x)))
@@ -203,13 +202,13 @@ class Run:
         step_factor: float = 1.0,
         **keywords: Any,
     ) -> dict[str, Any]:
-        """Metrics on a split, as `odenet eval` gives them, maybe under another integrator.
+        """Metrics on a split, as in `odenet eval`, optionally under another integrator.
 
         Args:
             overrides: As in `load`.
             split: `train`, `validation` or `test`.
             step_factor: Number of steps, as a multiple of those in training.
-            keywords: Overrides as keywords, `__` standing for the dot:
+            keywords: Overrides as keywords, with `__` for the dot:
                 `run.evaluate(model__block__integrator={"kind": "rk4"})`.
 
         Returns:
@@ -217,7 +216,7 @@ class Run:
             checkpoint and the time per batch.
 
         Raises:
-            OdenetError: as its children say.
+            OdenetError: see its subclasses.
         """
         if split not in ("train", "validation", "test"):
             raise ConfigError(f"a split is train, validation or test; got {split!r}")
@@ -228,24 +227,25 @@ class Run:
         return about | measured(run.experiment, run.checkpoint, split, step_factor)
 
     def with_overrides(self, overrides: Overrides) -> "Run":
-        """The same run with some more of its experiment set otherwise.
+        """The same run with further overrides of its experiment.
 
         Args:
             overrides: As in `load`, for the integrator or the data.
 
         Raises:
-            OdenetError: as its children say.
+            OdenetError: see its subclasses.
         """
         pairs = [*self.overrides, *override_pairs(overrides)]
         run = load(self.directory, pairs, self.which, self.data_dir)
         return run if self.given_taus is None else run.with_taus(self.given_taus)
 
     def with_taus(self, taus: Any) -> "Run":
-        """The same run with the same weights and other step sizes, no longer learned.
+        """The same run with the same weights and other, fixed step sizes.
 
         Args:
-            taus: For every stage an array like that in the list `taus`; of a network of one stage
-                also that array alone. A block takes any multiple of its number of layers as steps.
+            taus: For every stage an array as in the list `taus`; for a network of one stage also
+                this array alone. The number of steps of a block is any multiple of its number of
+                layers.
 
         Raises:
             ConfigError: if they do not fit the network.
@@ -278,18 +278,18 @@ def load(
     which: Folder = "last",
     data_dir: Path | str | None = None,
 ) -> Run:
-    """A trained network from its run directory, maybe under another integrator.
+    """Load a trained network from its run directory, optionally under another integrator.
 
     Args:
         directory: A run directory.
         overrides: `"dotted.key=value"`, one or several, or a mapping from dotted keys to values,
-            for the integrator or the data; the parameters must still fit.
+            for the integrator or the data; parameters must still fit.
         which: The last checkpoint, the best, or the start of the training.
-        data_dir: Folder of the published data sets, or None for the usual places.
+        data_dir: Folder of the published data sets, or None for the default folder.
 
     Raises:
-        ConfigError: if it is the directory of a comparison, or an override has no effect.
-        OdenetError: as its other children say.
+        ConfigError: if the directory holds a comparison, or an override has no effect.
+        OdenetError: see its other subclasses.
     """
     directory, pairs = Path(directory), override_pairs(overrides)
     folder = None if data_dir is None else Path(data_dir)

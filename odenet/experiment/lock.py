@@ -1,4 +1,4 @@
-"""The lock that keeps a second process out of a run directory."""
+"""The lock of a run directory against a second process."""
 
 import errno
 import os
@@ -14,24 +14,24 @@ except ImportError:  # Windows
     fcntl = None
 
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
-"""What `flock` fails with where another process has the lock."""
+"""Errors of `flock` if another process holds the lock."""
 
 
 class NoLockWarning(UserWarning):
-    """Nothing keeps a second process out of a run directory."""
+    """A run directory has no lock against a second process."""
 
 
 def lock(directory: Path) -> TextIO:
-    """Lock a directory until the file that is returned is closed.
+    """Lock a directory until the returned file is closed.
 
-    The kernel gives the lock back when the process ends, however it ends. Where the system or the
-    file system has no such locks, a warning says so, and the directory is used without.
+    The kernel releases the lock at the end of the process in any case. If the system or the file
+    system has no such locks, the function warns and continues without a lock.
 
     Args:
-        directory: It must exist.
+        directory: An existing directory.
 
     Raises:
-        RunDirectoryError: if another process has it.
+        RunDirectoryError: if another process holds the lock.
     """
     file = (directory / ".lock").open("a+")
     try:
@@ -57,7 +57,7 @@ def lock(directory: Path) -> TextIO:
 
 def _warn(directory: Path, why: str) -> None:
     warnings.warn(
-        f"{directory} cannot be locked ({why}); see to it that no second process writes there",
+        f"{directory} cannot be locked ({why}); make sure that no second process writes there",
         NoLockWarning,
         stacklevel=4,
     )

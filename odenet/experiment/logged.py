@@ -8,15 +8,15 @@ from odenet.training.callbacks import Record, read_metrics
 
 
 def logged_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Every number of a metrics file, as arrays by `split/name`, oldest first.
+    """All metrics of a metrics file, as arrays by `split/name`, oldest first.
 
-    Where a record lacks a number, the array holds NaN. The steps of a split are integers.
+    A metric that is missing in a record is NaN in its array. The steps of a split are integers.
 
     Args:
-        path: A `metrics.jsonl`; none is an empty one.
+        path: A `metrics.jsonl`; a missing file counts as empty.
 
     Raises:
-        RunDirectoryError: if it is damaged.
+        RunDirectoryError: if the file is damaged.
     """
     by_split: dict[str, list[Record]] = {}
     for record in read_metrics(path):

@@ -1,4 +1,4 @@
-"""What may be set otherwise when a run goes on: the machine and its records, nothing learned."""
+"""Options that may change when a run is resumed: devices, intervals of records, memory."""
 
 import math
 from typing import Any
@@ -19,37 +19,37 @@ FREE = tuple(
         "resident_bytes",
     )
 )
-"""Keys of overrides that leave every update as it is, but for round-off."""
+"""Keys of overrides that leave every update unchanged up to round-off."""
 
 
 def resumed_config(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
-    """The experiment of a run that goes on with other devices or intervals.
+    """The experiment of a resumed run with other devices or intervals.
 
     Args:
         config: The experiment of the run.
         overrides: As in `load_config`.
 
     Raises:
-        ConfigError: naming the keys that would change what is learned.
+        ConfigError: naming the keys that would change the training.
     """
     pairs = override_pairs(overrides)
     refused = [key for key, _ in pairs if not is_below(key, FREE)]
     if refused:
         raise ConfigError(
-            f"a run goes on with the training that it began, so resume takes overrides of "
-            f"{', '.join(FREE)}; got {', '.join(refused)}; to train on with other values, start a "
+            f"resume continues the same training, so it accepts only overrides of "
+            f"{', '.join(FREE)}; got {', '.join(refused)}; to train with other values, start a "
             f"new run from its weights: odenet run RUN/config.yaml start.run=RUN KEY=VALUE"
         )
     return variant(config, pairs) if pairs else config
 
 
 def is_below(key: str, keys: tuple[str, ...]) -> bool:
-    """Whether a dotted key is one of `keys` or stands below one."""
+    """Whether a dotted key is one of `keys` or lies below one."""
     return any(key == one or key.startswith(f"{one}.") for one in keys)
 
 
 def in_step(config: ExperimentConfig, step: int) -> ExperimentConfig:
-    """The experiment with dispatches that meet all of its intervals from `step` on.
+    """The experiment with `steps_per_dispatch` reduced such that dispatches align at `step`.
 
     Args:
         config: The experiment of the run.
@@ -62,12 +62,12 @@ def in_step(config: ExperimentConfig, step: int) -> ExperimentConfig:
 
 
 def on_these_devices(config: ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
-    """The experiment on one device, where this machine has not those that it was trained on.
+    """The experiment on one device if this machine lacks the devices of the training.
 
-    What is looked at is not trained, so it needs no more. Devices that `overrides` ask for stay.
+    An evaluation needs only one device. Devices in `overrides` stay.
 
     Args:
-        config: The experiment of the run, overrides applied.
+        config: The experiment of the run, with overrides applied.
         overrides: As in `load_config`.
     """
     training = config.training

@@ -1,4 +1,4 @@
-"""`dotted.key=value`: sets one value of an experiment, exchanges a part, or extends a list."""
+"""Overrides `dotted.key=value`: set a value of an experiment, replace a part, extend a list."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from odenet.part.kinds import chosen, default_of, direct_parts, element, item, k
 from odenet.part.old_keys import warn_of_old_key, with_new_names
 
 Overrides = str | Mapping[str, Any] | Sequence[str | tuple[str, Any]]
-"""What is set otherwise in an experiment: `dotted.key=value` as on the command line, one or a
-sequence, or a mapping from dotted keys to values. A mapping as value replaces what stands there; a
-key that ends in `+` appends to the list there."""
+"""Overrides of an experiment: `dotted.key=value` as on the command line, one or a sequence, or a
+mapping from dotted keys to values. A mapping as value replaces the old value. A key that ends in
+`+` appends to a list."""
 
 
 def override_pairs(overrides: Overrides) -> list[tuple[str, Any]]:
-    """Dotted keys and values of overrides, however they are written.
+    """Dotted keys and values of overrides in any form.
 
     Raises:
         ConfigError: if one is neither `dotted.key=value` nor a pair of key and value.
@@ -39,7 +39,7 @@ def override_pairs(overrides: Overrides) -> list[tuple[str, Any]]:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Key and value of `dotted.key=value`, or `dotted.key+=value`, the value read as YAML.
+    """Key and value of `dotted.key=value` or `dotted.key+=value`, with the value in YAML.
 
     Raises:
         ConfigError: if there is no `=`, or the value is not YAML.
@@ -60,18 +60,17 @@ def parse_override(text: str) -> tuple[str, Any]:
 def apply(
     model: type[BaseModel], values: Mapping[str, Any], overrides: Sequence[tuple[str, Any]]
 ) -> dict[str, Any]:
-    """Nested values with overrides set, in order; what is given is left as it is.
+    """A copy of nested values with overrides applied in order.
 
-    Where an override sets another `kind`, the options of the old kind that stand at their
-    defaults go with it.
+    If an override sets another `kind`, options of the old kind at their defaults are removed.
 
     Args:
-        model: The configuration that the values are of.
+        model: The configuration class of the values.
         values: Nested mappings and lists.
         overrides: Pairs of dotted key and value.
 
     Raises:
-        ConfigError: if a key leads nowhere, or a `kind` is changed beside options of the old one.
+        ConfigError: if a key does not exist, or a `kind` changes beside options of the old kind.
     """
     tree = _copy(dict(values))
     for key, value in overrides:
@@ -110,9 +109,9 @@ def _set(model: type[BaseModel], tree: dict[str, Any], key: str, value: Any) -> 
 
 
 def _in_new_spelling(owners: list[type[BaseModel]], here: Any, names: list[str], value: Any) -> str:
-    """The last name of an override in its new spelling, as the options beside it are then.
+    """The last name of an override in its new spelling; also renames the options beside it.
 
-    Otherwise an option could be set in both spellings, or be left behind under an old one.
+    Otherwise an option could be present in both spellings.
     """
     last = names[-1]
     if len(owners) != 1 or not isinstance(here, dict) or not issubclass(owners[0], PartConfig):
@@ -129,7 +128,7 @@ def _in_new_spelling(owners: list[type[BaseModel]], here: Any, names: list[str],
 
 
 def _inside(owners: list[type[BaseModel]], annotation: Any, name: str) -> tuple[Any, Any]:
-    """What is allowed under a name, and its default: in parts, or in a list or mapping of them."""
+    """The annotation and default of a name in parts, or in a list or mapping."""
     fields = [owner.model_fields[name] for owner in owners if name in owner.model_fields]
     if fields:
         return fields[0].annotation, default_of(fields[0])
@@ -145,7 +144,7 @@ def _leave_kind(
     kind: str,
     parent: str,
 ) -> None:
-    """Remove the options of the old kind that stand at their defaults."""
+    """Remove the options of the old kind that are at their defaults."""
     new = [part for part in parts if kind in kinds_of(part)]
     if len(old) != 1 or not new or old == new:
         return
@@ -163,7 +162,7 @@ def _leave_kind(
         name = parent.rpartition(".")[2]
         raise ConfigError(
             f"{parent}.kind={kind} has no {', '.join(left)}, which {name} has of kind={was}; to "
-            f"drop what is set there, write {parent}={{kind: {kind}}}"
+            f"drop these options, write {parent}={{kind: {kind}}}"
         )
 
 

@@ -1,4 +1,4 @@
-"""One phase of a training: from a state to the end, or to where the network changes its depth."""
+"""One phase of a training, between two changes of the depth of the network."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from odenet.training.loop import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """Where a training has come, with the network that it has there.
+    """The position of a training, with its present network.
 
     Attributes:
-        experiment: The experiment with this network.
+        experiment: The experiment with the present network.
         state: The state of the training.
         step: Number of optimiser steps taken.
-        data: Position in the data, or None at their start.
-        progress: What the run knows beside its state.
-        extras: What checkpoints say about the network, where the schedule made it.
+        data: Position in the data, or None at the start.
+        progress: Progress of the run beside its state.
+        extras: Extras of the checkpoints after a change of depth; else empty.
     """
 
     experiment: Experiment

@@ -1,4 +1,4 @@
-"""The plug-ins of a run: recorded in `run.json`, and compared with those that are loaded now."""
+"""The plug-ins of a run, recorded in `run.json` and compared with the loaded ones."""
 
 import dataclasses
 import json
@@ -12,20 +12,20 @@ from odenet.part.plugin import Plugin, loaded
 
 
 class ChangedPluginWarning(UserWarning):
-    """A plug-in is not the one that a run was made with."""
+    """A loaded plug-in differs from the plug-in of a run."""
 
 
 def recorded() -> dict[str, Any]:
-    """What a run notes of the plug-ins that are loaded; empty, if none is."""
+    """The record of the loaded plug-ins for `run.json`; empty if there are none."""
     plugins = [dataclasses.asdict(plugin) for plugin in loaded()]
     return {"plugins": plugins} if plugins else {}
 
 
 def naming_missing(error: ConfigError, directory: Path) -> ConfigError:
-    """An error of reading a run's experiment, with the plug-ins that the run had and that lack.
+    """Add the missing plug-ins of a run to an error in reading its experiment.
 
     Args:
-        error: Why its `config.yaml` could not be read.
+        error: Error in reading its `config.yaml`.
         directory: The run directory.
     """
     missing = [one for one in _of(directory) if _loaded_as(one) is None]
@@ -39,7 +39,7 @@ def naming_missing(error: ConfigError, directory: Path) -> ConfigError:
 
 
 def warn_of_changes(directory: Path) -> None:
-    """Warn of every plug-in of a run that is loaded with another source text."""
+    """Warn of every plug-in of a run whose loaded source text differs."""
     for one in _of(directory):
         now = _loaded_as(one)
         if now is not None and now.sha256 != one["sha256"]:
@@ -54,7 +54,7 @@ def _of(directory: Path) -> list[dict[str, Any]]:
     try:
         return json.loads((directory / RUN).read_text()).get("plugins", [])
     except (OSError, ValueError):
-        return []  # what is wrong with that file is said where it is needed
+        return []  # the code that needs this file reports its errors
 
 
 def _loaded_as(one: dict[str, Any]) -> Plugin | None:
@@ -67,6 +67,6 @@ def _identity(one: dict[str, Any]) -> str:
 
 
 def _where(one: dict[str, Any]) -> str:
-    """What to give: the file where it was, if it is still there, else its name."""
+    """The value for `--plugin`: the recorded file if it still exists, else the name."""
     file = Path(one["file"])
     return str(file) if file.name == one["name"] and file.exists() else one["name"]

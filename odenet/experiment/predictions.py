@@ -1,4 +1,4 @@
-"""Outputs for inputs as a data set holds them."""
+"""Predictions for inputs in the form of a data set."""
 
 import dataclasses
 import warnings
@@ -21,7 +21,7 @@ class Predictions:
 
     Attributes:
         outputs: Logits or values, float32 of shape `(n, num_outputs)`.
-        is_classifier: Whether they are logits.
+        is_classifier: Whether the outputs are logits.
     """
 
     outputs: np.ndarray
@@ -54,14 +54,14 @@ class Predictions:
 
 
 def as_stored(inputs: Any, dataset: Dataset) -> np.ndarray:
-    """Inputs as an array like those of a data set.
+    """Convert inputs to an array of the dtype and shape of a data set.
 
     Args:
         inputs: Examples along the first axis.
-        dataset: Says of which type and shape.
+        dataset: The data set that determines dtype and shape.
 
     Raises:
-        ConfigError: saying what they are and what they should be.
+        ConfigError: naming the given and the required dtype and shape.
     """
     array, like = np.asarray(inputs), dataset.train.inputs
     shape = dataset.input_shape
@@ -71,16 +71,16 @@ def as_stored(inputs: Any, dataset: Dataset) -> np.ndarray:
     given = f"{array.dtype} of shape {array.shape}"
     if array.shape[1:] != shape or not len(array):
         fix = "; one example needs a first axis: inputs[None]" if array.shape == shape else ""
-        raise ConfigError(f"inputs are as the data set holds them, {wanted}; got {given}{fix}")
+        raise ConfigError(f"inputs must have the form of the data set, {wanted}; got {given}{fix}")
     if array.dtype == like.dtype:
         return array
     vectors = len(shape) == 1 and array.dtype.kind in "iuf"
     images = len(shape) == 3 and like.dtype.kind == array.dtype.kind == "f"
     if not (vectors or images):
         raise ConfigError(
-            f"inputs are as the data set holds them and are normalised here, so they must be "
-            f"{wanted}; got {given}; pixels of 0 to 255 are `inputs.astype(np.uint8)`; what is "
-            f"normalised already is for run.network"
+            f"inputs must have the form of the data set and are normalised here, so they must be "
+            f"{wanted}; got {given}; for pixels from 0 to 255 use `inputs.astype(np.uint8)`; for "
+            f"normalised inputs use run.network"
         )
     return array.astype(like.dtype)
 
@@ -92,15 +92,15 @@ def predicted(
     is_classifier: bool,
     discretisation: Discretisation | None,
 ) -> Predictions:
-    """Outputs for all inputs, in batches as an evaluation takes them.
+    """Outputs for all inputs, in batches as in an evaluation.
 
     Args:
-        forward: Compiled; gives the outputs of a batch, of which examples of weight 0 are padding,
-            and why its solves failed.
-        inputs: As the data set holds them.
-        batch_size: That of the training; fewer inputs are one batch.
+        forward: Compiled function of a batch, its example weights (0 for padding) and the
+            discretisation; returns the outputs and the failure code of the solves.
+        inputs: Inputs in the form of the data set.
+        batch_size: Batch size of the training; fewer inputs form one batch.
         is_classifier: Whether outputs are logits.
-        discretisation: Handed to `forward`.
+        discretisation: Passed to `forward`.
 
     Warns:
         SolverWarning: if a solve did not reach the end of its interval.

@@ -1,4 +1,4 @@
-"""What a run was made by and on."""
+"""The provenance of a run: software, plug-ins, devices and data."""
 
 import importlib.metadata
 import platform
@@ -15,7 +15,7 @@ _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "diffrax", "orbax-checkpoint", "
 
 
 def versions() -> dict[str, str]:
-    """Versions of the package and of what it computes with."""
+    """Versions of Python, of the package and of its numerical libraries."""
     names = ("odenet", *_LIBRARIES)
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in names
@@ -23,7 +23,7 @@ def versions() -> dict[str, str]:
 
 
 def provenance(data_dir: Path | None, devices: Sequence[Any]) -> dict[str, Any]:
-    """What a run was made by and on: command, versions, plug-ins, commit, devices, data."""
+    """The provenance of a run: command, versions, plug-ins, commit, devices, data."""
     about = {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),

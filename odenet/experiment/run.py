@@ -1,4 +1,4 @@
-"""config -> objects -> fit -> run directory, and back from a run directory to a trained network."""
+"""Train, resume and load: from a config to a run directory, and back to a trained network."""
 
 import dataclasses
 import os
@@ -58,15 +58,15 @@ def run(
 
     Args:
         config: The experiment.
-        directory: Where everything is written; it must not exist.
-        data_dir: Folder of the published data sets, or None for the usual places.
-        console: Where progress is shown, or None for nowhere.
-        callbacks: Run after the usual ones.
+        directory: The new run directory; it must not exist.
+        data_dir: Folder of the published data sets, or None for the default folder.
+        console: Console for progress, or None for no progress.
+        callbacks: Callbacks that run after the default ones.
         report: Called with the run directory after the training; `odenet.write_report` makes the
             figures and the page that the command makes.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: see its subclasses.
     """
     config.model.check_trainable(training=config.training.uses_batch_statistics)
     check_schedule(config)
@@ -75,7 +75,7 @@ def run(
         experiment = build(config, data_dir, beginning(config))
     experiment.check_statistics()
     for monitor in config.training.monitors:
-        monitor.build(experiment)  # refuses now what it could not measure
+        monitor.build(experiment)  # raises errors of monitors before the training
     with full_disk_named(directory), RunDirectory.create(directory) as run_directory:
         about = {"num_parameters": experiment.num_parameters, "kind": "run"}
         about |= {"data_source": experiment.dataset.source}
@@ -100,24 +100,24 @@ def resume(
     report: Callable[[Path], Path] | None = None,
     overrides: Overrides = (),
 ) -> Trained:
-    """Continue a run from its last whole checkpoint to exactly what it would have become.
+    """Continue a run from its last intact checkpoint, with the result of an uninterrupted run.
 
-    A run that was stopped before its first checkpoint begins again. Where a checkpoint was and is
-    lost, or weights came from elsewhere, nothing is replaced: the error says how to go on.
+    A run that was stopped before its first checkpoint starts again at step 0. If a checkpoint or
+    imported weights are lost, nothing is replaced, and the error names the remedies.
 
     Args:
         directory: A run directory.
-        data_dir: Folder of the published data sets, or None for the usual places.
-        console: Where progress is shown, or None for nowhere.
-        callbacks: Run after the usual ones.
-        which: The last checkpoint; or the best, where the last is lost.
+        data_dir: Folder of the published data sets, or None for the default folder.
+        console: Console for progress, or None for no progress.
+        callbacks: Callbacks that run after the default ones.
+        which: The last checkpoint; or the best, if the last is lost.
         report: Called with the run directory after the training; `odenet.write_report` makes the
             figures and the page that the command makes.
-        overrides: As in `load_config`: devices, and how often something is written. They are kept
-            in `config.yaml`. With other devices, numbers are the same to round-off.
+        overrides: As in `load_config`: devices, and intervals of records and checkpoints. They are
+            stored in `config.yaml`. With other devices, results agree up to round-off.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: see its subclasses.
     """
     directory = Path(directory)
     with full_disk_named(directory), RunDirectory.open(directory) as run_directory:
@@ -147,16 +147,16 @@ def load(
     which: Which = "last",
     data_dir: Path | None = None,
 ) -> tuple[Experiment, Checkpoint]:
-    """A trained network from its run directory, maybe under another integrator.
+    """Load a trained network from its run directory, optionally under another integrator.
 
     Args:
         directory: A run directory.
-        overrides: `dotted.key=value` or a mapping; they must leave the parameters' shapes alone.
+        overrides: `dotted.key=value` or a mapping; the shapes of parameters must stay.
         which: The last checkpoint or the best.
-        data_dir: Folder of the published data sets, or None for the usual places.
+        data_dir: Folder of the published data sets, or None for the default folder.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: see its subclasses.
     """
     directory = Path(directory)
     require(directory, CONFIG)
@@ -172,7 +172,7 @@ def load(
     if found is None:
         raise missing(directory, which)
     experiment, checkpoint = _restored(
-        directory, config, overrides, which, data_dir, found, to_look_at=True
+        directory, config, overrides, which, data_dir, found, for_evaluation=True
     )
     assert checkpoint is not None
     return experiment, checkpoint
@@ -186,19 +186,19 @@ def _restored(
     data_dir: Path | None,
     found: Checkpoint | None,
     *,
-    to_look_at: bool = False,
+    for_evaluation: bool = False,
 ) -> tuple[Experiment, Checkpoint | None]:
-    """The experiment with the network that a checkpoint holds, and the checkpoint fitted to it."""
+    """The experiment with the network of a checkpoint, and the checkpoint in its structure."""
     extras = {} if found is None else found.extras
     trained = config = held_by(config, extras)
     if overrides:
         config = parse_config(to_values(config), overrides, str(directory / CONFIG))
-    if to_look_at:
+    if for_evaluation:
         config = on_these_devices(config, overrides)
     experiment = build(config, data_dir, recorded(directory, config))
     if overrides and found is not None:
         refuse_other_parameters(found, experiment, trained, override_pairs(overrides), directory)
-    if changed_at(extras) is None:  # what it began with was another network otherwise
+    if changed_at(extras) is None:  # otherwise the start checkpoint holds another network
         experiment = restore_start(experiment, directory / "checkpoints")
     if found is None:
         return experiment, None
@@ -208,7 +208,7 @@ def _restored(
 
 def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) -> None:
     for own, other in zip(trained.model.blocks, asked.model.blocks, strict=False):
-        # Blocks of other kinds or numbers have other parameters: restoring them says so.
+        # For blocks of other kinds or numbers, the restoration of parameters raises the error.
         if own.residual is not None and other.residual is not None:
             refuse_other_equation(
                 own.residual.integrator.equation, other.residual.integrator.equation
@@ -216,7 +216,7 @@ def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) 
 
 
 def recorded_data_dir(directory: Path, given: Path | None) -> Path | None:
-    """The folder that is given, or else the one that the run was started with."""
+    """The given data folder, or else the folder recorded by the run."""
     if given is not None or os.environ.get("ODENET_DATA_DIR"):
         return given
     return Path(read_json(directory / RUN)["data_dir"])

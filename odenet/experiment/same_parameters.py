@@ -1,4 +1,4 @@
-"""Overrides of a trained network: they leave its parameters alone, or are refused by name."""
+"""Check that overrides of a trained network leave its parameters unchanged."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -22,17 +22,17 @@ def refuse_other_parameters(
     overrides: Sequence[tuple[str, Any]],
     directory: Path,
 ) -> None:
-    """Refuse overrides that make a network of other parameters than those that were trained.
+    """Refuse overrides that change the shapes of the trained parameters.
 
     Args:
-        found: The checkpoint, its state a dict of arrays by path.
-        experiment: What was built with the overrides.
-        trained: The experiment of the run, without them.
+        found: The checkpoint, with its state as a dict of arrays by path.
+        experiment: The experiment with the overrides.
+        trained: The experiment of the run, without the overrides.
         overrides: Pairs of dotted key and value.
         directory: The run directory, for the advice.
 
     Raises:
-        ConfigError: naming the override, one array, and what to do.
+        ConfigError: naming the override, one array, and the remedy.
     """
     there = _shapes(found.state)
     here = _shapes(named(experiment.start))
@@ -42,12 +42,12 @@ def refuse_other_parameters(
         return
     path = differ[0]
     was, now = (shapes.get(path) for shapes in (there, here))
-    sizes = f"{'not there' if was is None else was} in training, and {now or 'not there'} now"
+    sizes = f"{'absent' if was is None else was} in training, and {now or 'absent'} now"
     given = ", ".join(f"{key}={value}" for key, value in overrides if key in keys)
     advice = _advice(trained, overrides, directory)
     raise ConfigError(
-        f"{given} changes the parameters that were trained ({path} is {sizes}); overrides of a "
-        f"trained network may exchange its integrator, not its layers; {advice}"
+        f"{given} changes the trained parameters ({path} is {sizes}); overrides of a "
+        f"trained network can replace its integrator, not its layers; {advice}"
     )
 
 
@@ -59,12 +59,12 @@ def _advice(
         if key.endswith("num_steps") and isinstance(value, int) and isinstance(steps, int):
             factor = float(Fraction(value, steps))
             return (
-                f"to take other steps with the same weights: odenet eval {directory} "
+                f"to use another number of steps with the same weights: odenet eval {directory} "
                 f"--step-factor {factor:g}; for a network of other layers: odenet refine "
                 f"{directory} --to {value}"
             )
     return (
-        f"for a network of more layers or fewer: odenet refine {directory}; to train another: "
+        f"for more or fewer layers: odenet refine {directory}; to train another network: "
         f"odenet run {directory / 'config.yaml'} with these overrides"
     )
 

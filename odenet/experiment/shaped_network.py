@@ -1,4 +1,4 @@
-"""A network by its shapes alone, for what compares weights with it."""
+"""A network with shapes instead of arrays, for comparison with files of weights."""
 
 import dataclasses
 from typing import Any
@@ -14,12 +14,12 @@ from odenet.training.state import split_network
 
 @dataclasses.dataclass(frozen=True)
 class ShapedNetwork:
-    """A network without numbers: its initialisers were not run.
+    """A network with shapes instead of arrays; its initialisers were not run.
 
     Attributes:
-        graphdef: Its structure.
+        graphdef: Structure of the network.
         params: Shapes of its parameters, a nested dict.
-        statistics: Shapes of its statistics, likewise.
+        statistics: Shapes of its batch statistics, a nested dict.
     """
 
     graphdef: nnx.GraphDef
@@ -33,16 +33,16 @@ class ShapedNetwork:
 
     @property
     def num_parameters(self) -> int:
-        """Trainable numbers."""
+        """Number of trainable parameters."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
 
 
 def shaped_network(config: ExperimentConfig, outline: Outline) -> ShapedNetwork:
-    """The network of an experiment by its shapes.
+    """The network of an experiment, with shapes instead of arrays.
 
     Args:
         config: The experiment.
-        outline: What its data are like.
+        outline: Outline of its data.
 
     Raises:
         ConfigError: naming the stage, if shapes do not fit.

@@ -1,4 +1,4 @@
-"""The run that an experiment starts from: read once, when the experiment begins."""
+"""The source run of an experiment with `start`: read once, when the experiment begins."""
 
 import dataclasses
 from pathlib import Path
@@ -21,12 +21,12 @@ from odenet.training.checkpoint import Checkpoint, Checkpointer, Which, named, s
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A run that weights are taken from.
+    """A source run of weights.
 
     Attributes:
-        directory: Its directory.
-        config: Its experiment, with the network that the checkpoint holds.
-        checkpoint: One of its checkpoints, the arrays by path.
+        directory: Its run directory.
+        config: Its experiment, with the network of the checkpoint.
+        checkpoint: One of its checkpoints, with arrays by path.
     """
 
     directory: Path
@@ -35,23 +35,23 @@ class Source:
 
 
 def read_source(directory: Path, which: Which, key: str = "") -> Source:
-    """Read a run whose weights are wanted.
+    """Read the experiment and a checkpoint of a source run.
 
     Args:
-        directory: Its directory.
+        directory: Its run directory.
         which: The last checkpoint or the best.
-        key: Where the directory was named, for errors.
+        key: Key of the directory in the experiment, for errors.
 
     Raises:
-        RunDirectoryError: if it is not there, or is not the directory of one run.
-        CheckpointError: if it has no such checkpoint, or a damaged one.
+        RunDirectoryError: if the directory does not exist, or is not that of a single run.
+        CheckpointError: if the checkpoint is missing or damaged.
     """
     given = f"{key}={directory}" if key else str(directory)
     if not (directory / CONFIG).is_file():
         what = "is no run directory" if directory.is_dir() else "does not exist"
         raise RunDirectoryError(
-            f"{given} {what} ({directory.absolute()}); it may have been moved or removed: name "
-            f"where it is now"
+            f"{given} {what} ({directory.absolute()}); it may have been moved or removed: give "
+            f"its present path"
         )
     if is_comparison(directory):
         names = sorted(path.name for path in (directory / "networks").glob("*"))
@@ -71,10 +71,10 @@ def read_source(directory: Path, which: Which, key: str = "") -> Source:
 
 
 def beginning(config: ExperimentConfig) -> Begin | None:
-    """How the run of an experiment begins, or None where all of its weights are initialised.
+    """The function that takes the first weights from the source run, or None without `start`.
 
     Raises:
-        OdenetError: if the run that it starts from cannot be read, or gives its weights another
+        OdenetError: if the source run cannot be read, or its blocks give the weights another
             meaning.
     """
     start = config.start
@@ -114,7 +114,7 @@ def beginning(config: ExperimentConfig) -> Begin | None:
 
 
 def recorded(directory: Path, config: ExperimentConfig) -> Begin | None:
-    """How a run began, from its own directory: what it started from is not read again.
+    """The start of a run according to its own record, without reading the source run again.
 
     Raises:
         RunDirectoryError: if the record is missing.
@@ -124,8 +124,8 @@ def recorded(directory: Path, config: ExperimentConfig) -> Begin | None:
     record = read_json(directory / RUN).get("start")
     if record is None:
         raise RunDirectoryError(
-            f"{directory / RUN} does not say where the first weights came from, but {CONFIG} has "
-            f"start; begin the run again"
+            f"{directory / RUN} does not record the source of the first weights, but {CONFIG} has "
+            f"start; run it again under another --out"
         )
     lists = {name: tuple(record[name]) for name in ("transferred", "new")}
     origin = Origin(**(record | lists))
@@ -133,7 +133,7 @@ def recorded(directory: Path, config: ExperimentConfig) -> Begin | None:
 
 
 def save_start(experiment: Experiment, checkpoints: Path) -> None:
-    """Write what a run begins with, so that it does not need its source again."""
+    """Save the start checkpoint of a run, which makes it independent of its source run."""
     checkpointer = Checkpointer(checkpoints)
     try:
         checkpointer.save("start", 0, experiment.start, {})
@@ -142,10 +142,10 @@ def save_start(experiment: Experiment, checkpoints: Path) -> None:
 
 
 def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
-    """The experiment with the state that its run began with, where that was not initialised.
+    """The experiment with the saved start state of its run, if it has a start checkpoint.
 
     Raises:
-        CheckpointError: if that state was not saved, is damaged, or does not fit.
+        CheckpointError: if the start checkpoint is missing, damaged, or does not fit.
     """
     if experiment.origin is None and not steps_on_disk(checkpoints / "start"):
         return experiment
@@ -158,13 +158,13 @@ def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
         assert experiment.origin is not None
         raise CheckpointError(
             f"{checkpoints} has no start checkpoint, which holds the weights from "
-            f"{experiment.origin.run}; begin the run again"
+            f"{experiment.origin.run}; run it again under another --out"
         )
     return dataclasses.replace(experiment, start=experiment.placement.place(found.state))
 
 
 def _refuse_other_meaning(trained: DepthBlockConfig | None, own: DepthBlockConfig | None) -> None:
-    """Refuse to give the weights of a block another meaning; whether they fit is seen later."""
+    """Refuse another meaning of the weights of a block; their shapes are checked later."""
     if trained is None or own is None:
         return
     refuse_other_equation(trained.integrator.equation, own.integrator.equation)

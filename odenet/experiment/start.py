@@ -1,4 +1,4 @@
-"""Where the first weights of an experiment come from: what is asked, and what is recorded."""
+"""The source of the first weights of an experiment: configuration and record."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from odenet.training.checkpoint import Which
 
 
 class StartConfig(PartConfig):
-    """Start from the weights and batch statistics of another run; the optimiser starts afresh."""
+    """Start from the weights and batch statistics of another run, with a new optimiser state."""
 
     renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "first": {"renew": "reinitialise"},
@@ -20,15 +20,14 @@ class StartConfig(PartConfig):
     }
 
     run: str = Field(min_length=1)
-    """Run directory whose weights are taken; it is read when this experiment begins, never
-    again."""
+    """Run directory of the source weights; it is read only when this experiment begins."""
     checkpoint: Which = "last"
-    """The last weights of that run, or the best on its validation split."""
+    """The last checkpoint of that run, or the best on its validation split."""
     first: FirstLayer = "keep"
     """The stem: `keep` its weights; `reinitialise` them by this experiment's `stem.init` and seed,
     for other inputs; or `sum_channels`, for grey images after colour or colour after grey: kernels
-    are summed over their channels, or divided by the new number and repeated. A grey image, once
-    normalised, then gives what it gave with its channels repeated."""
+    are summed over their channels, or divided by the new number of channels and repeated. A
+    normalised grey image then has the same output as the image with repeated channels."""
     last: LastLayer = "keep"
     """The affine map of the head: `keep` its weights, or `reinitialise` them by `head.init`, for
     other classes."""
@@ -36,16 +35,16 @@ class StartConfig(PartConfig):
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Where the first weights of a run came from, as its `run.json` records it.
+    """The source of the first weights of a run, as recorded in `run.json`.
 
     Attributes:
-        run: Absolute path of the run directory that they came from.
+        run: Absolute path of the source run directory.
         name: Name of its experiment.
-        checkpoint: Which of its checkpoints.
-        step: The step of that checkpoint.
-        sha256: Digest of that checkpoint's manifest.
-        transferred: Paths of the parameters and statistics that came from there.
-        new: Paths of those that were initialised.
+        checkpoint: Name of its checkpoint.
+        step: Step of the checkpoint.
+        sha256: Digest of the manifest of the checkpoint.
+        transferred: Paths of the transferred parameters and statistics.
+        new: Paths of the initialised parameters and statistics.
     """
 
     run: str
@@ -58,11 +57,11 @@ class Origin:
 
     @property
     def transferred_params(self) -> frozenset[str]:
-        """Paths of the parameters that came from there, below `params`."""
+        """Paths of the transferred parameters, below `params`."""
         return frozenset(
             path.removeprefix("params/") for path in self.transferred if path.startswith("params/")
         )
 
 
 Begin = Callable[[Any, Any], tuple[Any, Any, Origin]]
-"""`(params, statistics) -> (params, statistics, origin)`: from initial to first weights."""
+"""`(params, statistics) -> (params, statistics, origin)`: from initialised to first weights."""

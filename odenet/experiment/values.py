@@ -1,4 +1,4 @@
-"""A configuration as the plain values that an experiment file would hold."""
+"""A configuration as plain values of an experiment file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,10 +8,10 @@ from odenet.part import PartConfig
 
 
 def to_values(config: PartConfig) -> dict[str, Any]:
-    """A configuration as values for `parse_config`: every `kind`, what differs from its default.
+    """A configuration as values for `parse_config`: all kinds, and the non-default options.
 
-    An option at its default is not a choice: it must not get in the way of an override that
-    exchanges the part it belongs to. A dollar sign before a brace is escaped.
+    Options at their defaults are omitted, since they could conflict with an override that replaces
+    their part. A dollar sign before a brace is escaped.
     """
     values = {}
     for name, field in type(config).model_fields.items():

@@ -1,4 +1,4 @@
-"""Files of names for weights from elsewhere."""
+"""Files that map array names of imported weights."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from odenet.part.explain import explain
 
 
 def load_weight_map(path: Path) -> WeightMapConfig:
-    """Read a map of names.
+    """Read a map of array names.
 
     Args:
         path: YAML file, with `rename` or `entries`.
 
     Raises:
-        ConfigError: if the file is missing or does not parse, or breaks a rule.
+        ConfigError: if the file is missing, does not parse, or breaks a rule.
     """
     values = read_yaml(path, "map of names", "rename or entries")
     try:

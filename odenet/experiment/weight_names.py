@@ -1,4 +1,4 @@
-"""The names of arrays: ours, those of published files, and those in a file."""
+"""Array names: odenet's own, those of published networks, and those in a file."""
 
 from pathlib import Path
 
@@ -17,23 +17,25 @@ def network_names(
     overrides: Overrides = (),
     data_dir: Path | None = None,
 ) -> list[Row]:
-    """What we call the arrays of a network, and what published files call them.
+    """The array names of a network, with the published names if `arch` is given.
 
     Args:
         arch: Name of a published network; or else
         experiment_file: The experiment of the network.
         overrides: `dotted.key=value` or a mapping.
-        data_dir: Folder of the published data sets, or None for the usual places.
+        data_dir: Folder of the published data sets, or None for the default folder.
 
     Returns:
-        For every array `ours`, our dotted path, and its `shape`; with `arch` one row for every
-        array of the file: `foreign`, its name, the `layer` of ours that it is, and the `layout`.
+        For every array `ours`, odenet's dotted path, and its `shape`. With `arch` one row for every
+        published array: also `foreign`, the published name, `layer`, the index of the layer in
+        `ours`, and `layout`.
 
     Raises:
-        ConfigError: if not one of `arch` and `experiment_file` is given, or a value is wrong.
+        ConfigError: if not exactly one of `arch` and `experiment_file` is given, or a value is
+            wrong.
     """
     if (arch is None) == (experiment_file is None):
-        raise ConfigError("names are those of one network: give one of --arch and --experiment")
+        raise ConfigError("names belong to one network: give either --arch or --experiment")
     pairs = override_pairs(overrides)
     if arch is None:
         file = Path(str(experiment_file))
@@ -56,7 +58,7 @@ def file_names(file: Path | str) -> list[Row]:
     """The arrays in a file of weights: `set`, `name`, `shape` and `type` of each.
 
     Raises:
-        CheckpointError: if it cannot be read.
+        CheckpointError: if the file cannot be read.
     """
     return [
         {"set": key, "name": name, "shape": list(array.shape), "type": str(array.dtype)}

@@ -1,4 +1,4 @@
-"""The mapping in a YAML file."""
+"""Reads the mapping in a YAML file."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from odenet.part.explain import nearest
 def read_yaml(
     path: Path, what: str = "experiment file", keys: str = "name, data and model"
 ) -> dict[str, Any]:
-    """The mapping in a YAML file, interpolations not yet resolved.
+    """The mapping in a YAML file, with interpolations not yet resolved.
 
     Args:
         path: The file.
-        what: What the file is, for errors.
-        keys: The keys that it must have, for errors.
+        what: Name of this kind of file, for errors.
+        keys: Required keys, for errors.
 
     Raises:
         ConfigError: if the file is missing, does not parse, or is not a mapping.
@@ -42,7 +42,7 @@ def _directory_given(path: Path, what: str) -> str:
     own = path / "config.yaml"
     if own.is_file():
         return (
-            f"{line}; to go on with that run: odenet resume {path}; to run its experiment again: "
+            f"{line}; to continue that run: odenet resume {path}; to run its experiment again: "
             f"odenet run {own}"
         )
     files = sorted(path.glob("*.yaml"))

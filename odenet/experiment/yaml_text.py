@@ -1,7 +1,7 @@
-"""YAML as experiment files have it: read, and written so that it reads back equal.
+"""The YAML of experiment files: a reader, and a writer whose output reads back equal.
 
-YAML 1.1 as PyYAML reads it, with floats such as `1e-3`, without dates. Numbers that a reader would
-take for others than they say are refused: octal `010`, base-60 `10:30`, `1e999`.
+The dialect is PyYAML's YAML 1.1, with floats such as `1e-3` and without dates. Ambiguous numbers
+are refused: octal `010`, base-60 `10:30`, `1e999`.
 """
 
 import math
@@ -13,7 +13,7 @@ import yaml
 from odenet.errors import ConfigError
 
 _MOST_LEVELS = 100
-"""How deep a file may nest; the deepest that the package can use is below 20."""
+"""Limit of the nesting of a file; valid experiments nest fewer than 20 levels."""
 
 _FLOAT = re.compile(
     r"""^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?
@@ -29,11 +29,11 @@ _NOT_READ = {f"tag:yaml.org,2002:{tag}" for tag in ("timestamp", "value")}
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """YAML that another reader would accept; its problem says what to write instead."""
+    """YAML that is valid but refused here; `problem` names the remedy."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads what `_Dumper` writes."""
+    """Inverse of `_Dumper`."""
 
     _level = 0
 
@@ -74,22 +74,22 @@ class _Loader(yaml.SafeLoader):
         given = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         twice = sorted({name for name in given if given.count(name) > 1} - {"<<"})
         if twice:
-            raise _refused(f"the key {twice[0]} stands twice in one mapping", node.start_mark)
+            raise _refused(f"the key {twice[0]} appears twice in one mapping", node.start_mark)
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                key.tag = "tag:yaml.org,2002:str"  # keys are names: `no` and `1e5` are, too
+                key.tag = "tag:yaml.org,2002:str"  # keys are names, also `no` and `1e5`
         return super().construct_mapping(node, deep)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that `_Loader`, or another reader of YAML 1.1, would take for no text."""
+    """Quotes every text that `_Loader` or another YAML 1.1 reader would not read as text."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _refused(rule: str, mark: Any, text: str | None = None) -> _Refused:
-    fix = "" if text is None else f"; write the number that is meant, or '{text}' in quotes as text"
+    fix = "" if text is None else f"; write the intended number, or '{text}' in quotes as text"
     return _Refused(problem=rule + fix, problem_mark=mark)
 
 
@@ -110,11 +110,11 @@ def read(text: str, where: str) -> Any:
 
     Args:
         text: The text.
-        where: What the text is, for errors.
+        where: Source of the text, for errors.
 
     Raises:
-        ConfigError: if it is not YAML, or holds a number that reads as another; it names the line
-            and column.
+        ConfigError: if it is not YAML, or holds an ambiguous number; the message names line and
+            column.
     """
     try:
         return yaml.load(text, _Loader)
@@ -128,9 +128,9 @@ def read(text: str, where: str) -> Any:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{where} is not YAML: {first}") from error
     except RecursionError as error:
-        raise ConfigError(f"{where}: it is nested too deeply") from error
+        raise ConfigError(f"{where}: the nesting is too deep") from error
 
 
 def write(values: Any) -> str:
-    """Plain values as YAML; `read` gives them back equal."""
+    """Plain values as YAML, which `read` reads back equal."""
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=100)

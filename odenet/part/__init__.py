@@ -1,4 +1,4 @@
-"""Configurations of parts: the model they derive from, where an option belongs, what is wrong."""
+"""Configurations of parts: their base class, the paths of their options, validation errors."""
 
 from odenet.part.config import PartConfig
 from odenet.part.plugin import load_plugin

@@ -32,9 +32,9 @@ from odenet.part.old_keys import with_new_names
 
 
 class _PartMeta(type(BaseModel)):
-    """Gives a configuration that is made in Python the errors that one in a file has."""
+    """Raises the same errors for configurations made in Python as for those read from a file."""
 
-    if not TYPE_CHECKING:  # it would hide from a type checker what a call gives
+    if not TYPE_CHECKING:  # it would hide the type of a call from a type checker
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             if is_contract(cls):
@@ -45,7 +45,7 @@ class _PartMeta(type(BaseModel)):
             try:
                 return super().__call__(*args, **kwargs)
             except ValidationError as error:
-                # Without pydantic's own text, which names its documentation and no remedy.
+                # Pydantic's own text is left out: it names pydantic's documentation and no remedy.
                 raise ConfigError(explain(cls, error, cls.__name__, kwargs)) from None
 
 
@@ -55,17 +55,17 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
     A part that can be exchanged has a literal `kind` and belongs to a family: a contract, made by
     `class VectorFieldConfig(PartConfig, abc.ABC, family="field")`, whose concrete subclasses are
     its kinds. An option with the contract for its annotation takes any of them, as an object or as
-    a mapping with `kind`. A mapping without `kind` is of the default's kind, and a bare kind,
-    `rk4`, is short for `{kind: rk4}`. Unknown keys are errors, so an option that the chosen part
-    would ignore is refused; a boolean is no number. There is no registry beside the families: to
-    add a part, write its config.
+    a mapping with `kind`. A mapping without `kind` has the kind of the default. A bare kind,
+    `rk4`, is short for `{kind: rk4}`. Unknown keys are errors, so that no option is ignored. A
+    boolean is not accepted as a number. There is no other registry: to add a part, write its
+    config.
 
     Attributes:
-        renamed_keys: New names of options by their old ones, which are read with a warning.
-        renamed_values: For an option, new values by the old ones, which are read with a warning.
+        renamed_keys: New names of options by old names. Old names are read with a warning.
+        renamed_values: New values by old values, by option. Old values are read with a warning.
 
     Raises:
-        ConfigError: if an option is unknown, or of the wrong type, or out of range.
+        ConfigError: if an option is unknown, of the wrong type, or out of range.
     """
 
     renamed_keys: ClassVar[Mapping[str, str]] = {}
@@ -82,14 +82,14 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
 
     @classmethod
     def __pydantic_init_subclass__(cls, *, family: str | None = None, **kwargs: Any) -> None:
-        """Let a kind join its families."""
+        """Register a kind as a member of its families."""
         del family
         super().__pydantic_init_subclass__(**kwargs)
         join(cls)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Of a contract, a validator that asks for the members when it runs; else pydantic's."""
+        """The schema by pydantic; for a contract, a validator that looks up members per call."""
         if not is_contract(cls):
             return handler(source)
         return core_schema.no_info_plain_validator_function(
@@ -100,15 +100,15 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Of a contract, that of one of its members; else pydantic's."""
+        """The JSON schema by pydantic; for a contract, the union over its members."""
         return handler(adapter_of(cls).core_schema if is_contract(cls) else schema)
 
     @classmethod
     def upgraded(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """A mapping with the keys and values of an earlier release, written in those of this one.
+        """Translate keys and values of an earlier release into those of this release.
 
         Args:
-            data: As it was written.
+            data: The mapping from the file or the call.
         """
         return with_new_names(data, cls.renamed_keys, cls.renamed_values)
 
@@ -127,7 +127,7 @@ class PartConfig(BaseModel, metaclass=_PartMeta):
 
 
 def _spelt_out(annotation: Any, value: Any, default: Any = None) -> Any:
-    """A value with the kinds of its parts written out, and what is no number marked as such."""
+    """Write out the kinds of the parts in a value, and mark non-numbers as `NotANumber`."""
     if isinstance(value, str):
         return _part_or_text(annotation, value)
     if isinstance(value, bool) and takes_numbers_alone(annotation):

@@ -1,4 +1,4 @@
-"""Validation errors in the user's own words: where, what was given, what is valid."""
+"""Validation errors in terms of the experiment file: key, given value, valid values."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ _UNION_STEP = re.compile(
     r"(\[key\]|int|float|bool|str|path|constrained-(str|int|float)|(function-(before|after|wrap|plain)|"
     r"literal|tuple|list|dict|nullable|lax-or-strict|json-or-python|is-instance)\[.*)$"
 )
-"""What pydantic puts into a location beside the keys: the member of a union that was tried."""
+"""Entries of a pydantic location that are no keys: the union member under validation."""
 
 _QUOTE = (
     "text is needed, but YAML reads {read} there; put it in quotes: {name}: '...' in a file, "
@@ -25,7 +25,7 @@ _QUOTE = (
 
 
 class NotANumber:
-    """Stands for a value that must not be taken for a number, though Python would take it."""
+    """Marks a value that Python would convert to a number and that is refused as one."""
 
     def __init__(self, value: bool | str):
         self.value = value
@@ -35,7 +35,7 @@ class NotANumber:
 
     @property
     def reason(self) -> str:
-        """Why it is none, and what to write."""
+        """The reason for the refusal, and the remedy."""
         if isinstance(self.value, bool):
             return (
                 f"a number is needed; got {str(self.value).lower()}, a boolean (YAML reads yes, "
@@ -46,7 +46,7 @@ class NotANumber:
 
 
 def nearest(given: str, valid: Iterable[str]) -> str:
-    """The valid names, nearest first: `nearest: a, b`."""
+    """The two nearest valid names, `nearest: a, b`; all valid names if none is near."""
     names = sorted(set(valid))
     if not names:
         return "there is none"
@@ -57,17 +57,17 @@ def nearest(given: str, valid: Iterable[str]) -> str:
 
 
 def explain(model: type[BaseModel], error: ValidationError, where: str, values: Any = None) -> str:
-    """A few lines that say which key of `where` breaks which rule.
+    """An error message of a few lines: each key of `where` with the rule that it breaks.
 
     Args:
         model: The model that was validated.
-        error: What pydantic found.
+        error: The validation error of pydantic.
         where: File or object that was validated.
-        values: What was validated, a mapping; the kinds in it decide which places are named.
+        values: The validated mapping. Suggested paths follow the kinds in it.
     """
     found = error.errors()
     inner = [details["loc"] for details in found]
-    # A container whose element is wrong is reported too; the element says it better.
+    # Pydantic reports the container of a wrong element too; the element alone is reported.
     found = [
         details
         for details in found
@@ -185,7 +185,7 @@ def _unknown_key(
 
 
 def _elsewhere(model: type[BaseModel], owner: type[BaseModel], name: str, values: Any) -> str:
-    """What an option may be that neither its part has nor another kind of it."""
+    """The path or nearest name of an option that no kind of the given part has."""
     own = list(owner.model_fields)
     if not difflib.get_close_matches(name, own, n=1, cutoff=0.8) and (
         found := places(model, name, values)
@@ -222,9 +222,9 @@ def _at(values: Any, path: list[str]) -> Any:
 def _walk(
     model: type[BaseModel], location: tuple[int | str, ...]
 ) -> tuple[type[BaseModel] | None, list[type[BaseModel]], list[str]]:
-    """The model that owns the last key of a location, its siblings, and the path as written.
+    """The model that owns the last key of a location, its siblings, and the path in the file.
 
-    Pydantic names the chosen kind of a union as a step of its own; a user does not write it.
+    Pydantic adds the chosen kind of a union to the location; the path leaves it out.
     """
     owner: type[BaseModel] | None = None
     candidates, siblings, path = [model], [model], []

@@ -1,8 +1,9 @@
-"""Families of parts: an abstract config is contract and annotation, its kinds join when defined.
+"""Families of parts: an abstract config is contract and annotation; each subclass is a kind.
 
-`class VectorFieldConfig(PartConfig, abc.ABC, family="field")` makes a family. Its members are the
-concrete subclasses that give themselves a literal `kind`, wherever they are defined. A subclass
-without one is a narrower contract: as an annotation it allows its own subclasses alone.
+`class VectorFieldConfig(PartConfig, abc.ABC, family="field")` makes a family. Its members are all
+concrete subclasses with a literal `kind`, in any module. They join when Python defines them. A
+subclass without a `kind` is a narrower contract: as an annotation it allows only its own
+subclasses.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from odenet.errors import ConfigError
 Part = TypeVar("Part", bound=BaseModel)
 
 CONTRACT = "odenet_contract"
-"""Key in the metadata of a core schema that stands for a contract."""
+"""Key of the contract in the metadata of a core schema."""
 
 _FAMILIES: dict[type[BaseModel], str] = {}
 _MEMBERS: list[type[BaseModel]] = []
@@ -28,18 +29,18 @@ _GENERATION = 0
 
 
 def generation() -> int:
-    """A number that changes whenever a member joins or leaves a family, for caches."""
+    """A counter of changes of the families, for caches."""
     return _GENERATION
 
 
 def kinds_of(part: type[BaseModel]) -> tuple[Any, ...]:
-    """The values of `kind` that choose a part; none, if it is not chosen by `kind`."""
+    """The values of `kind` that choose a part; empty if the part has no `kind`."""
     kind = part.model_fields.get("kind")
     return () if kind is None else get_args(kind.annotation)
 
 
 def families_of(part: type) -> list[type[BaseModel]]:
-    """The roots of the families that a class belongs to; of a root, itself."""
+    """The roots of the families of a class; a root belongs to its own family."""
     return [root for root in part.__mro__ if root in _FAMILIES]
 
 
@@ -54,7 +55,7 @@ def is_contract(annotation: Any) -> bool:
 
 
 def members_of(contract: type[Part]) -> tuple[type[Part], ...]:
-    """The parts that fulfil a contract, by the order of their kinds."""
+    """The members that derive from a contract, sorted by kind."""
     return _members_of(contract, _GENERATION)  # pyright: ignore[reportReturnType]
 
 
@@ -71,12 +72,12 @@ def found(root: type[BaseModel], name: str) -> None:
 
 
 def join(part: type[BaseModel]) -> None:
-    """Let a class take its place in its families, if it gives itself a literal `kind`.
+    """Add a class to its families if it declares a literal `kind`.
 
-    A class that is defined again, by loading its file again, replaces the one before.
+    A class whose file is loaded again replaces its earlier version.
 
     Raises:
-        ConfigError: if it lacks methods of its contract, or another class has its kind.
+        ConfigError: if the class lacks methods of its contract, or another class has its kind.
     """
     roots = families_of(part)
     if not roots or not kinds_of(part) or "kind" not in inspect.get_annotations(part):
@@ -84,7 +85,7 @@ def join(part: type[BaseModel]) -> None:
     if missing := sorted(getattr(part, "__abstractmethods__", ())):
         raise ConfigError(
             f"{part.__qualname__} ({file_of(part)}) of kind {kinds_of(part)[0]!r} has no "
-            f"{', '.join(missing)}; define what {roots[0].__name__} declares"
+            f"{', '.join(missing)}; define the members that {roots[0].__name__} declares"
         )
     for other in [other for other in _MEMBERS if _same_kind(other, part, roots)]:
         if (file_of(other), other.__qualname__) != (file_of(part), part.__qualname__):
@@ -105,22 +106,22 @@ def _same_kind(one: type[BaseModel], other: type[BaseModel], roots: list[type[Ba
 
 
 def file_of(part: type) -> str:
-    """The file that defines a class, or the name of its module where there is no file."""
+    """The file that defines a class, or the name of its module if there is no file."""
     module = sys.modules.get(part.__module__)
     return getattr(module, "__file__", None) or part.__module__
 
 
 def members_from(files: set[str]) -> list[type[BaseModel]]:
-    """The members that some files define."""
+    """The members that are defined in `files`."""
     return [member for member in _MEMBERS if file_of(member) in files]
 
 
 @contextlib.contextmanager
 def restored(on_error: bool = False) -> Iterator[None]:
-    """While this is open, parts may join; then the families are as they were before.
+    """A context that restores the families at its end.
 
     Args:
-        on_error: Whether that holds only if an error ends it.
+        on_error: Restore only if an exception ends the context.
     """
     before = list(_MEMBERS)
     try:
@@ -133,12 +134,12 @@ def restored(on_error: bool = False) -> Iterator[None]:
 
 
 def forget(parts: list[type[BaseModel]]) -> None:
-    """Let parts leave their families."""
+    """Remove parts from their families."""
     _put_back([member for member in _MEMBERS if member not in parts])
 
 
 def _put_back(before: list[type[BaseModel]]) -> None:
-    # The package's own files are not loaded again, so what they define stays.
+    # Python does not load the package's own modules again, so their parts stay.
     own = [part for part in _MEMBERS if part.__module__.partition(".")[0] == "odenet"]
     before = before + [part for part in own if part not in before]
     if before != _MEMBERS:
@@ -157,7 +158,7 @@ def family_name(contract: type[BaseModel]) -> str:
 
 
 def adapter_of(contract: type[BaseModel]) -> TypeAdapter:
-    """What validates a mapping with `kind`, by the members that there are now."""
+    """The validator of a mapping with `kind`, by the present members of the contract."""
     return _adapter_of(contract, members_of(contract))
 
 
@@ -173,7 +174,7 @@ def _adapter_of(contract: type[BaseModel], members: tuple[type[BaseModel], ...])
 
 
 def validated(contract: type[BaseModel], value: Any) -> Any:
-    """A part of a contract, from a mapping with `kind`; a part object is taken as it is."""
+    """A part of a contract, from a part object (unchanged) or a mapping with `kind`."""
     if isinstance(value, contract):
         return value
     return adapter_of(contract).validate_python(value)

@@ -1,4 +1,4 @@
-"""What an annotation of a configuration allows: parts, their kinds, numbers, text."""
+"""Types that an annotation of a configuration allows: parts, their kinds, numbers, text."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,7 +18,7 @@ __all__ = [
 
 
 def members(annotation: Any) -> list[Any]:
-    """What a value may be one of: the members of a union or a family, without `Annotated`."""
+    """The members of a union or a family, without `Annotated`; else the annotation alone."""
     if is_contract(annotation):
         return list(members_of(annotation))
     origin, inner = get_origin(annotation), get_args(annotation)
@@ -30,17 +30,17 @@ def members(annotation: Any) -> list[Any]:
 
 
 def is_part(annotation: Any) -> bool:
-    """Whether an annotation is that of one part."""
+    """Whether an annotation is one part."""
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def direct_parts(annotation: Any) -> list[type[BaseModel]]:
-    """The parts that a value may be, without those in a list or mapping."""
+    """The parts that an annotation allows, without parts in lists and mappings."""
     return [member for member in members(annotation) if is_part(member)]
 
 
 def element(annotation: Any) -> Any:
-    """What the elements of a list may be, or None where no list is allowed."""
+    """The type of list elements, or None if the annotation allows no list."""
     for member in members(annotation):
         if get_origin(member) in (tuple, list):
             return get_args(member)[0]
@@ -48,7 +48,7 @@ def element(annotation: Any) -> Any:
 
 
 def item(annotation: Any) -> Any:
-    """What the values of a mapping by free names may be, or None where none is allowed."""
+    """The type of the values of a mapping, or None if the annotation allows no mapping."""
     for member in members(annotation):
         if get_origin(member) is dict:
             return get_args(member)[1]
@@ -77,12 +77,12 @@ def _all_parts(annotation: Any, generation: int) -> tuple[type[BaseModel], ...]:
 
 
 def chosen(annotation: Any, value: Any, default: Any = None) -> list[type[BaseModel]]:
-    """The parts that a value is of, by its `kind` or else the default's; all, if neither says.
+    """The parts that a value chooses by its `kind`, else the default's part, else all parts.
 
     Args:
-        annotation: What is allowed there.
-        value: What is there: a mapping, a bare kind, a part, or None.
-        default: What stands there otherwise.
+        annotation: Annotation of the option.
+        value: Value of the option: a mapping, a bare kind, a part, or None.
+        default: Default of the option.
     """
     parts = direct_parts(annotation)
     if isinstance(value, BaseModel):
@@ -96,12 +96,12 @@ def chosen(annotation: Any, value: Any, default: Any = None) -> list[type[BaseMo
 
 
 def takes_text(annotation: Any) -> bool:
-    """Whether text is a value by itself, not only the name of a kind or of a choice."""
+    """Whether free text is allowed, beside names of kinds and of literals."""
     return any(member in (str, Path, Any) for member in members(annotation))
 
 
 def takes_numbers_alone(annotation: Any) -> bool:
-    """Whether numbers are allowed, and neither booleans nor any text."""
+    """Whether numbers are allowed, but neither booleans nor free text."""
     allowed = members(annotation)
     return any(number in allowed for number in (int, float)) and not any(
         other in allowed for other in (bool, str, Any)

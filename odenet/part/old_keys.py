@@ -1,4 +1,4 @@
-"""Keys of before: read for one release, with a warning that names the new ones."""
+"""Renamed keys: the old spelling is read for one release, with a warning of the new one."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ class OldKeyWarning(UserWarning):
 
 
 def warn_of_old_key(old: str, new: str) -> None:
-    """Tell the user what to write in the place of a key.
+    """Warn of an old key and name its new spelling.
 
     Args:
-        old: The key, with its value.
-        new: What is written now.
+        old: The old key, with its value.
+        new: The new key, with its value.
     """
     warnings.warn(
         f"{old} is an old spelling, which the next release will not read; write {new}",
@@ -30,12 +30,12 @@ def with_new_names(
     keys: Mapping[str, str],
     values: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
-    """A mapping with old keys and old values replaced by the new ones, with a warning for each.
+    """Replace old keys and old values by new ones, with a warning for each.
 
     Args:
-        data: As it was written.
-        keys: New keys by the old ones.
-        values: For a key, new values by the old ones.
+        data: The mapping from the file or the call.
+        keys: New keys by old keys.
+        values: New values by old values, by key.
 
     Raises:
         ConfigError: if a key is given in both spellings.

@@ -1,4 +1,4 @@
-"""Where in a configuration an option of some name belongs."""
+"""Search of a configuration for the paths of an option."""
 
 import dataclasses
 import heapq
@@ -9,20 +9,20 @@ from pydantic import BaseModel
 from odenet.part.kinds import all_parts, chosen, default_of, direct_parts, element, kinds_of
 
 _OTHER_KIND, _UNUSED, _IN_LIST = 8, 3, 2
-"""What makes a place rarer than one level of depth does: a kind that is not chosen, a part that is
-absent unless asked for, one of the elements of a list."""
+"""Cost of a step of the search beside 1 for the level: into a kind that is not chosen, into a part
+whose default is None, into an element of a list."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where an option belongs.
+    """The path of an option in a configuration.
 
     Attributes:
-        path: Its dotted key, from the part that was searched.
+        path: Dotted key of the option, relative to the searched part.
         owner: The part that has the option.
-        kind_at: Key of the part whose kind has to be another for it, or None.
-        kind: That other kind; one of them, if several will do, or the empty text.
-        cost: How deep and rare the place is.
+        kind_at: Key of the part whose kind must change for this path to exist, or None.
+        kind: The first kind for which the path exists, or the empty text.
+        cost: Depth of the path and cost of its steps; low for common options.
     """
 
     path: str
@@ -33,12 +33,12 @@ class Place:
 
 
 def places(part: type[BaseModel], name: str, value: Any = None) -> list[Place]:
-    """Where a part, or a part of it, has an option; what is common stands before what is rare.
+    """The paths of an option in a part and its inner parts, by increasing cost.
 
     Args:
         part: The configuration to search.
-        name: The option.
-        value: What is configured there, a mapping or a part: its kinds are the common ones.
+        name: Name of the option.
+        value: Present value of the part, a mapping or a part; its kinds count as chosen.
     """
     found: list[Place] = []
     seen: set[type[BaseModel]] = set()
@@ -71,7 +71,7 @@ def _children(here: Place, there: Any, cost: int) -> list[tuple[Place, Any]]:
             value = value[0] if isinstance(value, (list, tuple)) and value else None
         common = chosen(annotation, value, default)
         if len(common) == len(direct_parts(annotation)):
-            common = common[:1]  # nothing says which: the first that is offered
+            common = common[:1]  # no kind is chosen: take the first
         for part in direct_parts(annotation):
             place = Place(path, part, here.kind_at, here.kind, cost + extra)
             if part not in common:
@@ -96,7 +96,7 @@ def _joined(*names: str) -> str:
 
 
 def option_names(part: type[BaseModel]) -> set[str]:
-    """The names of all options of a configuration and of its parts."""
+    """The names of all options of a configuration and of its parts, without `kind`."""
     seen: set[type[BaseModel]] = set()
     waiting = [part]
     while waiting:

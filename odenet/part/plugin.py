@@ -1,8 +1,8 @@
-"""Parts from outside: files and installed packages that a user names, whose classes join in.
+"""Plug-ins: files and installed packages whose configs join the families of parts.
 
-Nothing is loaded that was not named: neither an experiment file nor a run directory can do it.
-An installed package may say which module defines its parts by the entry point group
-`odenet.parts`; it is named by its own name, or by that of the entry point.
+Only plug-ins that the user names are loaded. Neither an experiment file nor a run directory can
+load one. An installed package declares the module of its parts in the entry point group
+`odenet.parts`. The user names the package or its entry point.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ GROUP = "odenet.parts"
 
 @dataclass(frozen=True)
 class Plugin:
-    """A file or package that was loaded.
+    """A loaded file or package.
 
     Attributes:
-        name: Name of the file, or of the package as it was named.
-        file: Where it is.
-        version: Of the distribution, if it is installed as one.
-        sha256: Of its source text: of the file, or of all Python files of the package.
-        parts: Family and kind of every part that it defines, such as `field gated`.
+        name: Name of the file, or the name by which the package was loaded.
+        file: Path of the file, or of the package's main module.
+        version: Version of the installed distribution, or None.
+        sha256: SHA-256 of the file, or of all Python files of the package.
+        parts: Family and kind of every part of the plug-in, such as `field gated`.
     """
 
     name: str
@@ -50,16 +50,16 @@ _LOADED: dict[str, Plugin] = {}
 def load_plugin(name: str | Path) -> Plugin:
     """Load a file or an installed package whose configs become kinds of parts.
 
-    From then on, every experiment may name them. A file that has changed since it was loaded is
-    loaded again; its classes replace those of before.
+    Every experiment may then name these kinds. A file that has changed since it was loaded is
+    loaded again, and its classes replace the earlier ones.
 
     Args:
-        name: Path of a Python file; or name of an installed package, of one of its entry points in
-            the group `odenet.parts`, or of a module.
+        name: Path of a Python file; or name of an installed package, of an entry point in the
+            group `odenet.parts`, or of a module.
 
     Raises:
-        PluginError: if there is no such file or module, it does not run (the file and line are
-            named), it defines no part, or a kind of its has a name that is taken.
+        PluginError: if there is no such file or module, its code raises an error (the message
+            names file and line), it defines no part, or one of its kinds exists already.
     """
     text = str(name)
     is_file = text.endswith(".py") or isinstance(name, Path) or "/" in text
@@ -67,18 +67,18 @@ def load_plugin(name: str | Path) -> Plugin:
 
 
 def loaded() -> tuple[Plugin, ...]:
-    """What was loaded, in order."""
+    """The loaded plug-ins, in order of loading."""
     return tuple(_LOADED.values())
 
 
 def installed() -> list[str]:
-    """Names of the entry points of installed packages with parts, loaded or not."""
+    """Names of the entry points of all installed packages with parts, loaded or not."""
     return sorted({point.name for point in importlib.metadata.entry_points(group=GROUP)})
 
 
 @contextlib.contextmanager
 def isolated() -> Iterator[None]:
-    """While this is open, plug-ins may be loaded and parts defined; then they are forgotten."""
+    """A context that forgets, at its end, the plug-ins and parts that it loaded."""
     before = dict(_LOADED)
     try:
         with family.restored():
@@ -159,7 +159,7 @@ def _import(name: str, module: str) -> None:
 
 @contextlib.contextmanager
 def _named(name: str, files: set[str] | None) -> Iterator[None]:
-    """Turn an error while a plug-in runs into one that names its file and line."""
+    """Turn an exception in the code of a plug-in into an error with its file and line."""
     try:
         yield
     except SyntaxError as error:
@@ -187,7 +187,7 @@ def _parts_of(name: str, module: ModuleType) -> tuple[str, ...]:
 
 
 def _sources(module: Any) -> list[Path]:
-    """The Python files of a module: its own, and of a package all below it."""
+    """The Python file of a module, or all Python files of a package."""
     if not getattr(module, "__file__", None):
         return []
     own = Path(module.__file__)

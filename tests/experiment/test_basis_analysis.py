@@ -60,7 +60,7 @@ def test_numbers_of_functions_are_chosen_where_none_is_asked_for(source):
 
 
 def test_networks_without_functions_of_depth_are_refused(source, tmp_path):
-    with pytest.raises(ConfigError, match="divisor of the 4 steps; got 3"):
+    with pytest.raises(ConfigError, match="must divide the 4 steps; got 3"):
         measure("basis", source, basis=["piecewise_constant"], num_basis=[3])
     for name, block, message in (
         ("shared", {"weights": {"kind": "shared"}}, "the same at every depth"),

@@ -19,7 +19,7 @@ NO_NUMBERS = {
     "training.optimizer.learning_rate=off": "learning_rate: a number is needed; got false",
     "model.block.step_sizes.taus=[1,1,1,1,1,1,1,on]": "taus.7: a number is needed; got true",
     "model.stages.0.width=true": "width: a number is needed; got true",
-    "training.num_steps=010": "reads 010 as the octal number 8; write the number that is meant",
+    "training.num_steps=010": "reads 010 as the octal number 8; write the intended number",
     "training.num_steps=0_17": "reads 0_17 as the octal number 15",
     "training.num_steps=10:30": "base-60 number 630.*'10:30' in quotes",
     "training.optimizer.learning_rate=1:30.5": "base-60 number 90.5",
@@ -41,8 +41,8 @@ DOLLARS = {
     "description=costs ${5 a day}": r"description: \$\{5 a day\} is no interpolation.*\\\$\{",
     "description=costs ${5}": r"description: .*'5' not found.*\\\$\{",
     "description=${": r"description: \$\{ is no interpolation",
-    "name=${oc.env:HOME}": r"name: \$\{oc.env:HOME\} takes a value of the environment.*--env",
-    "name=${oc.env:HOME,x}": "takes a value of the environment",
+    "name=${oc.env:HOME}": r"name: \$\{oc.env:HOME\} refers to an environment variable.*--env",
+    "name=${oc.env:HOME,x}": "refers to an environment variable",
     "name=${oc.decode:1}": "is no interpolation",
     "name=${oc.env:${seed}}": "is no interpolation",
     "name=${${seed}:HOME}": "is no interpolation",
@@ -120,7 +120,7 @@ def test_nesting_without_end_is_refused_in_python():
     deep = {}
     for _ in range(5000):
         deep = {"a": deep}
-    with pytest.raises(ConfigError, match="nested too deeply"):
+    with pytest.raises(ConfigError, match="the nesting is too deep"):
         parse_config({"name": "x", "data": deep})
 
 

@@ -123,7 +123,7 @@ def test_checkpoints_of_every_level_are_loaded_with_their_network(straight, tmp_
     (block,) = experiment.config.model.blocks
     assert (block.num_steps, block.integrator.kind) == (4, "midpoint")
     assert load(path, which="best")[1].step == 8
-    with pytest.raises(ConfigError, match="another depth than its training began"):
+    with pytest.raises(ConfigError, match="another depth than at the start of its training"):
         measure("gradient-flow", path, at="start")
     # A network made from it is written out, and does not change at that step again.
     refine(path, TWICE, tmp_path / "finer")

@@ -83,7 +83,7 @@ def test_padding_that_is_asked_for_is_kept(file, tmp_path):
     options = [*OPTIONS, "model.padding=symmetric"]
     made = import_weights(file, tmp_path / "out", "resnet20", overrides=options)
     assert made.config.model.padding == "symmetric"
-    assert "model.padding=symmetric, as was asked" in made.notes[0]
+    assert "have the given model.padding=symmetric" in made.notes[0]
 
 
 def test_sets_and_names_of_a_checkpoint_are_those_of_flax(theirs, tmp_path):

@@ -246,7 +246,7 @@ def test_overrides_without_published_names_are_refused(tmp_path, data):
     with pytest.raises(ConfigError, match="shortcut=zero_pad or projection; got projection_every"):
         imported(tmp_path, small_arrays(), options)
     model = "model={kind: classifier, stages: [{width: 4}]}"
-    with pytest.raises(ConfigError, match=r"those of model\.kind=resnet; got classifier"):
+    with pytest.raises(ConfigError, match=r"only for model\.kind=resnet; got classifier"):
         imported(tmp_path, small_arrays(), (*data[:3], model))
 
 

@@ -146,7 +146,7 @@ def test_wrong_questions_are_answered(weights, options, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match=r"nearest: .*resnet20"):
         import_weights(weights, out, "resnet21", overrides=options)
-    with pytest.raises(ConfigError, match="one of --arch and --experiment"):
+    with pytest.raises(ConfigError, match="give either --arch or --experiment"):
         import_weights(weights, out, overrides=options)
     with pytest.raises(ConfigError, match=r"give your own, such as data\.kind=npz"):
         import_weights(weights, out, "resnet50")

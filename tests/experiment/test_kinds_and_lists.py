@@ -126,7 +126,7 @@ def test_options_that_were_chosen_are_named_and_not_dropped(tmp_path):
     file.write_text(to_yaml(load_config(QUICKSTART, chosen)))
     message = (
         r"kind=euler has no .*rtol: 1e-05.*max_steps: 77, which integrator has of kind=dopri5; to "
-        r"drop what is set there, write model.block.integrator=\{kind: euler\}"
+        r"drop these options, write model.block.integrator=\{kind: euler\}"
     )
     for read in (load_config, read_experiment):
         with pytest.raises(ConfigError, match=message):

@@ -121,7 +121,7 @@ def test_lost_last_is_refused_and_everything_stays(copy, name, loss):
     path = copy(name)
     LOSSES[loss](path / "checkpoints" / "last")
     before = contents(path)
-    with pytest.raises(CheckpointError, match=r"last.*(is there|no checkpoint is left)") as caught:
+    with pytest.raises(CheckpointError, match=r"last.*(exists|no checkpoint is left)") as caught:
         resume(path)
     assert contents(path) == before
     said = str(caught.value)
@@ -144,7 +144,7 @@ def test_run_without_any_checkpoint_is_not_begun_again(copy, name):
 def test_evaluation_of_a_run_without_last_names_best(copy):
     path = copy("imported")
     shutil.rmtree(path / "checkpoints" / "last")
-    with pytest.raises(CheckpointError, match=r"`best`, of step 0, is there") as caught:
+    with pytest.raises(CheckpointError, match=r"`best`, of step 0, exists") as caught:
         load(path)
     assert "run or resume it first" not in str(caught.value)
     assert load(path, which="best")[1].step == 0
@@ -188,7 +188,7 @@ def test_run_resumed_from_best_ends_as_it_would_have(copy, runs):
 def test_best_is_gone_on_from_only_where_last_is_lost(copy):
     path = copy("stopped")
     before = contents(path)
-    with pytest.raises(RunDirectoryError, match="only where `last` is lost"):
+    with pytest.raises(RunDirectoryError, match="only if `last` is lost"):
         resume(path, which="best")
     assert contents(path) == before
 
@@ -226,7 +226,7 @@ def test_run_stopped_before_its_first_checkpoint_begins_again(copy, runs):
     path = copy("stopped")
     shutil.rmtree(path / "checkpoints")
     (path / "status.json").write_text('{"state": "running", "step": 0}')
-    with pytest.warns(BeginsAgainWarning, match="begins again at step 0"):
+    with pytest.warns(BeginsAgainWarning, match="starts again at step 0"):
         resume(path)
     assert load(path)[1].extras == load(runs / "finished")[1].extras
 

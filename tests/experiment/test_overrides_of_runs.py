@@ -27,12 +27,12 @@ def trained(tmp_path_factory):
 
 
 REFUSED = {
-    "model.block.num_steps=4": r"num_steps=4 changes the parameters.*\(params/blocks/0.* is \(8, .*"
-    r"and \(4, .*odenet eval .*tiny --step-factor 0.5; .*odenet refine .*tiny --to 4",
+    "model.block.num_steps=4": r"num_steps=4 changes the trained parameters.*\(params/blocks/0.* "
+    r"is \(8, .*and \(4, .*odenet eval .*tiny --step-factor 0.5; .*odenet refine .*tiny --to 4",
     "model.block.num_steps=16": "--step-factor 2; .*--to 16",
-    "model.stages.0.width=16": "width=16 changes the parameters.*odenet run .*config.yaml",
-    "model.block.field.hidden=[3]": "hidden=.* changes the parameters",
-    "model.head.norm=batch": "changes the parameters",
+    "model.stages.0.width=16": "width=16 changes the trained parameters.*odenet run .*config.yaml",
+    "model.block.field.hidden=[3]": "hidden=.* changes the trained parameters",
+    "model.head.norm=batch": "changes the trained parameters",
 }
 
 

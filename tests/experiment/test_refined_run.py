@@ -79,7 +79,7 @@ def test_training_goes_on_from_the_refined_network(source, tmp_path):
     trained = resume(tmp_path / "fine")
     assert int(trained.state.step) == 8
     assert len(trained.results["taus"][0]) == 8
-    with pytest.raises(ConfigError, match=r"4 steps are done.*got 4"):
+    with pytest.raises(ConfigError, match=r"4 steps are already taken.*got 4"):
         refine(source, TWICE, tmp_path / "other", num_steps=4)
 
 
@@ -225,10 +225,10 @@ def test_layers_become_functions_and_layers_again(source, tmp_path):
         ({}, "nothing would change"),
         ({"to": 4}, "no stage would change"),
         ({"to": 0}, "at least one step; got 0"),
-        ({"num_basis": 3}, "a divisor of the 4 steps; got 3"),
+        ({"num_basis": 3}, "must divide the 4 steps; got 3"),
         ({"num_basis": 8, "basis": "legendre"}, "at most 4; got 8"),
         ({"basis": "legendre"}, "needs num_basis"),
-        ({"num_basis": 1, "basis": "piecewise_linear"}, "of hats 2; got 1"),
+        ({"num_basis": 1, "basis": "piecewise_linear"}, "for piecewise_linear 2; got 1"),
         ({"num_basis": 2, "prolongation": "linear"}, "linear would be ignored"),
     ],
 )

@@ -229,7 +229,7 @@ def test_lost_record_or_start_is_named(source, tmp_path):
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     del record["start"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
-    with pytest.raises(RunDirectoryError, match="does not say where the first weights came from"):
+    with pytest.raises(RunDirectoryError, match="does not record the source of the first weights"):
         load(tmp_path / "run")
 
 
@@ -243,5 +243,5 @@ def test_directory_of_a_run_that_was_killed_before_it_began_is_used_again(source
 
 
 def test_build_by_itself_does_not_draw_what_comes_from_elsewhere(source):
-    with pytest.raises(ConfigError, match="begin it by run"):
+    with pytest.raises(ConfigError, match="train it by run"):
         build(configure(start={"run": str(source)}))

@@ -90,7 +90,7 @@ def test_diverged_run_names_a_command_that_goes_on_otherwise(tmp_path):
         run(configured(VALUES, training__optimizer={"kind": "sgd", "learning_rate": 1e20}), path)
     error = caught.value
     assert error.resume_from is None
-    assert "odenet resume would end there again" in error.instead
+    assert "odenet resume would stop there again" in error.instead
     assert "failed_layer" not in str(error)
     words = shlex.split(re.search(r"odenet run (.*)", error.instead)[1])
     assert words[-1] == "training.optimizer.learning_rate=1e+19"

@@ -29,7 +29,7 @@ def test_value_out_of_range_is_refused_before_the_run_is_read():
 
 
 def test_old_name_of_at_is_read_with_a_warning():
-    with pytest.warns(RenamedOptionWarning, match="--checkpoint is --at now: --at best"):
+    with pytest.warns(RenamedOptionWarning, match="an old spelling; write --at best"):
         refused("trajectories", "nowhere", "--checkpoint", "best", "--examples", "1")
 
 

@@ -144,7 +144,7 @@ def test_two_members_of_one_kind_are_refused_unless_defined_again():
 
 
 def test_a_class_without_what_its_contract_declares_is_refused_when_defined():
-    with pytest.raises(ConfigError, match="of kind 'fish' has no sound; define what AnimalConfig"):
+    with pytest.raises(ConfigError, match="of kind 'fish' has no sound; define the members"):
 
         class FishConfig(AnimalConfig):
             kind: Literal["fish"] = "fish"

@@ -71,7 +71,7 @@ BROKEN = {
     "name": ("\n\nx = y\n", "mine.py, line 3: NameError: name 'y' is not defined"),
     "module": ("import nowhere_at_all\n", "mine.py, line 1: ModuleNotFoundError"),
     "no part": ("x = 1\n", "plug-in mine.py defines no part"),
-    "contract": (SCHEDULE.replace("build", "make"), "kind 'warm' has no build; define what"),
+    "contract": (SCHEDULE.replace("build", "make"), "kind 'warm' has no build; define the members"),
     "taken": (SCHEDULE.replace("warm", "cosine"), "two kinds of schedule are called 'cosine'"),
 }
 

@@ -1,1 +1,1 @@
-"""Depth surgery on trained networks: refine, prune, adapt, and the schedules that do so."""
+"""Changes of depth of trained networks: refinement, pruning, adaptation, and their schedules."""

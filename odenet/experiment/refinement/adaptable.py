@@ -1,4 +1,4 @@
-"""Networks that can change their number of steps while their weights stay."""
+"""Networks whose number of steps can change without a change of their weights."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from odenet.models import BlockConfig, DepthBlockConfig
 def adaptable_blocks(
     config: ExperimentConfig, who: str = "another number of steps"
 ) -> Sequence[DepthBlockConfig]:
-    """The blocks of a network, each with shared weights and equal fixed steps of Euler.
+    """The blocks of a network, each with shared weights and equal fixed Euler steps.
 
     Args:
         config: The experiment.
-        who: What changes the number of steps, for the message.
+        who: Name of the option that changes the number of steps, for the message.
 
     Raises:
-        ConfigError: naming the stage, and what to use.
+        ConfigError: if a block is not of this form; the message names the stage and the remedy.
     """
     found = []
     for index, block in enumerate(config.model.blocks):
@@ -27,7 +27,7 @@ def adaptable_blocks(
         if depth is None or not _fits(depth):
             raise ConfigError(
                 f"model.stages.{index}: {who} changes the number of steps while the weights stay; "
-                f"got {_parts(block)}; it needs a block of kind depth with integrator.kind=euler, "
+                f"got {_parts(block)}; use a block of kind depth with integrator.kind=euler, "
                 f"weights.kind=shared or shared_with_time, and step_sizes of kind fixed by their "
                 f"horizon"
             )
@@ -44,7 +44,7 @@ def _fits(block: DepthBlockConfig) -> bool:
 
 
 def _parts(block: BlockConfig) -> str:
-    """The choices of a block that decide whether it is adaptable."""
+    """The options of a block that determine whether it is adaptable."""
     depth = block.residual
     if depth is None:
         return f"kind={block.kind}"
@@ -55,7 +55,7 @@ def _parts(block: BlockConfig) -> str:
 
 
 def with_steps(config: ExperimentConfig, num_steps: int, kind: str = "euler") -> ExperimentConfig:
-    """The experiment with so many steps in every block, by an explicit method."""
+    """The experiment with `num_steps` steps of an explicit method in every block."""
     changes = {"num_steps": num_steps, "integrator": ExplicitConfig.model_validate({"kind": kind})}
     blocks = [block.model_copy(update=changes) for block in adaptable_blocks(config)]
     return with_blocks(config, blocks, f"with {num_steps} steps")

@@ -1,4 +1,4 @@
-"""A run directory made from another one: the same training with another network of its layers."""
+"""Run directories derived from another run: the same training with a network of changed depth."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -25,20 +25,20 @@ from odenet.training.checkpoint import Checkpoint, Checkpointer
 from odenet.training.loop import Progress
 
 Arrays = Mapping[str, np.ndarray]
-"""The arrays of a training state by path; moments of the optimiser end in that of a parameter."""
+"""Arrays of a training state by path; paths of optimiser moments end in a parameter's path."""
 
 
 def with_blocks(
     config: ExperimentConfig, blocks: Sequence[BlockConfig], how: str
 ) -> ExperimentConfig:
-    """The experiment with these blocks, one for each stage of its network, written out.
+    """The experiment with the given blocks, one for each stage of its expanded network.
 
     Args:
         config: The experiment.
         blocks: The block of every stage.
-        how: What was done, for messages.
+        how: Name of the change, a participle, for messages.
     """
-    model = config.model.expanded()  # a network by its depth has other layers now
+    model = config.model.expanded()  # a model given by its depth alone would have other layers
     inherited = [
         block for block, stage in zip(blocks, model.stages, strict=True) if stage.block is None
     ]
@@ -62,18 +62,18 @@ def write_derived(
     how: str,
     details: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the run directory; training can go on from it, with its optimiser's moments.
+    """Write the derived run directory, from which training can continue with optimiser moments.
 
     Args:
-        source: The run that it is made from.
-        directory: Where it is written; it must not exist.
-        config: Its experiment.
-        change: From the arrays of a training state there to those here.
-        how: What was done, a participle; the key of its record in `run.json`.
-        details: What the record holds beside the run, its checkpoint and its step.
+        source: The source run.
+        directory: The new run directory; it must not exist.
+        config: The experiment of the derived run.
+        change: Maps the arrays of a training state of the source to those of the derived run.
+        how: Name of the change, a participle; the key of its record in `run.json`.
+        details: Further entries of the record, beside the run, its checkpoint and its step.
 
     Returns:
-        The record, with the directory and the number of trainable numbers.
+        The record, with the directory and the number of trainable parameters.
     """
     starts = _start_checkpoint(source)
     arrays = change(source.checkpoint.state)
@@ -87,11 +87,11 @@ def write_derived(
     params = [leaf for path, leaf in arrays.items() if path.startswith("params/")]
     about["num_parameters"] = int(sum(np.size(leaf) for leaf in params))
     extras = source.checkpoint.extras
-    # Nobody has evaluated the new network, so none of the scores is its best.
+    # The scores so far are those of the old network.
     progress = Progress() if "progress" not in extras else Progress(**extras["progress"])
     unseen = dataclasses.replace(progress, best_score=None, best_step=None)
     extras = extras | {"progress": dataclasses.asdict(unseen)}
-    if config.training.depth_schedule is not None:  # it has changed at this step, by other means
+    if config.training.depth_schedule is not None:  # record the change as one at this step
         extras |= extras_of(config, source.checkpoint.step)
     with full_disk_named(directory), RunDirectory.create(directory) as run_directory:
         run_directory.write_json(RUN, about)
@@ -109,7 +109,7 @@ def write_derived(
 
 
 def _start_checkpoint(source: Source) -> Checkpoint | None:
-    """What the run began with, if that came from another run in its turn."""
+    """The start checkpoint of the source run, if that run itself has `start`; else None."""
     if source.config.start is None:
         return None
     checkpointer = Checkpointer(source.directory / "checkpoints")

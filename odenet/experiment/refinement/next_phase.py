@@ -1,4 +1,4 @@
-"""From one phase of a training to the next, with the network that a change of depth makes."""
+"""The transition to the next phase of a training, at a change of depth."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -17,18 +17,17 @@ from odenet.training import TrainState
 from odenet.training.checkpoint import Checkpoint, fitted, named
 
 ORDINARY_STEPS = 8
-"""How many steps without a change of depth its effect on the loss is compared with."""
+"""Number of ordinary training steps against whose effect on the loss the change is measured."""
 
 
 def next_phase(phase: Phase, change: DepthChange, run_directory: RunDirectory) -> Phase:
-    """The training with the next network, from the same step on.
+    """The training phase with the next network, from the same step.
 
-    What the change does to the loss is measured on the validation split, and appended to
-    `levels.json`.
+    The effect of the change on the validation loss is measured and appended to `levels.json`.
 
     Args:
-        phase: The training before.
-        change: What happens to the network.
+        phase: The phase before the change.
+        change: The change of the network.
         run_directory: The run directory.
     """
     arrays = named(jax.device_get(phase.state))
@@ -37,7 +36,7 @@ def next_phase(phase: Phase, change: DepthChange, run_directory: RunDirectory) -
     new = build(change.config, begin=begin, dataset=old.dataset)
     found = Checkpoint(phase.step, change.arrays(arrays), {}, "")
     state = new.placement.place(fitted(found, new.start, "the changed network").state)
-    with doing("measuring what the change of depth does to the loss"):
+    with doing("measuring the effect of the change of depth"):
         jump = _jump(phase, new, state)
     record = {
         "step": phase.step,
@@ -47,19 +46,19 @@ def next_phase(phase: Phase, change: DepthChange, run_directory: RunDirectory) -
     }
     earlier = [one for one in phase_records(run_directory) if one["step"] < phase.step]
     run_directory.write_json(LEVELS, [*earlier, record])
-    # Nobody has evaluated the new network, so none of the scores is its best.
+    # The scores so far are those of the old network.
     progress = dataclasses.replace(phase.progress, best_score=None, best_step=None)
     extras = extras_of(change.config, phase.step)
     return Phase(new, state, phase.step, phase.data, progress, extras)
 
 
 def phase_records(run_directory: RunDirectory) -> list[dict[str, Any]]:
-    """The changes of depth so far, oldest first."""
+    """The records of the changes of depth so far, oldest first."""
     return read_json(run_directory.file(LEVELS)) if run_directory.file(LEVELS).exists() else []
 
 
 def _jump(phase: Phase, new: Experiment, state: TrainState) -> dict[str, Any]:
-    """The validation loss before and after the change, and after more steps in its place."""
+    """The validation loss before and after the change, and after ordinary steps instead of it."""
     old = phase.experiment
     validation = old.evaluator(old.dataset.validation)
 
@@ -82,7 +81,7 @@ def _jump(phase: Phase, new: Experiment, state: TrainState) -> dict[str, Any]:
 
 
 def _more_steps(phase: Phase) -> Iterator[TrainState]:
-    """The states after more steps of the old network, as if it had stayed."""
+    """The states after further steps of the old network, without the change."""
     experiment = phase.experiment
     chunks = []
     with experiment.batches() as batches:
@@ -95,7 +94,7 @@ def _more_steps(phase: Phase) -> Iterator[TrainState]:
             ]
     resident = experiment.resident()
     program = experiment.compile(resident, chunks[0])
-    state = jax.tree.map(lambda leaf: leaf.copy(), phase.state)  # what a step takes is donated
+    state = jax.tree.map(lambda leaf: leaf.copy(), phase.state)  # a step donates its input
     for chunk in chunks[:ORDINARY_STEPS]:
         state = program.run(state, resident, experiment.placement.place_chunk(chunk))[0]
         yield state

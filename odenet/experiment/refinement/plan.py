@@ -1,4 +1,4 @@
-"""The depth schedule of one training: what is due, checked before it and asked during it."""
+"""The depth schedule of a training: its check before the training, its changes during it."""
 
 from typing import Any, cast
 
@@ -15,10 +15,10 @@ from odenet.training.checkpoint import named
 
 
 def check_schedule(config: ExperimentConfig) -> ExperimentConfig:
-    """Refuse a schedule that could not be followed, before anything is trained.
+    """Refuse, before the training, a schedule that does not fit the network.
 
     Returns:
-        The experiment with the network that the training ends with, as far as that is known.
+        The experiment with the final network of the training, as far as it is known.
 
     Raises:
         ConfigError: naming the stage.
@@ -30,11 +30,11 @@ def check_schedule(config: ExperimentConfig) -> ExperimentConfig:
 
 
 class DepthPlan:
-    """What a schedule asks for, look after look.
+    """The changes of depth that a schedule makes during a training.
 
-    Numbers of steps come back again and again. An instance keeps the compiled evaluation by each
-    of them for a whole training, and the answer for the last step, since a training asks twice:
-    whether to leave its loop, and for what.
+    An instance caches one compiled evaluation per number of steps, since the same numbers recur. It
+    also caches the change at the last step, since a training requests it twice: to leave its loop,
+    and to apply the change.
 
     Args:
         schedule: The schedule.
@@ -46,12 +46,12 @@ class DepthPlan:
         self._last: tuple[int, DepthChange | None] | None = None
 
     def due(self, experiment: Experiment, step: int, state: TrainState) -> DepthChange | None:
-        """The change after a step, or None if the network stays as it is.
+        """The change of depth after a step, or None.
 
         Args:
-            experiment: With the network as it is.
+            experiment: The experiment with the present network.
             step: Number of optimiser steps taken.
-            state: The state after it.
+            state: The state after this step.
         """
         if not self._schedule.due(step):
             return None
@@ -68,7 +68,7 @@ class DepthPlan:
         return DepthChange(change.config, change.arrays, named_kind | change.record)
 
     def network(self, experiment: Experiment, state: TrainState) -> NetworkSurgery:
-        """The network at one state, as the schedule sees it."""
+        """The network at one state, in the form that schedules use."""
 
         def accuracy(num_steps: int, method: str) -> float:
             evaluator = self._evaluator(experiment, num_steps, method)

@@ -1,4 +1,4 @@
-"""A trained network without the layers whose learned step is small, as a run of its own."""
+"""Pruning: removes layers of small learned step sizes, into a new run directory."""
 
 import dataclasses
 import re
@@ -21,15 +21,15 @@ from odenet.training.checkpoint import Which
 
 @dataclasses.dataclass(frozen=True)
 class PrunedStage:
-    """What was done to one stage.
+    """The pruning of one stage.
 
     Attributes:
-        stage: Its number, from 0.
-        kept_whole: Why no layer could be removed, or None.
-        taus: Step sizes of its layers before.
-        fractions: Their parts of the depth of the block.
-        kept: Indices of the layers that stay.
-        removed: Indices of those that went.
+        stage: Index of the stage, from 0.
+        kept_whole: Reason why no layer can be removed, or None.
+        taus: Step sizes of the layers before pruning.
+        fractions: Relative step sizes, |tau| over the sum of the block.
+        kept: Indices of the kept layers.
+        removed: Indices of the removed layers.
     """
 
     stage: int
@@ -45,22 +45,23 @@ def prune(
 ) -> dict[str, Any]:
     """Remove the layers of small step sizes from a trained network, into a new run directory.
 
-    What stays keeps every bit: weights, step sizes, statistics, and moments of the optimiser.
+    The arrays of the kept layers stay bitwise equal: weights, step sizes, statistics, and optimiser
+    moments.
 
     Args:
         run: A run directory, of a network with a learned step size for every layer.
-        fraction: Layers whose part of the depth of their block is smaller go, above 0 and at
-            most 1; one layer always stays.
-        directory: Where the pruned network is written; it must not exist.
+        fraction: Layers with a smaller relative step size are removed; above 0 and at most 1. One
+            layer of each block always stays.
+        directory: The new run directory; it must not exist.
         which: The last checkpoint or the best.
 
     Returns:
-        What `run.json` records: the run, its checkpoint and step, and for every stage the layers
-        with their step sizes, fractions, and which of them went.
+        The record in `run.json`: the run, its checkpoint and step, and for every stage the step
+        sizes, fractions, and kept and removed layers.
 
     Raises:
-        ConfigError: if no layer of the network can be removed, or none is small enough.
-        OdenetError: as its other children say.
+        ConfigError: if no layer of the network can be removed, or no step size is small enough.
+        OdenetError: see its other subclasses.
     """
     source, directory = read_source(Path(run), which), Path(directory)
     arrays = source.checkpoint.state
@@ -69,7 +70,7 @@ def prune(
     if not any(stage.removed for stage in stages):
         smallest = min(min(stage.fractions) for stage in stages if stage.fractions)
         raise ConfigError(
-            f"no layer has a fraction of its block's depth below {fraction:g} that could go; the "
+            f"no removable layer has a fraction of its block's depth below {fraction:g}; the "
             f"smallest fraction is {smallest:.4g}, and one layer of each block stays"
         )
     config = pruned_config(source.config, stages)
@@ -93,21 +94,21 @@ def pruned_stages(
     *,
     spare_pairs: bool = False,
 ) -> list[PrunedStage]:
-    """Which layers of every stage go.
+    """The layers to remove from every stage.
 
     Args:
         config: The experiment.
-        arrays: Its training state by path, or None for step sizes as they begin.
-        fraction: Layers whose part of the depth of their block is smaller go.
-        remove: Whether all of them go, or the smallest of each block.
-        spare_pairs: Whether a block keeps two layers where one would be refused: where its last
-            step size is the remainder, or its weights are to be smooth over depth.
+        arrays: Its training state by path, or None for the initial step sizes.
+        fraction: Layers with a smaller relative step size are removed.
+        remove: Whether to remove all of them, or the smallest of each block.
+        spare_pairs: Whether a block keeps two layers if a single one would be refused: if its last
+            step size is the remainder, or its weights have a smoothness penalty over depth.
 
     Raises:
         ConfigError: naming the stage.
     """
     return [
-        _look_at(index, block, arrays, fraction, remove, spare_pairs)
+        _pruned_stage(index, block, arrays, fraction, remove, spare_pairs)
         for index, block in enumerate(config.model.blocks)
     ]
 
@@ -115,12 +116,12 @@ def pruned_stages(
 def select_pruned(
     arrays: Mapping[str, np.ndarray], stages: Sequence[PrunedStage], config: ExperimentConfig
 ) -> dict[str, np.ndarray]:
-    """The arrays of a training state without the layers that went.
+    """The arrays of a training state without the removed layers.
 
     Args:
-        arrays: By path.
-        stages: Which layers go.
-        config: The experiment without them.
+        arrays: Arrays by path.
+        stages: The pruning of every stage.
+        config: The pruned experiment.
     """
     kept = {stage.stage: np.asarray(stage.kept) for stage in stages if stage.removed}
     depths = {index: config.model.blocks[index].residual for index in kept}
@@ -133,13 +134,13 @@ def select_layers(
     kept: Mapping[int, np.ndarray],
     step_sizes: Mapping[int, StepSizesConfig] = {},
 ) -> dict[str, np.ndarray]:
-    """The arrays of a training state with some layers of some blocks only.
+    """The arrays of a training state with a selection of the layers of some blocks.
 
     Args:
-        arrays: By path; moments of the optimiser end in the path of their parameter.
-        kept: Indices of the layers that stay, by the number of the block.
-        step_sizes: By the number of the block, the step sizes whose parameters stay by a rule of
-            their own; without it, every layer has one.
+        arrays: Arrays by path; paths of optimiser moments end in the path of their parameter.
+        kept: Indices of the kept layers, by index of the block.
+        step_sizes: Step sizes with a pruning rule of their own, by index of the block; without one,
+            every layer has one step-size parameter.
     """
     chosen = {}
     for path, leaf in arrays.items():
@@ -155,7 +156,7 @@ def select_layers(
     return chosen
 
 
-def _look_at(
+def _pruned_stage(
     index: int,
     block: BlockConfig,
     arrays: Mapping[str, np.ndarray] | None,
@@ -198,7 +199,7 @@ def refuse_whole(stages: Sequence[PrunedStage]) -> None:
     """Refuse a network none of whose layers has a learned step of its own.
 
     Raises:
-        ConfigError: saying why, for every stage.
+        ConfigError: naming the reason for every stage.
     """
     if all(stage.kept_whole for stage in stages):
         reasons = "; ".join(f"model.stages.{stage.stage}: {stage.kept_whole}" for stage in stages)
@@ -210,7 +211,7 @@ def refuse_whole(stages: Sequence[PrunedStage]) -> None:
 
 
 def pruned_config(config: ExperimentConfig, stages: Sequence[PrunedStage]) -> ExperimentConfig:
-    """The experiment without the layers that went."""
+    """The experiment without the removed layers."""
     blocks = [
         _pruned_block(block, stage) if stage.removed else block
         for block, stage in zip(config.model.blocks, stages, strict=True)

@@ -1,4 +1,4 @@
-"""A trained network on another depth axis, as a run of its own that training can go on from."""
+"""Refinement: a trained network on another depth grid, in a new run directory."""
 
 import re
 from collections.abc import Sequence
@@ -30,33 +30,33 @@ def refine(
     basis: BasisName | None = None,
     num_basis: int | None = None,
 ) -> dict[str, Any]:
-    """Take a trained network to another number of layers, or to other functions of depth.
+    """Transfer a trained network to another number of layers, or to other functions of depth.
 
-    Weights, step sizes, batch statistics and the optimiser's moments move together. The horizon
-    stays. With `constant`, the function of a network whose layers were divided is that of the old
-    one with shorter steps; joining what was divided so gives the old network back.
+    Weights, step sizes, batch statistics and the moments of the optimiser are transferred. The
+    horizon stays. With prolongation `constant`, the network with divided layers is the old one with
+    shorter steps; merging these layers again gives the old network.
 
     Args:
         run: A run directory.
         factor: Number of layers and steps, as a multiple of the old: 2 halves every step, 1/2
-            joins every two; None for as many.
-        directory: Where the new network is written; it must not exist.
-        prolongation: Whether new layers are made of the old ones that they share depth with, or lie
-            on the line between two; the latter for more layers alone.
+            merges pairs of steps; None leaves the number unchanged.
+        directory: The new run directory; it must not exist.
+        prolongation: `constant` averages the old layers that overlap a new one in depth; `linear`
+            interpolates between two old layers, only for more layers.
         which: The last checkpoint or the best.
-        num_steps: `training.num_steps` of the new run, the steps that are done among them, so that
-            resuming it trains on; None for that of the old run.
-        to: Number of steps of every block, in the place of a factor.
-        basis: Functions of the depth that the weights become combinations of, the nearest in the
-            mean square; None for those they are.
-        num_basis: Number of these functions.
+        num_steps: `training.num_steps` of the new run, including the steps already taken, so that
+            a resumed run trains further; None for the value of the old run.
+        to: Number of steps of every block, instead of a factor.
+        basis: Basis functions of depth onto which the weights are projected (least squares); None
+            for the present basis.
+        num_basis: Number of basis functions.
 
     Returns:
-        What `run.json` records.
+        The record in `run.json`.
 
     Raises:
-        ConfigError: if what is asked does not fit a stage, or would change nothing.
-        OdenetError: as its other children say.
+        ConfigError: if the refinement does not fit a stage, or would change nothing.
+        OdenetError: see its other subclasses.
     """
     source, directory = read_source(Path(run), which), Path(directory)
     asked = _asked(factor, to, prolongation, basis, num_basis)
@@ -84,18 +84,18 @@ def _asked(
 ) -> Refinement:
     if factor is not None and to is not None:
         raise ConfigError(
-            f"the new grid follows from a factor or from a number; got {factor}, {to}"
+            f"the new grid follows from either a factor or a number of steps; got {factor}, {to}"
         )
     if factor is not None and (factor <= 0 or factor == 1):
         raise ConfigError(
-            f"a factor above 1 makes more layers, one between 0 and 1 fewer; got {factor}"
+            f"a factor above 1 gives more layers, one between 0 and 1 fewer; got {factor}"
         )
     if to is not None and to < 1:
         raise ConfigError(f"a block has at least one step; got {to}")
     if basis is not None and num_basis is None:
-        raise ConfigError(f"basis={basis} needs num_basis, the number of functions that are kept")
+        raise ConfigError(f"basis={basis} needs num_basis, the number of basis functions")
     if num_basis is not None and num_basis < 1 + (basis == "piecewise_linear"):
-        raise ConfigError(f"num_basis is at least 1, of hats 2; got {num_basis}")
+        raise ConfigError(f"num_basis must be at least 1, for piecewise_linear 2; got {num_basis}")
     if factor is None and to is None and num_basis is None:
         raise ConfigError("nothing would change; give a factor, a number of steps, or num_basis")
     return Refinement(factor or Fraction(1), to, prolongation, basis, num_basis)
@@ -108,16 +108,16 @@ def refined_stages(
     *,
     may_stay: bool = False,
 ) -> list[RefinedStage]:
-    """What is done to every stage of a network.
+    """The refinement of every stage of a network.
 
     Args:
-        config: Its experiment.
-        asked: What to do.
-        arrays: Its training state by path; None where only the blocks matter.
-        may_stay: Whether a network that is already what is asked for is taken as it is.
+        config: The experiment of the network.
+        asked: The requested refinement.
+        arrays: Its training state by path; None if only the blocks are needed.
+        may_stay: Whether an unchanged network is accepted.
 
     Raises:
-        ConfigError: naming the stage, if it does not fit, or if no stage would change.
+        ConfigError: if a stage does not fit (the message names it), or if no stage would change.
     """
     stages = []
     for index, block in enumerate(config.model.blocks):
@@ -127,7 +127,7 @@ def refined_stages(
             raise ConfigError(f"model.stages.{index}: {error}") from error
     if not may_stay and [stage.block for stage in stages] == config.model.blocks:
         raise ConfigError(
-            "no stage would change: all have these numbers of steps and of functions already"
+            "no stage would change: all have these numbers of steps and basis functions already"
         )
     return stages
 
@@ -135,8 +135,7 @@ def refined_stages(
 def _trained_on(config: ExperimentConfig, num_steps: int, done: int) -> ExperimentConfig:
     if num_steps <= done:
         raise ConfigError(
-            f"{done} steps are done, so training.num_steps of a run that trains on is larger; got "
-            f"{num_steps}"
+            f"{done} steps are already taken, so training.num_steps must be larger; got {num_steps}"
         )
     training = to_values(config)["training"] | {"num_steps": num_steps}
     return parse_config(
@@ -145,7 +144,7 @@ def _trained_on(config: ExperimentConfig, num_steps: int, done: int) -> Experime
 
 
 def stage_sizes(old: Sequence[BlockConfig], new: Sequence[BlockConfig]) -> list[dict[str, Any]]:
-    """Numbers of layers and steps of every stage before and after."""
+    """Numbers of layers and steps of every stage, before and after."""
     return [_sizes(*pair) for pair in zip(old, new, strict=True)]
 
 
@@ -168,7 +167,7 @@ def step_size_params(arrays: Arrays, index: int) -> dict[str, np.ndarray]:
 
     Args:
         arrays: A training state by path.
-        index: Number of the block.
+        index: Index of the block.
     """
     prefix = f"params/blocks/{index}/step_sizes/"
     return {
@@ -177,11 +176,11 @@ def step_size_params(arrays: Arrays, index: int) -> dict[str, np.ndarray]:
 
 
 def transferred(arrays: Arrays, stages: Sequence[RefinedStage]) -> dict[str, np.ndarray]:
-    """The arrays of a training state on the new depth axes.
+    """The arrays of a training state on the new depth grids.
 
     Args:
-        arrays: By path; moments of the optimiser end in the path of their parameter.
-        stages: What is done to every stage.
+        arrays: Arrays by path; paths of optimiser moments end in the path of their parameter.
+        stages: The refinement of every stage.
     """
     moved = {}
     for path, leaf in arrays.items():
@@ -211,7 +210,7 @@ def _size(path: str, leaf: np.ndarray, stage: RefinedStage, name: str) -> np.nda
 
 
 def _moment(path: str, leaf: np.ndarray, transfer: Transfer) -> np.ndarray:
-    """A mean of gradients, or of their squares."""
+    """Transfer a moment: a mean of gradients, or of their squares (`nu`)."""
     leaf = np.asarray(leaf)
     move = transfer.squares if "/nu/" in path else transfer.gradients
     return move(np.atleast_1d(leaf)).reshape((-1, *leaf.shape[1:]) if leaf.ndim else ())

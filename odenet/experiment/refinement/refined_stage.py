@@ -1,4 +1,4 @@
-"""One stage of a network on another depth axis: its block, and how its arrays follow."""
+"""One stage of a network on another depth grid: its block, and the transfer of its arrays."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -26,15 +26,15 @@ from odenet.models.base import BlockConfig
 
 @dataclasses.dataclass(frozen=True)
 class Refinement:
-    """What is asked of every stage.
+    """The requested refinement of every stage.
 
     Attributes:
         factor: Number of layers and steps, as a multiple of the old.
-        num_steps: Number of steps, in the place of a factor.
-        prolongation: Whether new layers are made of the old ones that they share depth with, or lie
-            on the line between two.
-        basis: Functions of the depth that weights become combinations of; None for those they are.
-        num_basis: Number of these functions, or None where it follows from the steps.
+        num_steps: Number of steps, instead of a factor.
+        prolongation: `constant` averages the old layers that overlap a new one in depth; `linear`
+            interpolates between two old layers.
+        basis: Basis functions of depth for the weights; None for the present basis.
+        num_basis: Number of basis functions, or None if it follows from the number of steps.
     """
 
     factor: Fraction = Fraction(1)
@@ -45,20 +45,20 @@ class Refinement:
 
     @property
     def changes_basis(self) -> bool:
-        """Whether the functions are named, so that they do not follow from the steps."""
+        """Whether the basis functions are given, instead of following from the steps."""
         return self.num_basis is not None
 
 
 @dataclasses.dataclass(frozen=True)
 class RefinedStage:
-    """What is done to one stage.
+    """The refinement of one stage.
 
     Attributes:
-        block: Its new block.
-        weights: How its sets of weights move, or None where they serve the new steps as they are.
-        statistics: How its sets of batch statistics move, or None.
-        step_sizes: New parameters of its step sizes, by name; none where they stay.
-        step_moves: How moments of those parameters move.
+        block: The new block.
+        weights: Transfer of its sets of weights, or None if the new steps use them unchanged.
+        statistics: Transfer of its sets of batch statistics, or None.
+        step_sizes: New parameters of its step sizes by name; empty if they stay.
+        step_moves: Transfers of the moments of these parameters, by name.
     """
 
     block: BlockConfig
@@ -71,29 +71,29 @@ class RefinedStage:
 def refined_stage(
     block: BlockConfig, asked: Refinement, params: StepSizeParams | None = None
 ) -> RefinedStage:
-    """A block on another grid, or with other functions of depth as its weights.
+    """A block on another depth grid, or with weights in another basis of functions of depth.
 
-    A layer between two widths (`projection.kind: unit`) stands before the block, and stays.
+    A layer between two widths (`projection.kind: unit`) before the block stays unchanged.
 
     Args:
         block: The block.
-        asked: What to do.
-        params: Parameters of its step sizes; none for those at the start.
+        asked: The requested refinement.
+        params: Parameters of its step sizes; None for the initial ones.
 
     Raises:
-        ConfigError: if its layers are no steps of a method, or what is asked does not fit them.
+        ConfigError: if its layers are not steps of a method, or the refinement does not fit them.
     """
     params = params or {}
     depth = block.ode
     if depth is None:
         raise ConfigError(
             "its layers are no steps h + tau f(t, h) of a method, so they cannot be divided or "
-            "joined"
+            "merged"
         )
     if not depth.field.layers_are_alike:
         raise ConfigError(
-            f"its layers add features of their own (field.kind={depth.field.kind}), so they cannot "
-            f"be divided, joined, or made of fewer functions"
+            f"each of its layers adds other features (field.kind={depth.field.kind}), so they "
+            f"cannot be divided, merged, or expressed in fewer basis functions"
         )
     steps = _new_num_steps(depth.num_steps, asked)
     sizes = _step_sizes(depth, steps, params)
@@ -120,7 +120,7 @@ def _new_num_steps(old: int, asked: Refinement) -> int:
 def _weights(
     block: DepthBlockConfig, steps: int, asked: Refinement, params: StepSizeParams
 ) -> tuple[WeightsConfig, Transfer | None, Transfer | None]:
-    """The config of the weights, and how their sets and those of their statistics move."""
+    """The config of the weights, and the transfers of weights and of batch statistics."""
     if asked.changes_basis:
         return _other_basis(block, steps, asked, params)
     moved = block.weights.refined(block.num_steps, steps, asked.prolongation)
@@ -130,28 +130,28 @@ def _weights(
 def _other_basis(
     block: DepthBlockConfig, steps: int, asked: Refinement, params: StepSizeParams
 ) -> tuple[WeightsConfig, Transfer, Transfer]:
-    """The nearest weights that are combinations of other functions of depth."""
+    """The least-squares projection of the weights onto another basis of functions of depth."""
     weights = block.weights
     old = weights.depth_functions(block.num_steps)
     if old is None:
         raise ConfigError(
-            f"weights.kind={weights.kind} are the same at every depth, so other functions of it "
-            f"would be ignored; num_basis changes those of kind=per_layer and basis"
+            f"weights.kind={weights.kind} are the same at every depth, so basis functions of depth "
+            f"would be ignored; num_basis changes weights of kind=per_layer and basis"
         )
     assert asked.num_basis is not None
     if asked.prolongation == "linear":
         raise ConfigError(
-            "prolongation=linear would be ignored: weights become the nearest ones in the new basis"
+            "prolongation=linear would be ignored: weights are projected onto the new basis"
         )
     new = Basis(asked.basis or old.kind, asked.num_basis)
     if new.size > steps:
         raise ConfigError(
-            f"{steps} steps see weights at {steps} depths, so num_basis is at most {steps}; got "
+            f"{steps} steps use weights at {steps} depths, so num_basis is at most {steps}; got "
             f"{new.size}"
         )
     if new.kind == "piecewise_constant" and steps % new.size:
         raise ConfigError(
-            f"num_basis of piecewise_constant functions is a divisor of the {steps} steps; got "
+            f"num_basis of piecewise_constant functions must divide the {steps} steps; got "
             f"{new.size}"
         )
     moves = _between(old, new, block, params)
@@ -162,16 +162,17 @@ def _other_basis(
 def _between(
     old: Basis, new: Basis, block: DepthBlockConfig, params: StepSizeParams
 ) -> tuple[Transfer, Transfer]:
-    """How sets of weights and of statistics move from one family of functions to another.
+    """The transfers of weights and of batch statistics from one basis to another.
 
-    Layers of explicit Euler see their weights where they start: there smooth functions are fitted
-    to them, and statistics follow as in training. All else is the nearest in the mean square.
+    Layers of explicit Euler use their weights at the start of each step: smooth functions are
+    fitted to the weights at these depths, and statistics are averaged as in training. All other
+    cases are least-squares projections.
     """
     cells, smooth = old.kind == "piecewise_constant", new.kind != "piecewise_constant"
     if cells and smooth and block.integrator.build().evaluates_at_start:
         starts = _starts(block, params)
-        hats = _basis_of_statistics(new)(starts, np)
-        fractions = hats / hats.sum(axis=1, keepdims=True)
+        functions = _basis_of_statistics(new)(starts, np)
+        fractions = functions / functions.sum(axis=1, keepdims=True)
         return Transfer(fitted_matrix(new, starts), new(starts, np).T), Transfer(fractions)
     stored = [_basis_of_statistics(basis) for basis in (old, new)]
     there, back = projection_matrix(old, new), projection_matrix(new, old)
@@ -179,8 +180,8 @@ def _between(
 
 
 def _starts(block: DepthBlockConfig, params: StepSizeParams) -> np.ndarray:
-    """Where the layers start, as parts of the depth."""
-    if not block.step_sizes.stays_positive:  # refused where the new block is read
+    """Start of every layer, as a fraction of the depth."""
+    if not block.step_sizes.stays_positive:  # refused when the new config is parsed
         return np.arange(block.num_layers) / block.num_layers
     sizes = block.step_sizes.with_params(block.num_steps, params)
     ends = np.cumsum(np.asarray(sizes.taus(), np.float64))

@@ -1,4 +1,4 @@
-"""The changes of depth that a schedule may ask for, made on one network."""
+"""The changes of depth that a schedule can make on a network."""
 
 import dataclasses
 from collections.abc import Callable
@@ -25,12 +25,12 @@ from odenet.experiment.refinement.refined_stage import Refinement
 
 @dataclasses.dataclass(frozen=True)
 class DepthChange(Change):
-    """What happens to a network at a step.
+    """A change of depth of a network at a step.
 
     Attributes:
         config: The experiment with the new network.
-        arrays: From the arrays of the training state of the old network to those of the new one.
-        record: What is written down about it.
+        arrays: Maps the arrays of the old training state to those of the new one.
+        record: The record of the change for `levels.json`.
     """
 
     config: ExperimentConfig
@@ -39,24 +39,23 @@ class DepthChange(Change):
 
     @property
     def network(self) -> "NetworkSurgery":
-        """The network after it, its parameters not known."""
+        """The network after the change, without its parameters."""
         return NetworkSurgery(self.config)
 
     def noting(self, **details: Any) -> "DepthChange":
-        """The same change, with more in its record."""
+        """The same change, with further entries in its record."""
         return dataclasses.replace(self, record=self.record | details)
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSurgery(ChangeableNetwork):
-    """A network that a depth schedule looks at (`odenet.depth.schedule.ChangeableNetwork`).
+    """A network in the form of depth schedules (`odenet.depth.schedule.ChangeableNetwork`).
 
     Attributes:
-        config: The experiment with the network as it is.
-        arrays: By path, the training state, or the parameters of its step sizes at least; None
-            where they are not known, for step sizes as they begin.
-        measure: Validation accuracy by an explicit method in a number of steps; None before
-            training.
+        config: The experiment with the present network.
+        arrays: The training state by path, or at least the parameters of its step sizes; None for
+            the initial step sizes.
+        measure: Validation accuracy by number of steps and explicit method; None before training.
     """
 
     config: ExperimentConfig
@@ -75,16 +74,16 @@ class NetworkSurgery(ChangeableNetwork):
         return self.config.model.is_classifier
 
     def refined(self, factor: int, prolongation: Prolongation) -> DepthChange:
-        """Every layer divided into `factor` ones."""
+        """The change that divides every layer into `factor` layers."""
         asked = Refinement(Fraction(factor), prolongation=prolongation)
         stages = refined_stages(self.config, asked, self.arrays)
         new = with_blocks(self.config, [stage.block for stage in stages], "refined")
         return DepthChange(new, lambda arrays: transferred(arrays, stages), self._record(new))
 
     def pruned(self, fraction: float, remove: Removal) -> DepthChange | None:
-        """Without the layers of small steps, or None where no layer is small enough.
+        """The change that removes layers of small step sizes, or None if there are none.
 
-        A block keeps two layers where one would be refused.
+        A block keeps two layers if a single one would be refused.
         """
         stages = pruned_stages(self.config, self.arrays, fraction, remove, spare_pairs=True)
         if not any(stage.removed for stage in stages):
@@ -99,13 +98,13 @@ class NetworkSurgery(ChangeableNetwork):
         )
 
     def with_num_steps(self, num_steps: int) -> DepthChange:
-        """By explicit Euler in another number of steps, on the same weights and horizon."""
+        """The change to `num_steps` explicit Euler steps, with the same weights and horizon."""
         new = with_steps(self.config, num_steps)
         return DepthChange(new, dict, self._record(new))
 
     def accuracy(self, num_steps: int, method: str) -> float:
-        """Accuracy on the validation split, by an explicit method in so many steps."""
-        assert self.measure is not None, "a network is measured in training alone"
+        """Accuracy on the validation split, by `num_steps` steps of an explicit method."""
+        assert self.measure is not None, "accuracy is measured only during training"
         return self.measure(num_steps, method)
 
     def check_prunable(self) -> None:
@@ -113,7 +112,7 @@ class NetworkSurgery(ChangeableNetwork):
         refuse_whole(pruned_stages(self.config, None, 1.0, "smallest", spare_pairs=True))
 
     def check_num_steps_free(self, who: str) -> None:
-        """Refuse a network whose number of steps cannot change while its weights stay."""
+        """Refuse a network whose number of steps cannot change with unchanged weights."""
         adaptable_blocks(self.config, who)
 
     def _record(self, new: ExperimentConfig) -> dict[str, Any]:
