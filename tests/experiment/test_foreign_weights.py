@@ -183,7 +183,7 @@ def test_file_of_other_classes_and_channels_is_imported_and_trained_on(tmp_path,
     assert "the file has 7 classes, the data 4 and 1 channels, the data 3" in note
     start = f"{{run: {out}, last: reinitialise, first: sum_channels}}"
     assert f"'start={start}'" in note
-    with pytest.raises(DataError, match=r"data that are not here: inputs of shape 8x8x1 and 7"):
+    with pytest.raises(DataError, match=r"imported weight file, inputs of shape 8x8x1 and 7"):
         evaluate(out)
     tuned = load_config(
         out / "config.yaml",
