@@ -93,7 +93,9 @@ def test_header_length_that_looks_like_a_pickle_is_no_obstacle(tmp_path):
 
 def test_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "w").write_text("<!DOCTYPE html><html>Not found</html>")
-    with pytest.raises(CheckpointError, match="or safetensors file; as a safetensors file it cannot be read"):
+    with pytest.raises(
+        CheckpointError, match="or safetensors file; as a safetensors file it cannot be read"
+    ):
         read_weights(tmp_path / "w")
 
 
