@@ -138,14 +138,14 @@ class EffectiveDepth(RunInstrument):
             return None
         figure = canvas.new_figure(10.0, 6.4)
         (taus, adds), (lesions, removed) = figure.subplots(2, 2)
-        metric, place = metric_of(found), 0
+        metric, first = metric_of(found), 0
         for axes, title in (
             (taus, "step sizes"),
             (adds, "contribution of a layer, relative to the state"),
         ):
             axes.set_title(title)
         for index, block in enumerate(found["blocks"]):
-            layers = range(place, place + block["num_layers"])
+            layers = range(first, first + block["num_layers"])
             _line(taus, layers, block["taus"], 0)
             _line(adds, layers, block["contributions"], 0)
             _line(lesions, layers, block["left_out"][metric], 0, "left out", index)
@@ -153,7 +153,7 @@ class EffectiveDepth(RunInstrument):
                 _line(lesions, layers, block["merged"][metric], 1, "merged with the next", index)
             _line(removed, range(block["num_layers"]), block["removed"][metric], index,
                   f"block {index + 1}", 0)  # fmt: skip
-            place += block["num_layers"]
+            first += block["num_layers"]
         whole, threshold = found["scores"][metric], found["threshold"]
         lowest = whole - threshold if metric == "accuracy" else whole * (1 + threshold)
         lesions.axhline(whole, color=canvas.MUTED, lw=0.8)
@@ -162,7 +162,7 @@ class EffectiveDepth(RunInstrument):
         removed.set_title("without the cheapest layers")
         for axes in (taus, adds, lesions):
             axes.set_xlabel("layer, from the first to the last")
-            axes.set_xlim(-0.5, place - 0.5)
+            axes.set_xlim(-0.5, first - 0.5)
         removed.set_xlabel("removed layers")
         for axes in (lesions, removed):
             axes.set_ylabel(metric)

@@ -185,10 +185,10 @@ def legible(text: str, longest: int = 44) -> str:
     return f"{drawn[:head]}…{drawn[head + 1 - longest :]}"
 
 
-def ticks(axes: Axes, which: str, places: Iterable[float], names: Iterable[str]) -> None:
+def ticks(axes: Axes, which: str, positions: Iterable[float], names: Iterable[str]) -> None:
     """Put named ticks on the axis `x` or `y`, and no others."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(FixedLocator(list(places)))
+    axis.set_major_locator(FixedLocator(list(positions)))
     axis.set_minor_locator(NullLocator())
     axis.set_ticklabels(list(names))
 

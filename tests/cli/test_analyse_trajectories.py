@@ -18,7 +18,7 @@ def test_command_writes_numbers_figure_and_report_and_says_what_they_prove(train
     said = " ".join(done.stdout.split())
     assert "of 66 pairs of paths pass each other within a step" in said
     assert "of 12 examples" in said
-    assert "of the variance of its 8 numbers" in said
+    assert "of the variance of the 8-dimensional state" in said
     assert (trained / "figures" / "trajectories.png").read_bytes().startswith(b"\x89PNG")
     assert "in one dimension no ODE allows this" in (trained / "report.html").read_text()
 
