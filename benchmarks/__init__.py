@@ -1,5 +1,5 @@
-"""Speed, memory and compile time against what a researcher would use instead.
+"""Speed, memory and compile time, compared with alternative libraries.
 
-`python -m benchmarks [NAME ...]` runs peers side by side, each in a process of its own, in turns.
-One file per benchmark in `cases/`; `declaration.py` says what such a file holds.
+`python -m benchmarks [NAME ...]` times the sides of each benchmark in turns, in separate processes.
+Each benchmark is one file in `cases/`, declared with the classes of `declaration.py`.
 """

@@ -19,13 +19,13 @@ def main(arguments: list[str]) -> int:
     """Run benchmarks.
 
     Returns:
-        0; 1 if a bar is missed in a full run; 2 if a name is unknown, a side broke, or two sides
-        do not compute the same.
+        0; 1 if a bar is missed in a full run; 2 if a name is unknown, a side fails, or two sides
+        compute different results.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
-    parser.add_argument("--quick", action="store_true", help="see that it works; time is no bar")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements")
+    parser.add_argument("--quick", action="store_true", help="a short check; times have no bar")
     options = parser.parse_args(arguments)
     console = Console()
     try:
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
         with console.status("") as status:
             for result in run_benchmarks(benchmarks, quick=options.quick, say=status.update):
                 results.append(result)
-                if options.json:  # after every one, so that an interrupted run keeps what it has
+                if options.json:  # after every one, so that an interrupted run keeps its results
                     told = about | {"benchmarks": results}
                     options.json.write_text(json.dumps(told, indent=1) + "\n")
                 for table in (side_table(result), *survey_tables(result)):

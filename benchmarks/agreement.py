@@ -1,6 +1,6 @@
-"""Whether the sides of a benchmark compute the same, before anything is timed.
+"""Agreement of the sides of a benchmark, checked before the timing.
 
-Every side starts from the same weights, in double precision and on a small batch; outputs,
+Every side starts from the same weights, in double precision and on a small batch. Outputs,
 gradients with respect to every parameter, and parameters after two steps of the optimiser must
 agree.
 """
@@ -15,22 +15,22 @@ from benchmarks.side_by_side import Each
 
 
 class Disagreement(AssertionError):  # noqa: N818 - the sides disagree
-    """Two sides computed different things; timing them would compare nothing."""
+    """Two sides computed different results, so a comparison of their times would be meaningless."""
 
 
 def check_agreement(benchmark: Comparison, each: Each) -> dict[str, float]:
     """Compare every side with the first one.
 
     Args:
-        benchmark: Whose sides.
-        each: Asks every side; see `side_by_side`.
+        benchmark: The benchmark of the sides.
+        each: Calls a function for every side; see `side_by_side`.
 
     Returns:
-        The largest relative difference of `outputs`, `gradients` and `updated`, with the label of
-        the check behind it; nothing for a benchmark whose sides do different work.
+        The largest relative difference of `outputs`, `gradients` and `updated`, by name and label
+        of the check; empty for a benchmark without checks.
 
     Raises:
-        Disagreement: naming the array that differs most.
+        Disagreement: if the differences exceed the tolerance; names the array that differs most.
     """
     differences = {}
     for check in benchmark.checks:
@@ -54,8 +54,8 @@ def compare_probes(name: str, probes: dict[str, Probe], tolerance: float) -> dic
         error, array = largest_difference(getattr(reference, part), getattr(probe, part))
         if not error <= tolerance:
             raise Disagreement(
-                f"{name}: {first} and {other} differ in {part} by {error:.2e} (at most "
-                f"{tolerance:.0e} is accepted), most in {array}"
+                f"{name}: {first} and {other} differ in {part} by {error:.2e} (tolerance: "
+                f"{tolerance:.0e}), most in {array}"
             )
         found[part] = max(found[part], error)
     return found
@@ -65,7 +65,7 @@ def largest_difference(ours: Arrays, theirs: Arrays) -> tuple[float, str]:
     """Largest difference of two dicts of arrays, relative to the largest entry of each array.
 
     Returns:
-        The difference and the name of its array; infinite where names, shapes or precision differ.
+        The difference and the name of its array; infinite if names, shapes or precision differ.
     """
     if set(ours) != set(theirs):
         return float("inf"), f"names: {sorted(set(ours) ^ set(theirs))}"

@@ -1,4 +1,4 @@
-"""Blocks of the package on weights that a benchmark brings."""
+"""Blocks of the package with the weights of a benchmark."""
 
 from flax import nnx
 
@@ -6,6 +6,6 @@ from odenet.models import DepthBlockConfig
 
 
 def structure(config: DepthBlockConfig, state_shape: tuple[int, ...]) -> nnx.GraphDef:
-    """A block without weights, which the benchmark brings: none are drawn."""
+    """The graph definition of a block; no weights are initialised."""
     block = nnx.eval_shape(lambda: config.build(state_shape, rngs=nnx.Rngs(0)))
     return nnx.split(block)[0]

@@ -1,4 +1,4 @@
-"""Time of a call, for what one process measures alone."""
+"""Time of a call, for surveys in one process."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ import jax
 
 
 def seconds_per_call(call: Callable[[], Any], repeats: int) -> float:
-    """Median seconds of `repeats` calls after two that do not count; each is waited for."""
+    """Median seconds of `repeats` calls with their results, after two untimed calls."""
     seconds = []
     for number in range(repeats + 2):
         start = time.perf_counter()

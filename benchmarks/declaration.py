@@ -1,7 +1,7 @@
-"""What a benchmark is: sides that take turns, and ratios of what they took, each with its bar.
+"""Declaration of a benchmark: sides that are timed in turns, and ratios of their times with bars.
 
-A benchmark is declared as data. The work of a side stands in a module, as a function
-`build(settings, double) -> Work`, and is built in the side's own process alone, so that a benchmark
+A benchmark is declared as data. The work of a side is in a module, as a function
+`build(settings, double) -> Work`. Only the side's own process builds it, so that a benchmark
 without a torch side runs where torch is not installed.
 """
 
@@ -18,7 +18,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What a side computes from given weights, to be compared with its peers before any timing.
+    """The results of a side from given weights, for the comparison with its peers before timing.
 
     Attributes:
         outputs: Outputs and loss of the network.
@@ -33,14 +33,14 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """One side of a benchmark, built and ready to be driven.
+    """The built work of one side of a benchmark.
 
     Attributes:
-        step: Takes one step and waits for it. Where the work holds its own clock, it returns the
-            seconds of one step; else None, and the caller's clock counts.
-        reset: Goes back to the state before the first step.
-        facts: What is worth recording beside the time: field evaluations, bytes.
-        probe: Computes what is compared with the other sides, or None.
+        step: Takes one step and waits for its result. It returns the seconds of the step if the
+            work measures them itself; otherwise None, and the caller measures them.
+        reset: Restores the state before the first step.
+        facts: Returns other quantities to record: field evaluations, bytes.
+        probe: Computes the results that are compared with the other sides, or None.
     """
 
     step: Callable[[], float | None]
@@ -51,12 +51,12 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One of those that take turns.
+    """One side of a comparison.
 
     Attributes:
-        name: What the table calls it.
-        module: Where its `build` stands.
-        settings: What it changes in the settings of the benchmark.
+        name: Its name in tables.
+        module: The module of its `build`.
+        settings: Changes of the settings of the benchmark.
         keeps_memory: Whether freed memory is kept for the next step, as in every odenet process.
     """
 
@@ -71,10 +71,10 @@ class Ratio:
     """A quantity of one side by that of another.
 
     Attributes:
-        label: What the table calls it.
-        ours: Name of the side above the line.
-        peer: Name of the side below the line.
-        bar: The largest ratio that is accepted, or None where it is only reported.
+        label: Its name in tables.
+        ours: Name of the side in the numerator.
+        peer: Name of the side in the denominator.
+        bar: The largest accepted ratio; None if the ratio is only reported.
         quantity: `seconds` of a step, or the name of one of the sides' facts.
     """
 
@@ -87,13 +87,13 @@ class Ratio:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """How long a benchmark is watched.
+    """Numbers of rounds and steps of a benchmark.
 
     Attributes:
-        rounds: Turns of every side.
-        steps: Steps that are timed in one turn.
-        warm_up: Steps before anything is timed; the first of them compiles.
-        settle: Untimed steps at the start of a turn.
+        rounds: Number of turns of every side.
+        steps: Number of timed steps in one turn.
+        warm_up: Number of steps before the first turn; the first of them compiles.
+        settle: Number of untimed steps at the start of a turn.
     """
 
     rounds: int
@@ -104,12 +104,12 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A comparison of outputs and gradients of all sides before anything is timed.
+    """A comparison of outputs and gradients of all sides before the timing.
 
     Attributes:
-        settings: What it changes in the settings of the benchmark.
-        tolerance: Largest difference that it accepts, relative to the largest entry.
-        label: Tells several checks of a benchmark apart.
+        settings: Changes of the settings of the benchmark.
+        tolerance: Largest accepted difference, relative to the largest entry.
+        label: Name of the check, if a benchmark has several.
     """
 
     settings: Settings
@@ -119,20 +119,19 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Sides that take turns.
+    """A benchmark of several sides, which are timed in turns.
 
     Attributes:
-        name: How it is called on the command line.
+        name: Its name on the command line.
         about: The work, in one line.
-        sides: Who takes turns.
-        ratios: What is formed from their times and facts.
-        settings: The work in numbers, as measured in full.
-        full: How long it is watched; without rounds, the sides are built one after the other.
-        quick: The same for `--quick`.
-        quick_settings: What `--quick` changes in `settings`.
-        checks: How outputs and gradients are compared; empty where the sides do not compute the
-            same.
-        note: What a reader of the results should know.
+        sides: The sides.
+        ratios: Ratios of their times and facts.
+        settings: Sizes of the work in a full run.
+        full: Timing of a full run; without rounds, the sides are built one after the other.
+        quick: Timing of a run with `--quick`.
+        quick_settings: Changes of `settings` by `--quick`.
+        checks: Comparisons of outputs and gradients; empty if the sides compute different results.
+        note: Explanation of the results.
     """
 
     name: str
@@ -148,20 +147,20 @@ class Comparison:
     kind: Literal["comparison"] = "comparison"
 
     def side(self, name: str) -> Side:
-        """The side of that name."""
+        """The side of a name."""
         return next(side for side in self.sides if side.name == name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """Tables that one process measures alone: nothing has a bar.
+    """A benchmark that measures tables in one process, without bars.
 
     Attributes:
-        name: How it is called on the command line.
+        name: Its name on the command line.
         about: The work, in one line.
-        module: Where `survey(settings) -> list of tables` stands; see `Table`.
-        settings: The work in numbers, as measured in full.
-        quick_settings: What `--quick` changes in `settings`.
+        module: The module of `survey(settings) -> list of tables`; see `Table`.
+        settings: Sizes of the work in a full run.
+        quick_settings: Changes of `settings` by `--quick`.
     """
 
     name: str
@@ -177,10 +176,10 @@ class Table:
     """A table of a survey.
 
     Attributes:
-        title: Its heading.
-        columns: Names of its columns; those that end in `(s)` or `(bytes)` are formatted so.
-        rows: Its cells.
-        note: A sentence below it.
+        title: Heading.
+        columns: Names of the columns; `(s)` or `(bytes)` at the end is the unit of the cells.
+        rows: Cells.
+        note: Text below the table.
     """
 
     title: str

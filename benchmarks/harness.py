@@ -1,4 +1,4 @@
-"""Runs a benchmark and gives what goes into the JSON: plain dicts, lists, numbers and strings."""
+"""Run of a benchmark; its results are plain dicts, lists, numbers and strings for JSON."""
 
 import contextlib
 import dataclasses
@@ -18,15 +18,15 @@ from benchmarks.spread import ratio_of_rounds, spread
 
 Result = dict[str, Any]
 Rounds = dict[str, list[float]]
-"""Seconds of a step in every round, by side."""
+"""Seconds per step in every round, by side."""
 Say = Callable[[str], None]
 
 
 def run_benchmarks(benchmarks: list[Benchmark], *, quick: bool, say: Say) -> Iterator[Result]:
-    """Run benchmarks and give what they found, in their order; see `run_benchmark`.
+    """Run benchmarks and yield their results, in their order; see `run_benchmark`.
 
-    One at a time has the machine to itself; a quick run, whose times nobody judges, does as many at
-    once as there are cores.
+    A full run runs one benchmark at a time. A quick run, whose times are not judged, runs as many
+    at once as there are cores.
     """
     run = functools.partial(run_benchmark, quick=quick, say=say)
     if not quick:
@@ -43,13 +43,13 @@ def run_benchmark(benchmark: Benchmark, *, quick: bool, say: Say = lambda text: 
     """Run one benchmark.
 
     Args:
-        benchmark: What to run.
-        quick: Whether to run it small and short, to see that it works.
-        say: Told what is happening.
+        benchmark: The benchmark.
+        quick: Whether to run it with small sizes and few steps, as a check.
+        say: Receives messages about the progress.
 
     Raises:
-        Disagreement: if two sides do not compute the same.
-        WorkerError: if a side breaks.
+        Disagreement: if two sides compute different results.
+        WorkerError: if a side fails.
     """
     start = time.perf_counter()
     settings = dict(benchmark.settings) | (dict(benchmark.quick_settings) if quick else {})
@@ -87,7 +87,7 @@ def _compare(benchmark: Comparison, settings: Settings, quick: bool, say: Say) -
 def _in_turns(
     benchmark: Comparison, settings: Settings, timing: Timing, say: Say
 ) -> tuple[dict[str, Result], Rounds]:
-    """Sides that are timed, each in a process of its own: one of them works at a time."""
+    """Time the sides in turns, each in its own process; one side works at a time."""
     sides: dict[str, Result] = {}
     rounds: Rounds = {side.name: [] for side in benchmark.sides}
     with contextlib.ExitStack() as stack:
@@ -109,7 +109,7 @@ def _in_turns(
 
 
 def _at_once(each: Each, settings: Settings, timing: Timing) -> tuple[dict[str, Result], Rounds]:
-    """Sides whose times are not judged."""
+    """Run all sides at once; their times are not judged."""
 
     def once(worker: Worker, side: Side) -> tuple[Result, list[float]]:
         told = _start(worker, side, settings, timing.warm_up)
@@ -137,7 +137,7 @@ def _start(worker: Worker, side: Side, settings: Settings, warm_up: int) -> Resu
 
 
 def form_ratio(ratio: Ratio, sides: dict[str, Result], rounds: Rounds, *, quick: bool) -> Result:
-    """The measured ratio beside its bar; `met` is None where nothing is judged."""
+    """The measured ratio with its bar; `met` is None without a bar or in a quick run."""
     if ratio.quantity == "seconds":
         measured = ratio_of_rounds(rounds[ratio.ours], rounds[ratio.peer])
     else:
@@ -148,7 +148,7 @@ def form_ratio(ratio: Ratio, sides: dict[str, Result], rounds: Rounds, *, quick:
 
 
 def missed(results: list[Result]) -> list[Result]:
-    """The ratios that are above their bar."""
+    """The ratios above their bars."""
     return [
         ratio for result in results for ratio in result.get("ratios", []) if ratio["met"] is False
     ]

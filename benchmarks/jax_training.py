@@ -1,4 +1,4 @@
-"""A jax side: one compiled step over weights in a flat dict, its state donated."""
+"""A jax side: one compiled step on weights in a flat dict, with donated state."""
 
 import functools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _STATISTICS = ("mean", "var")
 
 
 def is_statistic(name: str) -> bool:
-    """Whether a weight is a running statistic, which no gradient touches."""
+    """Whether a weight is a running statistic, which has no gradient."""
     return name.rpartition(".")[2] in _STATISTICS
 
 
@@ -33,12 +33,12 @@ def training(
     """Steps of `optimizer` on `loss`, always on the same batch.
 
     Args:
-        loss: What is minimised.
-        weights: Where it starts, by name.
-        batch: Passed to `loss`.
-        optimizer: From gradients to updates.
-        facts: Makes facts from the last step's extras.
-        by_name: From the weights as they are trained to those that the sides have in common.
+        loss: Loss function.
+        weights: Initial weights, by name.
+        batch: Batch, passed to `loss`.
+        optimizer: Optimiser.
+        facts: Computes facts from the last step's extras.
+        by_name: Converts the trained weights to the names and layouts that all sides share.
     """
     params = {name: array for name, array in weights.items() if not is_statistic(name)}
     statistics = {name: array for name, array in weights.items() if is_statistic(name)}
@@ -89,7 +89,7 @@ def training(
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Mean over the batch."""
+    """Mean cross entropy over the batch."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
@@ -98,12 +98,12 @@ def _on_host(tree: Any) -> Arrays:
 
 
 def square_mean_training(solve: Callable[..., Any], weights: Arrays, h0: np.ndarray) -> Work:
-    """Steps that make the mean square of a solve's last state small.
+    """Training steps with the mean square of the last state of a solve as loss.
 
     Args:
         solve: `(weights, h0) -> (h1, number of steps taken)`.
-        weights: Where it starts.
-        h0: First states.
+        weights: Initial weights.
+        h0: Initial states.
     """
 
     def loss(params, h0):

@@ -1,10 +1,10 @@
-"""Between odenet's layouts and torch's: the one place that knows both.
+"""Conversion of weights between odenet's layouts and torch's.
 
-Weights are dicts of arrays by dotted names, in odenet's layouts: a convolution's `kernel` is
-`(height, width, inputs, outputs)`, an affine map's `(inputs, outputs)`; norms have `scale` and
-`bias`, batch norms also the running `mean` and `var`. The last part of a name decides; torch calls
-the same module by the same name. A `time` kernel beside a `kernel` is the part of a convolution
-that acts on the time channel, which torchdiffeq's example puts in front of the others.
+Weights are dicts of arrays by dotted names, in odenet's layouts. The `kernel` of a convolution is
+`(height, width, inputs, outputs)`, that of an affine map `(inputs, outputs)`. Norms have `scale`
+and `bias`; batch norms also have the running `mean` and `var`. Names of modules are the same in
+torch; only the last part of a name is converted. A `time` kernel next to a `kernel` is the part of
+a convolution that acts on the time channel; in torchdiffeq's example this is the first channel.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ _TO_TORCH = {"mean": "running_mean", "var": "running_var", "kernel": "weight", "
 
 
 def to_torch(weights: Arrays) -> Arrays:
-    """Names and arrays as torch's modules have them."""
+    """The arrays by torch's names, in torch's layouts."""
     found: Arrays = {}
     for name, array in weights.items():
         module, _, leaf = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""ResNet-20 as published, of the package's operations: batch norm is no part of its fields yet."""
+"""The published ResNet-20, built from the package's operations."""
 
 from typing import Any
 
@@ -23,12 +23,12 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 1) -> 
 def resnet20(
     weights: dict[str, jax.Array], x: jax.Array, blocks: int
 ) -> tuple[jax.Array, dict[str, Any]]:
-    """ResNet-20 while it is trained; gives logits and the new running statistics.
+    """ResNet-20 in training mode; returns logits and the new running statistics.
 
     Args:
-        weights: By name.
+        weights: Weights by name.
         x: Images.
-        blocks: Those of a stage, three as published.
+        blocks: Number of blocks per stage; the published network has three.
     """
     statistics: dict[str, jax.Array] = {}
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.page FILE`: prints docs/performance.md from the JSON of a run, alone."""
+"""`python -m benchmarks.page FILE`: prints docs/performance.md from the JSON of a run."""
 
 import json
 import sys
@@ -14,8 +14,8 @@ def page(run: Run, source: str) -> str:
     """The whole page.
 
     Args:
-        run: What `python -m benchmarks --json` wrote.
-        source: Path of that file from the root of the repository.
+        run: The results of `python -m benchmarks --json`.
+        source: Path of their file from the root of the repository.
     """
     parts = [_heading(run, source), _ratios(run)]
     parts += [_benchmark(result) for result in run["benchmarks"]]
@@ -28,7 +28,7 @@ def _heading(run: Run, source: str) -> str:
         f"{name} {version}" for name, version in run["versions"].items() if version is not None
     )
     quick = (
-        "\n\n**This was a quick run: it shows that the benchmarks work; its times mean nothing.**"
+        "\n\n**This was a quick run, which checks the benchmarks; its times are meaningless.**"
         if run["quick"]
         else ""
     )
@@ -39,10 +39,10 @@ def _heading(run: Run, source: str) -> str:
         f"by\n\n```sh\n{run['command']}\n```\n\n"
         f"with {versions}. `python -m benchmarks.page {source}` wrote this page from "
         f"`{source}`.{quick}\n\n"
-        "Sides take turns, each in a process of its own with all cores. A ratio is the median over "
-        "the turns of our time by the peer's, with its quartiles. Before anything is timed, both "
-        "sides compute outputs, gradients of every parameter and two steps of the optimiser from "
-        "the same weights in double precision, and must agree."
+        "The sides are timed in turns, each in its own process with all cores. A ratio is our time "
+        "divided by that of the peer: the median over the turns, with quartiles. Before the "
+        "timing, all sides compute outputs, gradients of every parameter and two steps of the "
+        "optimiser from the same weights in double precision; the results must agree."
     )
 
 
@@ -64,7 +64,7 @@ def _ratios(run: Run) -> str:
                 ]
             )
     columns = ["benchmark", "ratio to", "at most", "CPU", "", "GPU"]
-    sentence = "No GPU was at hand, so the last column is empty."
+    sentence = "No GPU was available, so the last column is empty."
     return "\n\n".join(["## Ratios", _table(columns, rows), sentence])
 
 
@@ -108,7 +108,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 
 
 def _named(name: str, *units: str) -> str:
-    """A name without its unit, which the cells carry."""
+    """A name without its unit, which is in the cells."""
     for unit in units:
         name = name.removesuffix(unit)
     return name
@@ -119,7 +119,7 @@ def _sentence(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the page of the JSON file that is named."""
+    """Print the page of a JSON file."""
     if len(arguments) != 1:
         print("usage: python -m benchmarks.page FILE", file=sys.stderr)
         return 2

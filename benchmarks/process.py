@@ -1,4 +1,4 @@
-"""The parent's end of a worker: start it, ask it, end it."""
+"""The parent's interface to a worker process: start, requests, end."""
 
 import contextlib
 import os
@@ -14,24 +14,24 @@ from benchmarks.declaration import Probe, Settings, Side
 
 ROOT = Path(__file__).parents[1]
 PAUSE_SECONDS = 0.2
-"""Before another side begins: OpenMP threads spin for a while after their last parallel loop."""
+"""Pause before another side starts: OpenMP threads spin for a while after a parallel loop."""
 
 
 class WorkerError(RuntimeError):
-    """A side broke; the message is its whole traceback."""
+    """A side failed; the message is its whole traceback."""
 
 
 class Worker:
-    """A process of its own for one side; use it in a `with`.
+    """The process of one side; use it in a `with`.
 
     Args:
-        benchmark: Names it in errors, with the side that was built last.
+        benchmark: Name of the benchmark for errors, which also name the side that was built last.
     """
 
     def __init__(self, benchmark: str):
         self._benchmark = self._label = benchmark
         environment = dict(os.environ)
-        # Where a cache is set for the tests, a first step would not compile.
+        # With the cache of the tests, a first step would not compile.
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
         environment["PYTHONPATH"] = os.pathsep.join(
             filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
@@ -44,27 +44,27 @@ class Worker:
         )
 
     def build(self, side: Side, settings: Settings, *, double: bool = False) -> float:
-        """Build the work of `side` in the place of what was there; gives the seconds that took.
+        """Build the work of a side, which replaces earlier work; returns the seconds it took.
 
         Args:
-            side: Whose work.
-            settings: Those of the benchmark; the side's own come on top.
-            double: Whether it computes in double precision.
+            side: The side.
+            settings: Settings of the benchmark; those of the side override them.
+            double: Whether the side computes in double precision.
         """
         self._label = f"{self._benchmark}: {side.name}"
         merged = dict(settings) | dict(side.settings)
         return self._ask("build", side.module, merged, double, side.keeps_memory)
 
     def steps(self, count: int, *, reset: bool = False) -> list[float]:
-        """Seconds of each of `count` steps, from the first state if `reset`."""
+        """Seconds of each of `count` steps, from the initial state if `reset`."""
         return self._ask("steps", reset, count)
 
     def facts(self) -> dict[str, Any]:
-        """What the side tells beside its time."""
+        """The facts of the side; see `Work.facts`."""
         return self._ask("facts")
 
     def probe(self) -> Probe:
-        """What the side computes from the given weights."""
+        """The results of the side from the given weights; see `Probe`."""
         return self._ask("probe")
 
     def survey(self, module: str, settings: Settings) -> list[Any]:
@@ -97,7 +97,7 @@ class Worker:
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             with contextlib.suppress(BrokenPipeError):
-                stream.close()  # the worker reads the end of its input and quits
+                stream.close()  # the worker quits at the end of its input
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -106,5 +106,5 @@ class Worker:
 
 
 def settle() -> None:
-    """Wait until the side that worked last has come to rest."""
+    """Wait until the threads of the last side are idle."""
     time.sleep(PAUSE_SECONDS)

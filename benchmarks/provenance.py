@@ -1,4 +1,4 @@
-"""Where numbers come from: machine, versions, commit, command, date."""
+"""Provenance of the measurements: machine, versions, commit, command, date."""
 
 import datetime
 import importlib.metadata
@@ -14,7 +14,7 @@ LIBRARIES = ("odenet", "jax", "jaxlib", "flax", "optax", "diffrax", "torch", "to
 
 
 def provenance(arguments: list[str], *, quick: bool) -> dict[str, Any]:
-    """What a reader needs to know to repeat a run of `python -m benchmarks ARGUMENTS`."""
+    """The data to reproduce a run of `python -m benchmarks ARGUMENTS`."""
     return {
         "machine": machine(),
         "versions": versions(),
@@ -26,7 +26,7 @@ def provenance(arguments: list[str], *, quick: bool) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores that may be used, memory, operating system."""
+    """Processor, available cores, memory, operating system."""
     pages, page_size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": _cpu_model(),

@@ -1,4 +1,4 @@
-"""What is not timed: sides of one module share a process, and all processes work at once."""
+"""Untimed work: sides of one module share a process, and all processes work at once."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,12 +10,12 @@ from benchmarks.process import Worker
 
 Found = TypeVar("Found")
 Each = Callable[[Callable[[Worker, Side], Found]], dict[str, Found]]
-"""From what is asked of every side in its process to the answers, by the names of the sides."""
+"""Calls a function for every side in its process; returns the results by the names of the sides."""
 
 
 @contextlib.contextmanager
 def side_by_side(benchmark: Comparison) -> Iterator[Each]:
-    """Processes that import once what the sides of a module need; gives how to ask every side."""
+    """Start one process per module, which imports once for all its sides; yields an `Each`."""
     groups: dict[tuple[str, bool], list[Side]] = {}
     for side in benchmark.sides:
         groups.setdefault((side.module, side.keeps_memory), []).append(side)

@@ -1,4 +1,4 @@
-"""Medians, quartiles and exponents: what a list of times is boiled down to."""
+"""Statistics of lists of times: medians, quartiles and exponents."""
 
 import math
 import statistics
@@ -16,7 +16,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def ratio_of_rounds(ours: Sequence[float], peer: Sequence[float]) -> dict[str, Any]:
-    """Spread of the ratios of what both took in the same round."""
+    """Spread of the ratios of the times in the same round."""
     return spread([a / b for a, b in zip(ours, peer, strict=True)])
 
 

@@ -10,8 +10,8 @@ Result = dict[str, Any]
 
 
 def ratio_table(results: list[Result]) -> Table:
-    """Each ratio against its bar."""
-    table = Table(title="ratios, and the largest that is accepted")
+    """The ratios with their bars."""
+    table = Table(title="ratios, and the largest accepted ratios")
     for column in ("benchmark", "ratio to", "measured", "quartiles", "bar", ""):
         table.add_column(column)
     for result in results:

@@ -24,11 +24,11 @@ def training(
     """Steps of an optimiser on `loss`, always on the same batch.
 
     Args:
-        make_module: Makes the network; its parameters have the names that `weights` have.
-        loss: What is minimised; it holds the batch.
-        weights: Where it starts, in odenet's layouts.
-        make_optimizer: Makes the optimiser from the parameters.
-        facts: Makes facts from the module, after its last step.
+        make_module: Builds the network; its parameters have the names of `weights`.
+        loss: Loss function; it holds the batch.
+        weights: Initial weights, in odenet's layouts.
+        make_optimizer: Builds the optimiser from the parameters.
+        facts: Computes facts from the module, after its last step.
     """
     current: dict[str, Any] = {}
 
@@ -89,7 +89,7 @@ def tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def nchw(images: np.ndarray) -> torch.Tensor:
-    """Images `(batch, height, width, channels)` as torch has them, channels first."""
+    """Images `(batch, height, width, channels)` in torch's layout, channels first."""
     return tensor(images.transpose(0, 3, 1, 2))
 
 

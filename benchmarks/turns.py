@@ -11,10 +11,10 @@ from jax import lax
 
 
 def looped(function: Callable[..., Any], operands: tuple[jax.Array, ...], loops: int) -> Any:
-    """`loops` evaluations, each of which needs the one before, as a compiled call.
+    """A compiled call of `loops` evaluations, each of which depends on the previous one.
 
     Args:
-        function: From the operands to an array, or a tree of them.
+        function: Function of the operands; returns an array or a tree of arrays.
         operands: Arrays; the last is changed a little from one evaluation to the next.
         loops: Number of evaluations.
     """
@@ -23,7 +23,7 @@ def looped(function: Callable[..., Any], operands: tuple[jax.Array, ...], loops:
         *others, last = operands
 
         def body(_, factor):
-            # Every number of the results counts, or the compiler would leave some out.
+            # All numbers of the results are used; otherwise the compiler would drop some.
             results = jax.tree.leaves(function(*others, last * factor))
             return 1 + 1e-9 * sum(jnp.mean(result) for result in results)
 
@@ -34,7 +34,7 @@ def looped(function: Callable[..., Any], operands: tuple[jax.Array, ...], loops:
 
 
 def in_turns(calls: list[Callable[[], Any]], repeats: int) -> list[float]:
-    """Median seconds of every call, after one of each that does not count."""
+    """Median seconds of every call, timed in turns, after one untimed call of each."""
     seconds: list[list[float]] = [[] for _ in calls]
     for number in range(repeats + 1):
         for call, found in zip(calls, seconds, strict=True):

@@ -1,4 +1,4 @@
-"""Weights and batches that every side of a benchmark starts from: NumPy alone, by fixed seeds."""
+"""Initial weights and batches of all sides of a benchmark: only NumPy, with fixed seeds."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ RESNET20_STAGES = ((16, 1), (32, 2), (64, 2))
 """Channels of a stage, and the stride of its first convolution."""
 
 
-class _Draw:
-    """Draws the weights of layers, scaled to keep the variance through ReLUs (He et al. 2015)."""
+class _Initialiser:
+    """Initialises the weights of layers, with the variance of He et al. 2015 for ReLUs."""
 
     def __init__(self, seed: int, double: bool):
         self.rng = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ def images(batch: int, shape: tuple[int, int, int], classes: int, double: bool) 
 
 def resnet20(double: bool, blocks: int = 3) -> Arrays:
     """ResNet-20 for CIFAR-10 (He et al. 2015, arXiv:1512.03385, sec. 4.2, option A)."""
-    draw = _Draw(0, double)
+    draw = _Initialiser(0, double)
     draw.conv("stem", 3, 3, 16, bias=False)
     draw.norm("stem_norm", 16, statistics=True)
     inputs = 16
@@ -66,7 +66,7 @@ def resnet20(double: bool, blocks: int = 3) -> Arrays:
 
 def odenet_mnist(double: bool) -> Arrays:
     """The network of torchdiffeq's `examples/odenet_mnist.py`, 64 channels."""
-    draw = _Draw(0, double)
+    draw = _Initialiser(0, double)
     draw.conv("stem.0", 3, 1, 64)
     draw.norm("stem.1", 64)
     draw.conv("stem.3", 4, 64, 64)
@@ -74,7 +74,7 @@ def odenet_mnist(double: bool) -> Arrays:
     draw.conv("stem.6", 4, 64, 64)
     for index in (1, 2):
         draw.norm(f"field.norm{index}", 64)
-        # 65 inputs, as torch initialises it; the first of them is the time.
+        # The initialisation of torch for 65 inputs, the first of which is the time.
         std = (1 / (3 * 9 * 65)) ** 0.5
         draw.normal(f"field.conv{index}.kernel", (3, 3, 64, 64), std)
         draw.normal(f"field.conv{index}.time", (3, 3, 1, 64), std)
@@ -87,7 +87,7 @@ def odenet_mnist(double: bool) -> Arrays:
 
 def spiral(double: bool) -> Arrays:
     """The network of torchdiffeq's `examples/ode_demo.py`: N(0, 0.1^2), zero biases."""
-    draw = _Draw(0, double)
+    draw = _Initialiser(0, double)
     for name, inputs, outputs in (("net.0", 2, 50), ("net.2", 50, 2)):
         draw.normal(f"{name}.kernel", (inputs, outputs), 0.1)
         draw.weights[f"{name}.bias"] = np.zeros(outputs, draw.dtype)
@@ -95,10 +95,10 @@ def spiral(double: bool) -> Arrays:
 
 
 def spiral_batch(batch: int, times: int, double: bool) -> Any:
-    """Windows of the demo's true orbit, `dy/dt = A^T y^3` on 1000 times in [0, 25].
+    """Windows of the demo's true orbit, `dy/dt = A^T y^3` at 1000 times in [0, 25].
 
     Returns:
-        First states `(batch, 2)`, times `(times,)` from 0, and targets `(times, batch, 2)`.
+        Initial states `(batch, 2)`, times `(times,)` from 0, and targets `(times, batch, 2)`.
     """
     dtype = np.float64 if double else np.float32
     matrix = np.array([[-0.1, 2.0], [-2.0, -0.1]])
@@ -120,7 +120,7 @@ def spiral_batch(batch: int, times: int, double: bool) -> Any:
 
 def euler_mlp(layers: int, width: int, double: bool) -> Arrays:
     """A residual network `h + tau tanh(W h + b)` with a `tau` per layer, and an affine head."""
-    draw = _Draw(0, double)
+    draw = _Initialiser(0, double)
     for layer in range(layers):
         draw.affine(f"layers.{layer}", width, width)
         draw.weights[f"layers.{layer}.tau"] = np.asarray(1 / layers * (1 + layer % 3), draw.dtype)
@@ -137,7 +137,7 @@ def vectors(batch: int, width: int, classes: int, double: bool) -> Any:
 
 def mlp_field(width: int, hidden: int, double: bool) -> Arrays:
     """A vector field `W2 tanh(W1 h + b1) + b2`."""
-    draw = _Draw(0, double)
+    draw = _Initialiser(0, double)
     draw.affine("affine.0", width, hidden)
     draw.affine("affine.1", hidden, width)
     return draw.weights

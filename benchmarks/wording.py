@@ -1,4 +1,4 @@
-"""Numbers as a reader likes them."""
+"""Text of numbers in tables."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def seconds(value: float) -> str:
-    """Three digits and a unit."""
+    """A time with three digits and a unit."""
     for size, unit in _UNITS:
         if value >= size:
             return f"{value / size:.3g} {unit}"
@@ -14,7 +14,7 @@ def seconds(value: float) -> str:
 
 
 def quantity(name: str, value: Any) -> str:
-    """A fact or a cell, by the unit that its name ends in."""
+    """A fact or a cell as text, with the unit at the end of its name."""
     if value is None:
         return "-"
     if name.endswith(("_seconds", "(s)")):
@@ -25,12 +25,12 @@ def quantity(name: str, value: Any) -> str:
 
 
 def between(spread: dict[str, Any] | None, word: Any = "{:.3g}".format) -> str:
-    """The quartiles of a spread, or nothing where there is one value."""
+    """The quartiles of a spread; empty for a single value."""
     if spread is None or spread["count"] == 1:
         return ""
     return f"{word(spread['low'])} to {word(spread['high'])}"
 
 
 def verdict(ratio: dict[str, Any]) -> str:
-    """Whether a bar is met."""
+    """`met` or `missed`; empty for a ratio without a verdict."""
     return {None: "", True: "met", False: "missed"}[ratio["met"]]

@@ -1,4 +1,4 @@
-"""The process of one side: it does what it is asked over a pipe, and nothing meanwhile.
+"""The worker process of one side: it serves requests over a pipe, and is idle between them.
 
 Started as `python -m benchmarks.worker`. Requests and replies are pickled tuples: `("build", ...)`,
 `("steps", reset, count)`, `("probe",)`, `("survey", ...)`, `("quit",)`; the replies are
@@ -15,9 +15,9 @@ from typing import Any
 
 
 def main() -> None:
-    """Serve requests until told to quit or until the pipe is closed."""
+    """Serve requests until a quit request or the end of the pipe."""
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not get between the replies
+    os.dup2(2, 1)  # output of libraries must not mix with the replies
     session = _Session()
     while True:
         try:
@@ -35,13 +35,13 @@ def main() -> None:
 
 
 class _Session:
-    """One side between its requests."""
+    """The state of one side between requests."""
 
     def __init__(self):
         self._work: Any = None
 
     def build(self, module: str, settings: dict, double: bool, keeps_memory: bool) -> float:
-        """Import and build the work; gives the seconds that took."""
+        """Import and build the work; returns the seconds it took."""
         start = time.perf_counter()
         if keeps_memory and self._work is None:
             _keep_memory()
@@ -50,13 +50,13 @@ class _Session:
         return time.perf_counter() - start
 
     def steps(self, reset: bool, count: int) -> list[float]:
-        """Take `count` steps, from the first state if `reset`; gives the seconds of each."""
+        """Take `count` steps, from the initial state if `reset`; returns the seconds of each."""
         if reset:
             self._work.reset()
         return [self._one() for _ in range(count)]
 
     def facts(self) -> dict[str, Any]:
-        """What the work tells beside its time."""
+        """The facts of the work."""
         return self._work.facts()
 
     def probe(self) -> Any:
@@ -75,7 +75,7 @@ class _Session:
 
 
 def _keep_memory() -> None:
-    """What every odenet process does before jax is imported."""
+    """Keep freed memory, as every odenet process does before it imports jax."""
     from odenet.allocator import keep_freed_memory
 
     assert "jax" not in sys.modules
@@ -83,7 +83,7 @@ def _keep_memory() -> None:
 
 
 def _set_precision(double: bool) -> None:
-    """Let jax compute in double precision, or not; a side without jax does not import it."""
+    """Set jax to double or single precision; a side without jax does not import it."""
     os.environ["JAX_ENABLE_X64"] = "1" if double else "0"  # read at the import
     if "jax" in sys.modules:
         sys.modules["jax"].config.update("jax_enable_x64", double)

@@ -7,10 +7,10 @@
 # %% [markdown]
 # # Depth is time
 #
-# A residual layer is one explicit-Euler step. This lesson builds a residual network by hand, finds
-# it again in a `DepthBlock`, and watches what happens when the same weights are run by better
-# solvers: the outputs of the ODE converge at the order of the solver, and the residual network is
-# some distance away from all of them.
+# A residual layer is one explicit-Euler step. This lesson builds a residual network by hand and the
+# same network as a `DepthBlock`. Then it evaluates the same weights with more accurate solvers: the
+# outputs converge to those of the ODE at the order of the solver, and the residual network differs
+# from them.
 #
 # Open it with jupytext, or run it: `python notebooks/01_depth_is_time.py`.
 
@@ -27,7 +27,7 @@ from odenet import DepthBlockConfig, DiffraxConfig, Discretisation, ExplicitConf
 # %% [markdown]
 # ## A residual network by hand
 #
-# Eight layers `h + tanh(W h + b)`, each with weights of its own.
+# Eight layers `h + tanh(W h + b)`, each with its own weights.
 
 # %%
 block = DepthBlockConfig(num_steps=8, field={"kind": "mlp"}).build((16,), rngs=nnx.Rngs(0))
@@ -46,8 +46,8 @@ assert jnp.allclose(h, by_block.h1, atol=1e-5)
 # %% [markdown]
 # ## The same weights as an ODE
 #
-# The block takes another discretisation and leaves its weights alone. A tight adaptive solve is
-# the reference.
+# The block takes another discretisation and keeps its weights. An adaptive solve with tight
+# tolerances is the reference.
 
 # %%
 reference = block(
@@ -59,15 +59,13 @@ reference = block(
     ),
 )
 distance = float(abs(by_block.h1 - reference.h1).max())
-print(
-    f"the residual network is {distance:.2f} away from its ODE, at {by_block.stats.nfe} evaluations"
-)
+print(f"the residual network differs from its ODE by {distance:.2f}, NFE {by_block.stats.nfe}")
 
 # %% [markdown]
 # ## Observed order
 #
-# Halve the steps: the error of Euler falls by 2, of midpoint by 4, of RK4 by 16, until single
-# precision ends it.
+# At half the step size, the error of Euler's method is smaller by a factor of 2, that of midpoint
+# by 4, that of RK4 by 16, until it reaches the round-off of single precision.
 
 # %%
 for kind, order in (("euler", 1), ("midpoint", 2), ("rk4", 4)):
@@ -83,5 +81,5 @@ for kind, order in (("euler", 1), ("midpoint", 2), ("rk4", 4)):
 # %% [markdown]
 # ## Where to go from here
 #
-# `odenet compare experiments/quickstart.yaml` does this with trained networks, and asks whether
-# accuracy survives the exchange of the solver.
+# `odenet compare experiments/quickstart.yaml` does this with trained networks, and tests whether
+# their accuracy depends on the solver.

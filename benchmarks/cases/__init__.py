@@ -1,6 +1,6 @@
 """The benchmarks by name. A file holds its `BENCHMARK` and the work of the odenet side.
 
-Peers in torch have a file of their own, `*_torch.py`, that only their process imports.
+Peers in torch are in separate files, `*_torch.py`, which only their own process imports.
 """
 
 import difflib
@@ -25,15 +25,15 @@ NAMES = (
 )
 
 
-class UnknownBenchmark(ValueError):  # noqa: N818 - what is wrong is the name
-    """A name that no benchmark has."""
+class UnknownBenchmark(ValueError):  # noqa: N818 - named like `Disagreement`
+    """There is no benchmark of that name."""
 
 
 def load(name: str) -> Benchmark:
-    """The benchmark of that name.
+    """The benchmark of a name.
 
     Raises:
-        UnknownBenchmark: naming the nearest one.
+        UnknownBenchmark: if there is none; the message names the nearest one.
     """
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)

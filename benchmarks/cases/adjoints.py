@@ -57,8 +57,8 @@ def survey(settings: Settings) -> list[Table]:
         rows.append([label, max_steps, *found, float(error)])
     columns = ["adjoint", "max_steps", "solver steps", "step (s)", "memory (bytes)", "difference"]
     note = (
-        "The difference is that of the gradient from the first row's, relative to its norm. The "
-        f"field has two 3x3 convolutions on {settings['channels']} channels, images of side "
+        "The difference is between the gradient and that of the first row, relative to its norm. "
+        f"The field has two 3x3 convolutions on {settings['channels']} channels, images of side "
         f"{settings['side']}, batch {settings['batch']}."
     )
     return [Table("adjoints", columns, rows, note)]

@@ -1,4 +1,4 @@
-"""A training step in a process that keeps the memory it frees, and in one that gives it back."""
+"""A training step in a process that keeps freed memory, and in one that returns it."""
 
 from benchmarks.cases.resnet20 import build
 from benchmarks.declaration import Comparison, Ratio, Side, Timing
@@ -19,5 +19,5 @@ BENCHMARK = Comparison(
     full=Timing(rounds=7, steps=2),
     quick=Timing(rounds=1, warm_up=1, settle=0),
     quick_settings={"batch": 8, "blocks": 1},
-    note="Both sides are one program; what the C library does with freed memory differs.",
+    note="Both sides run the same program; the C library's handling of freed memory differs.",
 )

@@ -27,8 +27,8 @@ def _name(depth: int, arrangement: str) -> str:
 BENCHMARK = Comparison(
     name="compile_depth",
     about=(
-        "first training step of the CIFAR networks of bottlenecks with 9n + 2 layers (He et al. "
-        "2016), batch norm and all, of either unit"
+        "first training step of the bottleneck CIFAR networks with 9n + 2 layers and batch norm "
+        "(He et al. 2016), with either unit"
     ),
     sides=tuple(
         Side(
@@ -53,15 +53,15 @@ BENCHMARK = Comparison(
     quick=Timing(rounds=1, warm_up=0, settle=0),
     quick_settings={"width": 4},
     note=(
-        "A step traces, compiles and runs anew, in a process that has compiled before, so that "
-        "what XLA does once per process flatters neither side. Images are small, so that the run "
-        "does not hide the compiler. Initialisation is timed apart."
+        "Every step is traced, compiled and run again. The process has compiled before, so that "
+        "XLA's work once per process counts for neither side. Images are small, so that "
+        "compilation dominates. Initialisation is timed separately."
     ),
 )
 
 
 def config(depth: int, arrangement: Arrangement, width: int) -> ResNetConfig:
-    """The network of that depth and unit."""
+    """The configuration of the network of a depth and unit."""
     return ResNetConfig(depth=depth, unit="bottleneck", arrangement=arrangement, width=width)
 
 

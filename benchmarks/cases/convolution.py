@@ -1,4 +1,4 @@
-"""The three maps of a convolution in a loop: the package's algorithms against XLA's own rule."""
+"""The three maps of a convolution in a loop: the package's algorithms against XLA's."""
 
 import math
 from collections.abc import Callable
@@ -47,9 +47,9 @@ def survey(settings: Settings) -> list[Table]:
             rows.append([label, name, ours / calls, theirs / calls, ours / theirs])
     columns = ["convolution", "map", "odenet (s)", "XLA (s)", "ratio"]
     note = (
-        f"Batch {settings['batch']}, as many outputs as channels, {settings['loops']} evaluations "
-        "one after the other in a loop; seconds of one of them. Where both sides run the same "
-        "algorithm, the ratio is 1 up to noise."
+        f"Batch {settings['batch']}, as many outputs as channels, {settings['loops']} sequential "
+        "evaluations in a loop; times are per evaluation. Where both sides run the same algorithm, "
+        "the ratio is 1 up to noise."
     )
     return [Table("maps", columns, rows, note)]
 
@@ -60,7 +60,7 @@ Map = Callable[[jax.Array, jax.Array], jax.Array]
 def bilinear_map(
     name: str, convolve: Callable[..., jax.Array], x: jax.Array, w: jax.Array, *window: int
 ) -> tuple[Map, tuple[jax.Array, jax.Array]]:
-    """One of the three maps by one side's rule, and its operands."""
+    """One of the three maps with the convolution of one side, and its operands."""
     stride, padding = window
 
     def forward(x, w):

@@ -1,4 +1,4 @@
-"""A residual network of 32 layers with learned step sizes, against the same in PyTorch."""
+"""A residual network of 32 layers with learned step sizes, against the same network in PyTorch."""
 
 import numpy as np
 import optax
@@ -25,9 +25,9 @@ BENCHMARK = Comparison(
     quick=Timing(rounds=1, steps=2),
     checks=(Check({"batch": 8}),),
     note=(
-        "The time is that of the matrix products, three in each layer and too small for two cores, "
-        "and of starting them. Written by hand, with the gradients of all weights as one batched "
-        "product after the backward pass, it was faster, and far from the bar too. Tried without "
+        "The matrix products, three in each layer and too small for two cores, and their dispatch "
+        "take the time. A version by hand, with the gradients of all weights as one batched "
+        "product after the backward pass, was faster, but also far from the bar. Tried without "
         "gain: unrolling the loop, states in one carried array, segments of layers, the batch on "
         "two devices."
     ),
@@ -35,7 +35,7 @@ BENCHMARK = Comparison(
 
 
 def build(settings: Settings, double: bool) -> Work:
-    """The odenet side: a block of the package, its weights stacked, in one scan."""
+    """The odenet side: a block of the package with stacked weights, in one scan."""
     layers, width = settings["layers"], settings["width"]
     config = DepthBlockConfig(
         num_steps=layers,
@@ -62,7 +62,7 @@ def build(settings: Settings, double: bool) -> Work:
 
 
 def _stacked(by_layer: Arrays, layers: int) -> Arrays:
-    """The weights as the package keeps them: one array for all layers."""
+    """The weights in the package's layout: one array for all layers."""
     head = {name: array for name, array in by_layer.items() if name.startswith("head")}
     return head | {
         f"layers.{leaf}": np.stack([by_layer[f"layers.{k}.{leaf}"] for k in range(layers)])

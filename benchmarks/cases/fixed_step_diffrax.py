@@ -1,4 +1,4 @@
-"""RK4 in diffrax, as its users write it: a tableau, fixed steps, the default adjoint."""
+"""RK4 in diffrax in its usual form: a tableau, fixed steps, the default adjoint."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from benchmarks.jax_training import square_mean_training
 
 
 class RK4(diffrax.AbstractERK):
-    """The classical method, which diffrax does not name."""
+    """The classical Runge-Kutta method, which diffrax does not have."""
 
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
         a_lower=(np.array([1 / 2]), np.array([0.0, 1 / 2]), np.array([0.0, 0.0, 1.0])),

@@ -16,7 +16,7 @@ VARIANTS = (
     ("square root", {"kind": "euler", "remat": "sqrt"}, 4.5),
     ("reversible", {"kind": "leapfrog"}, 1.2),
 )
-"""Label, integrator, largest ratio that is accepted."""
+"""Label, integrator, largest accepted ratio."""
 
 BENCHMARK = Comparison(
     name="memory_depth",
@@ -34,9 +34,9 @@ BENCHMARK = Comparison(
     full=Timing(rounds=0, warm_up=0, settle=0),
     quick=Timing(rounds=0, warm_up=0, settle=0),
     note=(
-        "Bytes are arguments, results and temporaries of the compiled step, by XLA's own analysis; "
-        "nothing is run. Every layer has weights of its own; the batch is large, so that states "
-        "count and weights do not."
+        "Bytes are arguments, results and temporaries of the compiled step, by XLA's memory "
+        "analysis; the step is not run. Every layer has its own weights; the batch is large, so "
+        "that states dominate and weights are negligible."
     ),
 )
 

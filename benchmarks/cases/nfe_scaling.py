@@ -1,4 +1,4 @@
-"""How the time of a gradient step grows with steps, batch, width and tolerance."""
+"""Scaling of the time of a gradient step with steps, batch, width and tolerance."""
 
 import functools
 from typing import Any
@@ -57,14 +57,14 @@ def survey(settings: Settings) -> list[Table]:
             "exponents",
             ["of", "exponent", "from", "to"],
             exponents,
-            "Slopes of straight lines through the logarithms: time grows like the quantity to the "
-            "power of its exponent.",
+            "The time is proportional to the quantity to the power of the exponent, by linear "
+            "regression of the logarithms.",
         ),
         Table(
             "measurements",
             ["varied", "value", "nfe", "step (s)"],
             rows,
-            f"RK4 with fixed steps, dopri5 where the tolerance varies; all else as in "
+            f"RK4 with fixed steps, dopri5 where the tolerance varies; other settings: "
             f"{settings['start']}.",
         ),
         _first_steps(settings),
@@ -72,7 +72,7 @@ def survey(settings: Settings) -> list[Table]:
 
 
 def _first_steps(settings: Settings) -> Table:
-    """Field evaluations by the first step that an adaptive solver tries."""
+    """Field evaluations by the first step size of an adaptive solver."""
     tolerance, names = min(settings["tolerance"]), settings["first_step"]
     batch, width = settings["start"]["batch"], settings["start"]["width"]
     columns = []
@@ -91,12 +91,12 @@ def _first_steps(settings: Settings) -> Table:
         "field evaluations by first step",
         ["weights times", *map(str, names)],
         [list(row) for row in zip(settings["weights"], *columns, strict=True)],
-        f"dopri5 at rtol = atol = {tolerance:g}, first steps in parts of the interval; larger "
+        f"dopri5 at rtol = atol = {tolerance:g}, first steps as fractions of the interval; larger "
         "weights make a faster field. An automatic first step costs one evaluation.",
     )
 
 
-@functools.cache  # the start is a point on every line
+@functools.cache  # the start settings are measured for every varied quantity
 def gradient_step(
     steps: int, batch: int, width: int, repeats: int, tolerance: float | None = None
 ) -> tuple[float, int]:

@@ -53,8 +53,8 @@ def survey(settings: Settings) -> list[Table]:
             rows.append([label, name, *seconds, seconds[0] / seconds[1]])
     columns = ["norm", "map", "odenet (s)", "formula (s)", "ratio"]
     note = (
-        f"Batch {settings['batch']}; seconds of one call. The formula is the mean, the mean "
-        "square of what is left, and their quotient, as one writes them, differentiated by JAX."
+        f"Batch {settings['batch']}; seconds of one call. The formula is the definition (mean, "
+        "variance, quotient), differentiated by JAX."
     )
     return [Table("norms", columns, rows, note)]
 

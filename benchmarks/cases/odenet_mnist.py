@@ -43,15 +43,15 @@ BENCHMARK = Comparison(
     full=Timing(rounds=7, steps=1),
     quick=Timing(rounds=1, warm_up=1, settle=0),
     quick_settings={"batch": 8},
-    # Fixed midpoint steps are the same on both sides. The adaptive solve is compared with diffrax's
-    # in the tests: torchdiffeq steps over the end and interpolates, so it never takes the same.
+    # Fixed midpoint steps are the same on both sides. The tests compare the adaptive solve with
+    # diffrax's: torchdiffeq steps over the end and interpolates, so its steps always differ.
     checks=(Check({"batch": 2, "side": 12, "fixed_steps": 4}),),
     note=(
-        "Field evaluations are those of the forward pass, in the last step that was timed. What is "
-        "left is the recomputation of each step, Winograd's small matrix products, and the "
-        "strided convolutions of the stem, which are XLA's (see convolution). Tried "
-        "without gain: diffrax's checkpointed adjoint, storing what each step computes, the stem "
-        "from patches, its input gradients by phases of the stride."
+        "Field evaluations are those of the forward pass, in the last timed step. The remaining "
+        "costs are the recomputation of each step, the small matrix products of Winograd's "
+        "algorithm, and the strided convolutions of the stem, which are XLA's (see convolution). "
+        "Tried without gain: diffrax's checkpointed adjoint, storage of the intermediate results "
+        "of each step, the stem from patches, its input gradients by phases of the stride."
     ),
 )
 
@@ -79,7 +79,7 @@ def _placed(params: dict[str, jax.Array]) -> dict[str, Any]:
 
 
 def build(settings: Settings, double: bool) -> Work:
-    """The odenet side: gradients are exact, each step recomputed from its start."""
+    """The odenet side, with exact gradients by recomputation of each step from its start."""
     side = settings["side"]
     size = (side - 2) // 2 // 2  # after a 3x3 convolution without padding and two of stride 2
     config = DepthBlockConfig(

@@ -1,4 +1,4 @@
-"""The network of torchdiffeq's `examples/odenet_mnist.py`, with the example's own parts."""
+"""The network of torchdiffeq's `examples/odenet_mnist.py`, with the modules of the example."""
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ from benchmarks.torch_training import classification, nchw
 
 
 class ConcatConv2d(nn.Conv2d):
-    """A convolution that sees the time as a channel in front of the others."""
+    """A convolution with the time as an additional first channel."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs + 1, outputs, 3, 1, 1)
@@ -36,7 +36,7 @@ class ODEFunc(nn.Module):
         self.nfe = 0
 
     def forward(self, t, x):
-        """dx/dt, counted."""
+        """dx/dt; counts the evaluation."""
         self.nfe += 1
         out = self.relu(self.norm1(x))
         out = self.relu(self.norm2(self.conv1(t, out)))
@@ -61,7 +61,7 @@ class ODENet(nn.Module):
         self.head_norm = nn.GroupNorm(32, 64)
         self.head = nn.Linear(64, 10)
         tolerance, steps = settings["tolerance"], settings["fixed_steps"]
-        if steps:  # to compare exact gradients, which the adjoint equation does not give
+        if steps:  # for the comparison of exact gradients; the adjoint equation has none
             self.solve = odeint
             self.options = {"method": "midpoint", "options": {"step_size": 1 / steps}}
         else:

@@ -1,4 +1,4 @@
-"""The package's training, files and metrics included, against a loop written by hand."""
+"""The package's training, with files and metrics, against a loop written by hand."""
 
 import functools
 import itertools
@@ -41,14 +41,14 @@ BENCHMARK = Comparison(
     quick=Timing(rounds=1, warm_up=0, settle=0),
     quick_settings={"steps": {"tiny": 40, "medium": 20}},
     note=(
-        "Compilation is left out on both sides; of fit everything counts that runs between the "
-        "first step and the last line of metrics, metrics and event files included."
+        "Compilation is excluded on both sides. The time of fit is that from the first step to the "
+        "last line of metrics, with metrics and event files."
     ),
 )
 
 
 class StopWatch(Callback):
-    """The time from the start to the last line of metrics."""
+    """Measures the time from the start to the last line of metrics."""
 
     when = frozenset({"start", "log"})
 
@@ -56,7 +56,7 @@ class StopWatch(Callback):
         self.started = self.seconds = 0.0
 
     def __call__(self, info: Info) -> None:
-        """Start, or note how long it has been."""
+        """Start the clock, or record the seconds per step so far."""
         now = time.perf_counter()
         if info.event == "start":
             self.started = now
@@ -83,7 +83,7 @@ def build(settings: Settings, double: bool) -> Work:
 
 
 def experiment_config(model: dict[str, int], steps: int, log_every: int) -> ExperimentConfig:
-    """A residual network on the digits, evaluated and saved after the last step alone."""
+    """A residual network on the digits, evaluated and saved only after the last step."""
     return parse_config(
         {
             "name": "overhead",
@@ -106,7 +106,7 @@ def experiment_config(model: dict[str, int], steps: int, log_every: int) -> Expe
 
 
 def by_hand(config: ExperimentConfig) -> Any:
-    """What one writes without a framework: one jitted step, a loop, metrics now and then."""
+    """Training without a framework: one jitted step, a loop, and logging every few steps."""
     experiment, training = build_experiment(config), config.training
     train, optimizer = experiment.dataset.train, optax.adamw(1e-3, weight_decay=0.0)
     inputs = normalize(jnp.asarray(train.inputs), experiment.dataset.normalization)

@@ -19,14 +19,14 @@ BENCHMARK = Comparison(
     full=Timing(rounds=11, steps=2),
     quick=Timing(rounds=1, warm_up=1, settle=0),
     quick_settings={"batch": 8, "blocks": 2},
-    # The first block of a stage widens and strides, the second does neither; a third is a second.
+    # The first block of a stage widens and strides, the second does neither, like the third.
     checks=(Check({"batch": 4, "blocks": 2}, 1e-7),),
     note=(
-        "What is left is the kernel gradients: their patches are sliced, then joined, so they are "
-        "written twice. Tried without gain: one "
-        "product per kernel element, patches of rows or of pairs of pixels, channels first, taps "
-        "split between both operands, Winograd's algorithm along one axis and along two, XLA's "
-        "convolution with batch and channels exchanged, other block sizes."
+        "The remaining cost is that of the kernel gradients: their patches are sliced, then "
+        "joined, so they are written twice. Tried without gain: one product per kernel element, "
+        "patches of rows or of pairs of pixels, channels first, taps split between both operands, "
+        "Winograd's algorithm along one axis and along two, XLA's convolution with batch and "
+        "channels exchanged, other block sizes."
     ),
 )
 

@@ -1,4 +1,4 @@
-"""ResNet-20 as PyTorch's users write it: modules, channels first, batch norm in training mode."""
+"""ResNet-20 in the usual form of PyTorch: modules, channels first, batch norm in training mode."""
 
 from torch import nn
 from torch.nn import functional
@@ -9,7 +9,7 @@ from benchmarks.torch_training import classification, nchw
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut without parameters (option A)."""
+    """Two convolutions and a shortcut without parameters (option A)."""
 
     def __init__(self, inputs: int, channels: int, stride: int):
         super().__init__()

@@ -25,17 +25,17 @@ BENCHMARK = Comparison(
     quick=Timing(rounds=1, steps=2),
     checks=(Check({"batch": 4, "rtol": 1e-10, "atol": 1e-12}, 1e-6),),
     note=(
-        "Field evaluations are those of the forward pass, in the last step that was timed. The "
-        "arrays are small: the time is that of starting operations, most of it for matrix "
-        "products. Tried: diffrax with fewer steps and checkpoints, an interval for every output, "
-        "one solve with dense output, our own loop in the place of diffrax's, the fastest, and "
-        "products written as sums, which are slower."
+        "Field evaluations are those of the forward pass, in the last timed step. The arrays are "
+        "small: the time is that of dispatching operations, mostly matrix products. Tried: diffrax "
+        "with fewer steps and checkpoints; an interval for every output; one solve with dense "
+        "output; our own loop instead of diffrax's, which is the fastest; products written as "
+        "sums, which are slower."
     ),
 )
 
 
 def build(settings: Settings, double: bool) -> Work:
-    """The odenet side: one solve over all output times, which its dense output gives."""
+    """The odenet side: one solve, with the states at all output times by dense output."""
     start, ts, targets = weights.spiral_batch(settings["batch"], settings["times"], double)
     names = ("rtol", "atol", "max_steps")
     integrator = AdaptiveConfig(**{name: settings[name] for name in names}).build()

@@ -1,4 +1,4 @@
-"""The training step of torchdiffeq's `examples/ode_demo.py`, without the adjoint, its default."""
+"""The training step of torchdiffeq's `examples/ode_demo.py`, by default without the adjoint."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from benchmarks.torch_training import tensor, training
 
 
 class ODEFunc(nn.Module):
-    """The field of the demo, counted."""
+    """The field of the demo, with a count of its evaluations."""
 
     def __init__(self):
         super().__init__()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Learned against fixed step sizes at horizons 1 and 6, three seeds each, in the published network and
 # in a small convolutional one: writes mnist_1.md, mnist_6.md, conv_1.md, conv_6.md and the steps to 85 %
-# validation accuracy beside this file. Run it in the root of a clone.
+# validation accuracy to this folder. Run it in the root of a clone.
 set -euo pipefail
 here=experiments/antil2022 runs=${1:-runs/antil2022}
 declare -A sixth=([1]=0.16666666666666666 [6]=1.0) five=([1]=0.8333333333333334 [6]=5.0)

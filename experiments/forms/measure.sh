@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Forms of continuous depth where a plain neural ODE must fail, three seeds each: writes
-# reflection_ends.md, reflection_interval.md and annuli.md beside this file. Run it in the root of a
+# reflection_ends.md, reflection_interval.md and annuli.md to this folder. Run it in the root of a
 # clone.
 set -euo pipefail
 here=experiments/forms runs=${1:-runs/forms}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Trains sphere2.yaml with steps of 1/2 to 1/512 from three seeds, and looks for the step size below
-# which a trained network is an ODE: writes critical_step.json and the figure beside this file. Then
-# runs the same weights by RK4 with the same steps (rk4.md), and trains adapted.yaml (adapted.md). Run
-# it in the root of a clone.
+# Trains sphere2.yaml with steps of 1/2 to 1/512 from three seeds, and measures the step size below
+# which a trained network is an ODE: writes critical_step.json and the figure to this folder. Then
+# evaluates the same weights by RK4 with the same steps (rk4.md), and trains adapted.yaml (adapted.md).
+# Run it in the root of a clone.
 set -euo pipefail
 here=experiments/ott2021 runs=${1:-runs/ott2021}
 for num_steps in 2 8 32 64 128 256 512; do
@@ -33,20 +33,20 @@ def read(run, name):
     return json.loads((runs / run / name).read_text())
 
 
-lines = ["Test accuracy (%) as trained by Euler, and of the same weights by RK4 with the same steps;"]
-lines += ["seeds 0, 1 and 2:", "", "| step size | Euler | RK4 | fall (points) |", "|---|---|---|---|"]
+lines = ["Test accuracy (%) under Euler's method, as trained, and of the same weights under RK4 with the same"]
+lines += ["steps; seeds 0, 1 and 2:", "", "| step size | Euler | RK4 | drop (points) |", "|---|---|---|---|"]
 for num_steps in (2, 8, 32, 64, 128, 256, 512):
     euler, rk4 = (
         [100 * read(f"{num_steps}-{seed}", f"{kind}.json")["accuracy"] for seed in SEEDS]
         for kind in ("euler", "rk4")
     )
-    falls = [own - other for own, other in zip(euler, rk4)]
-    cells = [", ".join(f"{value:.1f}" for value in row) for row in (euler, rk4, falls)]
+    drops = [own - other for own, other in zip(euler, rk4)]
+    cells = [", ".join(f"{value:.1f}" for value in row) for row in (euler, rk4, drops)]
     lines.append(f"| 1/{num_steps} | {' | '.join(cells)} |")
 (here / "rk4.md").write_text("\n".join(lines) + "\n")
 
 lines = ["Step sizes adapted while the network trains (Ott et al. 2021, algorithm 2):", ""]
-lines += ["| seed | numbers of steps | largest | at the end | test accuracy (%) | fall under a near-exact solve (points) |"]
+lines += ["| seed | numbers of steps | largest | at the end | test accuracy (%) | drop under a near-exact solve (points) |"]
 lines += ["|---|---|---|---|---|---|"]
 for seed in SEEDS:
     run = f"adapted-{seed}"

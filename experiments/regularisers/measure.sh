@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Do regularisers along the depth make solves cheaper? Trains the networks of digits.yaml from three
-# seeds: writes digits.json and digits.md beside this file, with accuracy, loss and field evaluations of
-# the trained networks on the test split, with a first step that the method chooses and with one that
-# is tried over the whole depth. Run it in the root of a clone.
+# seeds: writes digits.json and digits.md to this folder, with accuracy, loss and field evaluations of
+# the trained networks on the test split, with the automatic first step and with a first step over the
+# whole depth. Run it in the root of a clone.
 set -euo pipefail
 here=experiments/regularisers runs=${1:-runs/regularisers}
 for seed in 0 1 2; do
@@ -45,12 +45,12 @@ def cell(values, factor, digits):
 
 lines = [
     f"Test split, {integrator['kind']} at rtol = {integrator['rtol']:g} and atol = "
-    f"{integrator['atol']:g}, in training too. NFE is the number",
+    f"{integrator['atol']:g}, as in training. NFE is the number",
     f"of field evaluations of one solve, of a batch of {config['training']['batch_size']}, averaged "
-    "over the batches. A first step that the method",
-    "chooses from the field is short, and no step is longer than the one before by more than a factor, so",
-    "that the smoothest flow takes several steps all the same; a bold first step tries the",
-    "whole depth at once and is shortened where its error is too large. Mean (seeds 0, 1, 2):",
+    "over the batches. The automatic first step is",
+    "short, and the growth of steps is bounded by a factor, so that even the smoothest flow takes",
+    "several steps. A bold first step tries the whole depth at once; it is rejected and",
+    "shortened if its error is too large. Mean (seeds 0, 1, 2):",
     "",
     f"| network | {' | '.join(heading for heading, _, _ in columns.values())} |",
     "|---" * (1 + len(columns)) + "|",

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Which weights? One seed that measure.sh does not use, weights by powers of ten, judged on the
-# validation split after the last step: writes trial.md beside this file. digits.yaml has, of each
-# regulariser, the largest one whose accuracy is at most one percentage point below that without. Run
-# it in the root of a clone.
+# Choice of the weights of regularisers: one seed that measure.sh does not use, weights by powers of
+# ten, judged on the validation split after the last step; writes trial.md to this folder. digits.yaml
+# has the largest weight of each regulariser whose accuracy is at most one percentage point below that
+# without regulariser. Run it in the root of a clone.
 set -euo pipefail
 here=experiments/regularisers run=${1:-runs/regularisers-trial}
 networks='plain: {}'
@@ -35,8 +35,8 @@ for path in run.glob("networks/*/metrics.jsonl"):
 least = last["plain", ""]["accuracy"] - 0.01
 passing = [one for one, record in last.items() if record["accuracy"] >= least]
 lines = [
-    "Validation split, seed 3, by `experiments/regularisers/trial.sh`. Chosen is, of each regulariser, the",
-    "largest weight whose accuracy is at most one percentage point below that of `plain`.",
+    "Validation split, seed 3, by `experiments/regularisers/trial.sh`. The chosen weight of each regulariser is",
+    "the largest one whose accuracy is at most one percentage point below that of `plain`.",
     "",
     "| regulariser | weight (`steer`: width) | accuracy (%) | NFE | chosen |",
     "|---|---|---|---|---|",

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Learned against fixed step sizes in a ResNet-20, three seeds each, on MNIST and CIFAR-10: writes
-# tau_mnist.md and tau_cifar10.md beside this file. Run it in the root of a clone.
+# tau_mnist.md and tau_cifar10.md to this folder. Run it in the root of a clone.
 set -euo pipefail
 here=experiments/resnet runs=${1:-runs/resnet}
 for data in mnist cifar10; do

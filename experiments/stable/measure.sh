@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Trains the networks of swiss_roll.yaml with 16 to 1024 layers over the same depth-time from six seeds,
-# and looks at the gradient at their input before training and after it. Then the same from three seeds
-# over depth-time 5 without the decay of weights, and over the depth-time 20 of Haber and Ruthotto with
-# layers drawn one by one too. Writes swiss_roll.md and, for each depth-time, gradients_*.json and
-# figures beside this file. Run it in the root of a clone.
+# and measures the gradient at their input before and after training. Then the same from three seeds
+# over depth-time 5 without weight decay, and over the depth-time 20 of Haber and Ruthotto, also with
+# layers initialised independently. Writes swiss_roll.md and, for each depth-time, gradients_*.json and
+# figures to this folder. Run it in the root of a clone.
 set -euo pipefail
 here=experiments/stable runs=${1:-runs/stable}
 undecayed="training.optimizer.learning_rate=2.0e-2 training.optimizer.weight_decay=0.0"
@@ -21,11 +21,11 @@ for horizon in 2.5 5 20; do
         ${changes[$horizon]} --out "$run" -q
     done
   done
-  for moment in start last; do
+  for at in start last; do
     for network in "$runs/horizon-$horizon"/*/networks/*; do
-      odenet analyse gradient-flow "$network" --at $moment --factor-examples 0 --json > /dev/null
+      odenet analyse gradient-flow "$network" --at $at --factor-examples 0 --json > /dev/null
     done
-    name=$here/gradients_${horizon}_${moment/last/trained}
+    name=$here/gradients_${horizon}_${at/last/trained}
     odenet analyse gradient-scaling "$runs/horizon-$horizon"/*/networks/* --figure "$name.png" \
       --json > "$name.json"
   done
@@ -45,9 +45,9 @@ METHODS = {
     "unconstrained": "explicit Euler",
 }
 HOW = {
-    2.5: "Depth-time 2.5, all layers begin with one draw, weights decay, 1500 steps, seeds 0 to 5",
-    5: "Depth-time 5, no decay, twice the learning rate, 1500 steps, seeds 0 to 2",
-    20: "Depth-time 20, no decay, twice the learning rate, every layer draws weights of its own, "
+    2.5: "Depth-time 2.5, all layers initialised with equal weights, weight decay, 1500 steps, seeds 0 to 5",
+    5: "Depth-time 5, no weight decay, twice the learning rate, 1500 steps, seeds 0 to 2",
+    20: "Depth-time 20, no weight decay, twice the learning rate, every layer initialised independently, "
     "3000 steps, seeds 0 to 2",
 }
 
@@ -59,16 +59,16 @@ def accuracy(network, horizon, depth, seed):
     return 100 * found[-1]["accuracy"]
 
 
-def law(found):
+def power_law(found):
     if found["exponent"] is None:
         return found["verdict"]
     return f"{found['exponent']:+.2f} ± {found['standard_error']:.2f}, {found['verdict']}"
 
 
-lines = ["Validation accuracy (%) after training, seed by seed, by number of layers; and how the gradient"]
-lines += ["at the input scales with that number `N`: the exponent `p` of `N^p` with its standard error,"]
-lines += ["`flat` where the line changes by a factor of less than 2 over the depths looked at. `ratio` is"]
-lines += ["the gradient at the input over the one at the output: what the way back makes of it."]
+lines = ["Validation accuracy (%) after training, for every seed, by number of layers; and the scaling of the"]
+lines += ["gradient at the input with that number `N`: the exponent `p` of `N^p` with its standard error,"]
+lines += ["`flat` if the power law changes by a factor of less than 2 over the measured depths. `ratio` is the"]
+lines += ["gradient at the input divided by that at the output: the factor of the backward pass."]
 for horizon in HOW:
     lines += ["", f"{HOW[horizon]}:", ""]
     lines += ["| network | method | " + " | ".join(map(str, DEPTHS)) + " |", "|---" * 6 + "|"]
@@ -85,8 +85,8 @@ for horizon in HOW:
         for name in ("start", "trained", "trained_from_64")
     ]
     for network in METHODS:
-        cells = [law(networks[network]["first"]) for networks in scalings]
-        cells.append(law(scalings[1][network]["transport"]))
+        cells = [power_law(networks[network]["first"]) for networks in scalings]
+        cells.append(power_law(scalings[1][network]["transport"]))
         lines.append(f"| {network} | {' | '.join(cells)} |")
 (here / "swiss_roll.md").write_text("\n".join(lines) + "\n")
 END

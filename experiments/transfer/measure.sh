@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does Fashion-MNIST learn in fewer steps from the weights of MNIST? Three seeds of each;
-# writes results.json beside this file. Run it in the root of a clone.
+# writes results.json to this folder. Run it in the root of a clone.
 set -euo pipefail
 here=experiments/transfer runs=${1:-runs/transfer}
 accuracies=(--accuracy={0.5,0.6,0.65,0.7,0.75,0.77})

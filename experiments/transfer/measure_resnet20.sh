@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does Fashion-MNIST learn in fewer steps from a ResNet-20 that was trained on CIFAR-10? Three seeds
-# of each; writes results_resnet20.json beside this file. Run it in
+# of each; writes results_resnet20.json to this folder. Run it in
 # the root of a clone: measure_resnet20.sh WEIGHTS [RUNS], WEIGHTS being resnet20-12fca82f.th of
 # Y. Idelbayev's pytorch_resnet_cifar10.
 set -euo pipefail

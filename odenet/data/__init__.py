@@ -1,4 +1,4 @@
-"""Data: sources that say where they come from and how they are checked, and batches of them."""
+"""Data: sources with provenance and checksums, data sets, and batches."""
 
 from odenet.data.absent import AbsentConfig
 from odenet.data.augment import AugmentConfig, normalize, pad_crop_flip

@@ -1,4 +1,4 @@
-"""Data that are not here: those that the weights of a file were trained on."""
+"""Placeholder for the training data of an imported weight file."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,19 +11,20 @@ from odenet.errors import DataError
 
 
 class AbsentConfig(DataConfig):
-    """Data that are not here: what `odenet import` notes where a file fits no data at hand.
+    """Absent data, which `odenet import` records if a weight file fits no available data set.
 
-    Its network has the file's classes and channels. It can be started from, with other data:
-    `data={...}`, `start={run: RUN, last: reinitialise}`; or evaluated with data that fit it.
+    The network has the classes and channels of the file. Another run can start from it with other
+    data: `data={...}`, `start={run: RUN, last: reinitialise}`. It can be evaluated on data of the
+    same shape and classes.
     """
 
     kind: Literal["absent"] = "absent"
     shape: tuple[PositiveInt, ...] = Field(min_length=1, max_length=3)
     """Shape of one input: `[height, width, channels]` or `[features]`."""
     num_classes: int | None = Field(default=None, ge=2)
-    """Number of classes; or else"""
+    """Number of classes of a classifier; exclusive with `num_values`."""
     num_values: PositiveInt | None = None
-    """number of values, of a regressor."""
+    """Number of values of a regressor; exclusive with `num_classes`."""
 
     @model_validator(mode="after")
     def _one_of_two(self):
@@ -32,26 +33,26 @@ class AbsentConfig(DataConfig):
         return self
 
     def outline(self, data_dir: Path | None = None) -> Outline:
-        """What is known of them."""
+        """The outline of the absent data, from the options."""
         del data_dir
         outputs = self.num_classes or self.num_values
         assert outputs is not None
-        source = "data elsewhere, which the weights of a file were trained on"
+        source = "absent: the training data of an imported weight file"
         return Outline(self.shape, outputs, self.num_classes is not None, source, None)
 
     def build(self, data_dir: Path | None = None) -> Dataset:
-        """Refuse: there are none.
+        """Raise an error: there are no data to build.
 
         Raises:
-            DataError: Always; it says how to go on.
+            DataError: Always; the message names the alternatives.
         """
         del data_dir
-        what = f"{self.num_classes} classes" if self.num_classes else f"{self.num_values} values"
+        outputs = f"{self.num_classes} classes" if self.num_classes else f"{self.num_values} values"
         shape = "x".join(map(str, self.shape))
         raise DataError(
-            f"data.kind=absent stands for data that are not here: inputs of shape {shape} and "
-            f"{what}, those of an imported file; name data of yours that are like them, such as "
-            f"'data={{kind: npz, path: FILE}}', or train on with others: odenet run "
+            f"data.kind=absent is a placeholder for the data of an imported weight file, inputs of "
+            f"shape {shape} and {outputs}; give data of the same kind, such as "
+            f"'data={{kind: npz, path: FILE}}', or train on other data: odenet run "
             f"RUN/config.yaml 'data={{kind: npz, path: FILE}}' "
             f"'start={{run: RUN, last: reinitialise}}'"
         )

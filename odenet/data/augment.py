@@ -1,4 +1,4 @@
-"""What happens to inputs on the device: normalisation, and random crops and flips of images."""
+"""Normalisation of inputs, and random crops and flips of images, on the device."""
 
 from collections.abc import Callable
 
@@ -12,20 +12,20 @@ from odenet.data.dataset import Normalization
 from odenet.part import PartConfig
 
 Augmentation = Callable[[Array, Array], Array]
-"""A random change of a batch of training images, `(key, images) -> images`, that keeps their
+"""A random transformation of a batch of training images, `(key, images) -> images`. It keeps their
 shape, dtype and classes."""
 
 
 class AugmentConfig(PartConfig):
-    """Pad, crop at random and flip at random: the augmentation of He et al. 2015, sec. 4.2."""
+    """Padding, random crop and random flip: the augmentation of He et al. 2015, sec. 4.2."""
 
     padding: NonNegativeInt = 4
-    """Black pixels added on each side before an image of the old size is cut out."""
+    """Black pixels added on each side before the random crop to the original size."""
     flip: bool = True
-    """Whether half of the images are mirrored, left to right."""
+    """Whether images are mirrored left to right with probability 1/2."""
 
     def build(self) -> Augmentation:
-        """The augmentation as a pure function of a key and images."""
+        """Build the augmentation, a pure function of a key and images."""
 
         def augment(
             key: Key[Array, ""], images: Shaped[Array, "batch height width channels"]
@@ -38,11 +38,11 @@ class AugmentConfig(PartConfig):
 def normalize(
     inputs: Shaped[Array | np.ndarray, "*lead last"], normalization: Normalization
 ) -> Float32[Array, "*lead last"]:
-    r"""Normalise inputs: $(x - \mu) / \sigma$, of uint8 images $(x / 255 - \mu) / \sigma$.
+    r"""Normalise inputs: $(x - \mu) / \sigma$, for uint8 images $(x / 255 - \mu) / \sigma$.
 
     Args:
-        inputs: uint8 images, or float32 images or vectors, any number of leading axes.
-        normalization: Over the last axis of `inputs`.
+        inputs: uint8 images, or float32 images or vectors, with any number of leading axes.
+        normalization: Mean and standard deviation along the last axis of `inputs`.
     """
     x = jnp.asarray(inputs, dtype=jnp.float32)
     if inputs.dtype == jnp.uint8:
@@ -59,16 +59,16 @@ def pad_crop_flip(
     padding: int,
     flip: bool,
 ) -> Shaped[Array, "batch height width channels"]:
-    """Cut one random window out of each padded image, and mirror half of the windows.
+    """Crop one random window from each padded image, and mirror it with probability 1/2.
 
-    Every one of the `(2 padding + 1)^2` windows is equally likely, independently per image [1].
-    The border is black. [1] normalises first, so that its border has the colour of the mean.
+    The window is uniform over the `(2 padding + 1)^2` positions, independently per image [1]. The
+    border is black. [1] normalises first, so that its border has the mean colour.
 
     Args:
         key: Random key, used once.
-        images: Images as they are stored.
+        images: Images before normalisation.
         padding: Pixels on each side, at least 0.
-        flip: Whether to mirror at all.
+        flip: Whether to mirror images.
 
     References:
         [1] He et al. 2015, arXiv:1512.03385, sec. 4.2.

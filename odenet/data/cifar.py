@@ -1,4 +1,4 @@
-"""The Python batches of CIFAR-10: pickles, read without running what they say."""
+"""Reader of the Python batches of CIFAR-10: pickles, read without executing their code."""
 
 import io
 import pickle
@@ -15,8 +15,8 @@ IMAGE_BYTES = 3 * 32 * 32
 NUM_CLASSES = 10
 
 _RECONSTRUCT = np.empty(0, dtype=np.uint8).__reduce__()[0]
-# The same function under its names before and since numpy 2; nothing else in these files is a
-# global: bytes, lists, dicts and numbers have opcodes of their own.
+# The same function under its names before and since numpy 2. These files use no other globals:
+# bytes, lists, dicts and numbers have their own opcodes.
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
@@ -26,19 +26,19 @@ _ALLOWED = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that builds numpy arrays and plain containers, and calls nothing else."""
+    """An unpickler that builds only numpy arrays and plain containers."""
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """The global called `module.name`, if arrays need it.
+        """The global `module.name`, if numpy arrays need it.
 
         Raises:
-            DataError: If they do not.
+            DataError: For any other global.
         """
         try:
             return _ALLOWED[(module, name)]
         except KeyError:
             raise DataError(
-                f"a data file may hold arrays and plain values only; got a pickle that names "
+                f"a data file may hold only arrays and plain values; got a pickle with the global "
                 f"{module}.{name}; do not use this file"
             ) from None
 
@@ -46,18 +46,19 @@ class ArrayUnpickler(pickle.Unpickler):
 def read_batches(
     name: str, folder: Path, published: PublishedSet, part: Part, limit: int | None
 ) -> Examples:
-    """Images and labels from the batches that hold the first `limit` of a part.
+    """The first `limit` images and labels of a part, from the batches that hold them.
 
     Args:
-        name: The data set, as `odenet data fetch` calls it.
-        folder: Of the data set.
+        name: Name of the data set in `odenet data fetch`.
+        folder: Folder of the data set.
         published: The files and their checksums; names begin with `data_batch_`, in order, and
             `test_batch`.
-        part: Which files.
-        limit: Number of the first images to read; None for all.
+        part: Training or test part.
+        limit: Number of images to read, from the first on; None for all.
 
     Raises:
-        DataError: If a file is missing, damaged or misshapen, or all hold fewer than `limit`.
+        DataError: If a file is missing, damaged or misshapen, or the files hold fewer than `limit`
+            images.
     """
     prefix = "data_batch_" if part == "train" else "test_batch"
     files = [file for file in published.files if Path(file.path).name.startswith(prefix)]
@@ -69,13 +70,14 @@ def read_batches(
     labels = np.concatenate([labels for _, labels in batches])
     if limit is not None and limit > len(images):
         raise DataError(
-            f"a limit is at most what {folder} holds, {len(images)} examples; got {limit}"
+            f"a limit must be at most {len(images)}, the number of examples in {folder}; got "
+            f"{limit}"
         )
     return images[:limit], labels[:limit]
 
 
 def _refuse_missing(name: str, folder: Path, files: list[PublishedFile], part: Part) -> None:
-    """Name every missing batch at once, and how to do without those that come last."""
+    """Raise an error that names all missing batches, and the `limit_train` that avoids them."""
     there = [(folder / file.path).exists() for file in files]
     first = there.index(False) if False in there else len(there)
     if part != "train" or first in (0, len(there)):
@@ -84,7 +86,7 @@ def _refuse_missing(name: str, folder: Path, files: list[PublishedFile], part: P
     verb = "are" if len(missing) > 1 else "is"
     raise DataError(
         f"{name} in {folder} needs {', '.join(missing)}, which {verb} missing; run `odenet data "
-        f"fetch {name}`, or take the images of the batches before with data.limit_train="
+        f"fetch {name}`, or read only the earlier batches with data.limit_train="
         f"{first * BATCH_SIZE}"
     )
 
@@ -93,19 +95,19 @@ def parse_batch(content: bytes, path: Path) -> Examples:
     """Images and labels of one batch.
 
     Args:
-        content: The file as published, a pickled dict with `data`, uint8 of shape
-            `(n, 3072)`: each row the red, then the green, then the blue plane; and `labels`.
-        path: Where it came from, for errors.
+        content: The published file, a pickled dict with `labels` and `data`, uint8 of shape
+            `(n, 3072)`: each row holds the red, then the green, then the blue plane.
+        path: Path of the file, for errors.
 
     Raises:
-        DataError: If it is no such file.
+        DataError: If the file is not such a batch.
     """
     try:
         batch = ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
         data, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"], dtype=np.int64)
     except DataError:
         raise
-    # A damaged pickle may raise nearly anything, by its documentation.
+    # By the documentation of pickle, a damaged pickle may raise nearly any exception.
     except Exception as error:
         raise DataError(_misshapen(path, f"{type(error).__name__}: {error}")) from error
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != IMAGE_BYTES or not len(data):

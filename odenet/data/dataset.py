@@ -1,4 +1,4 @@
-"""What a source of data gives: three splits of examples, and how they are normalised."""
+"""Data sets: three splits of examples, and their normalisation."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Split:
         targets: Classes, int32 of shape `(n,)`, or values, float32 of shape `(n, outputs)`.
 
     Raises:
-        DataError: If the split is empty, or the two lengths differ.
+        DataError: If the split is empty, or inputs and targets differ in number.
     """
 
     inputs: np.ndarray
@@ -28,11 +28,11 @@ class Split:
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.targets) or len(self.inputs) == 0:
             raise DataError(
-                "a split holds one target for each of its inputs, and at least one; got "
+                "a split needs one target for each input, and at least one example; got "
                 f"{len(self.inputs)} inputs and {len(self.targets)} targets"
             )
         for field in ("inputs", "targets"):
-            # A view, so that the caller's own array stays as writeable as it was.
+            # A view, so that the flags of the caller's array do not change.
             view = getattr(self, field).view()
             view.flags.writeable = False
             object.__setattr__(self, field, view)
@@ -56,8 +56,8 @@ class Normalization(NamedTuple):
 class Batch(NamedTuple):
     """Examples that are evaluated together, a pytree.
 
-    `inputs` and `targets` are as in `Split`, with leading axes in place of `n`; `weights`, float32
-    over the same leading axes, is 1 for a real example and 0 for one that only fills the batch.
+    `inputs` and `targets` are as in `Split`, with leading axes in place of `n`. `weights`, float32
+    over the same leading axes, is 1 for a real example and 0 for padding.
     """
 
     inputs: Shaped[Array | np.ndarray, "..."]
@@ -67,16 +67,16 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set, split for training, for choices made on the way, and for the last word.
+    """A data set with a training, a validation and a test split.
 
     Args:
         name: The `kind` of the configuration that built it.
-        source: Where the data come from, for a reader: authors, year, address or formula.
-        train: What the model is fitted to.
-        validation: What choices (stopping, settings) are made on.
-        test: What is reported.
+        source: Provenance as text: authors, year, address or formula.
+        train: Examples for training.
+        validation: Examples for model selection (early stopping, hyperparameters).
+        test: Examples for the reported scores.
         num_classes: Number of classes, at least 2; None for regression.
-        normalization: Of the training inputs; the identity where the configuration asked for it.
+        normalization: Mean and standard deviation of the training inputs, or the identity.
     """
 
     name: str
@@ -101,8 +101,7 @@ class Dataset:
 def measure_normalization(inputs: Shaped[np.ndarray, "n *example"]) -> Normalization:
     """Mean and standard deviation over all axes but the last, images scaled to the range 0 to 1.
 
-    A channel or feature that never varies gets standard deviation 1: it is centred, not divided
-    by 0.
+    A constant channel or feature gets standard deviation 1: it is centred and not divided by 0.
 
     Args:
         inputs: As in `Split`.
@@ -126,7 +125,8 @@ def identity_normalization(inputs: Shaped[np.ndarray, "n *example"]) -> Normaliz
 def _pixel_moments(
     images: Shaped[np.ndarray, "n height width channels"],
 ) -> tuple[Float64[np.ndarray, " channels"], Float64[np.ndarray, " channels"]]:
-    # Counting the 256 values is exact and needs no float copy of the images (1.2 GB for CIFAR-10).
+    # A histogram of the 256 values is exact and needs no float copy of the images (1.2 GB for
+    # CIFAR-10).
     values = np.arange(256) / 255.0
     means, stds = [], []
     for channel in range(images.shape[-1]):

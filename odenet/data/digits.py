@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits of 8x8 pixels that come with scikit-learn."""
+"""The 1,797 handwritten digits of 8x8 pixels in scikit-learn."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,27 +16,27 @@ NUM_EXAMPLES = 1797
 
 
 class DigitsConfig(DataConfig):
-    """Images of shape (8, 8, 1) in ten classes; the 17 grey levels are spread over 0 to 255."""
+    """Images of shape (8, 8, 1) in ten classes; the 17 grey levels are scaled to 0 to 255."""
 
     kind: Literal["digits"] = "digits"
     validation: int = Field(default=180, ge=1)
     """Number of validation images."""
     test: int = Field(default=360, ge=1)
-    """Number of test images; the rest trains. All three parts hold the classes in proportion."""
+    """Number of test images; the rest is the training split. All splits are stratified by class."""
     split_seed: NonNegativeInt = 0
-    """Seed of the split into three parts."""
+    """Seed of the split into training, validation and test images."""
     normalize: bool | GivenNormalizationConfig = True
-    """Whether to give the model pixels of mean 0 and standard deviation 1, and not of range 0 to 1;
+    """Whether to normalise pixels to mean 0 and standard deviation 1, instead of the range 0 to 1;
     or the mean and standard deviation to use."""
     augment: AugmentConfig | None = None
-    """Random crops and flips of training images; a flipped digit may be none."""
+    """Random crops and flips of training images; a flipped digit may not be a digit."""
 
     @model_validator(mode="after")
     def _leaves_training_images(self):
         if self.validation + self.test >= NUM_EXAMPLES:
             raise ValueError(
-                f"`validation` and `test` leave some of the {NUM_EXAMPLES} digits to train on; "
-                f"got {self.validation} + {self.test}"
+                f"`validation` and `test` together must be less than {NUM_EXAMPLES}, to leave "
+                f"digits for training; got {self.validation} + {self.test}"
             )
         return self
 
@@ -46,12 +46,12 @@ class DigitsConfig(DataConfig):
         return self.augment
 
     def build(self, data_dir: Path | None = None) -> Dataset:
-        """Split the digits; `data_dir` is not looked at."""
-        # Imported here because scikit-learn takes over a second to import, for this source alone.
+        """Split the digits; `data_dir` is not used."""
+        # Imported here because scikit-learn takes over a second to import.
         from sklearn.datasets import load_digits
 
         data, target = load_digits(return_X_y=True)
-        # 17 levels to 256, in order and on the full scale that uint8 images have here.
+        # The levels 0 to 16 are scaled to the full range of uint8.
         images = np.rint(data * (255.0 / 16.0)).astype(np.uint8).reshape(-1, 8, 8, 1)
         labels = target.astype(np.int32)
         order = stratified_order(labels, self.split_seed)

@@ -1,4 +1,4 @@
-"""Download one published file: from any of its mirrors, resumed, and checked before it counts."""
+"""Download of one published file: from one of its mirrors, resumable, checked by checksum."""
 
 import errno
 import http.client
@@ -15,10 +15,10 @@ from odenet.errors import DataError
 
 CHUNK = 1 << 16
 TIMEOUT = 30.0
-"""Seconds without a byte after which a mirror is given up."""
+"""Seconds without a byte after which the download from a mirror fails."""
 
 Progress = Callable[[int, int | None], None]
-"""Told after every chunk how many bytes are there, and of how many if that is known."""
+"""Callback after every chunk: number of bytes so far, and their total if it is known."""
 
 
 @dataclass
@@ -27,18 +27,18 @@ class _MirrorError(Exception):
 
 
 def download(file: PublishedFile, path: Path, progress: Progress) -> None:
-    """Put a published file at `path`; a good one that is there is kept, a damaged one replaced.
+    """Download a published file to `path`; an intact file is kept, a damaged one is replaced.
 
-    Bytes gather in `path` + `.part`, which a later call goes on with, and are moved into place
-    only when their checksum is right.
+    The bytes are written to `path` + `.part`, which a later call resumes. The file is moved to
+    `path` when its checksum is right.
 
     Args:
-        file: What to download, with at least one url.
-        path: Where to; the folder is made.
-        progress: Told how far it is.
+        file: The file to download, with at least one url.
+        path: Target path; its folder is created.
+        progress: Callback with the number of bytes.
 
     Raises:
-        DataError: If no mirror gives the file, or it cannot be written.
+        DataError: If no mirror has the file, or it cannot be written.
     """
     if file_status(path, file).state == "ok":
         return
@@ -63,14 +63,14 @@ def download(file: PublishedFile, path: Path, progress: Progress) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> DataError:
-    """The error to raise when writing `path` failed."""
+    """The error to raise when writing `path` has failed."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DataError(
-            f"the disk of {path.parent} is full; free some space, or name another folder by "
+            f"the disk of {path.parent} is full; free some space, or give another folder by "
             "--data-dir"
         )
     return DataError(
-        f"{path} must be writeable, got: {error.strerror or error}; name another folder by "
+        f"{path} must be writeable, got: {error.strerror or error}; give another folder by "
         "--data-dir"
     )
 
@@ -81,15 +81,15 @@ def _download_from(url: str, file: PublishedFile, part: Path, progress: Progress
         return
     found = file_status(part, file).found_md5
     part.unlink(missing_ok=True)
-    # What was left of an earlier try may have been at fault: once more from the start.
+    # The bytes of an earlier attempt may have been wrong: retry from the start.
     if resumed:
         _download_from(url, file, part, progress)
         return
-    raise _MirrorError(f"gave md5 {found} instead of {file.md5}")
+    raise _MirrorError(f"has md5 {found} instead of {file.md5}")
 
 
 def _transfer(url: str, part: Path, progress: Progress) -> bool:
-    """Bring `part` to its full length; whether bytes of an earlier try are in it."""
+    """Download the rest of `part`; returns whether it holds bytes of an earlier attempt."""
     have = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "odenet"}
     if have:
@@ -100,7 +100,7 @@ def _transfer(url: str, part: Path, progress: Progress) -> bool:
         )
     except urllib.error.HTTPError as error:
         error.close()
-        # The part is as long as the file, or longer: its checksum will tell.
+        # The part is as long as the file, or longer; the checksum decides.
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return True
         raise _MirrorError(f"answered {error.code} {error.reason}") from error
@@ -134,7 +134,7 @@ def _copy(
         opened.write(chunk)
         done += len(chunk)
         progress(done, total)
-    # Reading in chunks, http.client ends quietly where the connection did.
+    # When read in chunks, http.client raises no error if the connection is lost.
     if total is not None and done < total:
         raise _MirrorError(f"broke off after {done} of {total} bytes")
 

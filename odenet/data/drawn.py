@@ -1,4 +1,4 @@
-"""Points drawn from a distribution: one seed, three splits drawn independently."""
+"""Synthetic points, drawn from a distribution: one seed, three independent splits."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -17,7 +17,7 @@ from odenet.data.source import DataConfig
 
 
 class DrawnConfig(DataConfig):
-    """Base of the sources that draw their points: how many, from which seed."""
+    """Base of the sources that draw their points: sizes of the splits, and seed."""
 
     train: PositiveInt = 1000
     """Number of training points."""
@@ -26,9 +26,9 @@ class DrawnConfig(DataConfig):
     test: PositiveInt = 500
     """Number of test points."""
     split_seed: NonNegativeInt = 0
-    """Seed of the points; each split draws from its own stream of it, whatever the others' size."""
+    """Seed of the points; each split has its own random stream, independent of the others' size."""
     normalize: bool = False
-    """Whether to give the model coordinates of mean 0 and standard deviation 1."""
+    """Whether to normalise coordinates to mean 0 and standard deviation 1."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, n: int) -> Split:
@@ -37,11 +37,11 @@ class DrawnConfig(DataConfig):
 
     @abstractmethod
     def describe(self) -> tuple[str, int | None]:
-        """Where the distribution comes from, and its number of classes (None: regression)."""
+        """Source of the distribution, and its number of classes (None: regression)."""
         raise NotImplementedError
 
     def build(self, data_dir: Path | None = None) -> Dataset:
-        """Draw the three splits; `data_dir` is not looked at."""
+        """Draw the three splits; `data_dir` is not used."""
         streams = np.random.default_rng(self.split_seed).spawn(3)
         sizes = (self.train, self.validation, self.test)
         train, validation, test = (self.draw(rng, n) for rng, n in zip(streams, sizes, strict=True))
@@ -59,7 +59,7 @@ class DrawnConfig(DataConfig):
 
 
 def balanced_labels(rng: np.random.Generator, n: int, num_classes: int) -> Int[np.ndarray, " n"]:
-    """`n` labels in random order, no two classes differing by more than one in number."""
+    """`n` labels in random order; the class counts differ by at most one."""
     return rng.permutation(np.arange(n) % num_classes)
 
 
@@ -69,6 +69,6 @@ def labelled_points(
     labels: Int[np.ndarray, " n"],
     noise: float,
 ) -> Split:
-    """A split of points in the plane, moved by Gaussian noise of standard deviation `noise`."""
+    """A split of points in the plane with Gaussian noise of standard deviation `noise`."""
     moved = points + noise * rng.standard_normal(points.shape)
     return Split(moved.astype(np.float32), labels.astype(np.int32))

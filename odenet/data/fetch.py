@@ -1,4 +1,4 @@
-"""Fetch a published data set: every file that is missing or damaged, and no other."""
+"""Fetch a published data set: download its missing and damaged files."""
 
 import tarfile
 import zlib
@@ -31,22 +31,22 @@ def fetch(
     progress: bool = True,
     published: Mapping[str, PublishedSet] = PUBLISHED,
 ) -> list[FileStatus]:
-    """Download what is missing or damaged, unpack it, and check it.
+    """Download the missing and damaged files of a data set, unpack them, and check them.
 
-    A file that is as published is never touched. An interrupted fetch goes on where it stopped.
+    Intact files are not changed. An interrupted fetch is resumed.
 
     Args:
         name: A key of `published`.
-        data_dir: As in `find_data_dir`; made if it does not exist.
-        progress: Whether to draw a bar on standard error; never drawn where that is no terminal.
-        published: The data sets there are.
+        data_dir: As in `find_data_dir`; created if it does not exist.
+        progress: Whether to draw a bar on standard error, if that is a terminal.
+        published: The available data sets.
 
     Returns:
         One status for each file, all `ok`.
 
     Raises:
-        DataError: If there is no such data set, no mirror gives a file with the right checksum,
-            or the disk is full or not writeable.
+        DataError: If there is no such data set, no mirror has a file with the right checksum, or
+            the disk is full or not writeable.
     """
     wanted = find_published(name, published)
     folder = find_data_dir(data_dir) / wanted.folder
@@ -67,14 +67,14 @@ def fetch(
 
 
 def unpack(archive: Path, files: list[PublishedFile], folder: Path) -> None:
-    """Take files out of a gzipped tar, by name, each checked before it is put in its place.
+    """Extract files from a gzipped tar by name; each is checked before it is moved to its path.
 
-    Nothing else in the archive is looked at, so that no member can write outside of `folder`.
+    Other members are ignored, so that no member can write outside of `folder`.
 
     Args:
         archive: The gzipped tar.
-        files: What to take; members are called by their `path`.
-        folder: What `path` is relative to.
+        files: The files to extract; their `path` is the name of the member.
+        folder: Folder that `path` is relative to.
 
     Raises:
         DataError: If a member is missing or damaged, or cannot be written.
@@ -92,7 +92,7 @@ def unpack(archive: Path, files: list[PublishedFile], folder: Path) -> None:
         ) from error
     if wanted:
         raise DataError(
-            f"{archive} must hold {', '.join(wanted)}, and does not; delete it and fetch it again"
+            f"{archive} must hold {', '.join(wanted)}, but does not; delete it and fetch it again"
         )
 
 
@@ -105,20 +105,20 @@ def _write_checked(content: bytes, file: PublishedFile, folder: Path) -> None:
         status = file_status(part, file)
         if status.state != "ok":
             raise DataError(
-                f"the archive must hold {file.path} with md5 {file.md5}, and its md5 is "
+                f"the archive must hold {file.path} with md5 {file.md5}, but its md5 is "
                 f"{status.found_md5}; delete the archive and fetch it again"
             )
         replace(part, path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        # Unpacking starts over, so that half a file is worth nothing.
+        # Unpacking is not resumed, so a partial file is deleted.
         part.unlink(missing_ok=True)
 
 
 @contextmanager
 def _progress_bar(shown: bool) -> Iterator[Callable[[str], Progress]]:
-    """A function that starts a bar with a label and returns what updates it."""
+    """A function that starts a bar with a label and returns its progress callback."""
     console = Console(stderr=True)
     with ProgressBar(
         TextColumn("{task.description}"),

@@ -1,4 +1,4 @@
-"""The published files: what they are called, where they come from, and their checksums."""
+"""The published files: names, mirrors and checksums."""
 
 import difflib
 import functools
@@ -16,11 +16,11 @@ from odenet.errors import DataError
 
 ENVIRONMENT_VARIABLE = "ODENET_DATA_DIR"
 
-# Against damage, not against malice: works also where policy forbids md5 for security.
+# Detects damage, not tampering; works also under policies that forbid md5 for security.
 _md5 = functools.partial(hashlib.md5, usedforsecurity=False)
 
 Part = Literal["train", "test"]
-"""The two parts in which images are published."""
+"""The two published parts of a set of images."""
 
 Examples = tuple[UInt8[np.ndarray, "n height width channels"], UInt8[np.ndarray, " n"]]
 """Images and their classes, as read from published files."""
@@ -28,12 +28,12 @@ Examples = tuple[UInt8[np.ndarray, "n height width channels"], UInt8[np.ndarray,
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """One file as its authors published it.
+    """One published file.
 
     Args:
-        path: Relative to the folder of its data set.
+        path: Path relative to the folder of the data set.
         md5: Hexadecimal digest.
-        size: In bytes; None where it is not known for certain.
+        size: Size in bytes; None if it is not known for certain.
         urls: Public mirrors, the preferred one first; empty if the file comes in an archive.
     """
 
@@ -50,8 +50,8 @@ class PublishedSet:
     Args:
         folder: Name of the folder inside the data folder.
         source: Authors, year and address.
-        files: What lies in the folder and is read.
-        archive: A gzipped tar that holds `files` under their paths, if they come in one.
+        files: The files of the folder that are read.
+        archive: A gzipped tar that holds `files` under their paths, if there is one.
     """
 
     folder: str
@@ -62,7 +62,7 @@ class PublishedSet:
 
 @dataclass(frozen=True)
 class FileStatus:
-    """What a check found: `found_md5` is None for a missing file."""
+    """The result of a check of one file; `found_md5` is None for a missing file."""
 
     path: Path
     state: Literal["ok", "missing", "damaged"]
@@ -136,25 +136,25 @@ PUBLISHED: Mapping[str, PublishedSet] = {
         ),
     ),
 }
-"""By the `kind` of the configuration that reads the set."""
+"""The published data sets, by the `kind` of the configuration that reads them."""
 
 
 def find_data_dir(explicit: Path | None = None) -> Path:
     """The folder that holds the folders of the data sets; it need not exist yet.
 
     Args:
-        explicit: What the user named; None to take the environment variable `ODENET_DATA_DIR`,
-            and without it `~/.cache/odenet`.
+        explicit: The folder that the user gave; None for the environment variable
+            `ODENET_DATA_DIR`, or else `~/.cache/odenet`.
     """
     chosen = explicit or os.environ.get(ENVIRONMENT_VARIABLE) or "~/.cache/odenet"
     return Path(chosen).expanduser()
 
 
 def find_published(name: str, published: Mapping[str, PublishedSet] = PUBLISHED) -> PublishedSet:
-    """The data set called `name`.
+    """The published data set of a name.
 
     Raises:
-        DataError: If there is none; the error names the nearest one.
+        DataError: If there is none; the message names the nearest one.
     """
     if name not in published:
         near = difflib.get_close_matches(name, published, n=1, cutoff=0.4)
@@ -175,10 +175,10 @@ def check(
     Args:
         name: A key of `published`.
         data_dir: As in `find_data_dir`.
-        published: The data sets there are.
+        published: The available data sets.
 
     Returns:
-        One status for each file that is read, in the order of the list of published files.
+        One status for each file that is read, in the order of the published files.
 
     Raises:
         DataError: If there is no such data set, or a file cannot be read.
@@ -192,7 +192,7 @@ def file_status(path: Path, file: PublishedFile) -> FileStatus:
     """Compare the file at `path` with its published checksum.
 
     Raises:
-        DataError: If the file is there and cannot be read.
+        DataError: If the file exists and cannot be read.
     """
     if not path.is_file():
         return FileStatus(path, "missing", file.md5, None)
@@ -205,12 +205,12 @@ def file_status(path: Path, file: PublishedFile) -> FileStatus:
 
 
 def read_checked(name: str, folder: Path, file: PublishedFile) -> bytes:
-    """The bytes of a published file, if they are what was published.
+    """The bytes of a published file, if their checksum is right.
 
     Args:
-        name: The data set, as `odenet data fetch` calls it.
-        folder: Of the data set.
-        file: What to read.
+        name: Name of the data set in `odenet data fetch`.
+        folder: Folder of the data set.
+        file: The file to read.
 
     Raises:
         DataError: If the file is missing, cannot be read, or has another checksum.
@@ -221,15 +221,15 @@ def read_checked(name: str, folder: Path, file: PublishedFile) -> bytes:
     except FileNotFoundError as error:
         raise DataError(
             f"{name} needs the file {path}, which is missing; run `odenet data fetch {name}`, or "
-            f"name the folder that holds {folder.name}/ by {ENVIRONMENT_VARIABLE} or --data-dir"
+            f"give the folder that holds {folder.name}/ by {ENVIRONMENT_VARIABLE} or --data-dir"
         ) from error
     except OSError as error:
         raise DataError(f"data files must be readable; {path}: {error.strerror}") from error
-    # The very bytes that are parsed are checked, so that no change can slip in between.
+    # The check uses the same bytes as the parser, so that the file cannot change in between.
     found = _md5(content).hexdigest()
     if found != file.md5:
         raise DataError(
-            f"{path} must have md5 {file.md5}, as published, and has {found}; delete it and run "
+            f"{path} must have md5 {file.md5}, as published, but has {found}; delete it and run "
             f"`odenet data fetch {name}`"
         )
     return content

@@ -1,4 +1,4 @@
-"""How inputs are normalised, as a configuration says it: measured, not at all, or by numbers."""
+"""Options of the normalisation of inputs: measured, none, or by given numbers."""
 
 import numpy as np
 from jaxtyping import Shaped
@@ -10,22 +10,22 @@ from odenet.part import PartConfig
 
 
 class GivenNormalizationConfig(PartConfig):
-    """Mean and standard deviation as numbers, those of weights that were trained elsewhere."""
+    """Mean and standard deviation as numbers, for example those of pretrained weights."""
 
     mean: tuple[FiniteFloat, ...] = Field(min_length=1)
-    """One number for each channel, in units of the full pixel range (0 to 1); for each feature of a
-    vector, in its own units."""
+    """Mean of each channel, in units of the full pixel range (0 to 1); for vectors, of each feature
+    in its own units."""
     std: tuple[FiniteFloat, ...] = Field(min_length=1)
-    """Likewise, each positive."""
+    """Standard deviation of each channel or feature, in the same units; positive."""
 
     @model_validator(mode="after")
     def _pairs(self):
         if len(self.mean) != len(self.std):
             raise ValueError(
-                f"mean and std hold one number each for every channel; got {len(self.mean)} and "
-                f"{len(self.std)}"
+                f"mean and std must each hold one number per channel; got {len(self.mean)} and "
+                f"{len(self.std)} numbers"
             )
-        # What is smaller loses digits in single precision, down to a division by zero.
+        # Smaller numbers are subnormal or 0 in single precision: loss of digits, division by 0.
         if min(self.std) < np.finfo(np.float32).tiny:
             raise ValueError(f"std must be positive; got {list(self.std)}")
         return self
@@ -34,14 +34,14 @@ class GivenNormalizationConfig(PartConfig):
 def chosen_normalization(
     choice: bool | GivenNormalizationConfig, inputs: Shaped[np.ndarray, "n *example"]
 ) -> Normalization:
-    """The normalisation that a configuration asks for.
+    """The normalisation by the option of a configuration.
 
     Args:
-        choice: True to measure it on `inputs`, False for none, or the numbers.
+        choice: True to measure it on `inputs`, False for none, or given numbers.
         inputs: The training inputs, as in `Split`.
 
     Raises:
-        ConfigError: If the numbers are not as many as channels or features.
+        ConfigError: If the numbers do not match the channels or features.
     """
     if isinstance(choice, bool):
         return measure_normalization(inputs) if choice else identity_normalization(inputs)

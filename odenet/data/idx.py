@@ -23,15 +23,15 @@ def read_idx_pair(
     """Images of one channel and their labels, from the two idx files of a part.
 
     Args:
-        name: The data set, as `odenet data fetch` calls it.
-        folder: Of the data set.
+        name: Name of the data set in `odenet data fetch`.
+        folder: Folder of the data set.
         published: The files and their checksums; names begin with `train-` and `t10k-`, images
             come before labels.
-        part: Which pair.
-        limit: Number of the first images to read; None for all.
+        part: Training or test part.
+        limit: Number of images to read, from the first on; None for all.
 
     Raises:
-        DataError: If a file is missing, damaged or misshapen, or holds fewer.
+        DataError: If a file is missing, damaged or misshapen, or holds fewer than `limit` images.
     """
     prefix = "train-" if part == "train" else "t10k-"
     files = [file for file in published.files if file.path.startswith(prefix)]
@@ -49,20 +49,20 @@ def read_idx_pair(
 def parse_idx(content: bytes, path: Path, limit: int | None) -> UInt8[np.ndarray, "n *item"]:
     """The first `limit` items of a gzipped idx file of unsigned bytes.
 
-    The header is two zero bytes, the type code 8, the number of axes, and each axis's length as a
-    big-endian 32-bit integer (LeCun, Cortes and Burges 1998).
+    The header is two zero bytes, the type code 8, the number of axes, and the length of each axis
+    as a big-endian 32-bit integer (LeCun, Cortes and Burges 1998).
 
     Args:
-        content: The file as published, gzipped.
-        path: Where it came from, for errors.
+        content: The published file, gzipped.
+        path: Path of the file, for errors.
         limit: Number of items, at least 1; None for all.
 
     Raises:
-        DataError: If it is no such file, or holds fewer items than its header says or `limit`
-            asks for.
+        DataError: If the file has another format, or holds fewer items than its header says or
+            than `limit`.
     """
     try:
-        # Only as much as is asked for is unpacked.
+        # Only the requested items are unpacked.
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as unpacked:
             zeros, code, axes = struct.unpack(">HBB", unpacked.read(4))
             shape = struct.unpack(f">{axes}I", unpacked.read(4 * axes))
@@ -71,7 +71,8 @@ def parse_idx(content: bytes, path: Path, limit: int | None) -> UInt8[np.ndarray
             count = shape[0] if limit is None else limit
             if count > shape[0]:
                 raise DataError(
-                    f"a limit is at most what {path} holds, {shape[0]} examples; got {limit}"
+                    f"a limit must be at most {shape[0]}, the number of examples in {path}; got "
+                    f"{limit}"
                 )
             wanted = count * math.prod(shape[1:])
             body = unpacked.read(wanted)

@@ -20,25 +20,26 @@ NUM_CLASSES = 10
 
 
 class ImagesConfig(DataConfig):
-    """Base of the published sets of images: how many to read, and how to split them."""
+    """Base of the published sets of images: numbers of images, and their split."""
 
     num_published: ClassVar[int]
-    """Number of published training images; there are 10,000 for testing."""
+    """Number of published training images; each set has 10,000 test images."""
     shape: ClassVar[tuple[int, int, int]]
     """Shape of one image."""
 
     validation: int = Field(default=5000, ge=1)
-    """Number of validation images, taken from the training images with the classes in proportion
-    (He et al. 2015, sec. 4.2, take 5,000)."""
+    """Number of validation images, taken from the training images, stratified by class (He et al.
+    2015, sec. 4.2, take 5,000)."""
     limit_train: int | None = Field(default=None, ge=2)
-    """How many of the first published training images to read, validation images included."""
+    """Number of published training images to read, from the first on, including validation
+    images."""
     limit_test: int | None = Field(default=None, ge=1, le=10_000)
-    """How many of the first published test images to read."""
+    """Number of published test images to read, from the first on."""
     split_seed: NonNegativeInt = 0
-    """Seed that decides which images validate."""
+    """Seed of the choice of validation images."""
     normalize: bool | GivenNormalizationConfig = True
-    """Whether to give the model pixels of mean 0 and standard deviation 1 in each channel, measured
-    on the training part, and not of range 0 to 1; or the mean and standard deviation to use."""
+    """Whether to normalise pixels to mean 0 and standard deviation 1 per channel, measured on the
+    training split, instead of the range 0 to 1; or the mean and standard deviation to use."""
     augment: AugmentConfig | None = None
     """Random crops and flips of training images."""
 
@@ -47,12 +48,13 @@ class ImagesConfig(DataConfig):
         limit = self.num_published if self.limit_train is None else self.limit_train
         if limit > self.num_published:
             raise ValueError(
-                f"`limit_train` is at most {self.num_published}, what is published; got {limit}"
+                f"`limit_train` must be at most {self.num_published}, the number of published "
+                f"images; got {limit}"
             )
         if self.validation >= limit:
             raise ValueError(
-                f"`validation` leaves some of the {limit} training images that are read; got "
-                f"{self.validation}; lower it or raise `limit_train`"
+                f"`validation` must be less than {limit}, the number of training images that are "
+                f"read; got {self.validation}; lower it or raise `limit_train`"
             )
         return self
 
@@ -67,11 +69,11 @@ class ImagesConfig(DataConfig):
 
     @abstractmethod
     def read(self, folder: Path, published: PublishedSet, part: Part) -> Examples:
-        """Read one published part, up to its limit, from the files that hold it."""
+        """Read one published part from its files, up to its limit."""
         raise NotImplementedError
 
     def outline(self, data_dir: Path | None = None) -> Outline:
-        """What is published: nothing is read."""
+        """The outline of the published set; no file is read."""
         del data_dir
         number = self.limit_train or self.num_published
         source = find_published(self._name).source
@@ -97,7 +99,7 @@ class ImagesConfig(DataConfig):
 
 
 class IdxImagesConfig(ImagesConfig):
-    """Base of the sets that come as idx files."""
+    """Base of the sets that are published as idx files."""
 
     num_published: ClassVar[int] = 60_000
     shape: ClassVar[tuple[int, int, int]] = (28, 28, 1)
@@ -115,7 +117,7 @@ class MNISTConfig(IdxImagesConfig):
 
 
 class FashionMNISTConfig(IdxImagesConfig):
-    """60,000 + 10,000 pieces of clothing of shape (28, 28, 1)."""
+    """60,000 + 10,000 images of clothing of shape (28, 28, 1)."""
 
     kind: Literal["fashion_mnist"] = "fashion_mnist"
 
@@ -128,7 +130,7 @@ class CIFAR10Config(ImagesConfig):
     kind: Literal["cifar10"] = "cifar10"
 
     def read(self, folder: Path, published: PublishedSet, part: Part) -> Examples:
-        """Read as many batches as hold the images asked for."""
+        """Read the batches that hold the requested images."""
         limit = self.limit_train if part == "train" else self.limit_test
         return read_batches(self._name, folder, published, part, limit)
 

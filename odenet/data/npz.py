@@ -20,34 +20,34 @@ from odenet.errors import ConfigError, DataError
 class NpzConfig(DataConfig):
     """Images or vectors of your own, with classes or values, from a file of `numpy.savez`.
 
-    It holds the arrays `train_inputs`, `train_targets`, `test_inputs`, `test_targets`, and maybe
-    `validation_inputs`, `validation_targets`; or `x_train`, `y_train` and so on, or `train_images`,
-    `train_labels`. Inputs are images `(n, height, width, channels)` or, grey, `(n, height,
-    width)`, of uint8 or in [0, 1], or floating-point vectors `(n, features)`; targets are
-    integers `(n,)` or `(n, 1)`, classes from 0 on, or floating-point values `(n,)` or
-    `(n, outputs)`.
+    The file holds the arrays `train_inputs`, `train_targets`, `test_inputs`, `test_targets`, and
+    optionally `validation_inputs`, `validation_targets`. The names `x_train`, `y_train` and so on,
+    or `train_images`, `train_labels`, are read too. Inputs are images `(n, height, width,
+    channels)` or grey images `(n, height, width)`, uint8 or in [0, 1], or floating-point vectors
+    `(n, features)`. Targets are classes, integers from 0 on of shape `(n,)` or `(n, 1)`, or
+    floating-point values `(n,)` or `(n, outputs)`.
     """
 
     kind: Literal["npz"] = "npz"
     path: str = Field(min_length=1)
-    """The file; a relative path is looked for beside the experiment file, then in the data folder
-    (`--data-dir`)."""
+    """Path of the file; a relative path is looked up beside the experiment file, then in the data
+    folder (`--data-dir`)."""
     shape: tuple[PositiveInt, ...] | None = Field(default=None, min_length=2, max_length=3)
-    """Shape of one image, `[height, width]` or `[height, width, channels]`, where the file holds
-    each as a row of numbers."""
+    """Shape of one image, `[height, width]` or `[height, width, channels]`, if the images of the
+    file are flattened to rows."""
     layout: Layout | None = None
-    """Where the channels of images stand, `channels_first` or `channels_last`; without it, last,
-    and what looks like channels first is refused."""
+    """Position of the channel axis of images, `channels_first` or `channels_last`; without it,
+    last, and an array that looks like channels first is refused."""
     validation: PositiveInt | None = None
-    """Number of examples to validate on, taken from the training examples, classes in proportion;
-    needed where the file holds none."""
+    """Number of validation examples, taken from the training examples, stratified by class;
+    required if the file holds no validation examples."""
     split_seed: NonNegativeInt | None = None
-    """Seed that decides which examples validate; without it, 0."""
+    """Seed of the choice of validation examples; without it, 0."""
     num_classes: int | None = Field(default=None, ge=2)
     """Number of classes; without it, one more than the largest training target."""
     normalize: bool | GivenNormalizationConfig = True
-    """Whether to give the model channels or features of mean 0 and standard deviation 1, measured
-    on the training part, or the mean and standard deviation to use."""
+    """Whether to normalise channels or features to mean 0 and standard deviation 1, measured on the
+    training split; or the mean and standard deviation to use."""
     augment: AugmentConfig | None = None
     """Random crops and flips of training images."""
 
@@ -60,13 +60,13 @@ class NpzConfig(DataConfig):
         """Read, check and split the examples.
 
         Raises:
-            DataError: If the file is missing or damaged, or holds other arrays than it should.
-            ConfigError: If an option does not fit what it holds.
+            DataError: If the file is missing or damaged, or holds wrong arrays.
+            ConfigError: If an option does not fit the arrays.
         """
         path = find_data_dir(data_dir) / Path(self.path).expanduser()
         if self.layout is not None and self.shape is not None and len(self.shape) == 2:
             raise ConfigError(
-                f"data.layout would be ignored: data.shape={list(self.shape)} is that of grey "
+                f"data.layout would be ignored: data.shape={list(self.shape)} is the shape of grey "
                 f"images; remove it, or give three numbers"
             )
         arrays = read_npz(path)
@@ -85,7 +85,7 @@ class NpzConfig(DataConfig):
             )
         train = splits["train"]
         if self.augment is not None and train.inputs.ndim != 4:
-            raise ConfigError("data.augment acts on images; the inputs are vectors; remove it")
+            raise ConfigError("data.augment needs images; the inputs are vectors; remove it")
         return Dataset(
             name="npz",
             source=f"own data, {path.name}, SHA-256 {sha256_of(path)}",
@@ -95,7 +95,7 @@ class NpzConfig(DataConfig):
         )
 
     def beside(self, folder: Path) -> "NpzConfig":
-        """The same, with a relative path that is found in `folder` made absolute."""
+        """The same configuration, with a relative path that exists in `folder` made absolute."""
         path = Path(self.path).expanduser()
         if path.is_absolute() or not (folder / path).is_file():
             return self
@@ -122,15 +122,15 @@ class NpzConfig(DataConfig):
             missing = int(gaps[0]) if gaps.size else len(found)
             raise DataError(
                 f"train_targets of {path} must hold every class from 0 on, and at least two; there "
-                f"is no example of class {missing}, and the largest is {found[-1]}; count classes "
-                f"from 0, or set data.num_classes"
+                f"is no example of class {missing}, and the largest is {found[-1]}; number the "
+                f"classes from 0, or set data.num_classes"
             )
         number = self.num_classes or len(found)
         for part, of_part in labels.items():
             if of_part.max() >= number:
                 raise DataError(
                     f"{part}_targets of {path} must be less than the number of classes, {number}; "
-                    f"got {of_part.max()}; count classes from 0, or set data.num_classes"
+                    f"got {of_part.max()}; number the classes from 0, or set data.num_classes"
                 )
         return number
 
@@ -138,11 +138,11 @@ class NpzConfig(DataConfig):
         if self.validation is None:
             raise ConfigError(
                 "data.validation is required: the file holds no validation_inputs and "
-                "validation_targets; say how many training examples to take"
+                "validation_targets; give the number of training examples to take"
             )
         if self.validation >= len(train):
             raise ConfigError(
-                f"data.validation leaves some of the {len(train)} training examples to train on; "
+                f"data.validation must be less than {len(train)}, the number of training examples; "
                 f"got {self.validation}"
             )
         labels = train.targets if train.targets.ndim == 1 else np.zeros(len(train), np.int32)

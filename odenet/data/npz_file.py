@@ -1,4 +1,4 @@
-"""Arrays of an .npz file, read without running what it says."""
+"""Arrays of an .npz file, read without executing pickled code."""
 
 import difflib
 import hashlib
@@ -22,28 +22,28 @@ OTHER_NAMES = {
     for other in kinds
     for name in (f"{one}_{other}", f"{other}_{one}", f"{other.upper()}_{one}")
 }
-"""What the arrays of a file may be called, and what they are: `x_train` is `train_inputs`."""
+"""Standard name of an array by each accepted name: `x_train` is `train_inputs`."""
 
 _UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
     MemoryError,
-    RuntimeError,  # what zipfile raises at a password or a compression that it does not know
+    RuntimeError,  # raised by zipfile for a password or an unknown compression
     zipfile.BadZipFile,
     zlib.error,
 )
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file that holds training and test examples, and maybe those to validate on.
+    """The arrays of a file with training, test and optional validation examples.
 
     Args:
-        path: As written by `numpy.savez` or `numpy.savez_compressed`.
+        path: A file of `numpy.savez` or `numpy.savez_compressed`.
 
     Raises:
-        DataError: If the file is missing, damaged or of another format, an array is missing, has an
-            unknown name or holds Python objects.
+        DataError: If the file is missing, damaged or of another format, or an array is missing, has
+            an unknown name or holds Python objects.
     """
     try:
         with path.open("rb") as opened:
@@ -54,8 +54,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             arrays = {OTHER_NAMES[name]: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise DataError(
-            f"data.path names {path}, which is missing; a relative path is looked for beside the "
-            f"experiment file, then in the data folder, which --data-dir or ODENET_DATA_DIR names"
+            f"data.path is {path}, which does not exist; a relative path is looked up beside the "
+            f"experiment file, then in the data folder of --data-dir or ODENET_DATA_DIR"
         ) from error
     except DataError:
         raise
@@ -67,7 +67,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         ) from error
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
-            raise DataError(f"{path} holds {name!r}, which is no array; write it by numpy.savez")
+            raise DataError(
+                f"{path} holds {name!r}, which is not an array; write it by numpy.savez"
+            )
     return arrays
 
 

@@ -1,6 +1,7 @@
-"""Inputs and targets of an .npz file as people write them, as the arrays of a split.
+"""Conversion of the inputs and targets of an .npz file to the arrays of a split.
 
-What can be read in one way is read; the rest is refused with the line of code that settles it.
+An array with one possible interpretation is read. An ambiguous array is refused; the message names
+the line of code that resolves the ambiguity.
 """
 
 from pathlib import Path
@@ -26,22 +27,22 @@ def as_inputs(
 
     Args:
         path: The file, for errors.
-        name: What the array is called in it.
-        array: The inputs as the file holds them.
-        shape: Shape of one image, where each is a row of numbers.
-        layout: Where the channels of an image stand, or None where that can be told.
+        name: Name of the array in the file.
+        array: The inputs of the file.
+        shape: Shape of one image, if images are flattened to rows.
+        layout: Position of the channel axis; None to infer it.
 
     Raises:
-        DataError: if they are neither images nor vectors, or could be read in two ways.
-        ConfigError: if `shape` or `layout` does not fit them.
+        DataError: if the inputs are neither images nor vectors, or are ambiguous.
+        ConfigError: if `shape` or `layout` does not fit the inputs.
     """
     kind = array.dtype.kind
     if kind not in "uif" or array.ndim < 2 or array.size == 0:
         fix = f"; write {name}={name}.astype(np.uint8) * 255" if kind == "b" else ""
         raise DataError(
             f"{name} of {path} must be images of shape (n, height, width, channels) or (n, height, "
-            f"width), or floating-point vectors of shape (n, features), none of them 0; got "
-            f"{array.dtype} of shape {array.shape}{fix}"
+            f"width), or floating-point vectors of shape (n, features), without an axis of length "
+            f"0; got {array.dtype} of shape {array.shape}{fix}"
         )
     if shape is not None:
         array = _unflattened(path, name, array, shape)
@@ -54,8 +55,8 @@ def _unflattened(path: Path, name: str, array: np.ndarray, shape: tuple[int, ...
     size = int(np.prod(shape))
     if array.ndim != 2 or array.shape[1] != size:
         raise ConfigError(
-            f"data.shape={list(shape)} makes images of rows of {size} numbers; {name} of {path} "
-            f"has shape {array.shape}; remove it, or give the shape of one image"
+            f"data.shape={list(shape)} needs rows of {size} numbers; {name} of {path} has shape "
+            f"{array.shape}; remove it, or give the shape of one image"
         )
     return array.reshape(len(array), *shape)
 
@@ -63,22 +64,22 @@ def _unflattened(path: Path, name: str, array: np.ndarray, shape: tuple[int, ...
 def _vectors(path: Path, name: str, array: np.ndarray, layout: Layout | None) -> np.ndarray:
     if layout is not None:
         raise ConfigError(
-            f"data.layout says where the channels of images stand; {name} of {path} are vectors, "
-            f"of shape {array.shape}; remove it"
+            f"data.layout is the position of the channel axis of images; {name} of {path} are "
+            f"vectors, of shape {array.shape}; remove it"
         )
     if array.dtype.kind == "f":
         return finite(path, name, array)
     side = round(array.shape[1] ** 0.5)
     shape = f"[{side}, {side}]" if side * side == array.shape[1] else "[height, width]"
     raise DataError(
-        f"{name} of {path} are rows of whole numbers, {array.dtype} of shape {array.shape}, which "
-        f"may be images or vectors; for images set data.shape={shape}, for vectors write "
+        f"{name} of {path} are rows of integers, {array.dtype} of shape {array.shape}, which may "
+        f"be images or vectors; for images set data.shape={shape}, for vectors write "
         f"{name}={name}.astype(np.float32)"
     )
 
 
 def _channels_last(path: Path, name: str, array: np.ndarray, layout: Layout | None) -> np.ndarray:
-    """Images with a last axis of channels."""
+    """Images with the channel axis last."""
     if array.ndim == 3:
         if array.shape[-1] in _CHANNELS:
             raise DataError(
@@ -103,7 +104,7 @@ def _channels_last(path: Path, name: str, array: np.ndarray, layout: Layout | No
             f"{name} of {path} has shape {array.shape}, which looks like channels first: as "
             f"(n, height, width, channels) its images would be {c} high with {w} channels; set "
             f"data.layout=channels_first to read {c} channels of {h} x {w}, or write "
-            f"{name}={name}.transpose(0, 2, 3, 1); data.layout=channels_last takes it as it is"
+            f"{name}={name}.transpose(0, 2, 3, 1); data.layout=channels_last reads it unchanged"
         )
     return np.moveaxis(array, 1, -1) if layout == "channels_first" else array
 
@@ -124,17 +125,17 @@ def _pixels(path: Path, name: str, array: np.ndarray) -> np.ndarray:
         x = name
         scaled = f"{x}=(({x} - {low:g}) / {high - low:g}).astype(np.float32)"
         raise DataError(
-            f"floating-point images are in the range 0 to 1; {name} of {path} are {given}; write "
-            f"{as_pixels if whole else scaled}, and all other inputs of the file likewise"
+            f"floating-point images must be in the range 0 to 1; {name} of {path} are {given}; "
+            f"write {as_pixels if whole else scaled}, and all other inputs of the file likewise"
         )
     if array.dtype == np.uint16 and high > 4095:
         return np.ascontiguousarray(array / np.float32(65535), np.float32)
     if 1 < high <= 255 and low >= 0 and array.dtype != np.uint16:
         return np.ascontiguousarray(array.astype(np.uint8))
     raise DataError(
-        f"images of whole numbers are 0 to 255, or uint16 up to 65535; {name} of {path} are "
-        f"{given}, whose full range is not known; write {name}=({name} / FULL).astype(np.float32) "
-        f"with FULL the value of white, 4095 for 12 bits say"
+        f"integer images must be in the range 0 to 255, or uint16 up to 65535; {name} of {path} "
+        f"are {given}, whose full range is not known; write {name}=({name} / FULL)"
+        f".astype(np.float32) with FULL the value of white, for example 4095 for 12 bits"
     )
 
 
@@ -143,12 +144,12 @@ def as_targets(path: Path, name: str, array: np.ndarray, num_inputs: int) -> np.
 
     Args:
         path: The file, for errors.
-        name: What the array is called in it.
-        array: The targets as the file holds them.
+        name: Name of the array in the file.
+        array: The targets of the file.
         num_inputs: Number of inputs.
 
     Raises:
-        DataError: if they are neither.
+        DataError: if the targets are neither classes nor values, or not one for each input.
     """
     whole = np.issubdtype(array.dtype, np.integer)
     if whole and array.ndim == 2 and array.shape[1] == 1:
@@ -158,7 +159,7 @@ def as_targets(path: Path, name: str, array: np.ndarray, num_inputs: int) -> np.
     if not (classes or values) or array.size == 0 or len(array) != num_inputs:
         fix = ""
         if array.ndim == 2 and array.dtype.kind in "iub" and len(array) == num_inputs:
-            fix = f"; of one-hot rows write {name}={name}.argmax(axis=1)"
+            fix = f"; for one-hot rows write {name}={name}.argmax(axis=1)"
         elif array.ndim == 1 and array.dtype.kind == "b":
             fix = f"; write {name}={name}.astype(np.int64)"
         elif array.ndim == 1 and array.dtype.kind in "US":
@@ -181,7 +182,7 @@ def finite(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     """The array in single precision.
 
     Raises:
-        DataError: if a number is not finite in it.
+        DataError: if a number is not finite in single precision.
     """
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)

@@ -1,4 +1,4 @@
-"""MATLAB's `peaks` surface: its height in five classes, or the height itself."""
+"""MATLAB's `peaks` surface: five classes of its height, or the height as a regression target."""
 
 from typing import Literal
 
@@ -10,20 +10,20 @@ from odenet.data.drawn import DrawnConfig, balanced_labels
 
 NUM_CLASSES = 5
 GRID = 256
-"""Points per side of the grid on which Meganet.m takes the lowest and the highest point."""
+"""Points per side of the grid on which Meganet.m computes the lowest and the highest height."""
 
 
 class PeaksConfig(DrawnConfig):
     """Points of the square [-3, 3]^2 and the height of `peaks` above them.
 
-    After `data/setupPeaks.m` of Meganet.m (Haber and Ruthotto 2017, arXiv:1705.03341), but drawn
-    from the square and not from a grid, so that no point is in two splits.
+    As in `data/setupPeaks.m` of Meganet.m (Haber and Ruthotto 2017, arXiv:1705.03341), but the
+    points are drawn from the square and not from a grid, so that no point is in two splits.
     """
 
     kind: Literal["peaks"] = "peaks"
     target: Literal["class", "height"] = "class"
-    """`class`: one of five bins of equal height, equally many points of each; `height`: the height
-    itself as a regression target, points uniform on the square."""
+    """`class`: one of five bins of equal height, with equally many points each; `height`: the
+    height as a regression target, with points uniform on the square."""
 
     def draw(self, rng: np.random.Generator, n: int) -> Split:
         """`n` points; targets int32 `(n,)` or float32 `(n, 1)`."""
@@ -40,7 +40,7 @@ class PeaksConfig(DrawnConfig):
         return Split(points.astype(np.float32), labels.astype(np.int32))
 
     def describe(self) -> tuple[str, int | None]:
-        """The surface is MATLAB's, the classes are Meganet.m's."""
+        """Source of the surface (MATLAB) and of the classes (Meganet.m)."""
         num_classes = NUM_CLASSES if self.target == "class" else None
         return "MATLAB peaks, as in Haber and Ruthotto 2017, arXiv:1705.03341", num_classes
 
@@ -59,7 +59,7 @@ def peaks(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, " n"]:
 
 
 def height_bins() -> Float64[np.ndarray, " edges"]:
-    """The four heights between the five classes, equally far apart, increasing."""
+    """The four boundaries between the five classes, equidistant and increasing."""
     side = np.linspace(-3.0, 3.0, GRID)
     x, y = np.meshgrid(side, side)
     height = peaks(np.stack([x.ravel(), y.ravel()], axis=1))
@@ -70,9 +70,9 @@ def _draw_in_bin(
     rng: np.random.Generator, edges: Float64[np.ndarray, " edges"], label: int, count: int
 ) -> Float64[np.ndarray, "count 2"]:
     kept = np.empty((0, 2))
-    # The highest class covers a small part of the square, so this ends.
+    # Every class covers a part of the square of positive area, so the loop ends.
     while len(kept) < count:
         points = rng.uniform(-3.0, 3.0, (10_000, 2))
-        # Classes are closed above, (low, high], as in Meganet.m.
+        # The bins are half-open, (low, high], as in Meganet.m.
         kept = np.concatenate([kept, points[np.searchsorted(edges, peaks(points)) == label]])
     return kept[:count]

@@ -1,4 +1,4 @@
-"""Which example stands where: the order of every epoch, a function of its number alone."""
+"""The order of the examples in every epoch, a function of the epoch number alone."""
 
 import threading
 from collections import OrderedDict
@@ -7,20 +7,20 @@ import numpy as np
 from jaxtyping import Int32
 
 KEPT = 2
-"""Orders that are remembered: threads may work on both sides of the end of an epoch."""
+"""Number of cached orders: threads may need the orders of two consecutive epochs."""
 
 
 class EpochOrder:
-    """The examples of step `s`, for any `s`, from any thread.
+    """The indices of the examples of step `s`, for any `s`, from any thread.
 
-    Epoch `e` is a permutation of all examples by a counter-based generator keyed `(seed, e)`
+    Epoch `e` is a permutation of all examples by a counter-based generator with key `(seed, e)`
     (Philox; Salmon et al. 2011). Step `s` is batch `s % steps_per_epoch` of epoch
-    `s // steps_per_epoch`; what remains after the last whole batch of an epoch is left out, other
-    examples in each epoch. Nothing is carried from one step to the next.
+    `s // steps_per_epoch`. The examples after the last whole batch of an epoch are dropped; they
+    are different in each epoch. Steps share no state.
 
     Args:
         num_examples: At least `batch_size`, and less than 2^31.
-        batch_size: Examples per step.
+        batch_size: Number of examples per step.
         seed: At least 0 and less than 2^64.
     """
 
@@ -33,7 +33,7 @@ class EpochOrder:
         self._recent: OrderedDict[int, Int32[np.ndarray, " examples"]] = OrderedDict()
 
     def indices(self, first: int, steps: int) -> Int32[np.ndarray, "steps batch"]:
-        """The examples of the steps `first` to `first + steps - 1`."""
+        """The indices of the examples of the steps `first` to `first + steps - 1`."""
         runs = []
         step, stop = first, first + steps
         while step < stop:

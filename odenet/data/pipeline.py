@@ -1,4 +1,4 @@
-"""Batches: for training without end and from any position, for evaluation once through."""
+"""Batches: an endless, resumable stream for training, and one pass for evaluation."""
 
 import sys
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from odenet.errors import DataError
 
 
 class _Dispatches:
-    """What grain reads: element `i` is the `steps` steps from `first + i * steps` on."""
+    """The source for grain: element `i` holds the `steps` steps from `first + i * steps` on."""
 
     def __init__(self, split: Split, order: EpochOrder, first: int, steps: int, resident: bool):
         self._split = split
@@ -33,38 +33,39 @@ class _Dispatches:
 
 
 class TrainingBatches:
-    """Shuffled batches without end, `steps` of them at a time.
+    """An endless stream of shuffled batches; each element holds `steps` of them.
 
-    A small model takes less time for a step than Python does to ask for one, so that an element is
-    what a loop hands to the device at once: `steps` consecutive batches. It is a dict with
+    A training step of a small model is shorter than its dispatch by Python. An element therefore
+    holds `steps` consecutive batches, which the loop dispatches to the device at once. It is a dict
+    with
 
     * `indices`, int32 of shape `(steps, batch_size)`, if the data are resident on the device;
-    * else `inputs`, `(steps, batch_size, *example)`, and `targets`, gathered ahead by threads.
+    * else `inputs`, `(steps, batch_size, *example)`, and `targets`, prefetched by threads.
 
-    Which examples step `s` sees depends on `seed` and `s` alone (see `EpochOrder`); the last
-    partial batch of an epoch is dropped. Close it, or use it in a `with`, to end the threads.
+    The examples of step `s` depend only on `seed` and `s` (see `EpochOrder`); the last partial
+    batch of an epoch is dropped. Close the stream, or use it in a `with`, to end the threads.
 
     Args:
         split: Training examples.
-        batch_size: At most the number of examples.
-        steps: Batches per element, at least 1.
-        seed: Of the order, at least 0 and less than 2^64.
-        resident: Whether to give indices and no examples.
+        batch_size: Number of examples per batch, at most the number of examples.
+        steps: Number of batches per element, at least 1.
+        seed: Seed of the order, at least 0 and less than 2^64.
+        resident: Whether an element holds indices instead of examples.
 
     Raises:
-        DataError: If a number is out of its range.
+        DataError: If a number is out of range.
     """
 
     def __init__(self, split: Split, batch_size: int, steps: int, seed: int, resident: bool):
         if not 1 <= batch_size <= len(split):
             raise DataError(
-                f"a batch holds 1 to {len(split)} examples, as many as there are to train on; got "
+                f"a batch holds 1 to {len(split)} examples, the number of training examples; got "
                 f"batch_size {batch_size}"
             )
         if steps < 1 or not 0 <= seed < 2**64:
             raise DataError(
-                f"`steps` is at least 1 and `seed` at least 0 and less than 2^64; got {steps} and "
-                f"{seed}"
+                f"`steps` must be at least 1 and `seed` at least 0 and less than 2^64; got {steps} "
+                f"and {seed}"
             )
         self.steps = steps
         self.resident = resident
@@ -74,12 +75,12 @@ class TrainingBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in the training part."""
+        """Number of whole batches in the training split."""
         return self._order.steps_per_epoch
 
     @property
     def step(self) -> int:
-        """The first step of the element that comes next."""
+        """The first step of the next element."""
         return self._first + self._iterator.get_state()["next_index"] * self.steps
 
     def __iter__(self) -> "TrainingBatches":
@@ -89,17 +90,17 @@ class TrainingBatches:
         return next(self._iterator)
 
     def state(self) -> dict[str, int]:
-        """The position, and what else decides the batches that come next; can be written as JSON.
+        """The position, seed, batch size and number of examples, as plain data for JSON.
 
-        `steps` is not part of it: a run may go on with more or fewer batches at a time.
+        `steps` is not part of it: a run may be resumed with another number of batches per element.
         """
         return {"step": self.step, **self._identity()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on at a saved position with the batches that would have come next.
+        """Resume at a saved position.
 
         Args:
-            state: As `state` gave it, maybe for another number of `steps`.
+            state: A result of `state`; `steps` may differ.
 
         Raises:
             DataError: If it was saved for other data, another batch size or another seed.
@@ -109,14 +110,14 @@ class TrainingBatches:
         step = state.get("step")
         if saved != identity or not isinstance(step, int) or step < 0:
             raise DataError(
-                f"a position fits the data, batch size and seed it was saved for, {identity}; got "
+                f"a saved position must have the same data, batch size and seed, {identity}; got "
                 f"{dict(state)}; resume with the configuration of the saved run"
             )
         self._iterator.close()
         self._open(first=step)
 
     def close(self) -> None:
-        """End the threads; no batches come after this."""
+        """End the threads and the stream."""
         self._iterator.close()
 
     def __enter__(self) -> "TrainingBatches":
@@ -136,8 +137,8 @@ class TrainingBatches:
     def _open(self, first: int) -> None:
         self._first = first
         source = _Dispatches(self._split, self._order, first, self.steps, self.resident)
-        # Indices take microseconds, less than handing them from thread to thread. Two threads and
-        # two dispatches ahead hide the gathering of examples, and keep little memory.
+        # Indices take microseconds, less than a transfer between threads. Two threads and two
+        # prefetched elements hide the gathering of examples and need little memory.
         ahead = 0 if self.resident else 2
         options = grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead)
         self._iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))
@@ -147,12 +148,12 @@ def evaluation_batches(split: Split, batch_size: int) -> Batch:
     """All examples in order, stacked as batches of one size.
 
     Args:
-        split: What to evaluate.
+        split: Examples to evaluate.
         batch_size: At least 1.
 
     Returns:
-        Numpy arrays with leading axes `(num_batches, batch_size)`. The last batch is filled up
-        with copies of example 0 of weight 0, so that the weights sum to `len(split)`.
+        Numpy arrays with leading axes `(num_batches, batch_size)`. The last batch is padded with
+        copies of example 0 of weight 0, so that the weights sum to `len(split)`.
 
     Raises:
         DataError: If `batch_size` is less than 1.
@@ -173,5 +174,5 @@ def evaluation_batches(split: Split, batch_size: int) -> Batch:
 
 
 def is_small(split: Split, limit_bytes: int) -> bool:
-    """Whether the arrays of a split take at most `limit_bytes`, to be kept on the device."""
+    """Whether the arrays of a split have at most `limit_bytes`, so that they fit on the device."""
     return split.inputs.nbytes + split.targets.nbytes <= limit_bytes

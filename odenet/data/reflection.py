@@ -1,4 +1,4 @@
-"""The line turned around: every number becomes its negative."""
+"""Reflection of the line: the target of a number is its negative."""
 
 from typing import Literal
 
@@ -11,9 +11,10 @@ from odenet.data.drawn import DrawnConfig, balanced_labels
 class ReflectionConfig(DrawnConfig):
     """Numbers `x` and the target `-x`, without noise.
 
-    A flow on the line keeps the order of its states, so that no neural ODE of width 1 with its
-    state as the output is better than a mean squared error of 1 at the two ends, where both become
-    0 (Dupont et al. 2019, arXiv:1904.01681, sec. 3; Massaroli et al. 2020, arXiv:2002.08071).
+    A flow on the line keeps the order of its states. The mean squared error of a neural ODE of
+    width 1 whose output is its state is therefore at least 1 on the two ends; it is 1 if both ends
+    go to 0 (Dupont et al. 2019, arXiv:1904.01681, sec. 3; Massaroli et al. 2020,
+    arXiv:2002.08071).
     """
 
     kind: Literal["reflection"] = "reflection"
@@ -29,5 +30,5 @@ class ReflectionConfig(DrawnConfig):
         return Split(x.astype(np.float32), (-x).astype(np.float32))
 
     def describe(self) -> tuple[str, int | None]:
-        """The map of two points is Dupont's, that of the interval Massaroli's."""
+        """Source of the map: Dupont et al. for two points, Massaroli et al. for the interval."""
         return "x to -x, as in Dupont et al. 2019, arXiv:1904.01681", None

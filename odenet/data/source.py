@@ -11,14 +11,14 @@ from odenet.part import PartConfig
 
 @dataclass(frozen=True)
 class Outline:
-    """What a network needs to know of data, and what a run notes of them.
+    """Properties of a data set that a network and the record of a run need.
 
     Args:
         input_shape: Shape of one example.
         num_outputs: Number of classes, or of values.
         has_classes: Whether targets are classes.
-        source: Where the data come from.
-        num_train: Number of training examples, or None where there are no data.
+        source: Provenance of the data.
+        num_train: Number of training examples; None for absent data.
     """
 
     input_shape: tuple[int, ...]
@@ -29,7 +29,7 @@ class Outline:
 
 
 class DataConfig(PartConfig, abc.ABC, family="data"):
-    """Base of the configuration of every source of data; build it with `config.build(data_dir)`."""
+    """Base of the configurations of all sources of data; `config.build(data_dir)` builds one."""
 
     kind: str
 
@@ -38,31 +38,34 @@ class DataConfig(PartConfig, abc.ABC, family="data"):
         """Read or draw the data.
 
         Args:
-            data_dir: Folder of the published files; None to look where `find_data_dir` looks.
-                Sources that draw their points have no files and need none.
+            data_dir: Folder of the published files; None for that of `find_data_dir`. Synthetic
+                sources have no files and do not use it.
 
         Raises:
-            DataError: If files are missing, damaged, or hold something else.
+            DataError: If files are missing, damaged, or have other contents.
         """
         raise NotImplementedError
 
     def beside(self, folder: Path) -> "DataConfig":
-        """The same, as an experiment file in `folder` means it: for sources without paths, itself.
+        """Resolve relative paths against the folder of an experiment file.
 
         Args:
-            folder: Of the experiment file.
+            folder: Folder of the experiment file.
+
+        Returns:
+            The configuration with resolved paths; itself for a source without paths.
         """
         del folder
         return self
 
     def outline(self, data_dir: Path | None = None) -> Outline:
-        """What a network needs to know of the data; published sets are not read for it.
+        """The properties of the data that a network needs; published sets are not read for it.
 
         Args:
             data_dir: As in `build`.
 
         Raises:
-            DataError: As `build`, where the data have to be read.
+            DataError: As in `build`, if the data must be read.
         """
         dataset = self.build(data_dir)
         return Outline(
@@ -75,5 +78,5 @@ class DataConfig(PartConfig, abc.ABC, family="data"):
 
     @property
     def augmentation(self) -> AugmentConfig | None:
-        """How training images are varied; None for sources that cannot be or are not."""
+        """The augmentation of training images; None for a source without one."""
         return None

@@ -1,4 +1,4 @@
-"""The two-class Swiss roll of Haber and Ruthotto: a fixed set of points, no seed."""
+"""The two-class Swiss roll of Haber and Ruthotto: a fixed set of points without a seed."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,19 +14,19 @@ class SwissRollConfig(DataConfig):
     r"""Two spirals, $r = s$ and $r = 0.2 + s$ with $\theta = 4\pi s$, $s$ evenly spaced in [0, 1].
 
     As in `data/setupSwissRoll.m` of Meganet.m, the code of Haber and Ruthotto 2017
-    (arXiv:1705.03341): `2 half + 1` points per class, both classes one after the other, every
-    second point to train and the others to validate. The test points, which the paper lacks, lie
-    in the middle between neighbours.
+    (arXiv:1705.03341): `2 half + 1` points per class, one class after the other. Every second point
+    is for training, the others are for validation. The test points, which the paper does not have,
+    are at the midpoints of `s` between neighbours.
     """
 
     kind: Literal["swiss_roll"] = "swiss_roll"
     half: int = Field(default=256, ge=1)
     """Half the number of intervals of each spiral; splits have about twice as many points."""
     normalize: bool = False
-    """Whether to give the model coordinates of mean 0 and standard deviation 1."""
+    """Whether to normalise coordinates to mean 0 and standard deviation 1."""
 
     def build(self, data_dir: Path | None = None) -> Dataset:
-        """Compute the points; `data_dir` is not looked at."""
+        """Compute the points; `data_dir` is not used."""
         count = 2 * self.half + 1
         s = np.linspace(0.0, 1.0, count)
         whole = _both_spirals(s)

@@ -1,4 +1,4 @@
-"""Toy classes of points in the plane: moons, circles, annuli and spirals."""
+"""Toy classification problems in the plane: moons, circles, annuli and spirals."""
 
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from odenet.data.drawn import DrawnConfig, balanced_labels, labelled_points
 
 
 class TwoMoonsConfig(DrawnConfig):
-    """Two half circles that hook into each other, one per class."""
+    """Two interleaving half circles, one per class."""
 
     kind: Literal["two_moons"] = "two_moons"
     noise: NonNegativeFloat = 0.1
@@ -27,12 +27,12 @@ class TwoMoonsConfig(DrawnConfig):
         return labelled_points(rng, points, labels, self.noise)
 
     def describe(self) -> tuple[str, int]:
-        """The curves are those of `sklearn.datasets.make_moons`."""
+        """Source of the curves: `sklearn.datasets.make_moons`."""
         return "two half circles, as scikit-learn's make_moons", 2
 
 
 class CirclesConfig(DrawnConfig):
-    """Two circles with one centre; class 0 is the outer one, of radius 1."""
+    """Two concentric circles; class 0 is the outer one, of radius 1."""
 
     kind: Literal["circles"] = "circles"
     noise: NonNegativeFloat = 0.05
@@ -48,7 +48,7 @@ class CirclesConfig(DrawnConfig):
         return labelled_points(rng, points, labels, self.noise)
 
     def describe(self) -> tuple[str, int]:
-        """The curves are those of `sklearn.datasets.make_circles`."""
+        """Source of the curves: `sklearn.datasets.make_circles`."""
         return "two concentric circles, as scikit-learn's make_circles", 2
 
 
@@ -59,7 +59,7 @@ def _apart_and_outward(
     apart = all(first[1] <= second[0] for first, second in pairwise(radii))
     if len(radii) < 2 or not inside_out or not apart:
         raise ValueError(
-            "`radii` lists two or more rings [inner, outer] from the centre outwards, with "
+            "`radii` must list two or more rings [inner, outer] from the centre outwards, with "
             f"0 <= inner < outer and no overlap; got {[list(ring) for ring in radii]}"
         )
     return radii
@@ -71,20 +71,20 @@ Radii = Annotated[tuple[tuple[float, float], ...], AfterValidator(_apart_and_out
 class AnnuliConfig(DrawnConfig):
     """Concentric rings whose classes alternate 0, 1, 0, ... from the centre outwards.
 
-    A flow in the plane cannot move a ring out of the one around it, so that a neural ODE which
-    separates them does so by the error of its solver (Ott et al. 2021, arXiv:2007.15386, Sphere2;
-    Dupont et al. 2019, arXiv:1904.01681).
+    A flow in the plane cannot move a ring out of the surrounding ring. A network of the form of a
+    neural ODE separates the rings only by the error of its solver (Ott et al. 2021,
+    arXiv:2007.15386, Sphere2; Dupont et al. 2019, arXiv:1904.01681).
     """
 
     kind: Literal["annuli"] = "annuli"
     radii: Radii = ((0.1, 0.15), (0.25, 0.3), (0.4, 0.45))
-    """Inner and outer radius of each ring; rings may touch and do not overlap."""
+    """Inner and outer radius of each ring; rings may touch but not overlap."""
 
     def draw(self, rng: np.random.Generator, n: int) -> Split:
-        r"""`n` points, half of each class, a class's points spread evenly over its rings.
+        r"""`n` points, half of each class, the points of a class divided evenly among its rings.
 
-        The angle is uniform and the radius $r_0 + (r_1 - r_0) \sqrt u$ with `u` uniform: nearly,
-        not exactly, uniform on the ring, as in the code of both papers.
+        The angle is uniform and the radius is $r_0 + (r_1 - r_0) \sqrt u$ with `u` uniform, as in
+        the code of both papers. This is nearly, not exactly, uniform on the ring.
         """
         labels = balanced_labels(rng, n, 2)
         edges = np.array(self.radii)
@@ -98,34 +98,34 @@ class AnnuliConfig(DrawnConfig):
         return labelled_points(rng, _polar(radius, rng.uniform(0.0, 2.0 * np.pi, n)), labels, 0.0)
 
     def describe(self) -> tuple[str, int]:
-        """The rings and their shares are those of Ott's Sphere2."""
+        """Source of the rings and of their fractions of the points: Sphere2 of Ott et al."""
         return "concentric annuli, Sphere2 of Ott et al. 2021, arXiv:2007.15386", 2
 
 
 class SpiralsConfig(DrawnConfig):
     """Arms of an Archimedean spiral around the origin, one per class.
 
-    After the two-spirals problem of Lang and Witbrock 1988, with any number of arms.
+    The two-spirals problem of Lang and Witbrock 1988, generalised to any number of arms.
     """
 
     kind: Literal["spirals"] = "spirals"
     num_classes: int = Field(default=2, ge=2)
     """Number of arms."""
     turns: PositiveFloat = 1.5
-    """Turns of each arm on its way from the origin to radius 1."""
+    """Number of turns of each arm from the origin to radius 1."""
     noise: NonNegativeFloat = 0.02
     """Standard deviation of the Gaussian noise on both coordinates."""
 
     def draw(self, rng: np.random.Generator, n: int) -> Split:
-        """`n` points of radius 0.1 to 1, nearly evenly along each arm."""
+        """`n` points of radius 0.1 to 1, nearly uniform along each arm."""
         labels = balanced_labels(rng, n, self.num_classes)
-        # An arm's length grows with the square of the radius; below 0.1 the arms would meet.
+        # The length of an arm grows with the square of its radius; below 0.1 the arms would meet.
         radius = np.sqrt(rng.uniform(0.01, 1.0, n))
         angle = 2.0 * np.pi * (self.turns * radius + labels / self.num_classes)
         return labelled_points(rng, _polar(radius, angle), labels, self.noise)
 
     def describe(self) -> tuple[str, int]:
-        """The problem is Lang and Witbrock's, the points are ours."""
+        """Source of the problem: Lang and Witbrock; the distribution of the points is our own."""
         return "Archimedean spirals, after Lang and Witbrock 1988", self.num_classes
 
 

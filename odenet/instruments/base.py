@@ -1,6 +1,6 @@
 """The contract of an instrument: options, measurement, table, sentences, figure.
 
-An instrument is one class in one file. Its fields are its options: the command
+An instrument is one class in one file. Its fields are its options. The command
 `odenet analyse NAME` and its help are generated from them.
 """
 
@@ -28,20 +28,21 @@ At = Literal["start", "last", "best"]
 
 
 class InstrumentConfig(PartConfig, abc.ABC, family="instrument"):
-    """An instrument and its options. A concrete one is a `RunInstrument` or a `RunsInstrument`.
+    """An instrument and its options. Subclass `RunInstrument` or `RunsInstrument`, not this class.
 
-    The first line of the docstring of its file is its question, shown by `odenet analyse --help`;
-    the name of the file, with dashes, is its name and its literal `kind`. Of an instrument from
-    outside, the question is the first line of the docstring of its class.
+    `odenet analyse --help` shows the question of an instrument: the first line of the docstring of
+    its file. The name of the file, with dashes, is the name of the instrument and its literal
+    `kind`. For an instrument from a plug-in, the question is the first line of the docstring of its
+    class.
 
     Attributes:
-        needs: Keys of a result without which it cannot be shown.
-        rule: The criterion that judges, with its source; empty where nothing is judged.
-        alt: What the figure shows, for those who cannot see it.
+        needs: Keys that a result must have to be shown.
+        rule: The criterion of the verdict, with its source; empty for an instrument without one.
+        alt: Alternative text of the figure, for screen readers.
         caption: How to read the figure.
-        compares_runs: Whether it reads several run directories and not one loaded run.
+        compares_runs: Whether the instrument reads several run directories, not one loaded run.
         has_figure: Whether `figure` draws.
-        example: An example for the help page, after `odenet analyse NAME`.
+        example: Arguments of the example on the help page, after `odenet analyse NAME`.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -54,22 +55,22 @@ class InstrumentConfig(PartConfig, abc.ABC, family="instrument"):
 
     @classmethod
     def instrument_name(cls) -> str:
-        """Its name: the literal `kind`."""
+        """The name of the instrument: the literal `kind`."""
         return str(cls.model_fields["kind"].default)
 
     @classmethod
     def key(cls) -> str:
-        """Names its figure and its file: the name with underscores."""
+        """The name with underscores, for the figure and the result file."""
         return cls.instrument_name().replace("-", "_")
 
     @staticmethod
     @abc.abstractmethod
     def table(found: Found) -> RenderableType:
-        """The result as a table for the terminal; a text is printed as it is."""
+        """The result as a table for the terminal; a text is printed unchanged."""
 
     @staticmethod
     def sentences(found: Found) -> Sequence[str]:
-        """What follows from the result in words, one line each."""
+        """The conclusions from the result in words, one line each."""
         del found
         return ()
 
@@ -84,32 +85,32 @@ class RunInstrument(InstrumentConfig):
     """An instrument that measures on one loaded run and writes `NAME.json` into its directory."""
 
     split: SplitName = "train"
-    """Which examples."""
+    """Split of the examples."""
 
     @abc.abstractmethod
     def measure(self, run: Run) -> dict[str, Any]:
         """Measure on a loaded run.
 
         Args:
-            run: Network, data and record, as `odenet.load` gives them.
+            run: Network, data and record, as `odenet.load` returns them.
 
         Returns:
-            Numbers, texts, lists and dicts; `measure_run` puts them into the envelope.
+            Numbers, texts, lists and dicts. `measure_run` adds the envelope.
 
         Raises:
-            ConfigError: if it does not apply, or an option is out of range.
+            ConfigError: if the instrument does not apply, or an option is out of range.
         """
 
     def check(self, run: Run) -> None:
-        """Refuse a run that this instrument does not apply to, before anything is measured.
+        """Refuse a run that this instrument does not apply to, before the measurement.
 
         Raises:
-            ConfigError: saying why.
+            ConfigError: with the reason.
         """
         del run
 
     def applies(self, run: Run) -> str | None:
-        """Why this instrument does not apply to a run; None if it does."""
+        """The reason why this instrument does not apply to a run; None if it applies."""
         try:
             self.check(run)
         except ConfigError as error:
@@ -117,11 +118,11 @@ class RunInstrument(InstrumentConfig):
         return None
 
     def chosen(self, run: Run, number: int | None) -> Split:
-        """`number` examples spread evenly over the split, as they are stored.
+        """`number` examples spread evenly over the split, not normalised.
 
         Args:
             run: A loaded run.
-            number: At least 1; of a split that has fewer, and with None, all.
+            number: At least 1. A smaller split is taken whole, and so is any split with None.
 
         Raises:
             ConfigError: if `number` is less than 1.
@@ -131,15 +132,15 @@ class RunInstrument(InstrumentConfig):
 
     @classmethod
     def file(cls) -> str:
-        """Name of the file in a run directory that it writes."""
+        """Name of the result file in a run directory."""
         return f"{cls.key()}.json"
 
     @classmethod
     def read(cls, directory: Path) -> dict[str, Any]:
-        """What it found in a run, empty where it was not used.
+        """The result in a run directory; empty if this instrument has not measured there.
 
         Raises:
-            RunDirectoryError: if its file lacks what is shown.
+            RunDirectoryError: if the file lacks a key of `needs`.
         """
         path = directory / cls.file()
         found = read_json(path) if path.exists() else {}
@@ -156,11 +157,11 @@ class RunsInstrument(InstrumentConfig):
 
     compares_runs: ClassVar[bool] = True
     runs: ClassVar[str] = "Run directories."
-    """Help of its arguments."""
+    """Help text of the arguments."""
 
     @abc.abstractmethod
     def measure(self, directories: Sequence[Path]) -> dict[str, Any]:
-        """Read run directories, maybe what other instruments wrote there, and compare.
+        """Read run directories, including results of other instruments there, and compare them.
 
         Returns:
             Numbers, texts, lists and dicts.
@@ -172,5 +173,5 @@ class RunsInstrument(InstrumentConfig):
 
 
 def normalized(run: Run, examples: Split) -> Array:
-    """The inputs of examples as the network takes them."""
+    """The normalised inputs of examples, as the network expects them."""
     return normalize(examples.inputs, run.dataset.normalization)

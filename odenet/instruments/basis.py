@@ -1,4 +1,4 @@
-"""How few functions of depth are enough? Weights projected onto fewer, without training."""
+"""How few functions of depth are enough? Projects the weights onto fewer, without training."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ DEFAULT_BASES: tuple[BasisName, ...] = ("piecewise_constant", "piecewise_linear"
 class Basis(RunInstrument):
     """A trained network with its weights projected onto fewer functions of depth.
 
-    Nothing is trained again, and the number of steps stays.
+    The projected weights are not trained. The number of steps does not change.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"as_trained", "curves", "num_basis"})
@@ -40,31 +40,33 @@ class Basis(RunInstrument):
 
     kind: Literal["basis"] = "basis"
     split: SplitName = "test"
-    """Which examples."""
+    """Split of the examples."""
     examples: int | None = None
-    """Examples that scores are averaged over; without it, the whole split."""
+    """Number of examples over which scores are averaged; without it, the whole split."""
     basis: tuple[BasisName, ...] = ()
-    """Functions of depth; may be repeated. Without it, cells, hats and Legendre polynomials."""
+    """Functions of depth; may be repeated. Without it, piecewise-constant and piecewise-linear
+    basis functions and Legendre polynomials."""
     num_basis: tuple[int, ...] = ()
-    """How many are kept; may be repeated. Without it, all that halve, or are three quarters."""
+    """Number of functions that are kept; may be repeated. Without it, the repeated halves of the
+    trained number, and three quarters of each."""
 
     def check(self, run: Run) -> None:
-        """Refuse a network whose weights are no functions of depth."""
+        """Refuse a network whose weights are not functions of depth."""
         for block in run.config.model.blocks:
             _most_functions(block)
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Evaluate as trained, and for every family and number of functions.
+        """Evaluate the trained network and its projection onto every basis and number of functions.
 
         Raises:
-            ConfigError: if a family or number does not fit.
+            ConfigError: if a basis or a number of functions does not fit the network.
         """
         experiment, examples = run.experiment, self.chosen(run, self.examples)
         most = min(_most_functions(block) for block in run.config.model.blocks)
         curves = []
         for basis in self.basis or DEFAULT_BASES:
             asked = self.num_basis or [
-                size for size in _halves(most) if _fits(experiment, basis, size)
+                size for size in _smaller_sizes(most) if _fits(experiment, basis, size)
             ]
             points = [_projected(run, basis, size, examples) for size in asked]
             curves.append({"basis": basis, "points": points})
@@ -77,7 +79,7 @@ class Basis(RunInstrument):
 
     @staticmethod
     def table(found: Mapping[str, Any]) -> Table:
-        """One line for every family and number of functions."""
+        """One row for every basis and number of functions."""
         metric = "accuracy" if "accuracy" in found["as_trained"] else "loss"
         say = wording.percent if metric == "accuracy" else wording.decimal
         table = Table(
@@ -97,7 +99,7 @@ class Basis(RunInstrument):
     @staticmethod
     @canvas.styled
     def figure(found: Mapping[str, Any]) -> Figure:
-        """Accuracy (loss, for regression) over the number of functions of the weights."""
+        """Accuracy (for regression, loss) over the number of functions of depth."""
         metric = "accuracy" if "accuracy" in found["as_trained"] else "loss"
         figure = canvas.new_figure(6.4, 4.0)
         axes = figure.add_subplot()
@@ -134,15 +136,15 @@ def _most_functions(block: BlockConfig) -> int:
     return block.residual.num_sets
 
 
-def _halves(most: int) -> list[int]:
-    """Numbers from all down to one: halves, and three quarters of what can be halved twice."""
+def _smaller_sizes(most: int) -> list[int]:
+    """`most`, its repeated halves, three quarters of each multiple of four among them, and 1."""
     halved = [most >> shift for shift in range(most.bit_length()) if most % (1 << shift) == 0]
     between = [3 * size // 4 for size in halved if size % 4 == 0]
     return sorted({*halved, *between, 1}, reverse=True)
 
 
 def _fits(experiment: Experiment, basis: BasisName, size: int) -> bool:
-    """Whether a family can be asked for so many functions."""
+    """Whether a basis of so many functions fits the network."""
     if basis != "piecewise_constant":
         return size > 1 or basis != "piecewise_linear"
     blocks = experiment.config.model.blocks
@@ -152,7 +154,7 @@ def _fits(experiment: Experiment, basis: BasisName, size: int) -> bool:
 
 
 def _projected(run: Run, basis: BasisName, size: int, examples: Split) -> dict[str, Any]:
-    """The scores of the network with its weights made of so many functions."""
+    """The scores of the network with its weights projected onto `size` functions."""
     arrays, own = named(run.checkpoint.state), run.config
     refinement = Refinement(basis=basis, num_basis=size)
     stages = refined_stages(own, refinement, arrays, may_stay=True)

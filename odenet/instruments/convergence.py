@@ -1,4 +1,4 @@
-"""Halve the steps, exchange the solver: at which order and cost, and is the network an ODE?"""
+"""Is the network an ODE? Halves the steps and exchanges the solver: order of convergence, cost."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -23,36 +23,36 @@ from odenet.plotting.lines import line, log_log
 from odenet.plotting.tables import framed
 
 _ORDER_EXAMPLES = 64
-"""Examples that the order is measured on, in double precision."""
+"""Number of examples on which the order is measured, in double precision."""
 
 
 class Convergence(RunInstrument):
-    """Order, cost, and whether the network is an ODE, with the trained weights untouched."""
+    """Order of convergence, cost, and whether the network is an ODE, with the trained weights."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"halvings", "costs", "criticality", "reference"})
     rule: ClassVar[str] = "Ott et al. 2021, arXiv:2007.15386"
     alt: ClassVar[str] = (
-        "Error of the outputs when steps are halved, accuracy over the step size, and error "
-        "of every solver against field evaluations and time"
+        "Error of the outputs at halved steps, accuracy over the step size, and error of every "
+        "solver over field evaluations and over time"
     )
     caption: ClassVar[str] = (
-        "The weights are the trained ones everywhere; only the steps and the solver change. A "
-        "network is an ODE at a step size if its accuracy there is that of a near-exact solve, "
-        "the band. Error against cost: lower and further left is better."
+        "All curves use the trained weights; only the steps and the solver change. The band is the "
+        "accuracy of a near-exact solve within the threshold. A network is an ODE at a step size "
+        "if its accuracy lies in the band. Error over cost: lower and further left is better."
     )
 
     kind: Literal["convergence"] = "convergence"
     split: SplitName = "test"
-    """Which examples."""
+    """Split of the examples."""
     examples: int = 1000
-    """Examples that errors, accuracies and times are measured on."""
+    """Number of examples on which errors, accuracies and times are measured."""
     finest: int = 16
-    """Largest multiple of the network's own steps, a power of 2."""
+    """Largest multiple of the network's own number of steps, a power of 2."""
     threshold: float = 0.1
-    """Largest change of accuracy that counts as none."""
+    """Largest change of accuracy at which the network still counts as an ODE."""
     solver: tuple[Literal["none", "euler", "midpoint", "rk4", "dopri5"], ...] = ()
-    """A solver to measure beside the network's own; may be repeated. Without it, all; with none,
-    the own one alone."""
+    """A solver to compare with the network's own; may be repeated. Without it, all; with none, only
+    the network's own."""
 
     @field_validator("threshold")
     @classmethod
@@ -61,14 +61,14 @@ class Convergence(RunInstrument):
         return threshold
 
     def check(self, run: Run) -> None:
-        """Refuse a network that is not made of steps."""
+        """Refuse a network with a block that is not integrated in steps."""
         reference_solve.blocks_of_steps(run.config.model.blocks)
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Halve the steps of the network, exchange its solver, and see what its outputs do.
+        """Measure the outputs of the network at halved steps and under other solvers.
 
         Raises:
-            ConfigError: if a number is out of range.
+            ConfigError: if an option is out of range.
         """
         blocks = reference_solve.blocks_of_steps(run.config.model.blocks)
         factors = convergence.factors_of(blocks, self.finest)
@@ -113,7 +113,7 @@ class Convergence(RunInstrument):
 
     @staticmethod
     def table(found: Mapping[str, Any]) -> RenderableType:
-        """The halvings, if there are any, and every solver with its error and its cost."""
+        """The halved steps, if there are any, and every solver with its error and its cost."""
         costs = framed("every solver, on the trained weights")
         for heading in ("solver", "steps", "error", "NFE", "batch", "accuracy", "loss"):
             justify = "left" if heading in ("solver", "steps") else "right"
@@ -146,10 +146,10 @@ class Convergence(RunInstrument):
 
     @staticmethod
     def sentences(found: Mapping[str, Any]) -> list[str]:
-        """The observed order, the reference, and where the network is an ODE, one line each."""
+        """The reference solve, the observed order, and the step sizes at which it is an ODE."""
         lines = [f"errors are relative to {found['reference']}"]
         if not found["reference_ok"]:
-            return [*lines, "that solve did not reach t1, so nothing is judged by it"]
+            return [*lines, "that solve did not reach t1, so there is no verdict"]
         if found["observed_order"] is not None:
             lines.append(
                 f"observed order of {found['integrator']} at the smallest steps: "
@@ -161,19 +161,19 @@ class Convergence(RunInstrument):
         change, threshold = (wording.points(abs(judged[key])) for key in ("change", "threshold"))
         trained = wording.decimal(found["largest_step"])
         lines.append(
-            f"{'an ODE' if judged['is_ode'] else 'no ODE'} at its own steps of up to {trained}: "
-            f"the accuracy changes by {change} under the reference solve (allowed: {threshold}; "
-            f"Ott et al. 2021)"
+            f"{'an ODE' if judged['is_ode'] else 'not an ODE'} at its own steps of up to "
+            f"{trained}: the accuracy changes by {change} under the reference solve (allowed: "
+            f"{threshold}; Ott et al. 2021)"
         )
         if judged["critical_step"] is None:
             lines.append(
-                "at none of the measured step sizes does its accuracy settle at that of the "
-                "reference solve"
+                "its accuracy reaches that of the reference solve at none of the measured step "
+                "sizes"
             )
         else:
             lines.append(
-                f"from step sizes of up to {wording.decimal(judged['critical_step'])} on, its "
-                f"accuracy is that of the reference solve"
+                f"at step sizes of up to {wording.decimal(judged['critical_step'])}, its accuracy "
+                f"is that of the reference solve"
             )
         return lines
 
@@ -206,7 +206,7 @@ class Convergence(RunInstrument):
 def _cost(run: Run, way: convergence.Way, examples: Split, exact: np.ndarray) -> convergence.Cost:
     evaluator, state = run.experiment.evaluator(examples, way.discretisation), run.checkpoint.state
     with doing(f"evaluating under {way.solver}"):
-        evaluator(state.params, state.statistics)  # so that a warm one is timed
+        evaluator(state.params, state.statistics)  # compiles, so that the next call is timed warm
         found = evaluator(state.params, state.statistics)
     return convergence.Cost(
         way.solver,
@@ -222,7 +222,7 @@ def _cost(run: Run, way: convergence.Way, examples: Split, exact: np.ndarray) ->
 
 
 def _solver_name(solver: str, found: Mapping[str, Any]) -> str:
-    """A solver as a reader knows it."""
+    """The name of a solver for tables and legends."""
     return f"{found['integrator']} (own)" if solver == "own" else solver
 
 
@@ -264,14 +264,14 @@ def _draw_accuracy(axes: Axes, found: Mapping[str, Any]) -> None:
     tone = canvas.TONES["good" if judged["is_ode"] else "bad"]
     axes.axhspan(
         reference - threshold, reference + threshold, color=canvas.GOOD, alpha=0.1, lw=0,
-        label="the ODE, to the threshold",
+        label="the ODE, within the threshold",
     )  # fmt: skip
     axes.axvline(found["largest_step"], color=canvas.INK, lw=1, ls="--", label="as trained")
     if judged["critical_step"] is not None:
         axes.axvline(
             judged["critical_step"], color=canvas.GOOD, lw=1, ls=":", label="critical step size"
         )
-    verdict = "an ODE" if judged["is_ode"] else "no ODE"
+    verdict = "an ODE" if judged["is_ode"] else "not an ODE"
     axes.set_title(f"as trained: {verdict}", color=tone)
     axes.set_xscale("log")
     canvas.plain_numbers(axes, "x")

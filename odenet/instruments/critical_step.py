@@ -1,4 +1,4 @@
-"""At which step size of training does a network stop being an ODE? By seed."""
+"""At which training step size does a network stop being an ODE? For every seed."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ _CONVERGENCE = Convergence.file()
 
 
 class CriticalStep(RunsInstrument):
-    """Trainings at several step sizes: below which of them is the trained network an ODE?"""
+    """The step size of training below which the trained network is an ODE."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"seeds", "threshold"})
     rule: ClassVar[str] = "Ott et al. 2021, arXiv:2007.15386"
     runs: ClassVar[str] = "Run directories that `odenet analyse convergence` has measured."
-    alt: ClassVar[str] = "Fall of accuracy under a near-exact solve, over the step size of training"
+    alt: ClassVar[str] = "Drop of accuracy under a near-exact solve, over the step size of training"
     caption: ClassVar[str] = "Inside the band, a trained network counts as an ODE."
     example: ClassVar[str] = "runs/steps-8 runs/steps-16"
 
@@ -37,20 +37,21 @@ class CriticalStep(RunsInstrument):
         """Find the critical step size of training for every seed.
 
         Args:
-            directories: Run directories in which `odenet analyse convergence` has measured. They
-                differ in their seed and in `num_steps` of blocks alone.
+            directories: Run directories that `odenet analyse convergence` has measured. They may
+                differ only in their seed and in `num_steps` of blocks.
 
         Returns:
-            `seeds`, one by one: the networks from the largest step size to the smallest with their
-            accuracy and its drop (`fall`), `critical_step`, and the next larger step size `above`.
+            `seeds`, one entry each: the networks from the largest step size to the smallest with
+            their accuracy and its drop (`fall`), `critical_step`, and the next larger step size
+            `above`.
 
         Raises:
-            ConfigError: if none is named, networks differ in more, or were judged by different
-                thresholds or not at all.
-            OdenetError: as its other children say.
+            ConfigError: if no directory is given, if the networks differ in more, or if they were
+                judged by different thresholds or not at all.
+            OdenetError: its other subclasses, for a missing or damaged run directory.
         """
         if not directories:
-            raise ConfigError("name the run directories of trainings at several step sizes")
+            raise ConfigError("give the run directories of trainings at several step sizes")
         seeds: dict[int, dict[int, TrainedAt]] = {}
         commits, thresholds = set(), set()
         first: tuple[Path, dict[str, Any]] | None = None
@@ -58,17 +59,16 @@ class CriticalStep(RunsInstrument):
             require(directory, CONFIG)
             if not (directory / _CONVERGENCE).is_file():
                 raise ConfigError(
-                    f"a critical step size follows from measurements of every run, and {directory} "
-                    f"has no {_CONVERGENCE}; measure it with: odenet analyse convergence "
-                    f"{directory}"
+                    f"a critical step size needs a measurement of every run, and {directory} has "
+                    f"no {_CONVERGENCE}; measure it with: odenet analyse convergence {directory}"
                 )
             config, found = read_experiment(directory / CONFIG), read_json(directory / _CONVERGENCE)
             plain = depth_family(config)
             origin, expected = first = first or (directory, plain)
             if plain != expected:
                 raise ConfigError(
-                    f"a critical step size is looked for in trainings that differ in num_steps and "
-                    f"seed alone; {directory} differs from {origin} in more"
+                    f"a critical step size needs trainings that differ only in num_steps and seed; "
+                    f"{directory} differs from {origin} in more"
                 )
             judged = found["criticality"]
             if judged is None:
@@ -88,8 +88,7 @@ class CriticalStep(RunsInstrument):
             commits.add(read_json(directory / "run.json")["git_commit"])
         if len(thresholds) > 1:
             raise ConfigError(
-                f"networks are judged by one threshold; these were measured with "
-                f"{sorted(thresholds)}"
+                f"all networks must be measured with one threshold; got {sorted(thresholds)}"
             )
         threshold = thresholds.pop()
         return {
@@ -101,7 +100,7 @@ class CriticalStep(RunsInstrument):
 
     @staticmethod
     def table(found: Mapping[str, Any]) -> Table:
-        """A row for every number of steps, a column for every seed, critical step sizes last."""
+        """A row for every number of steps, a column for every seed; last, critical step sizes."""
         table = framed(apart=2)
         table.add_column("steps", justify="right")
         table.add_column("step size", justify="right")
@@ -122,7 +121,7 @@ class CriticalStep(RunsInstrument):
     @staticmethod
     @canvas.styled
     def figure(found: Mapping[str, Any]) -> Figure:
-        """One curve for every seed, and the band in which a network counts as an ODE."""
+        """One curve per seed, and the band in which a network counts as an ODE."""
         figure = canvas.new_figure(6.0, 3.6)
         axes = figure.subplots()
         threshold = found["threshold"]

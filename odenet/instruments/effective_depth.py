@@ -1,4 +1,4 @@
-"""What does every layer add, what does its loss cost, and how many are needed?"""
+"""How much does every layer contribute, and how many layers are needed?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -21,44 +21,44 @@ _MOST_ROWS = 40
 
 
 class EffectiveDepth(RunInstrument):
-    """Contributions of the layers, scores without each of them, and the layers that are needed."""
+    """Contributions of the layers, scores without each layer, and the number of needed layers."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"blocks", "scores", "threshold"})
     rule: ClassVar[str] = "lesions, Veit et al. 2016, arXiv:1605.06431"
     alt: ClassVar[str] = (
-        "Step sizes and contributions of the layers, scores without each of them, and scores "
-        "with fewer and fewer of them"
+        "Step sizes and contributions of the layers, scores without each layer, and scores with "
+        "fewer and fewer layers"
     )
     caption: ClassVar[str] = (
         "A layer is left out by setting its step size to 0. Two neighbours are merged into one "
         "layer with the sum of their step sizes and the mean of their weights. At the lower "
-        "right, layers go in the order of what each costs alone."
+        "right, layers are removed in the order of their individual cost, the cheapest first."
     )
 
     kind: Literal["effective-depth"] = "effective-depth"
     split: SplitName = "test"
-    """Which examples."""
+    """Split of the examples."""
     examples: int = 1000
-    """Examples that scores are averaged over, in one batch."""
+    """Number of examples over which scores are averaged, in one batch."""
     threshold: float = 0.01
-    """Fall of the accuracy (of a regression, relative rise of the loss) that fewer layers may
-    cost."""
+    """Largest drop of the accuracy (for regression, relative rise of the loss) that fewer layers
+    may cause."""
 
     @field_validator("threshold")
     @classmethod
     def _is_a_drop(cls, threshold: float) -> float:
         if not 0 < threshold < 1:
             raise ValueError(
-                f"the threshold is a drop of accuracy, above 0 and below 1; got {threshold}"
+                f"the threshold, a drop of accuracy, must be above 0 and below 1; got {threshold}"
             )
         return threshold
 
     def check(self, run: Run) -> None:
-        """Refuse a network of which no layer can be left out."""
+        """Refuse a network whose layers cannot be left out."""
         check_lesions(run.network)
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Measure what every layer adds, what its loss costs, and which neighbours can be merged.
+        """Measure contributions, scores without each layer, and scores with merged neighbours.
 
         Raises:
             ConfigError: if `examples` is less than 1.
@@ -82,7 +82,7 @@ class EffectiveDepth(RunInstrument):
 
     @staticmethod
     def table(found: Mapping[str, Any]) -> Table:
-        """Every layer: step, contribution, and the score without it or merged with the next."""
+        """A row per layer: step size, contribution, score without it, score with it merged."""
         metric = metric_of(found)
         table = framed(
             f"{found['directory']}: {metric} {say(metric, found['scores'][metric])} as it is",
@@ -109,7 +109,7 @@ class EffectiveDepth(RunInstrument):
 
     @staticmethod
     def sentences(found: Mapping[str, Any]) -> list[str]:
-        """How many layers of every block are needed, one line each."""
+        """The effective depth of every block, one line each."""
         metric = metric_of(found)
         cost = (
             f"{wording.points(found['threshold'])} of accuracy"
@@ -120,32 +120,32 @@ class EffectiveDepth(RunInstrument):
         for number, block in enumerate(found["blocks"], start=1):
             needed, layers = block["effective_depth"], block["num_layers"]
             rest = (
-                "no layer can go for less"
+                "every layer is needed"
                 if needed == layers
-                else f"the {layers - needed} that cost least can go together"
+                else f"the {layers - needed} cheapest layers can be removed together"
             )
             lines.append(
                 f"block {number}: effective depth {needed} of {layers}: {rest} (allowed: {cost}); "
-                f"by size of their contributions, {block['participation']:.1f} layers take part"
+                f"by the size of the contributions, {block['participation']:.1f} layers take part"
             )
         return lines
 
     @staticmethod
     @canvas.styled
     def figure(found: Mapping[str, Any]) -> Figure | None:
-        """Step sizes, contributions, scores without a layer, and with fewer and fewer layers."""
+        """Step sizes, contributions, scores without one layer, and scores with fewer layers."""
         if not found:
             return None
         figure = canvas.new_figure(10.0, 6.4)
         (taus, adds), (lesions, removed) = figure.subplots(2, 2)
-        metric, place = metric_of(found), 0
+        metric, first = metric_of(found), 0
         for axes, title in (
             (taus, "step sizes"),
-            (adds, "what a layer adds, relative to the state"),
+            (adds, "contribution of a layer, relative to the state"),
         ):
             axes.set_title(title)
         for index, block in enumerate(found["blocks"]):
-            layers = range(place, place + block["num_layers"])
+            layers = range(first, first + block["num_layers"])
             _line(taus, layers, block["taus"], 0)
             _line(adds, layers, block["contributions"], 0)
             _line(lesions, layers, block["left_out"][metric], 0, "left out", index)
@@ -153,17 +153,17 @@ class EffectiveDepth(RunInstrument):
                 _line(lesions, layers, block["merged"][metric], 1, "merged with the next", index)
             _line(removed, range(block["num_layers"]), block["removed"][metric], index,
                   f"block {index + 1}", 0)  # fmt: skip
-            place += block["num_layers"]
+            first += block["num_layers"]
         whole, threshold = found["scores"][metric], found["threshold"]
         lowest = whole - threshold if metric == "accuracy" else whole * (1 + threshold)
         lesions.axhline(whole, color=canvas.MUTED, lw=0.8)
         lesions.set_title("without one layer, or with two merged")
-        removed.axhline(lowest, color=canvas.GOOD, lw=1, ls=":", label="what counts as enough")
-        removed.set_title("without the layers that cost least")
+        removed.axhline(lowest, color=canvas.GOOD, lw=1, ls=":", label="threshold")
+        removed.set_title("without the cheapest layers")
         for axes in (taus, adds, lesions):
             axes.set_xlabel("layer, from the first to the last")
-            axes.set_xlim(-0.5, place - 0.5)
-        removed.set_xlabel("layers taken out")
+            axes.set_xlim(-0.5, first - 0.5)
+        removed.set_xlabel("removed layers")
         for axes in (lesions, removed):
             axes.set_ylabel(metric)
             axes.legend(fontsize=8)
@@ -197,12 +197,12 @@ def _lists(scores: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
 
 
 def metric_of(found: Mapping[str, Any]) -> str:
-    """What layers are judged by."""
+    """The score by which layers are judged."""
     return "accuracy" if "accuracy" in found["scores"] else "loss"
 
 
 def say(metric: str, value: float | None) -> str:
-    """A score as a reader knows it."""
+    """A score as text: a percentage for accuracy, a decimal for loss."""
     return wording.percent(value) if metric == "accuracy" else wording.decimal(value)
 
 
@@ -210,12 +210,12 @@ def _line(
     axes: Axes, xs: Sequence[int], ys: Sequence[float | None], index: int,
     label: str | None = None, number: int = 0,
 ) -> None:  # fmt: skip
-    """One curve; of several blocks, the first carries the label."""
+    """Draw one curve; of several blocks, only the first has the label."""
     curve = [(x, y) for x, y in zip(xs, ys, strict=False) if y is not None]
     line(axes, curve, index, label if number == 0 else None)
 
 
 def _from_zero(axes: Axes) -> None:
     low, high = axes.get_ylim()
-    room = 0.05 * (max(0.0, high) - min(0.0, low))
-    axes.set_ylim(min(0.0, low - room), max(0.0, high + room))
+    margin = 0.05 * (max(0.0, high) - min(0.0, low))
+    axes.set_ylim(min(0.0, low - margin), max(0.0, high + margin))

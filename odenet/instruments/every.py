@@ -1,4 +1,4 @@
-"""All instruments on one run: those that apply are measured, of the others the reason is kept."""
+"""All instruments on one run: results of those that apply, reasons for the others."""
 
 import dataclasses
 from pathlib import Path
@@ -15,11 +15,11 @@ from odenet.narration import doing
 
 @dataclasses.dataclass(frozen=True)
 class Every:
-    """What all instruments found on one run.
+    """The results of all instruments on one run.
 
     Attributes:
-        results: By the name of the instrument, in their envelopes.
-        reasons: Why the others were not measured, by name.
+        results: By the name of the instrument, each with its envelope.
+        reasons: Why an instrument did not measure, by name.
     """
 
     results: dict[str, dict[str, Any]]
@@ -34,14 +34,14 @@ def measure_all(
     data_dir: Path | None = None,
     **options: Any,
 ) -> Every:
-    """Measure with every instrument that applies to a run, by its default options.
+    """Measure with every instrument that applies to a run, with its default options.
 
     Args:
         directory: A run directory.
         overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         at: The last checkpoint, the best, or the start.
-        data_dir: Folder of the published data sets, or None for the usual places.
-        options: Options that all of them have: `split`.
+        data_dir: Folder of the published data sets; None for the default folders.
+        options: The options that all instruments have: `split`.
 
     Raises:
         OdenetError: if the run cannot be loaded.
@@ -61,6 +61,6 @@ def measure_all(
         try:
             with doing(f"measuring {name}"):
                 results[name] = measure_run(instrument, run)
-        except OdenetError as error:  # an instrument that does not work keeps no other from working
+        except OdenetError as error:  # the failure of one instrument does not stop the others
             reasons[name] = str(error)
     return Every(results, reasons)

@@ -1,4 +1,4 @@
-"""Every way to differentiate this network: error, time and memory."""
+"""Every gradient method for this network: error, time and memory."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -29,42 +29,41 @@ from odenet.plotting.tables import framed
 
 
 class GradientAudit(RunInstrument):
-    """Every way to differentiate a network against its exact gradient."""
+    """Every gradient method for a network, compared with the exact gradient."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"gradients", "differences", "own"})
-    rule: ClassVar[str] = "the gradient of the steps as they were taken, in double precision"
-    alt: ClassVar[str] = "Error, time and memory of every way to differentiate the network"
+    rule: ClassVar[str] = "the gradient of the discrete steps, in double precision"
+    alt: ClassVar[str] = "Error, time and memory of every gradient method"
     caption: ClassVar[str] = (
-        "The exact gradient is that of the steps as they were taken, in double precision. What "
-        "stores or recomputes states is exact to round-off; an adjoint equation is solved "
-        "backwards and carries the error of that solve."
+        "The exact gradient is that of the discrete steps, in double precision. Methods that "
+        "store or recompute the states (discretise-then-optimise) are exact to round-off. "
+        "Methods that solve the adjoint equation backwards (optimise-then-discretise) have the "
+        "error of that solve."
     )
 
     kind: Literal["gradient-audit"] = "gradient-audit"
     examples: int = 32
-    """Examples that the loss is averaged over, in one batch."""
+    """Number of examples over which the loss is averaged, in one batch."""
     directions: int = 3
-    """Random directions along which finite differences are taken."""
+    """Number of random directions of the finite differences."""
 
     @field_validator("directions")
     @classmethod
     def _has_a_direction(cls, directions: int) -> int:
         if directions < 1:
-            raise ValueError(
-                f"finite differences are taken along at least one direction; got {directions}"
-            )
+            raise ValueError(f"finite differences need at least one direction; got {directions}")
         return directions
 
     def check(self, run: Run) -> None:
         """Refuse a network without a block whose depth is time."""
         if not names_of([block.gradient_methods() for block in run.config.model.blocks]):
             raise ConfigError(
-                "adjoints belong to blocks of kind depth; this network has none, and one way to "
-                "differentiate it"
+                "gradient methods are compared for blocks of kind depth; this network has none, "
+                "and its gradient has one method only"
             )
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Compare every way to differentiate the network with its exact gradient.
+        """Compare every gradient method for the network with the exact gradient.
 
         Raises:
             ConfigError: if `examples` is less than 1.
@@ -96,7 +95,7 @@ class GradientAudit(RunInstrument):
 
     @staticmethod
     def table(found: Mapping[str, Any]) -> Table:
-        """Errors, time and memory of every way to differentiate the network."""
+        """Errors, time and memory of every gradient method."""
         has_steps = any(one["step_sizes_error"] is not None for one in found["gradients"])
         table = framed(f"{found['directory']}: gradients against the exact one")
         table.add_column("gradient method")
@@ -120,25 +119,26 @@ class GradientAudit(RunInstrument):
 
     @staticmethod
     def sentences(found: Mapping[str, Any]) -> list[str]:
-        """What the exact gradient is, and how far finite differences are from it."""
+        """The definition of the exact gradient, and its distance from finite differences."""
         worst = max(found["differences"])
         lines = [
-            "exact: the gradient of the steps as they were taken, in double precision; the rows "
-            "are in the network's own precision",
+            "exact: the gradient of the discrete steps, in double precision; the rows are in the "
+            "network's own precision",
             f"finite differences along {len(found['differences'])} random directions, in double "
             f"precision, differ from it by up to {wording.error(worst)} (relative)",
         ]
         if found["chooses_steps"]:
             lines.append(
-                "the integrator chooses its steps by the parameters: the exact gradient holds them "
-                "fixed, finite differences do not, and the loss jumps where their number changes"
+                "the steps of the integrator depend on the parameters: the exact gradient holds "
+                "them fixed, finite differences do not, and the loss jumps where their number "
+                "changes"
             )
         return lines
 
     @staticmethod
     @canvas.styled
     def figure(found: Mapping[str, Any]) -> Figure | None:
-        """One row for every way to differentiate the network, in three panels."""
+        """One row for every gradient method, in three panels."""
         if not found:
             return None
         rows = found["gradients"]

@@ -1,4 +1,4 @@
-"""Follow the gradient from the last layer to the first: vanishing, exploding or healthy?"""
+"""Does the gradient vanish or explode from the last layer to the first, or is it healthy?"""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ Curve = Sequence[wording.Number | None]
 _MOST_ROWS = 24
 _STATISTICS = {
     "training": (
-        "batch norm: gradients with the statistics of the measured examples, as in training; "
-        "factors with the running statistics, as in evaluation, so that no product of them is a "
-        "gradient here"
+        "batch norm: gradients in training mode, with the statistics of the measured examples; "
+        "factors in evaluation mode, with the running statistics; the product of the factors is "
+        "therefore not the gradient"
     ),
     "frozen": "batch norm: gradients and factors with the running statistics",
 }
@@ -38,13 +38,14 @@ class GradientFlow(RunInstrument):
     rule: ClassVar[str] = "change over depth, in decades; Glorot and Bengio 2010"
     alt: ClassVar[str] = (
         "Norms of the gradient at every layer, singular values of the factors between the "
-        "layers, and the spread of activations"
+        "layers, and mean and standard deviation of the activations"
     )
     caption: ClassVar[str] = (
-        "A gradient travels from the right to the left, from the loss to the inputs, and every "
-        "layer multiplies it by a factor. Inside the band it counts as healthy. The singular "
-        "values are all that the factor of a layer could do to any gradient; the crosses are "
-        "what it did to this one. Values near 0 are possible with an identity term as without."
+        "Backpropagation goes from the right to the left, from the loss to the inputs. Every "
+        "layer multiplies the gradient by a factor, its transposed Jacobian. Inside the band the "
+        "gradient counts as healthy. The singular values bound the effect of a layer on any "
+        "gradient; the crosses show the effect on this one. Values near 0 are possible with and "
+        "without an identity term."
     )
 
     renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {
@@ -53,21 +54,21 @@ class GradientFlow(RunInstrument):
 
     kind: Literal["gradient-flow"] = "gradient-flow"
     examples: int = NUM_EXAMPLES
-    """Examples that the loss is averaged over, in one batch."""
+    """Number of examples over which the loss is averaged, in one batch."""
     factor_examples: int = 8
-    """Examples at which the factor of each layer is measured; 0 for none."""
+    """Number of examples at which the factor of each layer is measured; 0 for none."""
     threshold: float = DEFAULT_THRESHOLD
-    """Decades of change over depth that count as none."""
+    """Largest change over depth, in decades, at which the gradient counts as healthy."""
     batch_statistics: BatchStatistics | None = None
-    """What batch norms use for the gradients: statistics of the examples (training) or running ones
-    (frozen); without it, as in the run's training."""
+    """Statistics of batch norms for the gradients: those of the examples (training) or the running
+    ones (frozen); without it, as in the run's training."""
 
     @classmethod
     def read(cls, directory: Path) -> dict[str, Any]:
-        """What it found in a run, with an old name of the training mode replaced by the new one.
+        """The result in a run directory; an old name of the training mode is replaced.
 
         Raises:
-            RunDirectoryError: if its file lacks what is shown.
+            RunDirectoryError: if the file lacks a key of `needs`.
         """
         found = super().read(directory)
         modes = cls.renamed_values["batch_statistics"]
@@ -75,15 +76,15 @@ class GradientFlow(RunInstrument):
         return found | ({"batch_statistics": modes[mode]} if mode in modes else {})
 
     def check(self, run: Run) -> None:
-        """Refuse a network that is not made of layers that a gradient can be followed through."""
+        """Refuse a network whose gradient cannot be measured layer by layer."""
         chains_of(run.network)
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Measure how the gradient of the loss travels back through the network.
+        """Measure the gradient of the loss at every layer of the network.
 
         Raises:
-            ConfigError: if a number is out of range, or there is no batch norm to choose the
-                statistics of.
+            ConfigError: if an option is out of range, or `batch_statistics` is given for a network
+                without batch norm.
         """
         probe = flow_probe(
             run.experiment,
@@ -102,7 +103,7 @@ class GradientFlow(RunInstrument):
 
     @staticmethod
     def table(found: Mapping[str, Any]) -> Table:
-        """The layers from the last to the first, as the gradient meets them."""
+        """The layers from the last to the first, in the order of the backward pass."""
         table = Table(title=f"{found['directory']}, gradient from the last layer to the first")
         for heading in (
             "block",
@@ -132,7 +133,7 @@ class GradientFlow(RunInstrument):
 
     @staticmethod
     def sentences(found: Mapping[str, Any]) -> list[str]:
-        """The verdicts with their rules, and what the identity term guarantees, one line each."""
+        """The verdicts with their rules, and the bound by the identity term, one line each."""
         lines = [
             f"{name}: {verdict['verdict']}, by the rule `{verdict['rule']}`: {verdict['reason']}"
             for name, verdict in (
@@ -147,10 +148,10 @@ class GradientFlow(RunInstrument):
                 continue
             norm, layer = wording.decimal(identity["branch"]), identity["layer"] + 1
             said = (
-                "the identity term alone does not bound its fall"
+                "the identity term alone does not bound the decrease of the gradient"
                 if identity["decades"] is None
-                else f"by the identity term it cannot fall by more than {-identity['decades']:.2f} "
-                f"decades over the block"
+                else f"the identity term bounds the decrease of the gradient over the block by "
+                f"{-identity['decades']:.2f} decades"
             )
             lines.append(
                 f"block {number}: |tau df/dy| reaches {norm} in layer {layer} at the measured "
@@ -161,7 +162,7 @@ class GradientFlow(RunInstrument):
     @staticmethod
     @canvas.styled
     def figure(found: Mapping[str, Any]) -> Figure | None:
-        """Gradient norms, singular values of the factors, and the spread of activations."""
+        """Gradient norms, singular values of the factors, and moments of the activations."""
         if not found:
             return None
         figure = canvas.new_figure(10.0, 6.6)
@@ -183,7 +184,7 @@ class GradientFlow(RunInstrument):
 
 
 def _singular_values(factors: Mapping[str, Any] | None, layer: int) -> tuple[str, str]:
-    """The smallest and the largest of the factor of the step that ends at a layer."""
+    """The smallest and the largest singular value of the factor of the step before a layer."""
     if factors is None or layer == 0:
         return wording.NONE, wording.NONE
     smallest = None if factors["smallest"] is None else factors["smallest"][layer - 1]
@@ -192,7 +193,7 @@ def _singular_values(factors: Mapping[str, Any] | None, layer: int) -> tuple[str
 
 
 def _chosen(points: int, most: int) -> list[int]:
-    """At most `most` of the layers, the last first, both ends among them."""
+    """At most `most` of the layers, from the last to the first, with both ends."""
     if points <= most:
         return list(range(points - 1, -1, -1))
     step = (points - 1) / (most - 1)
@@ -200,11 +201,11 @@ def _chosen(points: int, most: int) -> list[int]:
 
 
 def _starts(blocks: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Where the first state of every block stands on the axis."""
-    starts, place = [], 0
+    """Position of the first state of every block on the axis."""
+    starts, position = [], 0
     for block in blocks:
-        starts.append(place)
-        place += len(block["states"]["std"])
+        starts.append(position)
+        position += len(block["states"]["std"])
     return starts
 
 
@@ -227,7 +228,7 @@ def _draw_weights(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> No
     for start, block in zip(starts, found["blocks"], strict=True):
         rms = block["weights"]["rms"]
         steps = (len(block["states"]["std"]) - 1) // len(rms)
-        # A set of weights stands in the middle of the steps that it serves.
+        # The mark of a set of weights is in the middle of its steps.
         _line(axes, start + (steps + 1) / 2, rms, 1, apart=steps)
     tone = canvas.TONES[_TONES.get(verdict["verdict"], "none")]
     axes.set_title(f"gradient of the weights: {_short(verdict)}", color=tone)
@@ -266,7 +267,7 @@ def _draw_spread(axes: Axes, found: Mapping[str, Any], starts: list[int]) -> Non
         _line(axes, start, block["states"]["std"], 0, "std of y")
         _line(axes, start, block["states"]["mean"], 2, "mean of y")
         if block["responses"] is not None:
-            _line(axes, start + 1, block["responses"]["std"], 1, "std of what a layer adds")
+            _line(axes, start + 1, block["responses"]["std"], 1, "std of a layer's contribution")
     axes.axhline(0, color=canvas.MUTED, lw=0.8)
     _legend(axes)
 
@@ -288,7 +289,7 @@ def _short(verdict: Mapping[str, Any]) -> str:
 
 
 def _legend(axes: Axes) -> None:
-    """Every label once, whatever the number of blocks."""
+    """Draw a legend with every label once, for any number of blocks."""
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     if once:

@@ -1,4 +1,4 @@
-"""Does the gradient at the input stay the same when a network is made deeper?"""
+"""How does the gradient at the input scale with the depth of a network?"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -31,20 +31,20 @@ _TITLES = {
 
 
 class GradientScaling(RunsInstrument):
-    """Networks of several depths: how does the gradient at their input change with depth?"""
+    """Scaling of the gradient at the input with the number of steps, for several networks."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"networks", "threshold"})
     rule: ClassVar[str] = "a power law of the number of steps, by least squares over all seeds"
     runs: ClassVar[str] = "Run directories that `odenet analyse gradient-flow` has measured."
     alt: ClassVar[str] = "Gradient at the input over the number of layers"
     caption: ClassVar[str] = (
-        "A line goes through the geometric means over seeds; every seed has a mark."
+        "The line connects the geometric means over seeds; every seed has a mark."
     )
     example: ClassVar[str] = "runs/depth-8 runs/depth-16"
 
     kind: Literal["gradient-scaling"] = "gradient-scaling"
     threshold: float = 0.3
-    """Decades of change over the range of depths that count as none."""
+    """Largest change over the range of depths, in decades, that counts as constant."""
 
     @field_validator("threshold")
     @classmethod
@@ -53,25 +53,26 @@ class GradientScaling(RunsInstrument):
         return threshold
 
     def measure(self, directories: Sequence[Path]) -> dict[str, Any]:
-        """Gather the gradient at both ends of networks of several depths, and judge it.
+        """Read the gradient at both ends of networks of several depths, and judge its scaling.
 
         Args:
-            directories: Run directories in which `odenet analyse gradient-flow` has measured. Those
-                of one network differ in their seed and in `num_steps` of blocks alone. A network of
-                a comparison goes by its name there, another by the name of its experiment.
+            directories: Run directories that `odenet analyse gradient-flow` has measured. Those of
+                one network may differ only in their seed and in `num_steps` of blocks. A network of
+                a comparison has its name there; any other has the name of its experiment.
 
         Returns:
-            What was measured with, and `networks` by name: their `runs` from the least depth to the
-            greatest, and how `first` (the norm of the gradient at the input) and `transport` (that
-            norm over the one at the output) scale with depth.
+            The common options of the measurements, and `networks` by name: their `runs` from the
+            smallest depth to the largest, and the scaling with depth of `first` (the norm of the
+            gradient at the input) and `transport` (that norm divided by the one at the output).
 
         Raises:
-            ConfigError: if none is named, one is not measured or not in the same way, two networks
-                of one name differ in more, or a depth and a seed come twice.
-            OdenetError: as its other children say.
+            ConfigError: if no directory is given, if one is not measured or measured with other
+                options, if two networks of one name differ in more, or if two directories have the
+                same depth and seed.
+            OdenetError: its other subclasses, for a missing or damaged run directory.
         """
         if not directories:
-            raise ConfigError("name the run directories of networks of several depths")
+            raise ConfigError("give the run directories of networks of several depths")
         families: dict[str, tuple[Path, dict[str, Any]]] = {}
         gradients: dict[str, dict[tuple[int, int], DepthGradient]] = {}
         measured_with: dict[str, Any] | None = None
@@ -82,7 +83,7 @@ class GradientScaling(RunsInstrument):
             measured_with = measured_with or how
             if how != measured_with:
                 raise ConfigError(
-                    f"gradients are compared that were measured in one way; {directory} was "
+                    f"all gradients must be measured with the same options; {directory} was "
                     f"measured with {_said(how)}, {directories[0]} with {_said(measured_with)}"
                 )
             config = read_experiment(directory / CONFIG)
@@ -91,8 +92,8 @@ class GradientScaling(RunsInstrument):
             origin, expected = families.setdefault(name, (directory, plain))
             if plain != expected:
                 raise ConfigError(
-                    f"networks of one name differ in num_steps and seed alone; {directory} and "
-                    f"{origin} are both {name} and differ in more"
+                    f"networks of one name may differ only in num_steps and seed; {directory} and "
+                    f"{origin} are both named {name} and differ in more"
                 )
             one = _at_both_ends(found["blocks"], config.seed)
             of_name = gradients.setdefault(name, {})
@@ -112,7 +113,7 @@ class GradientScaling(RunsInstrument):
 
     @staticmethod
     def table(found: Mapping[str, Any]) -> Table:
-        """One row for every network and depth, the law of depth under each network."""
+        """One row for every network and depth, and below each network its power law."""
         table = framed(apart=2)
         table.add_column("network")
         for column in ("steps", "seeds", "|dL/dY0|", "|dL/dY0| / |dL/dYN|"):
@@ -133,7 +134,7 @@ class GradientScaling(RunsInstrument):
     def figure(found: Mapping[str, Any]) -> Figure:
         """The norm at the input, and its ratio to the norm at the output, by network.
 
-        A line goes through the geometric means over seeds; every seed has a mark.
+        The line connects the geometric means over seeds; every seed has a mark.
         """
         figure = canvas.new_figure(9.0, 3.8)
         panels = figure.subplots(1, len(_TITLES))
@@ -163,7 +164,7 @@ def _measured(directory: Path) -> dict[str, Any]:
     require(directory, CONFIG)
     if not (directory / _GRADIENT_FLOW).is_file():
         raise ConfigError(
-            f"how gradients scale follows from measurements of every run, and {directory} has no "
+            f"the scaling of gradients needs a measurement of every run, and {directory} has no "
             f"{_GRADIENT_FLOW}; measure it with: odenet analyse gradient-flow {directory}"
         )
     return GradientFlow.read(directory)
@@ -193,13 +194,13 @@ def _judged(runs: Sequence[DepthGradient], threshold: float) -> dict[str, Any]:
 
 
 def by_depth(runs: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    """Runs of one network by their number of steps, the least first."""
+    """Runs of one network by their number of steps, in ascending order."""
     depths = sorted({run["num_steps"] for run in runs})
     return {depth: [run for run in runs if run["num_steps"] == depth] for depth in depths}
 
 
 def geometric_mean(values: Sequence[float | None]) -> float | None:
-    """Of positive numbers; None if one of them is not, or is missing."""
+    """The geometric mean of positive numbers; None if one is missing or not positive."""
     kept = [value for value in values if value is not None and value > 0]
     return float(np.exp(np.mean(np.log(kept)))) if len(kept) == len(values) > 0 else None
 

@@ -1,4 +1,4 @@
-"""Measure with an instrument: load the run, measure, put the result into its envelope, write it."""
+"""Measure with an instrument: load the run, measure, add the envelope, write the result."""
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -28,41 +28,42 @@ def measure(
 ) -> dict[str, Any]:
     """Measure with the instrument of a name: `measure("stability", "runs/quickstart-1")`.
 
-    What an instrument finds on one run is also written into the run directory, as `NAME.json`,
+    The result of an instrument on one run is also written into the run directory, as `NAME.json`,
     unless `Run.with_taus` has set other step sizes.
 
     Args:
         name: As in `odenet analyse NAME`.
-        run: A run directory or a loaded run; of an instrument that compares, run directories.
+        run: A run directory or a loaded run; for an instrument that compares runs, a list of run
+            directories.
         overrides: As in `load_config`, for the integrator or the data; parameters must still fit.
         at: The last checkpoint, the best, or the start.
-        data_dir: Folder of the published data sets, or None for the usual places.
-        options: Those of the instrument, such as `split` and `examples`.
+        data_dir: Folder of the published data sets; None for the default folders.
+        options: Options of the instrument, such as `split` and `examples`.
 
     Returns:
-        The result, after its envelope.
+        The envelope, then the result.
 
     Raises:
-        ConfigError: if there is no such instrument or option, or it does not apply.
-        OdenetError: as its other children say.
+        ConfigError: if there is no such instrument or option, or the instrument does not apply.
+        OdenetError: its other subclasses, if the run cannot be loaded or the result not written.
     """
     instrument = find(name)(**options)
     alone = isinstance(run, (Run, str, Path))
     if instrument.compares_runs:
         if overrides or at != "last" or data_dir is not None or alone:
             raise ConfigError(
-                f"{name} reads several run directories as they are; give a list of them, and no "
+                f"{name} reads several run directories unchanged; give a list of them, and no "
                 f"overrides, `at` or `data_dir`"
             )
         return measure_runs(instrument, [Path(directory) for directory in run])
     if not alone:
-        raise ConfigError(f"{name} measures on one run; got {run!r}")
+        raise ConfigError(f"{name} measures on one run; got {run!r}; give one run directory")
     if not isinstance(run, Run):
         run = load(run, overrides, at, data_dir)
     elif overrides or at != "last" or data_dir is not None:
         raise ConfigError(
-            "a loaded run has its weights and overrides; give them to `odenet.load`, not to "
-            "`measure`"
+            "a loaded run already has its weights and overrides; give `at`, overrides and "
+            "`data_dir` to `odenet.load`, not to `measure`"
         )
     return measure_run(instrument, run)
 
@@ -71,7 +72,7 @@ def measure_run(instrument: RunInstrument, run: Run) -> dict[str, Any]:
     """Measure on a loaded run, and write the result into its directory.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: a subclass, if the instrument does not apply or the result cannot be written.
     """
     instrument.check(run)
     found = instrument.measure(run)
@@ -99,7 +100,7 @@ def measure_runs(instrument: RunsInstrument, directories: Sequence[Path]) -> dic
     """Compare run directories.
 
     Raises:
-        OdenetError: as its children say.
+        OdenetError: a subclass, if the runs cannot be read or compared.
     """
     found = instrument.measure(directories)
     provenance = _by(instrument) | {"directories": [str(one) for one in directories]}

@@ -1,4 +1,4 @@
-"""Mean and standard deviation over seeds of what each network reached."""
+"""Mean and standard deviation of the results of each network over seeds."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ _HEADINGS = {
 
 
 class Seeds(RunsInstrument):
-    """Runs or comparisons that differ in their seed alone, as one table in Markdown."""
+    """Runs or comparisons that differ only in their seed, as one table in Markdown."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"seeds", "networks"})
     has_figure: ClassVar[bool] = False
@@ -36,11 +36,11 @@ class Seeds(RunsInstrument):
     kind: Literal["seeds"] = "seeds"
 
     def measure(self, directories: Sequence[Path]) -> dict[str, Any]:
-        """Seeds, and for every network the spread of its results over them.
+        """Seeds, and for every network mean and standard deviation of its results over the seeds.
 
         Raises:
-            ConfigError: as `read_over_seeds`.
-            RunDirectoryError: if one is not finished.
+            ConfigError: as in `read_over_seeds`.
+            RunDirectoryError: if a run is not finished.
         """
         seeds, found = read_over_seeds(directories)
         plain = {
@@ -51,25 +51,25 @@ class Seeds(RunsInstrument):
 
     @staticmethod
     def table(found: Found) -> str:
-        """In Markdown, so that a file of results is what the command wrote."""
+        """The table in Markdown, so that the output can be saved as a file of results."""
         return seeds_markdown(found["seeds"], found["networks"])
 
 
 def read_over_seeds(
     directories: Sequence[Path],
 ) -> tuple[list[int], dict[str, dict[str, Spread]]]:
-    """Seeds, and for every network the spread of its results over them.
+    """Seeds, and for every network mean and standard deviation of its results over the seeds.
 
-    The networks of a comparison have their names there; a run is of the network that its
-    experiment's `name` says.
+    A network of a comparison has its name there; the network of a run has the `name` of the
+    experiment.
 
     Args:
         directories: Run directories of finished runs or comparisons.
 
     Raises:
-        ConfigError: if there is none; if runs of one name differ in more than the seed, or two have
-            the same; or if networks have other data or were not all trained from the same seeds.
-        RunDirectoryError: if one is not finished.
+        ConfigError: if no directory is given; if runs of one name differ in more than the seed, or
+            have the same seed; if networks have different data or different seeds.
+        RunDirectoryError: if a run is not finished.
     """
     if not directories:
         raise ConfigError("give the run directories of at least one run or comparison")
@@ -82,13 +82,13 @@ def read_over_seeds(
         origin, expected = first.setdefault(config.name, (directory, plain))
         if plain != expected:
             raise ConfigError(
-                f"runs are averaged over seeds, so that nothing else may differ; {directory} is "
+                f"runs that are averaged over seeds may differ only in the seed; {directory} is "
                 f"not the experiment of {origin} with another seed"
             )
         one, other = next(iter(first.values()))
         if config.data != other.data:
             raise ConfigError(
-                f"networks are compared on the same data; {directory} has others than {one}"
+                f"networks are compared on the same data; {directory} has other data than {one}"
             )
         for name, results in _results(directory, config):
             seeds = found.setdefault(name, {})
@@ -117,11 +117,11 @@ def _results(directory: Path, config: ExperimentConfig) -> Iterator[tuple[str, A
 
 
 def seeds_markdown(seeds: Sequence[int], networks: Mapping[str, Mapping[str, Any]]) -> str:
-    """One row for each network: mean and standard deviation over the seeds, and every number.
+    """One row for each network: mean and standard deviation over the seeds, and every value.
 
     Args:
-        seeds: The seeds, in the order of the numbers.
-        networks: Spreads by network and by what was measured.
+        seeds: The seeds, in the order of the values.
+        networks: By network and by quantity, the values with their mean and standard deviation.
     """
     columns = [key for key in _HEADINGS if any(key in spreads for spreads in networks.values())]
     each = ", ".join(map(str, seeds))

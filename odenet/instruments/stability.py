@@ -18,7 +18,7 @@ _MOST_ROWS = 24
 
 
 class Stability(RunInstrument):
-    """Eigenvalues of the layers against the region of the method, and growth over depth."""
+    """Eigenvalues of the layers in the stability region of the method, and growth over depth."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"blocks", "num_examples"})
     rule: ClassVar[str] = "|R(tau lambda)| <= 1, Haber and Ruthotto 2017, arXiv:1705.03341"
@@ -27,23 +27,23 @@ class Stability(RunInstrument):
         "part and the logarithmic norm over depth, and the growth of perturbations"
     )
     caption: ClassVar[str] = (
-        "Left: eigenvalues of df/dh at the start of every step, times the step size; inside "
-        "the green region the method keeps them from growing. Middle: above 0 the field itself "
-        "lets a perturbation grow, in the long run (the largest Re λ) or at once (μ₂). Right: "
-        "what became of perturbations of the block's first state. Of several examples, the "
-        "largest is drawn; of random directions, and of those that shrink most, the mean."
+        "Left: eigenvalues of df/dh at the start of every step, times the step size; inside the "
+        "green region the step is stable. Middle: above 0 the field itself amplifies a "
+        "perturbation, in the long run (the largest Re λ) or at once (μ₂). Right: growth of "
+        "perturbations of the block's first state. The curves are the maximum over examples; "
+        "for random directions and for the direction of least growth, the mean."
     )
 
     kind: Literal["stability"] = "stability"
     examples: int = STABILITY_EXAMPLES
-    """Examples along whose paths it is measured."""
+    """Number of examples along whose trajectories stability is measured."""
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Measure whether the layers are stable steps, and how perturbations grow.
+        """Measure the stability of the steps, and the growth of perturbations.
 
         Raises:
-            ConfigError: if a layer is no step of a method, a state is not finite, or `examples` is
-                less than 1.
+            ConfigError: if a layer is not a step of a method, a state is not finite, or `examples`
+                is less than 1.
         """
         inputs = normalized(run, self.chosen(run, self.examples))
         return {
@@ -78,7 +78,7 @@ class Stability(RunInstrument):
 
     @staticmethod
     def sentences(found: Mapping[str, Any]) -> list[str]:
-        """What the method does with the eigenvalues, and what becomes of perturbations."""
+        """Stability of the steps, range of the eigenvalues, and growth of perturbations."""
         lines = []
         for number, block in enumerate(found["blocks"], start=1):
             lines.append(f"block {number}: {_of_steps(block)}")
@@ -125,17 +125,17 @@ def _at(steps: Mapping[str, Any], step: int) -> float | None:
 def _of_steps(block: Mapping[str, Any]) -> str:
     steps = block["steps"]
     if steps is None:
-        return f"no step is judged: {block['reason']}"
+        return f"its steps are not judged: {block['reason']}"
     stable, number = sum(steps["stable"]), len(steps["stable"])
     scale, step = steps["critical_scale"], steps["critical_step"] + 1
     if scale is None:
-        further = "no factor on the step sizes makes one unstable"
+        further = "they are stable at every step size"
     elif scale < 0.05 and stable < number:
-        further = f"at step {step} no shorter step would be stable"
+        further = f"step {step} is unstable at every smaller step size too"
     else:
         further = (
             f"all step sizes may be multiplied by {wording.decimal(scale)} before the first, step "
-            f"{step}, leaves it"
+            f"{step}, becomes unstable"
         )
     return (
         f"{stable} of {number} steps are inside the stability region of {block['method']}; "
@@ -177,10 +177,10 @@ def _draw_plane(figure: Figure, axes: Axes, block: Mapping[str, Any]) -> None:
 
 
 def _zoom(axes: Axes, real: Sequence[float], imaginary: Sequence[float]) -> None:
-    """Show all marks, the origin, and enough around them to see the region's rim."""
+    """Set the limits to show all marks, the origin and the boundary of the region."""
     height = max([1.4, *(1.15 * abs(y) for y in imaginary)])
     left, right = min([-2.4, *(1.15 * x for x in real)]), max([0.4, *(1.15 * x for x in real)])
-    # A circle is to look like one: the shorter side is widened.
+    # Equal scales on both axes: the shorter side is widened.
     spare = max(0.0, 2 * height - (right - left)) / 2
     axes.set_xlim(left - spare, right + spare)
     axes.set_ylim(-height, height)

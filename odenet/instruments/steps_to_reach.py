@@ -1,4 +1,4 @@
-"""How many steps did each run take to an accuracy? From another run, or from scratch."""
+"""How many training steps did each run need to reach an accuracy, by its starting point?"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from odenet.instruments.base import Found, RunsInstrument
 from odenet.training.callbacks import read_metrics
 
 SCRATCH = "scratch"
-"""What a run is said to have started from where all of its weights were initialised."""
+"""Name of the starting point of a run whose weights were all initialised."""
 
 
 class StepsToReach(RunsInstrument):
-    """Steps that runs needed to an accuracy, by what they started from."""
+    """Training steps that runs needed to reach an accuracy, by their starting point."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"runs", "arms", "accuracies"})
     has_figure: ClassVar[bool] = False
@@ -30,22 +30,23 @@ class StepsToReach(RunsInstrument):
     """Validation accuracy to reach, 0 to 1; may be repeated."""
 
     def measure(self, directories: Sequence[Path]) -> dict[str, Any]:
-        """How many steps each run took to validation accuracies.
+        """Read the number of training steps of each run to each validation accuracy.
 
         Args:
             directories: Run directories.
 
         Returns:
-            `runs`, one by one, with their `steps` to each accuracy; and `arms`, for each accuracy:
-            those that started from runs of the same experiment taken together, and those that
-            started from nothing.
+            `runs`, one entry each, with their `steps` to each accuracy; and `arms`, for each
+            accuracy: runs of one experiment with the same starting point (another experiment, or
+            `scratch`) as one group.
 
         Raises:
-            OdenetError: if none is named, or a directory holds no run, or no accuracy.
+            OdenetError: if no directory or no accuracy is given, or a directory is not a run or has
+                no validation accuracy.
         """
         accuracies = self.accuracy
         if not (directories and accuracies):
-            raise ConfigError("name at least one run directory, and one accuracy to reach")
+            raise ConfigError("give at least one run directory, and one accuracy to reach")
         runs: list[dict[str, Any]] = []
         arms: dict[tuple[str, str, float], list[LearningSpeed]] = {}
         for directory in directories:
@@ -90,7 +91,7 @@ class StepsToReach(RunsInstrument):
 
     @staticmethod
     def table(found: Found) -> Table:
-        """The steps that every run took to each accuracy."""
+        """The steps of every run to each accuracy."""
         targets = [f"to {accuracy:.4g}" for accuracy in found["accuracies"]]
         table = Table("run", "started from", "seed", *targets, "best", box=None, pad_edge=False)
         for run in found["runs"]:
@@ -101,7 +102,7 @@ class StepsToReach(RunsInstrument):
 
     @staticmethod
     def sentences(found: Found) -> list[str]:
-        """The mean of every arm."""
+        """The mean number of steps of every group of runs."""
         lines = []
         for arm in found["arms"]:
             mean = "not all" if arm["mean_steps"] is None else f"{arm['mean_steps']:.1f} steps"

@@ -1,8 +1,8 @@
-"""The table of instruments: every file of this folder that holds one, and those from outside.
+"""The table of instruments: those in the files of this package, and those from plug-ins.
 
-The table is found, not written. Names and questions are read without importing the files, so that
-a help page does not wait for jax; a file is imported when its instrument is used. An instrument
-from outside is in the table as soon as its class is defined.
+The table is read from the folder of the package. Names and questions are read without importing
+the files, so that a help page does not import jax. A file is imported when its instrument is used.
+An instrument from a plug-in is in the table as soon as its class is defined.
 """
 
 import ast
@@ -21,12 +21,12 @@ _FRAME = {"__init__", "base", "table", "measurement", "every"}
 
 
 def names() -> list[str]:
-    """Names of all instruments, those from outside last."""
+    """Names of all instruments, those from plug-ins last."""
     return [*_files(), *(name for name in _outside() if name not in _files())]
 
 
 def question(name: str) -> str:
-    """What an instrument asks: the first line of its file's docstring, or of its class's outside.
+    """The question of an instrument: first line of its file's docstring (plug-in: its class's).
 
     Args:
         name: One of `names()`.
@@ -42,7 +42,7 @@ def find(name: str) -> Any:
     """The instrument of a name, a subclass of `InstrumentConfig`.
 
     Raises:
-        ConfigError: if there is none, naming the nearest.
+        ConfigError: if there is none; the message names the nearest.
     """
     if name in _files():
         importlib.import_module(f"{__package__}.{_files()[name].stem}")
@@ -66,7 +66,7 @@ def _outside() -> dict[str, Any]:
 
 
 def _defined() -> Sequence[Any]:
-    """Every instrument that is imported; none, without importing anything, if none is."""
+    """Every instrument that is already imported; imports nothing itself."""
     base = sys.modules.get(f"{__package__}.base")
     if base is None:
         return ()

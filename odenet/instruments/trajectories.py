@@ -1,4 +1,4 @@
-"""Where do the states go, and do their paths cross, as those of no ODE can?"""
+"""How do the states move through depth, and do their paths cross, which no ODE allows?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -26,26 +26,28 @@ class Trajectories(RunInstrument):
         "and the number of pairs that cross in every step"
     )
     caption: ClassVar[str] = (
-        "Colours are classes, or values from low to high. Of a state of one number, the paths "
-        "are drawn over depth; of two numbers, in their plane, from the small dots to the "
-        "large ones, with the field at three depths; larger states by their two principal "
-        "components, in which paths may seem to cross that do not. Below: pairs of paths that "
-        "cross in all their dimensions, which in one dimension no ODE allows."
+        "Colours are classes, or values from low to high. The paths of a one-dimensional state "
+        "are drawn over depth; those of a two-dimensional state in the plane, from the small "
+        "dots to the large ones, with the field at three depths; those of a larger state by its "
+        "two principal components, where paths may seem to cross that do not. Below: pairs of "
+        "paths that cross in the whole state space; in one dimension no ODE allows this."
     )
 
     kind: Literal["trajectories"] = "trajectories"
     examples: int = 64
-    """Examples that are followed, two or more."""
+    """Number of examples whose paths are measured, at least two."""
 
     @field_validator("examples")
     @classmethod
     def _makes_pairs(cls, examples: int) -> int:
         if examples < 2:
-            raise ValueError(f"paths cross in pairs, so two or more are followed; got {examples}")
+            raise ValueError(
+                f"paths cross in pairs, so `examples` must be at least 2; got {examples}"
+            )
         return examples
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Follow examples through the depth of the network, and count where their paths cross.
+        """Compute the paths of examples through depth, and count the crossings.
 
         Raises:
             ConfigError: if a state is not finite.
@@ -63,7 +65,7 @@ class Trajectories(RunInstrument):
     def table(found: Mapping[str, Any]) -> Table:
         """A row for every block."""
         table = Table(title=f"{found['directory']}, paths of {found['num_examples']} examples")
-        for heading in ("block", "state", "steps", "crossing pairs", "most in step", "turned over"):
+        for heading in ("block", "state", "steps", "crossing pairs", "most in step", "reversed"):
             table.add_column(heading, justify="right")
         for number, block in enumerate(found["blocks"], start=1):
             crossed, turned = block["crossings"], block["orientation"]
@@ -80,7 +82,7 @@ class Trajectories(RunInstrument):
 
     @staticmethod
     def sentences(found: Mapping[str, Any]) -> list[str]:
-        """What crossings and determinants prove, and what the plane leaves out."""
+        """Conclusions from crossings and determinants, and the variance that the plane explains."""
         lines = []
         for number, block in enumerate(found["blocks"], start=1):
             lines.append(f"block {number}: {_of_pairs(block)}")
@@ -90,9 +92,9 @@ class Trajectories(RunInstrument):
             if block["explained"] is not None:
                 first, second = block["explained"]
                 lines.append(
-                    f"block {number}: the two principal components that are drawn explain "
+                    f"block {number}: the two principal components in the figure explain "
                     f"{wording.percent(first)} and {wording.percent(second)} of the variance of "
-                    f"its {block['size']} numbers"
+                    f"the {block['size']}-dimensional state"
                 )
         return lines
 
@@ -127,7 +129,7 @@ def _of_pairs(block: Mapping[str, Any]) -> str:
         return f"{pairs} change their order; {proof}"
     part = wording.percent(crossed["nearness"])
     return (
-        f"{pairs} pass each other within a step, nearer than {part} of their distance before and "
+        f"{pairs} pass each other within a step, at less than {part} of their distance before and "
         f"after it"
     )
 
@@ -141,14 +143,14 @@ def _of_determinants(turned: Mapping[str, Any], num_examples: int) -> str:
     )
     if reversed_examples:
         return (
-            f"at {reversed_examples} of {num_examples} examples its map turns space over, by a "
-            f"determinant below 0, as no flow of an ODE of this state does{hidden}"
+            f"at {reversed_examples} of {num_examples} examples its map reverses orientation "
+            f"(determinant below 0), which no flow of an ODE of this state does{hidden}"
         )
-    return f"its map turns space over at none of {num_examples} examples, as no flow does{hidden}"
+    return f"its map keeps orientation at all {num_examples} examples, as every flow does{hidden}"
 
 
 def _colours(targets: Sequence[wording.Number]) -> list[Any]:
-    """A colour for every example: of its class, or of its value between the lowest and highest."""
+    """A colour for every example: by its class, or by its value between lowest and highest."""
     kinds = sorted(set(targets))
     if len(kinds) <= _MOST_CLASSES and all(float(kind).is_integer() for kind in kinds):
         return [canvas.colour_of(kinds.index(target)) for target in targets]
@@ -168,7 +170,7 @@ def _draw_paths(axes: Axes, block: Mapping[str, Any], colours: Sequence[Any]) ->
         for state, area in ((path[0], 6), (path[-1], 22)):
             axes.scatter(*state, s=area, color=[colour], lw=0, zorder=3)
     if size == 1:
-        _draw_slopes_over_time(axes, block)
+        _draw_directions(axes, block)
         axes.set(xlabel="depth-time t", ylabel="state h", title="paths over depth")
         return
     axes.set_title("paths" if size == 2 else "paths, principal components")
@@ -180,13 +182,13 @@ def _draw_paths(axes: Axes, block: Mapping[str, Any], colours: Sequence[Any]) ->
     axes.set(xlabel=names[0], ylabel=names[1])
 
 
-def _draw_slopes_over_time(axes: Axes, block: Mapping[str, Any]) -> None:
-    starts, slopes = [], []
+def _draw_directions(axes: Axes, block: Mapping[str, Any]) -> None:
+    starts, values = [], []
     for sample in block["fields"]:
-        starts += [(sample["t"], place) for (place,) in sample["places"]]
-        slopes += [slope for (slope,) in sample["slopes"]]
+        starts += [(sample["t"], state) for (state,) in sample["places"]]
+        values += [value for (value,) in sample["slopes"]]
     if starts:
-        canvas.directions(axes, starts, slopes)
+        canvas.directions(axes, starts, values)
 
 
 def _draw_field(
@@ -195,7 +197,7 @@ def _draw_field(
     x, y = zip(*sample["places"], strict=True)
     u, v = zip(*sample["slopes"], strict=True)
     axes.quiver(x, y, u, v, color=canvas.MUTED, alpha=0.8, width=0.006)
-    # The kept point that is nearest to where this field acts.
+    # The stored point nearest to the step of this field.
     point = min(range(len(block["points"])), key=lambda i: abs(block["points"][i] - sample["step"]))
     states = block["plane"][point]
     axes.scatter(*zip(*states, strict=True), s=9, color=list(colours), lw=0, zorder=3)
@@ -211,7 +213,7 @@ def _draw_crossings(axes: Axes, block: Mapping[str, Any]) -> None:
     if turned is not None:
         axes.step(
             steps, turned["in_step"], where="mid", color=canvas.colour_of(0), ls="--",
-            label="examples turned over",
+            label="examples with reversed orientation",
         )  # fmt: skip
     axes.set_title(f"{crossed['pairs']} of {crossed['all_pairs']} pairs cross")
     axes.set_xlabel("step")

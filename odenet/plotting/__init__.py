@@ -1,1 +1,1 @@
-"""What figures, tables and sentences share: the canvas, the places of labels, the wording."""
+"""Shared parts of figures, tables and sentences: canvas, positions of labels, wording."""

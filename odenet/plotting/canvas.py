@@ -1,9 +1,9 @@
-"""The surface that all figures are drawn on: size, style, colours, files.
+"""The canvas of all figures: size, style, colours, files.
 
 No other package imports matplotlib.
 
-Figures are made with the object-oriented interface and never shown, so that no display is needed
-and nothing global is left behind.
+Figures use the object-oriented interface and are never shown. They need no display and change no
+global state.
 """
 
 import functools
@@ -37,7 +37,7 @@ GOOD, BAD, NEUTRAL = "#00735a", "#b84300", "#545b65"
 TONES = {"good": GOOD, "bad": BAD, "none": NEUTRAL}
 """Colour of a verdict, readable as text on white."""
 
-# Okabe and Ito 2008 without its yellow, which is lost on white, and with a violet in its place.
+# Okabe and Ito 2008, with violet instead of yellow, which has too little contrast on white.
 _COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5D3A9B", "#222222",
 )  # fmt: skip
@@ -62,9 +62,9 @@ _STYLE = {
     "grid.color": FAINT,
     "legend.frameon": False,
     "axes.unicode_minus": True,
-    # Names are the user's: a dollar sign in one is no formula.
+    # Names come from the user: a dollar sign in a name does not start a formula.
     "text.parse_math": False,
-    # Glyphs as paths look the same everywhere and ask the reader for no font.
+    # Glyphs as paths look the same everywhere and need no installed font.
     "svg.fonttype": "path",
     "svg.hashsalt": "odenet",
 }
@@ -74,7 +74,7 @@ _R = TypeVar("_R")
 
 
 def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Run a drawing function in the style of the project, whatever the user's own settings are."""
+    """Run a drawing function in the style of the project, not in the user's own settings."""
 
     @functools.wraps(draw)
     def inside(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -90,7 +90,7 @@ def new_figure(width: float, height: float, *, arrange: bool = True) -> Figure:
     Args:
         width: In inches.
         height: In inches.
-        arrange: Whether the axes are arranged so that nothing is cut off.
+        arrange: Whether a layout engine arranges the axes so that nothing is cut off.
     """
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1) if arrange else None
     figure = Figure((width, height), dpi=DPI, layout=layout)
@@ -108,47 +108,47 @@ def png(figure: Figure) -> bytes:
 
 @styled
 def svg(figure: Figure) -> bytes:
-    """The figure as an SVG file, the same bytes for the same figure."""
+    """The figure as an SVG file; the same figure gives the same bytes."""
     file = io.BytesIO()
     figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None})
     return file.getvalue()
 
 
 def colour_of(index: int) -> str:
-    """Colour of the network with this position in the comparison, over all figures."""
+    """Colour of the network at this position in the comparison, the same in all figures."""
     return _COLOURS[index % len(_COLOURS)]
 
 
 def marker_of(index: int) -> str:
-    """Marker of a network: colour is never the only difference."""
+    """Marker of a network, so that colour is never the only difference."""
     return _MARKERS[index % len(_MARKERS)]
 
 
 def dashes_of(index: int) -> str:
-    """Line style of a network: colour is never the only difference."""
+    """Line style of a network, so that colour is never the only difference."""
     return _DASHES[index % len(_DASHES)]
 
 
 def pale() -> Colormap:
-    """Colours for cells, from light ochre to blue, all light enough for dark text."""
+    """Colours of cells, from light ochre to blue, all light enough for dark text."""
     return LinearSegmentedColormap.from_list("pale", ["#f3d9a4", "#f4f1e6", "#9cc9e6"])
 
 
 def depth_colours() -> Colormap:
-    """Colours for positions in depth, from early to late, none of them too light for white."""
+    """Colours of positions in depth, from early to late, all dark enough on white."""
     return LinearSegmentedColormap.from_list("depth", ["#0072B2", "#7A4FA3", "#D55E00"])
 
 
 def shaded_below_one(
     axes: Axes, real: list[float], imaginary: list[float], rows: list[list[float]]
 ) -> None:
-    """Shade where a function of a complex number is at most 1, and draw the rim.
+    """Shade the region where a function of a complex number is at most 1, and draw its boundary.
 
     Args:
-        axes: Of the complex plane.
+        axes: Axes of the complex plane.
         real: Real parts of the columns.
-        imaginary: Imaginary parts of the rows, from 0 on; the other half is its mirror image.
-        rows: The values.
+        imaginary: Imaginary parts of the rows, from 0 upwards; the lower half-plane is mirrored.
+        rows: Values of the function.
     """
     for sign in (1, -1):
         heights = [sign * value for value in imaginary]
@@ -157,7 +157,7 @@ def shaded_below_one(
 
 
 def directions(axes: Axes, starts: list[tuple[float, float]], slopes: list[float]) -> None:
-    """Short arrows of one length from `starts`, one unit to the right for `slope` units up."""
+    """Draw short arrows of equal length from `starts`, each with its slope dy/dx."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     rises = [slope * (right - left) / (high - low) for slope in slopes]
     lengths = [(1 + rise**2) ** 0.5 for rise in rises]
@@ -176,7 +176,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def legible(text: str, longest: int = 44) -> str:
-    """A name as it can be drawn: signs that the font lacks replaced, a very long one shortened."""
+    """A name that the font can draw: missing glyphs are replaced, a very long name is shortened."""
     font = _font(False)
     drawn = "".join(sign if font.get_char_index(ord(sign)) else "?" for sign in text)
     if len(drawn) <= longest:
@@ -185,16 +185,16 @@ def legible(text: str, longest: int = 44) -> str:
     return f"{drawn[:head]}…{drawn[head + 1 - longest :]}"
 
 
-def ticks(axes: Axes, which: str, places: Iterable[float], names: Iterable[str]) -> None:
+def ticks(axes: Axes, which: str, positions: Iterable[float], names: Iterable[str]) -> None:
     """Put named ticks on the axis `x` or `y`, and no others."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(FixedLocator(list(places)))
+    axis.set_major_locator(FixedLocator(list(positions)))
     axis.set_minor_locator(NullLocator())
     axis.set_ticklabels(list(names))
 
 
 def percentages(axes: Axes) -> None:
-    """Read the fractions of the vertical axis as percentages."""
+    """Write the fractions of the vertical axis as percentages."""
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="%"))
 
 
@@ -202,7 +202,7 @@ def plain_numbers(axes: Axes, which: str) -> None:
     """Write the numbers of a logarithmic axis without powers, which need typesetting."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
-    # Between two powers of ten there would be one number on the axis, or none.
+    # Ticks at powers of ten alone would leave one number on a short axis, or none.
     parts = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
     axis.set_major_locator(LogLocator(subs=parts))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
@@ -210,7 +210,7 @@ def plain_numbers(axes: Axes, which: str) -> None:
 
 
 def logarithmic(axes: Axes) -> None:
-    """Make the vertical axis logarithmic, if anything positive is drawn on it."""
+    """Make the vertical axis logarithmic if a line on it has a positive value."""
     curves = [value for line in axes.get_lines() for value in line.get_xydata()]  # pyright: ignore
     values = [float(y) for _, y in curves if y > 0]
     if not values:
@@ -233,7 +233,7 @@ def powers_of_ten(axes: Axes) -> None:
 
 
 def whole_numbers(axes: Axes, most: int = 16) -> None:
-    """Put ticks of the horizontal axis at whole numbers only, `most` at most."""
+    """Put at most `most` ticks on the horizontal axis, all at whole numbers."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=most))
 
 

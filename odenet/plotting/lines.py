@@ -1,4 +1,4 @@
-"""Lines of a figure: each has a colour, a dash pattern and a marker of its own."""
+"""Lines of a figure, each with its own colour, dash pattern and marker."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +17,11 @@ def line(
     """Draw one line through points, if there are any.
 
     Args:
-        axes: Where it is drawn.
+        axes: Axes to draw on.
         curve: Points `(x, y)`, finite.
-        index: Chooses colour, dash pattern and marker.
-        label: Its name in the legend.
-        most_marks: From so many points on they have no markers.
+        index: Index of colour, dash pattern and marker.
+        label: Name of the line in the legend.
+        most_marks: A line of this many points or more has no markers.
     """
     if curve:
         axes.plot(
@@ -32,7 +32,7 @@ def line(
 
 
 def log_log(axes: Axes) -> None:
-    """Make both axes logarithmic, their numbers written without powers."""
+    """Make both axes logarithmic, with numbers written without powers."""
     axes.set_xscale("log")
     canvas.plain_numbers(axes, "x")
     canvas.logarithmic(axes)

@@ -1,8 +1,8 @@
-"""Which of many layers or steps are shown in a table or a figure."""
+"""Selection of the layers or steps that a table or a figure shows."""
 
 
 def evenly(number: int, most: int) -> list[int]:
-    """At most `most` of the indices below `number`, both ends among them."""
+    """At most `most` of the indices below `number`, including both ends."""
     if number <= most:
         return list(range(number))
     return [round(i * (number - 1) / (most - 1)) for i in range(most)]

@@ -1,4 +1,4 @@
-"""Tables for the terminal: one frame for all."""
+"""The common frame of tables for the terminal."""
 
 from rich import box
 from rich.table import Table
@@ -8,8 +8,8 @@ def framed(title: str | None = None, apart: int = 1) -> Table:
     """An empty table with a line below its headings.
 
     Args:
-        title: Stands above it, in bold.
-        apart: Spaces between columns.
+        title: Title above the table, in bold.
+        apart: Number of spaces between columns.
     """
     return Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,

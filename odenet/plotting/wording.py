@@ -1,4 +1,4 @@
-"""How numbers and verdicts are said: one way for the terminal, the page and the figures."""
+"""Text of numbers and verdicts, the same in the terminal, on the page and in figures."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ Row = Mapping[str, Any]
 Number = int | float
 
 NONE = "–"
-"""Stands where there is no number."""
+"""Text for a missing number."""
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -25,7 +25,7 @@ def points(change: Number) -> str:
 
 
 def decimal(value: Number | None) -> str:
-    """Four significant digits, scientific where the number is very large or small."""
+    """Four significant digits, in scientific notation for very large or small numbers."""
     if value is None:
         return NONE
     if value == 0:
@@ -34,32 +34,32 @@ def decimal(value: Number | None) -> str:
 
 
 def error(value: Number | None) -> str:
-    """A solver's error, two significant digits; 0 is the reference solve itself."""
+    """A solver's error with two significant digits; 0 for the reference solve itself."""
     if value is None:
         return NONE
     return "0" if value == 0 else f"{value:.1e}"
 
 
 def count(value: Number | None) -> str:
-    """A number of things, maybe a mean over batches."""
+    """A count; one decimal for a mean over batches that is not whole."""
     if value is None:
         return NONE
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
 def seconds(value: Number | None) -> str:
-    """A duration in the unit that suits it."""
+    """A duration in µs, ms or s."""
     if value is None:
         return NONE
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
-        # What would be rounded up to 1000 of a unit is said in the next.
+        # A value that would round up to 1000 of a unit uses the next unit.
         if value < limit * (1 - 5e-4):
             return f"{value * factor:.3g} {unit}"
     return f"{value:,.2f} s"
 
 
 def size(value: Number | None) -> str:
-    """A number of bytes in the unit that suits it."""
+    """A number of bytes in B, KiB, MiB or GiB."""
     if value is None:
         return NONE
     for limit, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
@@ -69,12 +69,12 @@ def size(value: Number | None) -> str:
 
 
 def power_of_ten(exponent: int) -> str:
-    """Ten to an exponent, without mathematical typesetting."""
+    """A power of ten with superscript digits, without mathematical typesetting."""
     return "10" + str(exponent).translate(_SUPERSCRIPTS)
 
 
 def is_number(value: Any) -> bool:
-    """Whether there is a finite number."""
+    """Whether the value is a finite number."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
@@ -84,24 +84,24 @@ def times(factor: float) -> str:
 
 
 def is_positive(value: Any) -> bool:
-    """Whether there is a finite number above 0."""
+    """Whether the value is a finite number above 0."""
     return is_number(value) and value > 0
 
 
 def error_or_infinite(value: Number | None) -> str:
-    """A solver's error, where a solve may have left the finite numbers."""
+    """A solver's error, or `not finite` if it is None."""
     return "not finite" if value is None else error(value)
 
 
 def verdict_tone(verdict: Verdict) -> str:
-    """`good`, `bad` or `none`: what a verdict says about the network as an ODE."""
+    """`good` for an ODE, `bad` for a network that depends on its solver, `none` otherwise."""
     return {"solver-independent": "good", "depends on its solver": "bad"}.get(
         verdict["verdict"], "none"
     )
 
 
 def verdict_mark(verdict: Verdict) -> str:
-    """A sign that goes with the verdict, so that it does not hang on colour alone."""
+    """A sign for the verdict, so that colour is not the only difference."""
     return {"good": "✓", "bad": "✗", "none": "○"}[verdict_tone(verdict)]
 
 
@@ -110,21 +110,21 @@ def verdict_name(verdict: Verdict, trained: Row | None) -> str:
 
     Args:
         verdict: As in `comparison.json`.
-        trained: The row of the network as it was trained. The criterion compares accuracies, so
-            a network that has an error but no accuracy was not judged, which is not to say that
-            it is no ODE.
+        trained: The row of the network under its training solver. The criterion compares
+            accuracies. A network with an error but without an accuracy is `not judged`; it may
+            still be an ODE.
     """
     if trained is not None and trained["accuracy"] is None and trained["solver_error"] is not None:
         return "not judged"
-    # What follows a colon is a reason, which `verdict_reason` gives.
+    # The text after a colon is the reason; `verdict_reason` returns it.
     return verdict["verdict"].partition(":")[0]
 
 
 def verdict_reason(verdict: Verdict, trained: Row | None) -> str:
     """The numbers behind a verdict, as one sentence without its full stop.
 
-    What the accuracies do, which the criterion asks for, and beside it what the loss and the
-    outputs do under the same solvers.
+    The change of the accuracy, which the criterion judges, and the changes of the loss and of the
+    outputs under the same solvers.
     """
     return "; ".join(filter(None, (_of_accuracy(verdict, trained), _beside(verdict))))
 
@@ -134,12 +134,12 @@ def _of_accuracy(verdict: Verdict, trained: Row | None) -> str:
     if reason and trained is not None and trained["accuracy"] is not None:
         return reason
     if verdict_name(verdict, trained) == "not judged":
-        return "the criterion compares accuracies, and a regression has none; look at the loss"
+        return "the criterion compares accuracies, and a regression has none; see the loss"
     change, allowed = verdict["largest_change"], points(verdict["threshold"])
     if change is None:
         if trained is not None and trained["solver_error"] is None:
-            return "its layers are not all Euler steps, so no other solver can run it"
-        return "none of the solvers has a smaller error than the one it was trained with"
+            return "its layers are not all Euler steps, so no other solver can evaluate it"
+        return "none of the solvers has a smaller error than its training solver"
     tested = len(verdict["compared"])
     solvers = "1 finer solver" if tested == 1 else f"{tested} finer solvers"
     if change == 0:
@@ -151,7 +151,7 @@ def _of_accuracy(verdict: Verdict, trained: Row | None) -> str:
 
 
 def _beside(verdict: Verdict) -> str:
-    """What the loss and the outputs do; empty in a comparison that does not say."""
+    """Changes of the loss and of the outputs; empty for a comparison without these numbers."""
     under, error_of_outputs = verdict.get("loss_under"), verdict.get("solver_error")
     said = []
     if under is not None:
@@ -164,7 +164,7 @@ def _beside(verdict: Verdict) -> str:
 
 
 def _times(own: Number | None, other: Number | None) -> str:
-    """How many times larger or smaller a loss becomes, where that is a number."""
+    """The ratio of two losses in words; empty if it is not a number or close to 1."""
     if not (is_number(own) and is_number(other) and min(own, other) > 0):  # pyright: ignore
         return ""
     ratio = other / own  # pyright: ignore
@@ -174,13 +174,17 @@ def _times(own: Number | None, other: Number | None) -> str:
 
 
 def verdict_warning(verdict: Verdict) -> str:
-    """Which quantities contradict a verdict, as a sentence without its full stop, or nothing."""
+    """The quantities that contradict a verdict, as a sentence without its full stop; may be empty.
+
+    Args:
+        verdict: As in `comparison.json`.
+    """
     against = {"loss": "the loss", "outputs": "the outputs"}
     names = [against[name] for name in verdict.get("disagreements", ())]
     if not names:
         return ""
     verb = "disagrees" if names == ["the loss"] else "disagree"
-    said = f"{' and '.join(names)} {verb} with this verdict, which looks at accuracy alone"
+    said = f"{' and '.join(names)} {verb} with this verdict, which is based on accuracy alone"
     if verdict_tone(verdict) == "good":
-        return f"{said}: what the network computes does change with the solver"
-    return f"{said}: few examples may lie close to the border between two classes"
+        return f"{said}: the outputs of the network change with the solver"
+    return f"{said}: few examples may lie close to the decision boundary"

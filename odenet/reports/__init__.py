@@ -1,4 +1,4 @@
-"""Figures, pages and tables from run directories; nothing is computed here that they lack."""
+"""Figures, pages and tables from the files of run directories; no measurement is made here."""
 
 from odenet.reports.instruments_page import write_instruments_page as write_instruments_page
 from odenet.reports.report import FIGURES as FIGURES

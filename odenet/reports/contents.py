@@ -1,4 +1,4 @@
-"""What a run directory holds, read once and left as plain data."""
+"""The contents of a run directory as plain data."""
 
 import dataclasses
 from pathlib import Path
@@ -26,19 +26,18 @@ from odenet.training.monitor_config import monitor_file
 
 @dataclasses.dataclass(frozen=True)
 class RunContents:
-    """One training.
+    """The contents of the run directory of one training.
 
     Attributes:
-        path: Its run directory.
+        path: The run directory.
         config: The experiment as plain data.
-        config_text: The same, as it was written.
-        provenance: What `run.json` holds: command, versions, device, data source.
-        status: What `status.json` holds.
-        results: What `results.json` holds, or None while the training is not complete.
+        config_text: The text of the experiment file.
+        provenance: Contents of `run.json`: command, versions, device, data source.
+        status: Contents of `status.json`.
+        results: Contents of `results.json`; None while the training is not complete.
         metrics: The records of `metrics.jsonl`, oldest first.
-        instruments: What the file of every instrument holds, by its name; empty where it was not
-            used.
-        monitors: The records of `{kind}.jsonl` of every monitor, oldest first, by its kind.
+        instruments: Results by the name of the instrument; empty for one that has not measured.
+        monitors: The records of `{kind}.jsonl` by the kind of the monitor, oldest first.
     """
 
     path: Path
@@ -54,13 +53,13 @@ class RunContents:
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonContents:
-    """A comparison of networks and solvers.
+    """The contents of the run directory of a comparison of networks and solvers.
 
     Attributes:
-        path: Its run directory.
+        path: The run directory.
         config: The experiment as plain data.
-        config_text: The same, as it was written.
-        comparison: What `comparison.json` holds.
+        config_text: The text of the experiment file.
+        comparison: Contents of `comparison.json`.
         runs: The training of every network, by name.
     """
 
@@ -75,27 +74,27 @@ def read_contents(directory: Path) -> RunContents | ComparisonContents:
     """Read a run directory.
 
     Args:
-        directory: The directory of a comparison or of a run; the latter may be incomplete.
+        directory: The directory of a comparison or of a run; a run may be incomplete.
 
     Raises:
-        RunDirectoryError: if it is missing, damaged, or nothing in it can be reported.
+        RunDirectoryError: if it is missing or damaged, or holds nothing to report.
     """
     if not directory.is_dir():
         raise RunDirectoryError(
-            f"a report is made from a run directory, but there is no directory {directory}; "
+            f"a report needs a run directory, but there is no directory {directory}; "
             f"`odenet run` and `odenet compare` make one"
         )
     if (directory / COMPARISON).exists():
         return _read_comparison(directory)
     if (directory / "networks").is_dir():
         raise RunDirectoryError(
-            f"a comparison is reported once it is complete, but {directory} has no {COMPARISON}; "
+            f"a report needs a complete comparison, but {directory} has no {COMPARISON}; "
             f"complete it with: odenet resume {directory}"
         )
     if not (directory / RESULTS).exists() and not (directory / METRICS).exists():
         raise RunDirectoryError(
             f"a report needs one of {COMPARISON}, {RESULTS} and {METRICS}, but {directory} has "
-            f"none of them; name the directory that `odenet run` or `odenet compare` wrote"
+            f"none of them; give a directory that `odenet run` or `odenet compare` wrote"
         )
     return _read_run(directory)
 
@@ -141,20 +140,20 @@ def _text(path: Path) -> str:
     try:
         return path.read_text()
     except FileNotFoundError:
-        # The numbers can be reported without the file that led to them; the report says so.
+        # The report works without the configuration file, and says that it is missing.
         return ""
 
 
 def _yaml(text: str, directory: Path) -> dict[str, Any]:
-    # Not read as an ExperimentConfig: a run of an older version must still be reportable.
+    # Not read as an ExperimentConfig, so that runs of older versions can be reported too.
     try:
         config = resolve(read(text, str(directory / CONFIG)), str(directory / CONFIG))
     except (ConfigError, AttributeError):
-        config = _as_it_stands(text, directory)
+        config = _unresolved(text, directory)
     return config if isinstance(config, dict) else {}
 
 
-def _as_it_stands(text: str, directory: Path) -> Any:
+def _unresolved(text: str, directory: Path) -> Any:
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

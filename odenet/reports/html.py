@@ -1,4 +1,4 @@
-"""One page that needs nothing beside itself: no network, no script, no file next to it."""
+"""A self-contained HTML page: it needs no network, no script and no other file."""
 
 import base64
 import dataclasses
@@ -18,15 +18,15 @@ from odenet.reports.summary import best_validation, run_summary
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure as it stands on the page.
+    """A figure of the page.
 
     Attributes:
-        name: Names its file and its place on the page.
+        name: Name of the figure's file, and its anchor on the page.
         svg: The figure as an SVG file.
         png: The figure as a PNG file.
-        inches: Width and height.
-        alt: What it shows, for those who cannot see it.
-        caption: How to read it.
+        inches: Width and height in inches.
+        alt: Alternative text, for screen readers.
+        caption: How to read the figure.
     """
 
     name: str
@@ -38,8 +38,8 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """The SVG as an address that holds its own content."""
-        # As an image, not inline: the names inside of several SVGs would clash on one page.
+        """The SVG as a data URI."""
+        # An image, not inline SVG: identifiers of several SVGs would clash on one page.
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
     @property
@@ -54,13 +54,13 @@ class Picture:
 
 
 def picture_of(name: str, figure: Figure, alt: str, caption: str) -> Picture:
-    """A figure as it stands on a page.
+    """Render a figure for a page.
 
     Args:
-        name: Names its file and its place on the page.
+        name: Name of the figure's file, and its anchor on the page.
         figure: The figure.
-        alt: What it shows, for those who cannot see it.
-        caption: How to read it.
+        alt: Alternative text, for screen readers.
+        caption: How to read the figure.
     """
     width, height = figure.get_size_inches()
     inches = (float(width), float(height))
@@ -71,8 +71,8 @@ def comparison_page(contents: ComparisonContents, pictures: Mapping[str, Picture
     """The page of a comparison.
 
     Args:
-        contents: What the directory holds.
-        pictures: Figures by name: `solver` (if any depth is time), `matrix`, and others.
+        contents: Contents of the run directory.
+        pictures: Figures by name: `solver` (if depth is time in a network), `matrix`, and others.
     """
     comparison = contents.comparison
     rows: list[dict[str, Any]] = comparison["rows"]
@@ -113,7 +113,7 @@ def run_page(contents: RunContents, pictures: Mapping[str, Picture]) -> str:
     """The page of one training, complete or not.
 
     Args:
-        contents: What the directory holds.
+        contents: Contents of the run directory.
         pictures: Figures by name.
     """
     notice = ""
@@ -121,7 +121,7 @@ def run_page(contents: RunContents, pictures: Mapping[str, Picture]) -> str:
         step = max((record["step"] for record in contents.metrics), default=0)
         reason = contents.status.get("reason", "it is still running, or was killed")
         notice = (
-            f"This training is not complete: it came to step {step:,} ({reason}). "
+            f"This training is not complete: it reached step {step:,} ({reason}). "
             f"Continue it with: odenet resume {contents.path}"
         )
     return (
@@ -178,7 +178,7 @@ def _card(verdict: Mapping[str, Any], trained: Mapping[str, Any] | None) -> dict
 def _provenance(
     runs: Sequence[RunContents], comparison: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
-    """What was run, by which code, on what; values that differ between networks are all told."""
+    """Command, code version, device and data; values that differ between networks are all given."""
 
     def told(key: str) -> str:
         values = [run.provenance.get(key) for run in runs]
@@ -207,10 +207,10 @@ def instruments_page(
     """The page of all instruments on one run.
 
     Args:
-        contents: What the directory holds.
-        measured: Of every instrument that applied `name`, `question`, `table`, `sentences`,
+        contents: Contents of the run directory.
+        measured: For every instrument that applies: `name`, `question`, `table`, `sentences`,
             `picture` and `provenance`.
-        reasons: Why the others were not measured, by name.
+        reasons: Why the other instruments did not measure, by name.
     """
     return (
         _environment()

@@ -1,4 +1,4 @@
-"""One page with what all instruments found on a run."""
+"""One page with the results of all instruments on a run."""
 
 import io
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ PAGE = "instruments.html"
 
 
 def write_instruments_page(directory: Path, every: Every) -> Path:
-    """Write `instruments.html` into a run directory: a page that needs nothing beside itself.
+    """Write `instruments.html`, a self-contained page, into a run directory.
 
     Args:
         directory: The directory of a run.
-        every: What the instruments found, and why some did not apply.
+        every: The results of the instruments, and the reasons of those that do not apply.
 
     Returns:
         Path of the page.
@@ -61,7 +61,7 @@ def _text(table: Any) -> str:
 
 
 def _in_words(provenance: Mapping[str, Any]) -> str:
-    """What was looked at and by which rule, in one line."""
+    """Data, checkpoint, options, rule and versions of a measurement, in one line."""
     at = provenance["at"]
     options = {
         key: value for key, value in provenance["options"].items() if value not in (None, [])

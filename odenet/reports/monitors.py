@@ -1,10 +1,10 @@
-"""What monitors measured while a network trained, as figures of a report."""
+"""Figures of the measurements of monitors during training."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import odenet.analysis.monitors  # noqa: F401 - its kinds join the family
+import odenet.analysis.monitors  # noqa: F401 - registers its kinds
 from odenet.part.family import kinds_of, members_of
 from odenet.plotting import canvas, wording
 from odenet.plotting.canvas import Figure
@@ -20,10 +20,10 @@ class History:
     """The figure of one monitor.
 
     Attributes:
-        name: Of its files.
-        alt: What it shows, for those who cannot see it.
-        caption: What to look at.
-        figure: From the lines of the monitor's file to the figure.
+        name: Name of the figure's files.
+        alt: Alternative text, for screen readers.
+        caption: How to read the figure.
+        figure: Draws the figure from the lines of the monitor's file.
     """
 
     name: str
@@ -34,7 +34,7 @@ class History:
 
 @canvas.styled
 def numbers_figure(records: Sequence[Record]) -> Figure | None:
-    """Every number of the lines over the steps of the optimiser; None where there is none."""
+    """Every number of the lines over the steps of the optimiser; None if there is no number."""
     names = [name for name, value in (records[0] if records else {}).items() if _drawn(name, value)]
     if not names:
         return None
@@ -58,16 +58,17 @@ def _drawn(name: str, value: Any) -> bool:
 _HISTORIES = {
     "flow_history": History(
         "flow_history",
-        "Norms of the gradient and spread of the activations at every layer, during training",
-        "Each line is the network after so many steps of the optimiser, on the same training "
+        "Norms of the gradient and standard deviation of the activations at every layer, during "
+        "training",
+        "Each line is the network after the given number of optimiser steps, on the same training "
         "examples.",
         flow_history_figure,
     ),
     "stability_history": History(
         "stability_history",
         "Stability of every layer during training",
-        "Of a few training examples the worst. A step is stable where its amplification is at most "
-        "1; all steps are while the factor at right is above 1.",
+        "The worst case over a few training examples. A step is stable if its amplification is at "
+        "most 1. All steps are stable while the factor at right is above 1.",
         stability_history_figure,
     ),
 }
@@ -81,7 +82,7 @@ def monitor_kinds(config: Mapping[str, Any]) -> list[str]:
     """Kinds of monitors whose files a run directory may hold.
 
     Args:
-        config: The experiment as plain data; kinds from elsewhere stand in it.
+        config: The experiment as plain data; it names the kinds from plug-ins.
     """
     training = config.get("training")
     given = training.get("monitors") if isinstance(training, Mapping) else None
@@ -91,18 +92,18 @@ def monitor_kinds(config: Mapping[str, Any]) -> list[str]:
 
 
 def history(kind: str) -> History:
-    """The figure of the monitors of a kind: one of ours, or every number over the steps."""
+    """The figure of the monitors of a kind: a built-in one, or every number over the steps."""
     part = _members().get(kind)
     name = (part.figure_name if part is not None else "") or f"{kind}_history"
     if name in _HISTORIES:
         return _HISTORIES[name]
     alt = f"{kind.replace('_', ' ').capitalize()} during training"
-    caption = f"What the monitor of kind {kind} measured, over the steps of the optimiser."
+    caption = f"Measurements of the monitor of kind {kind} over the steps of the optimiser."
     return History(name, alt, caption, numbers_figure)
 
 
 def draw(kind: str, records: Sequence[Record]) -> Figure | None:
-    """The figure of a monitor's lines: as the monitor draws them, or as the report does."""
+    """The figure of a monitor's lines: the monitor's own, or that of `history`."""
     part = _members().get(kind)
     own = part.figure(records) if part is not None and records else None
     return own if own is not None else history(kind).figure(records)

@@ -1,4 +1,4 @@
-"""run directory -> figures and page, written beside what they are made from."""
+"""Write the figures and the page of a run into its run directory."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,45 +25,45 @@ _CAPTIONS = {
     "solver": (
         "The test metric of each trained network under every solver, against the measured error "
         "of the solver",
-        "Every mark is the same trained network under another solver; solvers become more exact "
-        "to the right. The star is the network as it was trained. Look at the filled marks, which "
-        "are the more exact solvers: on the level of the star, the network is an ODE; off it, "
-        "the result belonged to the solver. At the far right stands the reference solve, whose "
-        "error is 0 by definition; a solve whose outputs are not finite stands at the far left.",
+        "Every mark is the same trained network under another solver; the error of the solver "
+        "decreases to the right. The star is the network under its training solver. The filled "
+        "marks are the more exact solvers. If they are level with the star, the network is an "
+        "ODE; otherwise its result depends on the solver. At the far right is the reference "
+        "solve, whose error is 0 by definition; at the far left are solves whose outputs are not "
+        "finite.",
     ),
     "matrix": (
         "The test metric of every pair of a trained network and a solver",
-        "A column that keeps its colour from top to bottom is a network that does not care which "
-        "solver runs it; coarse solvers may differ. A dash is a pair that does not exist.",
+        "A column of one colour is a network that does not depend on its solver; coarse solvers "
+        "may differ. A dash is a pair that does not exist.",
     ),
     "cost": (
         "The test metric of every pair against field evaluations and time of a batch",
-        "What a solver costs, and what it gives: each mark is one evaluation, the stars are the "
-        "networks as trained. Failed solves are left out.",
+        "Cost of a solver against the test metric. Each mark is one evaluation; the stars are the "
+        "networks under their training solvers. Failed solves are left out.",
     ),
     "step_sizes": (
         "Step sizes of every network from the first layer to the last",
-        "Step sizes after training. Their sum is the horizon: the depth-time over which the "
+        "Step sizes after training. Their sum is the horizon, the depth-time over which the "
         "network is integrated. Networks with the same step sizes share one line.",
     ),
     "curves": (
         "Loss and accuracy during training, on training batches and on validation data",
-        "Left: batches of the training data, as they were used. Right: the validation data, which "
-        "the optimiser never sees.",
+        "Left: training batches. Right: the validation data, which the optimiser does not use.",
     ),
     "loss_and_error": (
         "Training loss and test error during training, on two axes",
-        "Dashed, left: the loss on training batches, its mean since the evaluation before. Solid, "
-        "right: the fraction of test images that the network gets wrong.",
+        "Dashed, left axis: the mean loss on training batches since the previous evaluation. "
+        "Solid, right axis: the fraction of misclassified test examples.",
     ),
 }
 
 
 def write_report(directory: Path) -> Path:
-    """Draw what a run directory holds into `figures/` and `report.html` in the same directory.
+    """Write `report.html` and `figures/` of a run directory into the same directory.
 
-    A comparison needs its `comparison.json`; a single run may be incomplete, and the report then
-    says so. Files of an earlier report are replaced, each whole or not at all.
+    A comparison needs its `comparison.json`. A single run may be incomplete; the report then says
+    so. Files of an earlier report are replaced, each atomically.
 
     Args:
         directory: The directory of a comparison or a run.
@@ -92,7 +92,7 @@ def write_report(directory: Path) -> Path:
         _replace(directory / REPORT, page.encode())
     except OSError as error:
         raise RunDirectoryError(
-            f"a report is written into its run directory, but {error.filename} cannot be written: "
+            f"the report belongs in the run directory, but {error.filename} cannot be written: "
             f"{error.strerror}; free some space or make {directory} writable"
         ) from error
     return directory / REPORT

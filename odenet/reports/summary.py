@@ -1,4 +1,4 @@
-"""The numbers of one training in the order in which they are told."""
+"""The numbers of one training, in the order of the page and the table."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from odenet.plotting import wording
 
 
 class Quantity(NamedTuple):
-    """A named number and how it is said."""
+    """A named number and its text."""
 
     name: str
     value: wording.Number | None
@@ -22,10 +22,10 @@ def best_validation(results: Mapping[str, Any]) -> wording.Number | None:
 
 
 def run_summary(results: Mapping[str, Any]) -> list[Quantity]:
-    """What a training gave and what it cost.
+    """Scores and cost of a training.
 
     Args:
-        results: What `results.json` holds.
+        results: Contents of `results.json`.
     """
     test = results["test"]
     metric, say = ("accuracy", wording.percent) if "accuracy" in test else ("loss", wording.decimal)
@@ -49,7 +49,7 @@ def run_summary(results: Mapping[str, Any]) -> list[Quantity]:
 
 
 def _depth_change(level: Mapping[str, Any]) -> Quantity:
-    """The loss on both sides of a change of depth, beside what one step without it would give."""
+    """The loss before and after a change of depth, and after one training step without it."""
     before, after, stepped = (
         wording.decimal(level[name])
         for name in ("loss_before", "loss_after", "loss_after_one_step")

@@ -1,4 +1,4 @@
-"""What a comparison or a run found, as tables for the terminal."""
+"""The results of a comparison or a run as tables for the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,14 +19,14 @@ _STYLES = {"good": "bold green", "bad": "bold red", "none": "bold"}
 def comparison_tables(comparison: Mapping[str, Any]) -> list[RenderableType]:
     """One table of evaluations for every network, then one verdict for every network.
 
-    Whole at 100 columns; in a narrower terminal names are shortened, numbers never.
+    The tables need 100 columns. A narrower terminal shortens names, never numbers.
 
     Args:
-        comparison: What `comparison.json` holds.
+        comparison: Contents of `comparison.json`.
     """
     rows = comparison["rows"]
     has_accuracy = any(row["accuracy"] is not None for row in rows)
-    # Over all networks, so that the numbers stand in line from one table to the next.
+    # Widths over all networks, so that the columns of all tables are aligned.
     lines = [_header(has_accuracy), *(_cells(row, has_accuracy) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     tables: list[RenderableType] = [
@@ -41,7 +41,7 @@ def run_table(results: Mapping[str, Any]) -> Table:
     """The numbers of one training.
 
     Args:
-        results: What `results.json` holds.
+        results: Contents of `results.json`.
     """
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
@@ -52,9 +52,9 @@ def run_table(results: Mapping[str, Any]) -> Table:
 
 
 class _Name:
-    """A name that gives way to the numbers: in a narrow column it loses its middle.
+    """A name that is shortened in its middle if the column is narrow.
 
-    Evaluations differ at both ends (`tsit5_..._1e-3`), and numbers that wrap cannot be read.
+    Names of evaluations differ at both ends (`tsit5_..._1e-3`), and wrapped numbers are unreadable.
     """
 
     def __init__(self, name: str, column: int):
@@ -64,11 +64,11 @@ class _Name:
         return Measurement(min(8, self.column), self.column)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        room = options.max_width
+        most = options.max_width
         name = self.name
-        if len(name) > room:
-            tail = (room - 1) // 2
-            name = f"{name[: room - 1 - tail]}…{name[len(name) - tail :]}"
+        if len(name) > most:
+            tail = (most - 1) // 2
+            name = f"{name[: most - 1 - tail]}…{name[len(name) - tail :]}"
         yield Text(name, no_wrap=True)
 
 

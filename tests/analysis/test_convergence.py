@@ -138,9 +138,9 @@ def test_trainings_at_several_steps_are_read_by_seed(trained, tmp_path):
     with pytest.raises(ConfigError, match="seed and the steps of an earlier"):
         measure("critical-step", [runs[0], runs[0]])
     measure("convergence", runs[0], examples=16, finest=2, threshold=0.2, solver=("none",))
-    with pytest.raises(ConfigError, match=r"these were measured with \[0.1, 0.2\]"):
+    with pytest.raises(ConfigError, match=r"with one threshold; got \[0.1, 0.2\]"):
         measure("critical-step", runs)
     other = toy_run(tmp_path / "other", step_sizes={"kind": "fixed", "horizon": 2.0})
     measure("convergence", other, examples=16, finest=2, solver=("none",))
-    with pytest.raises(ConfigError, match="num_steps and seed alone"):
+    with pytest.raises(ConfigError, match="differ only in num_steps and seed"):
         measure("critical-step", [trained, other])

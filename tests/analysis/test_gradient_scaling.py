@@ -77,7 +77,7 @@ def test_norms_at_both_ends_are_read_by_depth_and_seed(runs):
 
 
 def test_what_cannot_be_compared_is_refused(runs, tmp_path):
-    with pytest.raises(ConfigError, match="name the run directories"):
+    with pytest.raises(ConfigError, match="give the run directories"):
         measure("gradient-scaling", [])
     with pytest.raises(ConfigError, match="seed and the steps of an earlier"):
         measure("gradient-scaling", [runs[2, 0], runs[2, 0]])

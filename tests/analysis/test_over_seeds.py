@@ -89,7 +89,7 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(tmp_path):
     networks = {"fixed": results(0.9, 0.5, [[1.0]])}
     first = comparison(tmp_path / "a", 0, networks)
     other = comparison(tmp_path / "b", 1, networks, training={"num_steps": 7})
-    with pytest.raises(ConfigError, match="nothing else may differ"):
+    with pytest.raises(ConfigError, match="may differ only in the seed"):
         read_over_seeds([first, other])
     elsewhere = comparison(tmp_path / "d", 0, networks, name="other", data={"kind": "spirals"})
     with pytest.raises(ConfigError, match="compared on the same data"):

@@ -57,7 +57,7 @@ def test_command_writes_numbers_figure_and_report_and_says_the_rule(watched):
         assert (watched / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     page = (watched / "report.html").read_text()
     assert "singular values of the factors" in page
-    assert "Each line is the network after so many steps" in page
+    assert "Each line is the network after the given number" in page
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_command_writes_numbers_figure_and_report_and_says_what_they_mean(traine
     assert "of 4 steps are inside the stability region of euler" in said
     assert "a perturbation grows by up to" in said
     assert (trained / "figures" / "stability.png").read_bytes().startswith(b"\x89PNG")
-    assert "the method keeps them from growing" in (trained / "report.html").read_text()
+    assert "inside the green region the step is stable" in (trained / "report.html").read_text()
 
 
 def test_network_is_measured_under_another_method_and_before_training(trained):

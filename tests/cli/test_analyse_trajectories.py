@@ -18,12 +18,12 @@ def test_command_writes_numbers_figure_and_report_and_says_what_they_prove(train
     said = " ".join(done.stdout.split())
     assert "of 66 pairs of paths pass each other within a step" in said
     assert "of 12 examples" in said
-    assert "of the variance of its 8 numbers" in said
+    assert "of the variance of the 8-dimensional state" in said
     assert (trained / "figures" / "trajectories.png").read_bytes().startswith(b"\x89PNG")
-    assert "which in one dimension no ODE allows" in (trained / "report.html").read_text()
+    assert "in one dimension no ODE allows this" in (trained / "report.html").read_text()
 
 
 def test_one_example_has_no_pair(trained):
     done = odenet("analyse", "trajectories", trained, "--examples", "1")
     assert done.returncode == 2
-    assert "two or more are followed; got 1" in " ".join(done.stderr.split())
+    assert "must be at least 2; got 1" in " ".join(done.stderr.split())

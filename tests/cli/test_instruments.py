@@ -12,7 +12,7 @@ from commands import answer, odenet
         (
             ("convergence", "--finest", "2", "--solver", "none", "--examples", "50"),
             "errors are relative to dopri8",
-            "Error of the outputs when steps are halved",
+            "Error of the outputs at halved steps",
         ),
         (("gradient-audit", "--examples", "4"), "finite differences along 3", "Error, time and"),
         (

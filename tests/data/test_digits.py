@@ -44,5 +44,5 @@ def test_digits_normalization_is_of_the_training_part_and_optional():
 
 
 def test_digits_without_training_images_raise():
-    with pytest.raises(ConfigError, match="leave some of the 1797 digits"):
+    with pytest.raises(ConfigError, match="must be less than 1797"):
         DigitsConfig(validation=1000, test=797)

@@ -135,7 +135,7 @@ def test_fetch_goes_on_at_the_next_mirror_where_the_first_broke_off(server, tmp_
 def test_fetch_refuses_a_corrupt_download_and_leaves_the_old_file(server, tmp_path):
     server.pages["a"] = CONTENT[:-1] + b"x"
     leave(tmp_path / "tiny" / "a.gz", b"damaged")
-    with pytest.raises(DataError, match="gave md5"):
+    with pytest.raises(DataError, match="has md5"):
         fetch("tiny", tmp_path, published=published(server.url("a")))
     assert (tmp_path / "tiny" / "a.gz").read_bytes() == b"damaged"
     assert not part_of(tmp_path).exists()

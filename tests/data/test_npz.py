@@ -142,7 +142,10 @@ WRONG = {
         without("test_inputs", "test_targets"),
         r"keep some examples for the test, .* np.savez\('own.npz', train_inputs=train_inputs\[1000",
     ),
-    "no examples": (changed("test_inputs", IMAGES["test_inputs"][:0]), "none of them 0; got"),
+    "no examples": (
+        changed("test_inputs", IMAGES["test_inputs"][:0]),
+        "without an axis of length 0; got",
+    ),
     "fewer targets": (changed("train_targets", np.arange(39) % 4), "each of the 40 inputs"),
     "one-hot": (
         changed("train_targets", np.eye(40, dtype=int)),
@@ -181,10 +184,10 @@ def test_file_that_holds_something_else_is_refused(built, name):
 
 OPTIONS = {
     "no validation": (IMAGES, {}, "data.validation is required"),
-    "all validate": (IMAGES, {"validation": 40}, "leaves some of the 40"),
+    "all validate": (IMAGES, {"validation": 40}, "must be less than 40"),
     "validation twice": (with_validation(IMAGES), {"validation": 3}, "validation would be ignored"),
     "seed of nothing": (with_validation(IMAGES), {"split_seed": 3}, "split_seed would be ignored"),
-    "augmented vectors": (VECTORS, {"validation": 8, "augment": {}}, "augment acts on images"),
+    "augmented vectors": (VECTORS, {"validation": 8, "augment": {}}, "augment needs images"),
     "classes of values": (VECTORS, {"validation": 8, "num_classes": 3}, "num_classes would be ign"),
     "numbers for channels": (
         IMAGES,
@@ -222,7 +225,7 @@ def test_single_array_and_missing_file_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"got one array; use numpy.savez"):
         NpzConfig(path="one.npy", validation=1).build(tmp_path)
     with pytest.raises(
-        DataError, match=r"which is missing; a relative path is looked for beside the experiment"
+        DataError, match=r"which does not exist; a relative path is looked up beside the experiment"
     ):
         NpzConfig(path="none.npz", validation=1).build(tmp_path)
 
@@ -293,7 +296,7 @@ def test_config_survives_its_file_and_overrides(tmp_path, normalize):
 
 
 def test_error_of_a_normalisation_says_the_rule(tmp_path):
-    with pytest.raises(ConfigError, match="one number each for every channel; got 1 and 2"):
+    with pytest.raises(ConfigError, match="one number per channel; got 1 and 2"):
         experiment("own.npz", [("data.normalize", {"mean": [0.5], "std": [1.0, 1.0]})])
 
 

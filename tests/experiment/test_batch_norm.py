@@ -62,7 +62,7 @@ def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
     assert training["batch_statistics"] == during["batch_statistics"] == "training"
     assert training["identity"] == (None,)
     assert len(training["blocks"][0]["factors"]["largest"]) == 3
-    assert any("as in training; factors with" in line for line in GradientFlow.sentences(training))
+    assert any("examples; factors in evaluation" in one for one in GradientFlow.sentences(training))
     frozen = measure(
         "gradient-flow", tmp_path / "run", examples=16, factor_examples=2, batch_statistics="frozen"
     )

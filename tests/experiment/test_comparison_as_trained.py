@@ -35,5 +35,5 @@ def test_networks_are_evaluated_as_trained_and_not_judged(tmp_path):
     write_report(tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "No other solver was asked for." in page
-    assert "No network here was run by another solver" in page
+    assert "No network was evaluated with another solver" in page
     assert (tmp_path / "out" / "figures" / "loss_and_error.png").is_file()

@@ -94,7 +94,7 @@ def test_set_under_a_prefix_is_chosen(tmp_path, data):
     arrays = small_arrays()
     both = {f"encoder_q.{name}": a for name, a in arrays.items()}
     both |= {f"encoder_k.{name}": a * 2 for name, a in arrays.items()}
-    with pytest.raises(CheckpointError, match="choose it by --set encoder_k or --set encoder_q"):
+    with pytest.raises(CheckpointError, match="choose by --set encoder_k or --set encoder_q"):
         imported(tmp_path, both, data)
     made = imported(tmp_path, both, data, which="encoder_q")
     assert_holds(made, arrays)
@@ -120,7 +120,7 @@ def test_refusal_names_the_network_that_the_file_fits_and_cuts_its_lists(tmp_pat
     lines = refusal(tmp_path, wrapped, data)
     assert lines[1:3] == [
         "  the file fits --arch resnet164",
-        "  names were compared without `_orig_mod.`, which all of them have",
+        "  names were compared without `_orig_mod.`, which all names have",
     ]
 
 
@@ -138,15 +138,15 @@ def test_refusal_names_the_shortcuts_that_the_file_has(tmp_path, data):
     [
         (
             lambda a: {k: v for k, v in a.items() if "linear" not in k},
-            "the file lacks the last layer alone, linear.bias, linear.weight",
+            "the file lacks only the last layer, linear.bias, linear.weight",
         ),
         (
             lambda a: {k.replace("linear", "fc"): v for k, v in a.items()},
             "and has fc.bias, fc.weight in its place",
         ),
         (lambda a: {f"x{i}": v for i, v in enumerate(a.values())}, "none of its names is known"),
-        (lambda a: a | {"queue": np.zeros(3)}, "all that the network needs, and 1 arrays more"),
-        (lambda a: {k: v[..., None] for k, v in a.items()}, "all names are known, and"),
+        (lambda a: a | {"queue": np.zeros(3)}, "all arrays of the network, and 1 more"),
+        (lambda a: {k: v[..., None] for k, v in a.items()}, "all names are known, but"),
     ],
 )
 def test_refusal_says_what_is_likely(tmp_path, data, change, said):
@@ -183,7 +183,7 @@ def test_file_of_other_classes_and_channels_is_imported_and_trained_on(tmp_path,
     assert "the file has 7 classes, the data 4 and 1 channels, the data 3" in note
     start = f"{{run: {out}, last: reinitialise, first: sum_channels}}"
     assert f"'start={start}'" in note
-    with pytest.raises(DataError, match=r"data that are not here: inputs of shape 8x8x1 and 7"):
+    with pytest.raises(DataError, match=r"imported weight file, inputs of shape 8x8x1 and 7"):
         evaluate(out)
     tuned = load_config(
         out / "config.yaml",

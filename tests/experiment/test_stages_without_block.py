@@ -116,7 +116,7 @@ def test_comparison_evaluates_it_as_trained_only():
         (lambda run, path: run.with_taus([[1.0]]), "each of the 0 stages whose depth is time"),
         (lambda run, path: measure("basis", path), "block.kind=none has no weights that are"),
         (lambda run, path: measure("convergence", path), "layers of model.stages.0 are no steps"),
-        (lambda run, path: measure("gradient-audit", path), "adjoints belong to blocks of kind"),
+        (lambda run, path: measure("gradient-audit", path), "compared for blocks of kind depth"),
         (lambda run, path: chains_of(run.network), "EmptyBlock, which has no layers of its own"),
         (lambda run, path: check_lesions(run.network), "block of model.stages.0 is EmptyBlock"),
         (lambda run, path: stability(run.network, jnp.ones((2, 8, 8, 1))),

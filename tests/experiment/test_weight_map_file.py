@@ -76,7 +76,7 @@ entries:
         ("ignored: [a]", "give one of the two"),
         ("{rename: [{known: a, file: b}], entries: [{foreign: a, ours: b}]}", "one of the two"),
         ("renam: []", "unknown key renam; nearest: rename"),
-        ("rename: [{known: '(', file: b}]", "is no regular expression"),
+        ("rename: [{known: '(', file: b}]", "is not a regular expression"),
         (r"rename: [{known: layer, file: '\1'}]", "cannot be done: invalid group reference"),
         ("entries: [{foreign: a, ours: b, layout: con}]", "nearest: conv"),
         ("entries: [{foreign: a, ours: b, num_layers: 2}]", "go together"),

@@ -54,7 +54,7 @@ def test_loaded_run_is_measured_with_its_own_weights(trained):
     longer = measure("trajectories", loaded.with_taus([1.0, 1.0]), examples=3)
     assert longer["blocks"][0]["times"] == [0, 1, 2]
     assert (trained / "trajectories.json").read_text() == written, "those are no steps of the run"
-    with pytest.raises(ConfigError, match="a loaded run has its weights and overrides"):
+    with pytest.raises(ConfigError, match="a loaded run already has its weights and overrides"):
         measure("trajectories", loaded, at="start")
 
 
@@ -89,7 +89,7 @@ def test_results_of_an_earlier_version_are_shown_and_compared(tmp_path):
     shutil.copytree(BEFORE, path)
     (path / "run.json").write_text('{"git_commit": null}')
     page = write_report(path).read_text()
-    for part in ("functions of depth", "Error of the outputs", "time and memory of every way",
+    for part in ("functions of depth", "Error of the outputs", "time and memory of every gradient",
                  "scores without each", "singular values", "Paths of examples"):  # fmt: skip
         assert part in page
     scaling = measure("gradient-scaling", [path])

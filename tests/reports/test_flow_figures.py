@@ -97,9 +97,9 @@ def test_sentences_say_what_the_identity_term_bounds_and_what_it_does_not():
     )
     assert weights.startswith("gradient of the weights: not judged: there is one layer")
     assert "0.25 in layer 2" in bounded
-    assert "cannot fall by more than 0.50 decades" in bounded
+    assert "bounds the decrease of the gradient over the block by 0.50" in bounded
     assert "1.75 in layer 1" in unbounded
-    assert "does not bound its fall" in unbounded
+    assert "does not bound the decrease of the gradient" in unbounded
 
 
 def test_table_of_a_deep_block_keeps_both_ends():

@@ -168,7 +168,7 @@ def test_run_page_holds_the_results(run):
 
 def test_incomplete_run_is_reported_as_such(tmp_path):
     page = page_of(write_run(tmp_path / "cut", complete=False))
-    assert "This training is not complete: it came to step 40" in page.text
+    assert "This training is not complete: it reached step 40" in page.text
     assert "results" not in page.tables
 
 

@@ -73,10 +73,10 @@ def test_every_block_has_its_row_and_every_eigenvalue_its_mark():
     ("options", "said"),
     [
         ({}, "4 of 4 steps are inside the stability region of euler; all step sizes may be"),
-        ({"scale": None}, "no factor on the step sizes makes one unstable"),
+        ({"scale": None}, "they are stable at every step size"),
         ({"stable": False, "scale": 1e-3}, "0 of 4 steps are inside"),
-        ({"stable": False, "scale": 1e-3}, "at step 3 no shorter step would be stable"),
-        ({"judged": False}, "no step is judged: steps are chosen by their error"),
+        ({"stable": False, "scale": 1e-3}, "step 3 is unstable at every smaller step size too"),
+        ({"judged": False}, "its steps are not judged: steps are chosen by their error"),
         ({"exact": False}, "by Arnoldi's method, from below"),
         ({}, "a perturbation grows by up to 5"),
     ],

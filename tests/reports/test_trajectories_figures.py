@@ -70,15 +70,15 @@ def test_sentences_say_what_is_proved_and_what_is_not():
     assert line == (
         "block 1: 1 of 3 pairs of paths change their order; no ODE of this state has such paths"
     )
-    assert "turns space over, by a determinant below 0" in determinants
+    assert "reverses orientation (determinant below 0)" in determinants
     line, determinants = Trajectories.sentences(measured(block(1, pairs=0, turned=0)))
     assert line.endswith("0 of 3 pairs of paths change their order; as with any ODE")
-    assert "at none of 3 examples, as no flow does" in determinants
+    assert "keeps orientation at all 3 examples, as every flow does" in determinants
     found = measured(block(5, unresolved=2, explained=[0.75, 0.125]))
     near, hidden, plane = Trajectories.sentences(found)
-    assert "nearer than 5.00% of their distance" in near
+    assert "at less than 5.00% of their distance" in near
     assert "2 determinants are hidden by round-off" in hidden
-    assert "explain 75.00% and 12.50% of the variance of its 5 numbers" in plane
+    assert "explain 75.00% and 12.50% of the variance of the 5-dimensional state" in plane
 
 
 def test_table_names_the_step_with_most_crossings():

@@ -1,8 +1,8 @@
-"""Weights of other frameworks: files of PyTorch, safetensors and Flax, and which array is which.
+"""Weights of other frameworks: files of PyTorch, safetensors and Flax, and maps of array names.
 
-`read_weights`, `read_weight_file` and `write_safetensors` know files; `convert` and `export` know
-names, layouts and shapes, and refuse whatever does not fit entirely; the arrays of published
-networks are in `torchvision_arrays` and `cifar_arrays`.
+`read_weights`, `read_weight_file` and `write_safetensors` read and write files. `convert` and
+`export` map names, layouts and shapes, and refuse weights that do not fit entirely. The arrays of
+published networks are in `torchvision_arrays` and `cifar_arrays`.
 """
 
 from odenet.models.pretrained.flax_names import in_flax_names as in_flax_names

@@ -1,4 +1,4 @@
-"""Why a file of weights does not fit: what is likely, in a few sentences."""
+"""Likely causes why a file of weights does not fit, in a few sentences."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,12 +13,12 @@ _SENTENCES = 3
 
 
 class Diagnosis:
-    """Says of misfits what is likely behind them, at most three sentences.
+    """The likely causes of misfits, at most three sentences.
 
     Args:
         arrays: The arrays of the file by its own names.
-        matched: The same by the names that were compared.
-        weight_map: Which array is which.
+        matched: The same arrays by the names that were compared.
+        weight_map: The map of names.
     """
 
     def __init__(self, arrays: Arrays, matched: Matched, weight_map: WeightMap):
@@ -47,16 +47,16 @@ class Diagnosis:
 
     def _prefix(self) -> Iterator[str]:
         if self._matched.stripped:
-            yield f"names were compared without {self._matched.stripped}, which all of them have"
+            yield f"names were compared without {self._matched.stripped}, which all names have"
             return
         prefixes = common_prefixes(list(self._used()))
         wanted = {entry.foreign for entry in self._map.entries}
         inside = prefixes_with(wanted, self._arrays)
         if prefixes:
-            yield f"every name has the prefix `{prefixes[-1]}`, and fits no better without it"
+            yield f"every name has the prefix `{prefixes[-1]}`, but no more names fit without it"
         elif inside:
             chosen = " or ".join(f"--set {prefix[:-1]}" for prefix in inside)
-            yield f"the file holds the network under a prefix, beside others: choose it by {chosen}"
+            yield f"the file holds the network under a prefix, and other arrays: choose by {chosen}"
 
     def _names(self, misfits: Misfits) -> Iterator[str]:
         missing, extra = misfits.missing_names, misfits.extra_names
@@ -67,25 +67,28 @@ class Diagnosis:
         if len(missing) == len(wanted):
             yield (
                 f"none of its names is known, such as {extra[0] if extra else 'none'!r}; known are "
-                f"{wanted[0]!r} and others: give theirs by --map (see odenet names)"
+                f"{wanted[0]!r} and others: map the names by --map (see odenet names)"
             )
         elif last and set(missing) == last and not misfits.misshapen:
             others = f", and has {', '.join(sorted(extra)[:2])} in its place" if extra else ""
-            yield f"the file lacks the last layer alone, {', '.join(sorted(last))}{others}"
+            yield f"the file lacks only the last layer, {', '.join(sorted(last))}{others}"
         elif not missing and not misfits.misshapen:
-            yield f"the file has all that the network needs, and {len(extra)} arrays more"
+            yield f"the file has all arrays of the network, and {len(extra)} more"
         elif not missing and not extra:
             of_all = f"{len(misfits.misshapen)} of {len(wanted)}"
-            yield f"all names are known, and {of_all} arrays have another shape: another width?"
+            yield f"all names are known, but {of_all} arrays have another shape: another width?"
 
 
 def fitting_network(shapes: Mapping[str, Shape]) -> str | None:
-    """The published network that has arrays of these names and shapes, as options of a command.
+    """The published network with arrays of these names and shapes, as options of a command.
 
-    Classes and channels of the images may be others.
+    The numbers of classes and of image channels may differ.
 
     Args:
         shapes: Shapes by name.
+
+    Returns:
+        The options; None if no published network fits.
     """
     for name, architecture in ARCHITECTURES.items():
         if _fits(shapes, architecture.arrays(1, 1)):

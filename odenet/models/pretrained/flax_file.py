@@ -1,9 +1,10 @@
-"""Flax's msgpack checkpoints, read without Flax.
+"""Reader of Flax's msgpack checkpoints, without Flax.
 
-The only file that imports msgpack.
+This is the only file that imports msgpack.
 
-References: `flax/serialization.py` writes the format: extension 1 is an array, `(shape, name of
-the type, bytes)`, 2 a complex number, 3 a scalar as an array; arrays above 1 GiB are in chunks.
+References: `flax/serialization.py` defines the format. Extension 1 is an array, `(shape, name of
+the type, bytes)`, 2 is a complex number, 3 is a scalar as an array. Arrays above 1 GiB are stored
+in chunks.
 """
 
 import math
@@ -33,7 +34,7 @@ _NO_WEIGHTS = ("opt_state", "step")
 
 
 def is_msgpack_map(content: bytes) -> bool:
-    """Whether a file begins as a msgpack map of at least one key does."""
+    """Whether a file begins like a msgpack map with at least one key."""
     return bool(content) and (0x81 <= content[0] <= 0x8F or content[0] in (0xDE, 0xDF))
 
 
@@ -41,13 +42,14 @@ def parse_flax_sets(content: bytes, where: Path) -> dict[str, Arrays]:
     """The sets of weights in a file of `flax.serialization.to_bytes` or `msgpack_serialize`.
 
     Args:
-        content: The file.
-        where: Where it came from, for errors.
+        content: Contents of the file.
+        where: Path of the file, for errors.
 
     Returns:
         Arrays by dotted path, `params.Conv_0.kernel` and `batch_stats.BatchNorm_0.mean`, in the
-        set `params`; averaged ones, such as `ema_params`, in one of that name, with the same
-        paths. A tree without `params` is one set, `""`. The state of the optimiser is left out.
+        set `params`. Averaged weights, such as `ema_params`, are in a set of that name, with the
+        same paths. A tree without `params` is one set, `""`. The state of the optimiser is left
+        out.
 
     Raises:
         CheckpointError: if the file is damaged, or holds no arrays.
@@ -55,27 +57,27 @@ def parse_flax_sets(content: bytes, where: Path) -> dict[str, Arrays]:
     try:
         tree = msgpack.unpackb(content, ext_hook=_extension, raw=False, strict_map_key=False)
         sets = dict(_sets(tree))
-    # A damaged file may raise nearly anything.
+    # A damaged file may raise nearly any exception.
     except Exception as error:
         raise CheckpointError(
             f"{where} must be an intact msgpack checkpoint of Flax; got {type(error).__name__}: "
             f"{error}"
         ) from error
     if not any(sets.values()):
-        raise CheckpointError(f"{where} must hold arrays by name, such as params; it holds none")
+        raise CheckpointError(f"{where} must hold named arrays, such as params; it holds none")
     return sets
 
 
 def _sets(tree: Any) -> Iterator[tuple[str, Arrays]]:
     if not isinstance(tree, Mapping):
-        raise TypeError(f"no tree of arrays, but a {type(tree).__name__}")
+        raise TypeError(f"a {type(tree).__name__} instead of a tree of arrays")
     root = tree
     while _PARAMS not in root and len(root) == 1 and isinstance(first := _first(root), Mapping):
         root = first  # a wrapper such as {"model": {...}}
     if not isinstance(root.get(_PARAMS), Mapping):
         yield "", dict(_arrays({k: v for k, v in tree.items() if k not in _NO_WEIGHTS}, ""))
         return
-    # `variables` saved under `params` hold a `params` of their own.
+    # If `variables` were saved under `params`, they hold another `params`.
     inside = root[_PARAMS]
     if isinstance(inside.get(_PARAMS), Mapping):
         root = root | inside
@@ -98,7 +100,7 @@ def _arrays(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         path = f"{prefix}{key}"
         if not path.isprintable():
-            raise ValueError(f"a name that cannot be printed, {path!r}")
+            raise ValueError(f"an unprintable name, {path!r}")
         if isinstance(value, Mapping):
             if _CHUNKED in value:
                 yield path, _joined(value)
@@ -115,7 +117,7 @@ def _joined(chunked: Mapping[str, Any]) -> Shaped[np.ndarray, "..."]:
 
 
 def _extension(code: int, data: bytes) -> Any:
-    """The value of an extension; of a complex number, which no weight is, none."""
+    """The array of an extension; None for a complex number, which cannot be a weight."""
     if code not in (1, 3):
         return None
     shape, name, content = msgpack.unpackb(data, raw=True)

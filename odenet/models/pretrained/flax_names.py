@@ -1,7 +1,8 @@
-"""What Flax's own residual networks call their arrays.
+"""Array names of Flax's own residual networks.
 
-The names are those of `examples/imagenet/models.py` of Flax: units are counted through all stages,
-`ResNetBlock_0` or `BottleneckResNetBlock_0`, their convolutions and norms from 0.
+The names are those of `examples/imagenet/models.py` of Flax. Units are numbered over all stages,
+`ResNetBlock_0` or `BottleneckResNetBlock_0`; convolutions and norms are numbered from 0 within a
+unit.
 """
 
 import re
@@ -14,11 +15,11 @@ _TENSORS = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_
 
 
 def in_flax_names(known: WeightMap, arrays: Sequence[ForeignArray]) -> WeightMap:
-    """The map of a residual network for the names and layouts of Flax.
+    """The map of names of a residual network for the names and layouts of Flax.
 
     Args:
         known: The map for the names of PyTorch's files.
-        arrays: What these hold, in the order of the layers.
+        arrays: The arrays of PyTorch's files, in the order of the layers.
     """
     units = sorted({(a.stage, a.unit) for a in arrays if a.stage is not None})
     is_bottleneck = any(array.part == "conv3" for array in arrays)

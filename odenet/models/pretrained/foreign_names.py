@@ -1,4 +1,4 @@
-"""The names of a file against those that a map knows: prefixes that wrappers put before them."""
+"""Matching of the names of a file with those of a map: removal of prefixes of wrappers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from odenet.models.pretrained.torch_file import Arrays
 from odenet.models.pretrained.weight_map import WeightMap
 
 _WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-"""What PyTorch's wrappers put into names, before them or in the middle: `DataParallel`, `compile`,
-`FullyShardedDataParallel` and `checkpoint_wrapper`."""
+"""Parts of names that PyTorch's wrappers add, at the start or in the middle: `DataParallel`,
+`compile`, `FullyShardedDataParallel` and `checkpoint_wrapper`."""
 
 
 @dataclass(frozen=True)
 class Matched:
-    """The arrays of a file by the names that the map has for them.
+    """The arrays of a file by the names of the map.
 
     Args:
-        arrays: The arrays, all of them.
-        stripped: What was removed: a prefix such as `module.`, or the parts of wrappers; empty if
-            nothing was.
+        arrays: All arrays.
+        stripped: The removed prefix, such as `module.`, or the removed parts of wrappers; empty if
+            nothing was removed.
     """
 
     arrays: Arrays
@@ -26,14 +26,14 @@ class Matched:
 
 
 def match_names(arrays: Arrays, weight_map: WeightMap) -> Matched:
-    """Remove a prefix of all names, if the map knows more of them without it.
+    """Remove a common prefix of all names, if the map knows more names without it.
 
-    The names of the file come first: what fits as it is stays as it is. Prefixes may be nested
-    (`module.encoder_q.`). What the map ignores needs none.
+    Names are changed only if this increases the number of known names. Prefixes may be nested
+    (`module.encoder_q.`). Arrays that the map ignores need not have the prefix.
 
     Args:
         arrays: Arrays of the file by name.
-        weight_map: Which array is which.
+        weight_map: The map of names.
     """
     wanted = {entry.foreign for entry in weight_map.entries}
     best, most = Matched(arrays, ""), len(wanted & arrays.keys())
@@ -45,7 +45,7 @@ def match_names(arrays: Arrays, weight_map: WeightMap) -> Matched:
 
 
 def common_prefixes(names: list[str]) -> list[str]:
-    """Every dotted prefix that all names have, the shortest first: `a.`, `a.b.`."""
+    """Every dotted prefix that all names share, the shortest first: `a.`, `a.b.`."""
     if not names:
         return []
     shared = []
@@ -57,7 +57,7 @@ def common_prefixes(names: list[str]) -> list[str]:
 
 
 def prefixes_with(wanted: set[str], names: Mapping[str, object]) -> list[str]:
-    """The prefixes under which the names hold all that is wanted, beside others."""
+    """The prefixes under which `names` contains all wanted names."""
     one = min(wanted, default="")
     found = {name.removesuffix(one) for name in names if one and name.endswith("." + one)}
     return sorted(prefix for prefix in found if all(prefix + name in names for name in wanted))

@@ -1,18 +1,18 @@
-"""What stands in for the values beside the weights of a checkpoint: nothing of them is made.
+"""Placeholders for the values of a checkpoint that are not weights.
 
-A checkpoint holds more than weights: the options of the training, its date, counters. A pickle
-names the classes of these. The names below are known to be harmless beside weights, and even so
-none is imported or called: each becomes a `Placeholder`.
+A checkpoint also holds options of the training, dates and counters. A pickle names the classes of
+these values. The names below are known to be harmless. None of them is imported or called: each
+value becomes a `Placeholder`.
 """
 
 from collections.abc import Iterator
 
 
 class Placeholder:
-    """A value of a file that is not needed and was not made.
+    """A value of a file that is not needed and not constructed.
 
     Args:
-        name: What the file calls its class or function.
+        name: Name of its class or function in the file.
     """
 
     __slots__ = ("name",)
@@ -48,7 +48,7 @@ def _names() -> Iterator[str]:
     yield from _of("torch", "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 short int long")
     yield from _of("torch", "half float double float16 float32 float64 bfloat16")
     yield from _of("torch", "complex64 complex128 cfloat cdouble")
-    # Mappings of options, as the common trainers save them.
+    # Mappings of options in the checkpoints of common training frameworks.
     yield from ("easydict.EasyDict", "addict.addict.Dict", "yacs.config.CfgNode")
     yield from ("munch.Munch", "munch.munch.Munch", "ml_collections.config_dict.ConfigDict")
     for lightning in ("pytorch_lightning", "lightning_fabric", "lightning.fabric"):

@@ -1,4 +1,4 @@
-"""What does not fit of a file of weights: a short summary first, lists below."""
+"""The misfits of a file of weights: a short summary first, then lists."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -8,18 +8,18 @@ from odenet.errors import CheckpointError
 _SHOWN = 10
 
 Hints = Callable[["Misfits"], Iterable[str]]
-"""What is noticed about misfits, in a few words each."""
+"""Likely causes of misfits, one sentence each."""
 
 
 @dataclass
 class Misfits:
-    """Everything that does not fit, in words.
+    """All misfits of a file, as texts.
 
     Args:
-        unmapped: Where the map of names does not fit the model.
+        unmapped: Entries of the map of names that do not fit the model, and unmapped arrays.
         missing: Arrays that the file lacks.
-        extra: Arrays of the file without a place.
-        misshapen: Arrays of another shape or type than the model's.
+        extra: Arrays of the file that are not in the model.
+        misshapen: Arrays whose shape or type differs from the model's.
         missing_names: The names of `missing`.
         extra_names: The names of `extra`.
     """
@@ -32,15 +32,15 @@ class Misfits:
     extra_names: list[str] = field(default_factory=list)
 
     def refuse(self, title: str, hints: Hints | None = None, *, verbose: bool = True) -> None:
-        """Raise one error with everything that was found, if anything was.
+        """Raise one error that lists all misfits, if there are any.
 
         Args:
-            title: The rule, and what was done.
-            hints: Says below it what is noticed.
-            verbose: Whether to list everything, or ten of each kind.
+            title: First line: the rule, and the consequence.
+            hints: Returns the likely causes, listed below the title.
+            verbose: Whether to list all misfits, or ten of each kind.
 
         Raises:
-            CheckpointError: if anything was found.
+            CheckpointError: if there are misfits.
         """
         sections = (
             ("the map of names does not fit the model", self.unmapped),
@@ -49,12 +49,12 @@ class Misfits:
             ("misshapen in the file", self.misshapen),
         )
         lines = []
-        for what, found in sections:
+        for heading, found in sections:
             if found:
                 shown = found if verbose or len(found) <= _SHOWN + 1 else found[:_SHOWN]
-                lines += [f"{what} ({len(found)}):", *(f"  {item}" for item in shown)]
+                lines += [f"{heading} ({len(found)}):", *(f"  {item}" for item in shown)]
                 if len(shown) < len(found):
                     lines.append(f"  ... and {len(found) - len(shown)} more (--verbose)")
         if lines:
-            noticed = [f"  {hint}" for hint in (() if hints is None else hints(self))]
-            raise CheckpointError("\n".join([title, *noticed, *lines]))
+            causes = [f"  {hint}" for hint in (() if hints is None else hints(self))]
+            raise CheckpointError("\n".join([title, *causes, *lines]))

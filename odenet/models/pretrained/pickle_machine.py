@@ -1,8 +1,9 @@
-"""Pickles of plain values, read by a machine of our own that cannot call what they name.
+"""A restricted stack machine for pickles of plain values.
 
-Python's unpickler runs what a pickle says and trusts the sizes in it. This one knows the opcodes
-that PyTorch's checkpoints are made of, and calls nothing but functions that its caller hands over.
-What a checkpoint holds beside them becomes a `Placeholder`: it is not made, so nothing runs.
+Python's unpickler calls the functions that a pickle names, and trusts the sizes in it. This machine
+implements the opcodes of PyTorch's checkpoints, and calls only functions that its caller passes.
+All other objects of a checkpoint become a `Placeholder`: they are not constructed, so no code of
+the file runs.
 """
 
 import io
@@ -43,7 +44,7 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class _Function:
-    """A function that a pickle may call, by the name the pickle has for it."""
+    """A function that a pickle may call, by its name in the pickle."""
 
     def __init__(self, name: str):
         self.name = name
@@ -52,16 +53,16 @@ class _Function:
 class PickleMachine:
     """A stack machine for pickles of dicts, lists, tuples, numbers, strings and bytes.
 
-    Sets, and what is made by a name of `INERT`, are placeholders. Keys are plain values or
-    placeholders: the hash of deeply nested tuples overflows the stack of C. Time and memory are
-    linear in the length of the pickle.
+    Sets and objects with a name of `INERT` become placeholders. Keys must be plain values or
+    placeholders: the hash of deeply nested tuples overflows the C stack. Time and memory are linear
+    in the length of the pickle.
 
     Args:
-        functions: What may be called, by `module.name` as pickles write it.
-        values: What a pickle may name without calling it, likewise.
-        persistent: Makes the value of a persistent identifier.
+        functions: The functions that a pickle may call, by `module.name` as in the pickle.
+        values: The values that a pickle may name without calling them, by `module.name`.
+        persistent: Returns the value of a persistent identifier.
 
-    References: `pickletools` in Python's library defines the opcodes.
+    References: `pickletools` of the Python standard library defines the opcodes.
     """
 
     def __init__(
@@ -104,10 +105,10 @@ class PickleMachine:
         }
 
     def load(self, stream: io.BytesIO) -> Any:
-        """The value of the pickle that begins where `stream` stands; leaves it at the end.
+        """The value of the pickle at the position of `stream`; moves the position to its end.
 
         Raises:
-            CheckpointError: if the pickle is damaged, or names or does what is not allowed.
+            CheckpointError: if the pickle is damaged, or uses a name or opcode that is not allowed.
         """
         self._stack, self._marks, self._memo = [], [], {}
         try:
@@ -117,12 +118,12 @@ class PickleMachine:
                 self._run(opcode.name, argument)
         except CheckpointError:
             raise
-        # A damaged pickle may raise nearly anything: too few values, a value of the wrong kind.
+        # A damaged pickle may raise nearly any exception: too few values, a value of a wrong type.
         except Exception as error:
             raise CheckpointError(
                 f"the file must hold an intact pickle; got {type(error).__name__}: {error}"
             ) from error
-        raise CheckpointError("the file must hold an intact pickle; it ends without its last byte")
+        raise CheckpointError("the file must hold an intact pickle; it ends without its STOP byte")
 
     def _run(self, name: str, argument: Any) -> None:
         if name in _PUSHED_AS_READ:
@@ -135,11 +136,11 @@ class PickleMachine:
             self._actions[name](argument)
         elif name not in _IGNORED:
             raise CheckpointError(
-                f"the pickle of a state dict needs no opcode {name}; got one; do not use this file"
+                f"the pickle of a state dict must not hold the opcode {name}; do not use this file"
             )
 
     def _take(self, count: int) -> list[Any]:
-        """Pop the last `count` values, in the order in which they were pushed."""
+        """Pop the last `count` values, in the order of pushing."""
         start = len(self._stack) - count
         if start < (self._marks[-1] if self._marks else 0):
             raise IndexError("too few values on the stack")
@@ -220,9 +221,9 @@ class PickleMachine:
         if name in INERT:
             return Placeholder(name)
         raise CheckpointError(
-            f"a checkpoint holds tensors and plain values only; got a pickle that names {name!r}, "
-            f"which was not run; where you trust the file, save the state dict alone: "
-            f"torch.save(model.state_dict(), FILE); else do not use it"
+            f"a checkpoint may hold only tensors and plain values; got a pickle that names "
+            f"{name!r}, which was not run; if you trust the file, save only its state dict: "
+            f"torch.save(model.state_dict(), FILE); otherwise do not use it"
         )
 
     def _reduce(self, _: None) -> None:
@@ -230,21 +231,24 @@ class PickleMachine:
         self._stack.append(self.call(function, arguments))
 
     def call(self, function: Any, arguments: Any) -> Any:
-        """The value of a call that a pickle asks for, if its function is one that is handed over.
+        """Execute a call of a pickle, if its function is allowed.
 
         Args:
-            function: What the pickle's name for it became.
+            function: The value of the function's name: a `_Function` or a placeholder.
             arguments: A tuple.
 
+        Returns:
+            The result; a placeholder for a call of a placeholder.
+
         Raises:
-            TypeError: if it is not.
+            TypeError: if `function` may not be called, or `arguments` is not a tuple.
         """
         if not isinstance(arguments, tuple):
             raise TypeError("call without a tuple of arguments")
         if isinstance(function, Placeholder):
             return Placeholder(function.name)
         if not isinstance(function, _Function):
-            raise TypeError("call of what is no function")
+            raise TypeError("call of a value that is not a function")
         return self._functions[function.name](*arguments)
 
     def _newobj(self, _: None) -> None:
@@ -255,11 +259,11 @@ class PickleMachine:
 
     def _new(self, kind: Any, arguments: Any) -> None:
         if not isinstance(kind, Placeholder):
-            raise TypeError("an object of what is no class")
+            raise TypeError("an object of a value that is not a class")
         self._stack.append(self.call(kind, arguments))
 
     def _build(self, _: None) -> None:
-        """Attributes, such as the versions of modules in a state dict: left out."""
+        """Ignore attributes, such as the versions of modules in a state dict."""
         target, _ = self._take(2)
         if not isinstance(target, (dict, Placeholder)):
             raise TypeError(f"attributes of a {type(target).__name__}")
@@ -267,21 +271,21 @@ class PickleMachine:
 
     def _binpersid(self, _: None) -> None:
         if self._persistent is None:
-            raise TypeError("persistent identifier outside of an object")
+            raise TypeError("persistent identifier in a pickle without storages")
         self._stack.append(self._persistent(self._take(1)[0]))
 
 
 def _ordered_dict(pairs: list[Any] | None = None) -> dict[Any, Any]:
-    """A dict; of a list of pairs in pickles that Python 2 wrote."""
+    """A dict; pickles of Python 2 pass a list of pairs."""
     if pairs is None:
         return {}
     made = _pairs(pairs)
-    pairs.clear()  # or a short pickle could make many dicts of one long list
+    pairs.clear()  # otherwise a short pickle could build many dicts from one long list
     return made
 
 
 def _default_dict(*_: Any) -> dict[Any, Any]:
-    """A dict; what makes its missing values is left out."""
+    """A dict without its default factory."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""What published files call the arrays of residual networks, and which shapes these have.
+"""Names and shapes of the arrays of residual networks in published files.
 
 References: [1] He et al. 2015, arXiv:1512.03385, table 1 and section 4.2. The names are those of
 torchvision's `models/resnet.py` and, for CIFAR, of Y. Idelbayev's `pytorch_resnet_cifar10`.
@@ -21,15 +21,15 @@ class ForeignArray:
     """One array of a file of weights.
 
     Args:
-        name: In the file.
-        shape: In the file.
-        layout: How its axes differ from ours.
-        stage: The stage it belongs to, from 0; None for the first convolution, its norm, and the
-            last affine map.
-        unit: The residual unit within the stage, from 0; None likewise.
-        part: What it is part of: `conv1`, `bn1`, ..., `downsample.0` (the convolution of a
-            projecting shortcut), `downsample.1` (its norm), `last_bn` (the norm after the last
-            unit), `fc`, whatever the file calls it.
+        name: Name in the file.
+        shape: Shape in the file.
+        layout: Difference of its axes from ours.
+        stage: Stage of the array, from 0; None for the first convolution, its norm, and the last
+            affine map.
+        unit: Residual unit within the stage, from 0; None if `stage` is None.
+        part: Module of the array, by the same name for all files: `conv1`, `bn1`, ...,
+            `downsample.0` (the convolution of a projecting shortcut), `downsample.1` (its norm),
+            `last_bn` (the norm after the last unit), `fc`.
         tensor: `weight`, `bias`, `running_mean` or `running_var`.
     """
 
@@ -43,7 +43,7 @@ class ForeignArray:
 
     @property
     def is_parameter(self) -> bool:
-        """Whether it is trained; the statistics of batch norms are not."""
+        """Whether the array is trained; the running statistics of batch norms are not."""
         return self.tensor in ("weight", "bias")
 
 
@@ -56,11 +56,11 @@ def torchvision_arrays(
         depth: 18, 34, 50, 101 or 152.
         num_classes: Outputs of the last affine map.
         in_channels: Channels of the images.
-        projects: Whether shortcuts project where shapes change (option B, as published); without,
-            a network of basic units is one of option A.
+        projects: Whether shortcuts project where shapes change (option B, as published); if not,
+            a network of basic units has shortcuts of option A.
 
     Raises:
-        ConfigError: if there is no such depth, or a bottleneck is to do without projections.
+        ConfigError: if there is no such depth, or for a bottleneck network without projections.
     """
     if depth not in IMAGENET_UNITS:
         raise ConfigError(
@@ -68,8 +68,8 @@ def torchvision_arrays(
         )
     if depth >= BOTTLENECK_FROM and not projects:
         raise ConfigError(
-            f"the bottlenecks of depth {depth} change the width in the first stage too, and need "
-            f"projections; use projects=True"
+            f"the bottleneck units of depth {depth} change the width in the first stage too, and "
+            f"need projections; use projects=True"
         )
     naming = _Naming("fc", depth >= BOTTLENECK_FROM, projects)
     units = IMAGENET_UNITS[depth]
@@ -99,9 +99,9 @@ def preactivation_arrays(
 ) -> tuple[ForeignArray, ...]:
     """The arrays of He's CIFAR networks with full pre-activation, 164 and 1001 layers.
 
-    There is no published file in PyTorch's format; the names follow torchvision's, with `bn1` to
-    `bn3` of a unit each before the convolution of its number, and `bn` after the last unit. The
-    first unit has no `bn1`: the one after the first convolution stands for it.
+    There is no published file in PyTorch's format. The names follow torchvision's: in a unit, `bn1`
+    to `bn3` are before the convolutions of the same number; `bn` is after the last unit. The first
+    unit has no `bn1`; the norm after the first convolution takes its part.
 
     Args:
         depth: `9 n + 2` for `n` units in each of the three stages.
@@ -121,12 +121,12 @@ def arrays_of(
 ) -> tuple[ForeignArray, ...]:
     """The arrays of a residual network that differs from the published ones.
 
-    Projecting shortcuts have the names that the published code gives them: `downsample` in
-    torchvision, `shortcut` in `pytorch_resnet_cifar10`.
+    Projecting shortcuts have the names of the published code: `downsample` in torchvision,
+    `shortcut` in `pytorch_resnet_cifar10`.
 
     Args:
-        model: Its configuration.
-        last: What the family calls the last affine map, `fc` or `linear`.
+        model: Configuration of the network.
+        last: Name of the last affine map in the family, `fc` or `linear`.
         num_classes: Outputs of the last affine map.
         in_channels: Channels of the images.
 
@@ -140,8 +140,8 @@ def arrays_of(
     ):
         if given not in named:
             raise ConfigError(
-                f"published names are those of model.{option}={' or '.join(named)}; got {given}; "
-                f"name the arrays by --experiment and a map with entries"
+                f"published names exist for model.{option}={' or '.join(named)}; got {given}; name "
+                f"the arrays by --experiment and a map with entries"
             )
     is_imagenet = model.layout == "imagenet"
     width = model.width or (64 if is_imagenet else 16)
@@ -158,7 +158,7 @@ def arrays_of(
 
 
 def _units_of(depth: int, weights: int, examples: str) -> tuple[int, int, int]:
-    """Units in each of three stages, with so many weights for one unit in every stage."""
+    """Units in each of three stages, from the depth in layers with weights."""
     units, rest = divmod(depth - 2, weights)
     if rest or units < 1:
         raise ConfigError(f"depth must be {weights} n + 2, such as {examples}; got {depth}")
@@ -166,18 +166,18 @@ def _units_of(depth: int, weights: int, examples: str) -> tuple[int, int, int]:
 
 
 def num_parameters(arrays: Sequence[ForeignArray]) -> int:
-    """How many numbers are trained."""
+    """Number of trained parameters (numbers, not arrays)."""
     return sum(math.prod(array.shape) for array in arrays if array.is_parameter)
 
 
 def place(
     arrays: Sequence[ForeignArray], where: Callable[[ForeignArray], tuple[str, int | None]]
 ) -> WeightMap:
-    """The map from the names of a file to a model of ours.
+    """The map from the names of a file to the arrays of our model.
 
     Args:
-        arrays: What the file holds.
-        where: Dotted path of our array, and the layer within it or None, of each.
+        arrays: The arrays of the file.
+        where: For each array, the dotted path of our array, and the layer in it or None.
     """
     return WeightMap(
         tuple(
@@ -190,7 +190,7 @@ def place(
 
 @dataclass(frozen=True)
 class _Naming:
-    """A family of networks: its last map's name, its units, its shortcuts, their order."""
+    """Naming of a family of networks: last map, units, shortcuts, and order of norms."""
 
     last: str
     is_bottleneck: bool

@@ -1,4 +1,4 @@
-"""Published residual networks by name, and where their arrays belong in ours."""
+"""Published residual networks by name, and the paths of their arrays in our model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class Architecture:
     """A published network.
 
     Args:
-        model: Its configuration.
-        arrays: `arrays(num_classes, in_channels)`, what its files hold.
-        image_size: Side of the square images that it was made for.
-        last: What its files call the last affine map.
+        model: Configuration of the network.
+        arrays: `arrays(num_classes, in_channels)` returns the arrays of its files.
+        image_size: Side of the square images of its training.
+        last: Name of the last affine map in its files.
     """
 
     model: ResNetConfig
@@ -41,12 +41,12 @@ class Architecture:
     def weight_map(
         self, num_classes: int, in_channels: int, model: ResNetConfig | None = None
     ) -> WeightMap:
-        """From the names of its files to our network.
+        """The map from the names of its files to our network.
 
         Args:
             num_classes: Outputs of the last affine map.
             in_channels: Channels of the images.
-            model: The network, if it is not quite the published one.
+            model: Configuration of a network that differs from the published one; None for that.
 
         Raises:
             ConfigError: if no published code has such a network.
@@ -57,7 +57,7 @@ class Architecture:
     def arrays_in(
         self, model: ResNetConfig, num_classes: int, in_channels: int
     ) -> tuple[ForeignArray, ...]:
-        """What files hold of a network of this family that may differ from the published one."""
+        """The arrays in files of a network of this family, published or not."""
         return arrays_of(model, self.last, num_classes, in_channels)
 
 
@@ -133,7 +133,7 @@ class _Places:
 
 
 def _in_branch(array: ForeignArray, first_norm: int) -> str:
-    """Path of the array in the branch of its unit, whose norms count from `bn{first_norm}`."""
+    """Path of the array in the branch of its unit, whose first norm is `bn{first_norm}`."""
     number = int(array.part[-1])
     if array.part.startswith("conv"):
         return f"weights.{number - 1}.kernel"

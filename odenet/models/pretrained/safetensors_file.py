@@ -1,6 +1,6 @@
-"""Safetensors files.
+"""Reader and writer of safetensors files.
 
-The only file that imports safetensors.
+This is the only file that imports safetensors.
 
 References: https://huggingface.co/docs/safetensors, section Format.
 """
@@ -38,8 +38,8 @@ def parse_safetensors(content: bytes, where: Path) -> Arrays:
     """The arrays in a safetensors file.
 
     Args:
-        content: The file.
-        where: Where it came from, for errors.
+        content: Contents of the file.
+        where: Path of the file, for errors.
 
     Raises:
         CheckpointError: if the file is damaged, or has arrays of a type that numpy lacks.
@@ -48,16 +48,16 @@ def parse_safetensors(content: bytes, where: Path) -> Arrays:
         found = safetensors.deserialize(content)
     except safetensors.SafetensorError as error:
         raise CheckpointError(
-            f"{where} must be a PyTorch, a Flax (msgpack) or a safetensors file, and intact; read "
-            f"as the last: {error}"
+            f"{where} must be an intact PyTorch, Flax (msgpack) or safetensors file; as a "
+            f"safetensors file it cannot be read: {error}"
         ) from error
     arrays = {}
     for name, entry in found:
         dtype = _DTYPES.get(entry["dtype"])
         if dtype is None or not name.isprintable():
             raise CheckpointError(
-                f"{where} must hold arrays of the types {', '.join(_DTYPES)} by name; got {name!r} "
-                f"of type {entry['dtype']}"
+                f"{where} must hold arrays of the types {', '.join(_DTYPES)} with printable names; "
+                f"got {name!r} of type {entry['dtype']}"
             )
         arrays[name] = np.frombuffer(entry["data"], dtype).reshape(entry["shape"])
     return arrays
@@ -68,12 +68,12 @@ def write_safetensors(
     arrays: Mapping[str, Shaped[np.ndarray, "..."]],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write arrays by name, whole or not at all.
+    """Write arrays by name, atomically.
 
     Args:
-        path: The file; one of that name is replaced.
+        path: Path of the file; an existing file is replaced.
         arrays: Arrays by name, of any strides.
-        metadata: What to note beside them.
+        metadata: Metadata of the file.
 
     Raises:
         CheckpointError: if the file cannot be written, or an array has a type that the format
@@ -82,10 +82,10 @@ def write_safetensors(
     for name, array in arrays.items():
         if array.dtype.newbyteorder("=") not in _DTYPES.values():
             raise CheckpointError(
-                f"safetensors holds arrays of the types {', '.join(map(str, _DTYPES.values()))}; "
+                f"arrays must have a type of {', '.join(map(str, _DTYPES.values()))}; "
                 f"got {name!r} of type {array.dtype}"
             )
-    # The library writes memory as it lies, whatever the strides.
+    # The library writes the memory of an array without regard to its strides.
     plain = {
         name: np.array(array, array.dtype.newbyteorder("="), order="C", copy=None)
         for name, array in arrays.items()

@@ -1,8 +1,8 @@
-r"""Step sizes in files that know none: folded into what the branch is linear in.
+r"""Folding of step sizes into the last weights of a branch, for files without step sizes.
 
-A published unit adds its branch, $h + F(h)$; a learned step size makes it $h + \tau F(h)$. Where
-the branch ends in a batch norm, $\tau$ times its scale and bias is the same; where it ends in a
-convolution without bias, $\tau$ times its kernel.
+A published unit computes $h + F(h)$; a learned step size makes it $h + \tau F(h)$. If the branch
+ends in a batch norm, its scale and bias are multiplied by $\tau$. If it ends in a convolution
+without bias, its kernel is multiplied by $\tau$.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ def fold_step_sizes(
     arrays: Sequence[ForeignArray],
     taus: Sequence[Shaped[np.ndarray, " units"]],
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """The arrays of a residual network whose units add their branches as they are.
+    """The arrays of the same residual network with step sizes 1.
 
     Args:
         named: Arrays by the names of the file.
-        arrays: What the file calls what.
+        arrays: Names and parts of the arrays of the file.
         taus: The step sizes of every stage, one for each unit.
     """
-    # Full pre-activation has a norm behind the last unit, and branches that end in a convolution.
+    # Full pre-activation has a norm after the last unit, and branches that end in a convolution.
     acts_first = any(array.part == "last_bn" for array in arrays)
     number = "3" if any(array.part == "conv3" for array in arrays) else "2"
     last = ("conv" if acts_first else "bn") + number

@@ -1,4 +1,4 @@
-"""PyTorch's checkpoint files, read without PyTorch and without running what they say."""
+"""Reader of PyTorch's checkpoint files, without PyTorch and without executing their code."""
 
 import io
 import zipfile
@@ -25,12 +25,12 @@ _LEGACY_PROTOCOL = 1001
 
 
 def parse_torch(content: bytes, where: Path) -> Arrays:
-    """The one state dict in a file that `torch.save` wrote; see `parse_torch_sets`.
+    """The only state dict in a file of `torch.save`; see `parse_torch_sets`.
 
-    The prefix `module.` of data-parallel models is removed where all names have it.
+    The prefix `module.` of data-parallel models is removed if all names have it.
 
     Raises:
-        CheckpointError: if there are several, and as `parse_torch_sets` says.
+        CheckpointError: if there are several state dicts, and as in `parse_torch_sets`.
     """
     try:
         arrays = chosen(parse_torch_sets(content, where), None)
@@ -43,21 +43,21 @@ def parse_torch(content: bytes, where: Path) -> Arrays:
 
 
 def parse_torch_sets(content: bytes, where: Path) -> dict[str, Arrays]:
-    """The state dicts in a file that `torch.save` wrote, in the zip format or the one before 1.6.
+    """The state dicts in a file of `torch.save`, in the zip format or the format before 1.6.
 
     Args:
-        content: The file.
-        where: Where it came from, for errors.
+        content: Contents of the file.
+        where: Path of the file, for errors.
 
     Returns:
-        By the keys that lead to them, as `find_sets` says; read-only views of the content, in the
-        order and by the names of the file.
+        State dicts by their dotted keys in the file, as in `find_sets`. The arrays are read-only
+        views of the content, in the order and by the names of the file.
 
     Raises:
-        CheckpointError: if the file is damaged, contradicts itself, names anything but tensors,
-            plain values and what is known to be harmless, or holds no state dict.
+        CheckpointError: if the file is damaged, contradicts itself, names values other than
+            tensors, plain values and those of `INERT`, or holds no state dict.
 
-    References: `torch/serialization.py` of PyTorch writes both formats.
+    References: `torch/serialization.py` of PyTorch defines both formats.
     """
     parse = _parse_zip if content.startswith(ZIP_MAGIC) else _parse_legacy
     try:
@@ -73,7 +73,7 @@ def parse_torch_sets(content: bytes, where: Path) -> dict[str, Arrays]:
         }
     except CheckpointError as error:
         raise _unreadable(where, error) from error
-    # A damaged archive may raise nearly anything.
+    # A damaged archive may raise nearly any exception.
     except Exception as error:
         raise CheckpointError(
             f"{where} must be an intact PyTorch file; got {type(error).__name__}: {error}"
@@ -125,7 +125,7 @@ def _parse_zip(content: bytes) -> tuple[Any, Mapping[str, Shaped[np.ndarray, " n
             info = archive.getinfo(name)
             budget -= info.file_size
             if info.compress_type != zipfile.ZIP_STORED or budget < 0:
-                raise CheckpointError("its parts must be stored as they are, each in its own place")
+                raise CheckpointError("its parts must be stored uncompressed and without overlap")
             return archive.read(info)
 
         declared: dict[str, Storage] = {}

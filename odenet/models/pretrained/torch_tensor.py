@@ -1,4 +1,4 @@
-"""The tensors of PyTorch's files: strided views of storages, rebuilt without PyTorch."""
+"""The tensors of PyTorch's files as strided views of storages, without PyTorch."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,8 @@ from odenet.models.pretrained.pickle_machine import PickleMachine
 
 _MAX_RANK = 32
 _MAX_EXPANDED = 2**28
-"""Numbers of a tensor that repeats those of its storage: the file's size does not bound them."""
+"""Largest number of elements of a tensor that repeats those of its storage, which the size of the
+file does not bound."""
 _STORAGE_TYPES = {
     "torch.BFloat16Storage": np.dtype(jnp.bfloat16),
     "torch.BoolStorage": np.dtype(np.bool_),
@@ -33,7 +34,7 @@ _STORAGE_TYPES = {
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of numbers in the file, by the key that the file has for it."""
+    """A contiguous array of numbers in the file, with its key."""
 
     key: str
     dtype: np.dtype
@@ -42,28 +43,28 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A strided view of a storage, in numbers, not bytes."""
+    """A strided view of a storage; offset and strides count numbers, not bytes."""
 
     storage: Storage
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
     is_negative: bool = False
-    """Whether the numbers are those of the storage with the other sign."""
+    """Whether the numbers are the negatives of those of the storage."""
     is_conjugate: bool = False
 
 
 class _Kind:
-    """A class of tensors, which a pickle may name and nothing looks at."""
+    """A class of tensors, which a pickle may name; it is not used."""
 
 
 def tensor_machine(declared: dict[str, Storage]) -> PickleMachine:
-    """What reads the object of a file and notes the storages that it speaks of."""
+    """A pickle machine for the object of a file; it adds the storages it meets to `declared`."""
 
     def persistent(identifier: Any) -> Storage:
         kind, dtype, key, _, count, *view = identifier
         if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str):
-            raise TypeError("a persistent identifier that is no storage")
+            raise TypeError("a persistent identifier that is not a storage")
         if view not in ([], [None]):
             raise CheckpointError(f"storage {key!r} is a view of another, which is not supported")
         storage = Storage(key, dtype, _whole(count))
@@ -72,7 +73,7 @@ def tensor_machine(declared: dict[str, Storage]) -> PickleMachine:
         return storage
 
     def rebuild_from_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
-        """A tensor with attributes of Python, such as a buffer; the attributes are left out."""
+        """A tensor with Python attributes, such as a buffer; the attributes are left out."""
         del kind, state
         return machine.call(function, arguments)
 
@@ -113,13 +114,13 @@ def _rebuild_tensor(
 def _rebuild_parameter(tensor: Any, *rest: Any) -> Tensor:
     del rest
     if not isinstance(tensor, Tensor):
-        raise TypeError("a parameter that is no tensor")
+        raise TypeError("a parameter that is not a tensor")
     return tensor
 
 
 def _whole(number: Any) -> int:
     if not isinstance(number, int) or number < 0:
-        raise TypeError("a size, stride, offset or count that is not a whole number")
+        raise TypeError("a size, stride, offset or count that is not a natural number")
     return number
 
 
@@ -139,12 +140,17 @@ def tensor_view(
     storages: Mapping[str, Shaped[np.ndarray, " n"]],
     negatives: dict[str, Shaped[np.ndarray, " n"]],
 ) -> Shaped[np.ndarray, "..."]:
-    """The tensor as a view of its storage, if it lies inside."""
+    """The tensor as a view of its storage.
+
+    Raises:
+        CheckpointError: if the storage is missing, the view exceeds it, the tensor repeats its
+            numbers too often, or it is a complex conjugate.
+    """
     storage = storages.get(tensor.storage.key)
     if storage is None:
         raise CheckpointError(f"storage {tensor.storage.key!r} of {name} is not in the file")
     count = math.prod(tensor.size)
-    # The stride of a dimension of one number is never used and may be anything.
+    # The stride of a dimension of length 1 is not used and may have any value.
     strides = [s if n > 1 else 0 for n, s in zip(tensor.size, tensor.stride, strict=True)]
     last = tensor.offset + sum(
         (n - 1) * s for n, s in zip(tensor.size, strides, strict=True) if count
@@ -157,12 +163,12 @@ def tensor_view(
     if count > max(storage.size, _MAX_EXPANDED):
         raise CheckpointError(
             f"{name} must not repeat the {storage.size} numbers of its storage to more than "
-            f"{_MAX_EXPANDED}; got shape {tensor.size}"
+            f"{_MAX_EXPANDED} numbers; got shape {tensor.size}"
         )
     if tensor.is_conjugate:
         raise CheckpointError(f"weights must be real numbers; got {name}, a complex conjugate")
     if tensor.is_negative:
-        # Once for each storage: a short file may name one in many tensors.
+        # Once per storage: a short file may use one storage in many tensors.
         storage = _negative(tensor.storage.key, storage, negatives)
     return np.lib.stride_tricks.as_strided(
         storage[tensor.offset :] if count else storage[:0],

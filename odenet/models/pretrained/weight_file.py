@@ -1,4 +1,4 @@
-"""Files of weights of any known format, told from their first bytes."""
+"""Reader of weight files of all known formats, detected by their first bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,27 +19,27 @@ from odenet.models.pretrained.weight_sets import PARALLEL, chosen
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What a file of weights holds.
+    """The contents of a weight file.
 
     Args:
-        sets: Its sets of arrays by name, by the keys that lead to them; `""` is the file itself.
-        origin: Whose layout the arrays have. Those of `torch` and of safetensors hold kernels as
-            OIHW and matrices as (out, in), those of `flax` as HWIO and (in, out), as ours.
+        sets: Its sets of named arrays, by their dotted keys in the file; `""` is the file itself.
+        origin: Layout of the arrays. `torch` and `safetensors` have kernels OIHW and matrices
+            (out, in); `flax` has HWIO and (in, out), as we have.
     """
 
     sets: Mapping[str, Arrays]
     origin: Literal["torch", "safetensors", "flax"]
 
     def choose(self, name: str | None = None) -> Arrays:
-        """The set of that name, or the only one.
+        """The set of a name, or the only set.
 
         Args:
-            name: Of a set, or a prefix of names within one, such as `module.encoder_q`: then only
-                the arrays with that prefix, without it.
+            name: Name of a set, or a prefix of names within one, such as `module.encoder_q`. With a
+                prefix, the result holds only the arrays with that prefix, which is removed.
 
         Raises:
-            CheckpointError: listing the sets, if there is no such set, or there are several and
-                none is chosen.
+            CheckpointError: if there is no such set, or there are several and none is chosen; the
+                message lists the sets.
         """
         if name is not None and name not in self.sets:
             prefix = f"{name}."
@@ -54,20 +54,20 @@ class WeightFile:
 
 
 def read_weight_file(path: Path) -> WeightFile:
-    """Read a file of weights.
+    """Read a weight file.
 
     Args:
-        path: A file of PyTorch (`.pt`, `.pth`, `.th`), of safetensors or of Flax (`.msgpack`),
-            whatever it is called.
+        path: A file of PyTorch (`.pt`, `.pth`, `.th`), of safetensors or of Flax (`.msgpack`); the
+            suffix is not used.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, or holds no arrays by name.
+        CheckpointError: if the file is missing, damaged, or holds no named arrays.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"weights must be readable; {path}: {error.strerror}") from error
-    # A safetensors file begins with the length of its header, of any bytes, and a brace.
+    # A safetensors file begins with 8 bytes, the length of its header, and a brace.
     if content[8:9] != b"{":
         if content.startswith((ZIP_MAGIC, PICKLE_MAGIC)):
             return WeightFile(parse_torch_sets(content, path), "torch")
@@ -77,17 +77,16 @@ def read_weight_file(path: Path) -> WeightFile:
 
 
 def read_weights(path: Path, which: str | None = None) -> Arrays:
-    """The arrays by name in a file of weights.
+    """The arrays by name in a weight file.
 
-    The prefix `module.` of PyTorch's wrapper for several devices is removed where all names have
-    it.
+    The prefix `module.` of PyTorch's wrapper for several devices is removed if all names have it.
 
     Args:
         path: As in `read_weight_file`.
         which: Name of a set, if there are several.
 
     Raises:
-        CheckpointError: as `read_weight_file` and `WeightFile.choose` say.
+        CheckpointError: as in `read_weight_file` and `WeightFile.choose`.
     """
     arrays = read_weight_file(path).choose(which)
     if all(name.startswith(PARALLEL) for name in arrays):

@@ -1,4 +1,4 @@
-"""Which array of another framework is which of ours, and in what layout; both ways."""
+"""Maps between the arrays of another framework and ours, with their layouts; both directions."""
 
 import fnmatch
 from collections import Counter
@@ -13,7 +13,8 @@ from odenet.models.pretrained.misfits import Hints, Misfits
 
 Shape = tuple[int, ...]
 Layout = Literal["same", "conv", "linear"]
-"""`conv`: kernels OIHW there, HWIO here. `linear`: (out, in) there, (in, out) here."""
+"""`conv`: kernels OIHW in the file, HWIO in our model. `linear`: matrices (out, in) in the file,
+(in, out) in our model."""
 
 _NOTHING_LOADED = "weights must fit the model entirely; nothing was loaded"
 _TO_OURS: Mapping[str, Shape] = {"conv": (2, 3, 1, 0), "linear": (1, 0)}
@@ -24,14 +25,14 @@ UNUSED_BY_US = ("num_batches_tracked", "*.num_batches_tracked", "n_averaged", "*
 
 @dataclass(frozen=True)
 class WeightEntry:
-    """One array of a file and its place in the model.
+    """One array of a file and its path in the model.
 
     Args:
-        foreign: Its name in the file.
-        ours: Path of the array in the model, dotted; numbers are positions in a list.
-        layout: How the axes differ.
-        layer: Position along the leading axis of our array, where it stacks the arrays of several
-            layers; None where it is the whole array.
+        foreign: Name in the file.
+        ours: Dotted path of the array in the model; numbers are positions in a list.
+        layout: Difference of the axes.
+        layer: Position along the leading axis of our array, if it stacks the arrays of several
+            layers; None for the whole array.
     """
 
     foreign: str
@@ -42,30 +43,31 @@ class WeightEntry:
 
 @dataclass(frozen=True)
 class WeightMap:
-    """The entries of a naming, and what of the file is left out.
+    """A map of names: its entries, and the ignored names of the file.
 
     Args:
         entries: One for each array of the file that is used.
-        ignored: Names, or patterns with `*`, of what may stand in the file and is not used.
+        ignored: Names, or patterns with `*`, of arrays that the file may hold and that are not
+            used.
     """
 
     entries: tuple[WeightEntry, ...]
     ignored: tuple[str, ...] = UNUSED_BY_US
 
     def ignores(self, name: str) -> bool:
-        """Whether an array of that name is left out."""
+        """Whether an array of that name is ignored."""
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.ignored)
 
     def for_flax(self) -> "WeightMap":
-        """The map for a file whose arrays have our layout, as those of Flax have."""
+        """The map for a file whose arrays have our layout, such as a file of Flax."""
         entries = (WeightEntry(e.foreign, e.ours, "same", e.layer) for e in self.entries)
         return WeightMap(tuple(entries), self.ignored)
 
     def our_shape(self, ours: str, foreign: Mapping[str, Shape]) -> Shape | None:
-        """The shape that an array of ours has by the arrays of a file, or None if it lacks it.
+        """The shape of our array by the arrays of a file; None if the file lacks the array.
 
         Args:
-            ours: Dotted path of our array, one that is mapped as a whole.
+            ours: Dotted path of our array; it must be mapped as a whole.
             foreign: Shapes of the file by name.
         """
         for entry in self.entries:
@@ -78,7 +80,7 @@ class WeightMap:
 
 
 def flatten(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of a nested dict by dotted path, as `WeightEntry.ours` writes it."""
+    """Leaves of a nested dict by dotted path, as in `WeightEntry.ours`."""
     leaves = {}
     for key, value in tree.items():
         path = f"{prefix}{key}"
@@ -99,22 +101,22 @@ def convert(
     hints: Hints | None = None,
     verbose: bool = True,
 ) -> dict[str | int, Any]:
-    """Our arrays from those of a file: all of them, or an error that lists what is wrong.
+    """Our arrays from those of a file: all of them, or an error that lists the misfits.
 
     Args:
         foreign: Arrays of the file by name.
-        weight_map: Which array is which.
-        expected: Shape of every array that is to be filled, by dotted path: `shapes_of`.
-        dtype: Type of the arrays returned.
-        hints: What to say of misfits, before they are listed.
+        weight_map: The map of names.
+        expected: Shape of every array of the model, by dotted path: `shapes_of`.
+        dtype: Type of the returned arrays.
+        hints: Returns likely causes of misfits, which the error names first.
         verbose: Whether an error lists all misfits, or the first of each kind.
 
     Returns:
-        Nested dict of new arrays, lists as dicts by position, like `nnx.to_pure_dict(state)`.
+        Nested dict of new arrays, with lists as dicts by position, like `nnx.to_pure_dict(state)`.
 
     Raises:
-        CheckpointError: listing every array that is missing, extra or misshapen, with what was
-            expected and what was given; and where the map itself does not fit the model.
+        CheckpointError: if an array is missing, extra or misshapen, or the map does not fit the
+            model; the message lists every misfit, with expected and given shapes.
     """
     plan = _Plan(weight_map, expected)
     misfits = plan.misfits
@@ -148,14 +150,14 @@ def export(ours: Mapping[Any, Any], weight_map: WeightMap) -> dict[str, Shaped[n
 
     Args:
         ours: Nested dict of our arrays.
-        weight_map: Which array is which.
+        weight_map: The map of names.
 
     Returns:
-        New arrays, each contiguous and of the type it has in `ours`.
+        New contiguous arrays, of the types in `ours`.
 
     Raises:
-        CheckpointError: listing every array of ours without a name there, and every entry that
-            has no array of ours.
+        CheckpointError: if one of our arrays has no name, or an entry has no array of ours; the
+            message lists all of them.
     """
     arrays = {path: np.asarray(array) for path, array in flatten(ours).items()}
     plan = _Plan(weight_map, {path: array.shape for path, array in arrays.items()})
@@ -171,7 +173,7 @@ def export(ours: Mapping[Any, Any], weight_map: WeightMap) -> dict[str, Shaped[n
 
 @dataclass
 class _Plan:
-    """The entries of a map with the shapes that the file must have, and everything that misfits."""
+    """The entries of a map with the shapes required of the file, and all misfits."""
 
     weight_map: WeightMap
     expected: Mapping[str, Shape]
@@ -210,7 +212,7 @@ def _number(layer: int | None) -> int:
 
 
 def _foreign_shape(entry: WeightEntry, shape: Shape) -> Shape | None:
-    """The shape that the file must have; None if the entry cannot be of our `shape`."""
+    """The shape required of the file; None if the entry does not fit our `shape`."""
     if entry.layer is not None:
         if not shape or not 0 <= entry.layer < shape[0]:
             return None
@@ -222,7 +224,7 @@ def _foreign_shape(entry: WeightEntry, shape: Shape) -> Shape | None:
 
 
 def _is_real(dtype: np.dtype) -> bool:
-    # numpy counts the bfloat16 of ml_dtypes as no floating type of its own.
+    # numpy does not count the bfloat16 of ml_dtypes among its floating types.
     return np.issubdtype(dtype, np.floating) or dtype.name == "bfloat16"
 
 

@@ -1,4 +1,4 @@
-"""What a file of names says: which arrays of another framework are which of ours."""
+"""Configuration of a map of names between the arrays of another framework and ours."""
 
 import re
 from typing import Annotated
@@ -16,44 +16,45 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from error
     return text
 
 
 class WeightEntryConfig(PartConfig):
-    """One array, or the arrays of several layers that we stack into one."""
+    """One array, or the arrays of several layers that are stacked into one array of ours."""
 
     foreign: str
     """Name in the file; with `num_layers`, `{layer}` stands for the number of the layer."""
     ours: str
     """Dotted path of our array."""
     layout: Layout = "same"
-    """`conv` for kernels (OIHW there), `linear` for matrices (out, in there)."""
+    """`conv` for kernels (OIHW in the file), `linear` for matrices ((out, in) in the file)."""
     num_layers: PositiveInt | None = None
-    """Number of layers along the leading axis of our array; without it, the array is whole."""
+    """Number of layers along the leading axis of our array; without it, the array is not
+    stacked."""
     first: NonNegativeInt | None = None
-    """What the file calls our layer 0; without it, 0."""
+    """Number of our layer 0 in the file; without it, 0."""
     every: PositiveInt | None = None
-    """From one number in the file to the next: 2 for layers 0, 2, 4; without it, 1."""
+    """Increment of the layer numbers in the file: 2 for layers 0, 2, 4; without it, 1."""
     layer: NonNegativeInt | None = None
-    """Our layer that an array without a number is, such as 0 for the only one of a stage."""
+    """Our layer for an array without a number, such as 0 for the only layer of a stage."""
 
     @model_validator(mode="after")
     def _layers_are_named(self):
         if (self.num_layers is not None) != (_LAYER in self.foreign):
             raise ValueError(
                 f"num_layers and {_LAYER} in foreign go together; got foreign {self.foreign!r} and "
-                f"num_layers {self.num_layers}; an array without a number is one layer by layer: 0"
+                f"num_layers {self.num_layers}; for an array without a number set layer: 0"
             )
         for name in ("first", "every"):
             if getattr(self, name) is not None and self.num_layers is None:
                 raise ValueError(f"{name} would be ignored without num_layers; remove it")
         if self.layer is not None and self.num_layers is not None:
-            raise ValueError("layer is for an array of one layer; give it or num_layers")
+            raise ValueError("layer is for an array of one layer; give layer or num_layers")
         return self
 
     def build(self) -> list[WeightEntry]:
-        """The entry of each layer, or the only one."""
+        """The entries of all layers, or the only entry."""
         if self.num_layers is None:
             return [WeightEntry(self.foreign, self.ours, self.layout, self.layer)]
         first, every = self.first or 0, self.every or 1
@@ -67,38 +68,38 @@ class WeightEntryConfig(PartConfig):
 
 
 class RenameConfig(PartConfig):
-    """From a known naming to that of the file, as in `re.sub`."""
+    """A replacement in a known name that gives the name in the file, as in `re.sub`."""
 
     known: Annotated[str, AfterValidator(_pattern)]
     """Regular expression, searched in the known name."""
     file: str
-    """What stands in its place in the file; `\\1` is the first group."""
+    """Replacement in the name of the file; `\\1` is the first group."""
 
 
 class WeightMapConfig(PartConfig):
-    """A naming: by its differences from a known one, or array by array."""
+    """A map of names: by replacements in the known names, or array by array."""
 
     rename: tuple[RenameConfig, ...] = ()
-    """Applied in order to every name of the known naming of the architecture."""
+    """Replacements, applied in order to every known name of the architecture."""
     entries: tuple[WeightEntryConfig, ...] = ()
-    """All arrays; no known naming is used then."""
+    """Entries of all arrays, instead of known names."""
     ignored: tuple[Annotated[str, Field(min_length=1)], ...] = UNUSED_BY_US
-    """What may stand in the file and is left out; `*` stands for anything."""
+    """Names of arrays that the file may hold and that are ignored; `*` matches any text."""
 
     @model_validator(mode="after")
     def _one_way(self):
         if bool(self.rename) == bool(self.entries):
             raise ValueError(
-                "a map of names has either rename, from the known naming of the architecture, or "
+                "a map of names has either rename, for the known names of the architecture, or "
                 "entries, which name every array; give one of the two"
             )
         return self
 
     def build(self, known: WeightMap) -> WeightMap:
-        """Make the map.
+        """Build the map.
 
         Args:
-            known: The map of the architecture's known naming; `entries` replace it.
+            known: The map of the known names of the architecture; `entries` replace it.
 
         Raises:
             ConfigError: if a replacement refers to a group that its expression lacks, or a rule
@@ -115,7 +116,7 @@ class WeightMapConfig(PartConfig):
                 raise ConfigError(f"rename to {rule.file!r} cannot be done: {error}") from error
             if not any(count for _, count in counted):
                 raise ConfigError(
-                    f"rename finds its expression in known names, {', '.join(names[:3])}, ...; "
+                    f"a rename rule must match a known name, {', '.join(names[:3])}, ...; "
                     f"{rule.known!r} is in none of the {len(names)}; correct or remove the rule"
                 )
             names = [name for name, _ in counted]

@@ -1,4 +1,4 @@
-"""The sets of weights in a checkpoint: a training may save the last ones and their average."""
+"""The sets of weights in a checkpoint, such as the last weights and their average."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from odenet.errors import CheckpointError
 
 PARALLEL = "module."
-"""What PyTorch's wrapper for several devices puts before every name."""
+"""Prefix of all names by PyTorch's wrapper for several devices."""
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
 AVERAGED = ("ema", "swa", "averag")
@@ -17,18 +17,19 @@ Item = TypeVar("Item")
 
 
 def find_sets(tree: Any, is_array: Callable[[Any], bool]) -> dict[str, dict[str, Any]]:
-    """Every dict of arrays by name in a checkpoint, by the keys that lead to it.
+    """The dicts of named arrays in a checkpoint, by their dotted keys.
 
-    Those under the usual keys count (`state_dict`, `model`, ...) and those of averaged weights
-    (`ema_state_dict`, `params_ema`, ...); where there are none, the checkpoint itself, of the name
-    `""`, if it holds arrays; else every other one, but for the moments of optimisers.
+    These are the dicts under the usual keys (`state_dict`, `model`, ...) and those of averaged
+    weights (`ema_state_dict`, `params_ema`, ...). Without any of them, it is the checkpoint itself,
+    with the name `""`, if it holds arrays; otherwise all other dicts of arrays. Moments of
+    optimisers are left out.
 
     Args:
-        tree: What the file holds.
-        is_array: Whether a value is one of its arrays.
+        tree: The object of the file.
+        is_array: Whether a value is an array.
 
     Raises:
-        CheckpointError: if it holds none.
+        CheckpointError: if there is none.
     """
     if not isinstance(tree, Mapping):
         raise CheckpointError(f"it must hold a state dict; got a {type(tree).__name__}")
@@ -37,17 +38,17 @@ def find_sets(tree: Any, is_array: Callable[[Any], bool]) -> dict[str, dict[str,
     if not found:
         raise CheckpointError(
             f"it must hold a state dict, tensors by name; got {_shown(list(tree))} without any; a "
-            f"state dict in a checkpoint is looked for under {', '.join(_WRAPPERS[:4])} and others"
+            f"state dict in a checkpoint is looked up under {', '.join(_WRAPPERS[:4])} and others"
         )
     return usual or ({"": found[""]} if "" in found else found)
 
 
 def chosen(sets: Mapping[str, Item], name: str | None) -> Item:
-    """The set of that name, or the only one.
+    """The set of a name, or the only set.
 
     Args:
         sets: Sets by name, at least one.
-        name: The name, or None for the only one.
+        name: The name, or None for the only set.
 
     Raises:
         CheckpointError: if there is no such set, or there are several and none is chosen.
@@ -56,13 +57,13 @@ def chosen(sets: Mapping[str, Item], name: str | None) -> Item:
     if name is None:
         if len(sets) > 1:
             raise CheckpointError(
-                f"weights are one set of arrays; got {len(sets)} sets in the file: {listed}; "
+                f"one set of weights is needed; got {len(sets)} sets in the file: {listed}; "
                 f"choose one by --set, such as --set {next(iter(sets))}"
             )
         return next(iter(sets.values()))
     if name not in sets:
         raise CheckpointError(
-            f"--set names a set of weights in the file, {listed}, or a prefix of names in one of "
+            f"--set must be a set of weights in the file, {listed}, or a prefix of names in one of "
             f"them; got {name!r}"
         )
     return sets[name]
@@ -80,7 +81,7 @@ def _below(tree: Mapping[Any, Any], path: str, is_array: Callable[[Any], bool], 
             if not isinstance(name, str) or not name.isprintable():
                 raise CheckpointError(f"a state dict holds tensors by name; got {name!r}")
         yield path, arrays
-    if depth < _DEEPEST:  # the moments of optimisers are no weights
+    if depth < _DEEPEST:  # moments of optimisers, which are not weights, are excluded
         for key, value in tree.items():
             if isinstance(value, Mapping) and isinstance(key, str) and _may_hold(key):
                 inner = f"{path}.{key}" if path else key

@@ -1,4 +1,4 @@
-"""Figures of runs and comparisons: what a run directory holds goes in, a figure comes out."""
+"""Figures of runs and comparisons, drawn from the contents of a run directory."""
 
 from odenet.reports.figures.cost import cost_figure as cost_figure
 from odenet.reports.figures.curves import curves_figure as curves_figure

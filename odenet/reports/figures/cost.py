@@ -1,4 +1,4 @@
-"""What accuracy costs: field evaluations and time of a batch."""
+"""Accuracy against cost: field evaluations and time of a batch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +15,10 @@ _COSTS = {
 
 @canvas.styled
 def cost_figure(comparison: Mapping[str, Any]) -> Figure:
-    """Accuracy (loss, for regression) against field evaluations and against time.
+    """Accuracy (for regression, loss) against field evaluations and against time.
 
     Args:
-        comparison: What `comparison.json` holds.
+        comparison: Contents of `comparison.json`.
     """
     networks = list(comparison["networks"])
     rows = [row for row in comparison["rows"] if row["solver_ok"]]
@@ -54,7 +54,7 @@ def _draw_network(axes: Axes, rows, index: int, cost: str, unit: float, metric: 
     colour = canvas.colour_of(index)
     rows = [row for row in rows if wording.is_number(row[metric]) and row[cost] > 0]
     x, y = [row[cost] * unit for row in rows], [row[metric] for row in rows]
-    # No line from point to point: an evaluation is no step on the way to the next.
+    # No line between the points: the evaluations have no order.
     axes.plot(x, y, color=colour, marker=canvas.marker_of(index), ms=6, ls="", alpha=0.75)
     for row in rows:
         if row["evaluated_with"] == TRAINED:

@@ -1,4 +1,4 @@
-"""Training curves: what the optimiser saw, and what held on data that it did not see."""
+"""Training curves: metrics on training batches and on the validation data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ def curves_figure(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure 
         metrics: For every network the records of its `metrics.jsonl`.
 
     Returns:
-        The figure; None if there is no record at all.
+        The figure; None if there is no record.
     """
     shown = [
         name

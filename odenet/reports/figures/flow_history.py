@@ -1,4 +1,4 @@
-"""Gradient flow during training: the norms over depth, step by step of the optimiser."""
+"""Gradient flow during training: norms over depth at several optimiser steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +16,11 @@ _TITLES = {
 
 @canvas.styled
 def flow_history_figure(records: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Gradients of states and weights and the spread of activations, for several steps.
+    """Gradients of states and weights, and standard deviation of activations, at several steps.
 
     Args:
-        records: The lines of `gradient_flow.jsonl`, oldest first; of many, some at equal distances.
+        records: The lines of `gradient_flow.jsonl`, oldest first. Of many lines, a few at equal
+            distances are drawn.
 
     Returns:
         The figure; None if there is no line.
@@ -42,15 +43,15 @@ def _draw(
     axes: Axes, blocks: Sequence[Mapping[str, Any]], key: tuple[str, str], index: int
 ) -> None:
     kind, name = key
-    place = 0
+    position = 0
     for block in blocks:
         values, points = block[kind][name], len(block["states"]["std"])
         apart = (points - 1) // len(values) if kind == "weights" else 1
-        first = place + (apart + 1) / 2 if kind == "weights" else place
+        first = position + (apart + 1) / 2 if kind == "weights" else position
         curve = [(first + i * apart, v) for i, v in enumerate(values) if wording.is_number(v)]
         if curve:
             axes.plot(
                 *zip(*curve, strict=True), color=canvas.colour_of(index), lw=1.5,
                 ls=canvas.dashes_of(index),
             )  # fmt: skip
-        place += points
+        position += points

@@ -17,8 +17,7 @@ def loss_and_error_figure(metrics: Mapping[str, Records]) -> Figure | None:
         metrics: For every network the records of its `metrics.jsonl`.
 
     Returns:
-        The figure; None if no network was evaluated on the test split while it trained, or none
-        has an accuracy.
+        The figure; None if no network has a test accuracy during training.
     """
     errors = {name: test_errors(records) for name, records in metrics.items()}
     if not any(errors.values()):
@@ -55,7 +54,7 @@ def loss_and_error_figure(metrics: Mapping[str, Records]) -> Figure | None:
 
 
 def test_errors(records: Records) -> list[tuple[int, float]]:
-    """Step and fraction of wrong answers of every evaluation on the test split."""
+    """Step and error rate (0 to 1) of every evaluation on the test split."""
     return [
         (record["step"], 1 - record["accuracy"])
         for record in records
@@ -64,7 +63,7 @@ def test_errors(records: Records) -> list[tuple[int, float]]:
 
 
 def mean_losses(records: Records, steps: Sequence[int]) -> list[tuple[int, float]]:
-    """Mean of the logged training losses since the step before, at each of `steps`."""
+    """At each of `steps`, the mean of the logged training losses since the previous one."""
     losses = [
         (record["step"], record["loss"])
         for record in records

@@ -1,4 +1,4 @@
-"""Trained with one solver, evaluated with another: all pairs at a glance."""
+"""Matrix of all pairs of a trained network and a solver of evaluation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +11,14 @@ _CELL_WIDTH, _CELL_HEIGHT = 1.05, 0.32
 
 @canvas.styled
 def matrix_figure(comparison: Mapping[str, Any]) -> Figure:
-    """Accuracy (loss, for regression) of every pair; networks across, evaluations down.
+    """Accuracy (for regression, loss) of every pair; one column per network, one row per solver.
 
     Args:
-        comparison: What `comparison.json` holds.
+        comparison: Contents of `comparison.json`.
     """
     rows = comparison["rows"]
     networks = list(comparison["networks"])
-    # In the order of the experiment file; a network's own row may be the only one it has.
+    # In the order of the experiment file; a network may have only its own row.
     ways = list(dict.fromkeys(row["evaluated_with"] for row in rows))
     metric = "loss" if all(row["accuracy"] is None for row in rows) else "accuracy"
     found = {(row["trained_with"], row["evaluated_with"]): row for row in rows}
@@ -26,7 +26,7 @@ def matrix_figure(comparison: Mapping[str, Any]) -> Figure:
     left = max(canvas.text_width(canvas.legible(way), 9.0) for way in ways)
     longest = max(canvas.text_width(name, 9.0) for name in names)
     slant = longest > _CELL_WIDTH - 0.1
-    # Slanted names rise by half of their length and reach right by nearly all of it.
+    # A slanted name is about half its length high, and nearly its length wide.
     figure = canvas.new_figure(
         left + 1.0 + _CELL_WIDTH * len(networks) + max(1.6, 0.9 * longest * slant),
         1.0 + _CELL_HEIGHT * len(ways) + 0.6 * longest * slant,
@@ -55,7 +55,7 @@ def _draw_cells(axes: Axes, found, networks: list[str], ways: list[str], metric:
     values = [
         row[metric] for row in found.values() if row["solver_ok"] and wording.is_number(row[metric])
     ] or [0.0]
-    # Colours that span a tenth at least: noise of a percent must not look like a finding.
+    # The colours span at least 0.1, so that noise of a percent does not look significant.
     high = max(values)
     low = min([*values, high - 0.1]) if metric == "accuracy" else min(values)
     span = high - low
@@ -63,9 +63,9 @@ def _draw_cells(axes: Axes, found, networks: list[str], ways: list[str], metric:
     for column, network in enumerate(networks):
         for line, way in enumerate(ways):
             row = found.get((network, way))
-            place = (column + 0.5, line + 0.5)
+            centre = (column + 0.5, line + 0.5)
             if row is None:
-                axes.text(*place, wording.NONE, ha="center", va="center", color=canvas.MUTED)
+                axes.text(*centre, wording.NONE, ha="center", va="center", color=canvas.MUTED)
                 continue
             value = row[metric]
             number = wording.percent(value) if metric == "accuracy" else wording.decimal(value)
@@ -78,6 +78,6 @@ def _draw_cells(axes: Axes, found, networks: list[str], ways: list[str], metric:
                 canvas.cell(column, line, "white" if failed else colours(good), hatched=failed)
             )
             axes.text(
-                *place, f"✗ {number}" if failed else number, ha="center", va="center",
+                *centre, f"✗ {number}" if failed else number, ha="center", va="center",
                 color=canvas.BAD if failed else canvas.INK, weight="bold" if failed else "normal",
             )  # fmt: skip

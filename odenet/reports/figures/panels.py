@@ -1,4 +1,4 @@
-"""What the picture shows, before it is drawn: places along the axis, names, levels, verdicts."""
+"""Data of the solver figure: positions along the axis, names, levels, verdicts."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from odenet.plotting.labels import Label, levels, scale
 
 @dataclasses.dataclass(frozen=True)
 class SolverAxis:
-    """Minus the exponent of the solver's error; errors 0 and infinity have places of their own."""
+    """Minus the exponent of the solver's error; errors 0 and infinity have their own positions."""
 
     first: float
     last: float
@@ -20,7 +20,7 @@ class SolverAxis:
     unbounded: float | None
 
     def place(self, error: wording.Number | None) -> float:
-        """Where an error stands on the axis."""
+        """Position of an error on the axis."""
         if error is None or not wording.is_number(error):
             return self.first if self.unbounded is None else self.unbounded
         return self.exact if error == 0 else -math.log10(error)
@@ -28,7 +28,7 @@ class SolverAxis:
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """What one network's panel shows: its evaluations, their names and levels, its verdict."""
+    """The panel of one network: its evaluations, their names and levels, its verdict."""
 
     name: str
     colour: str
@@ -40,12 +40,12 @@ class Panel:
 
     @property
     def trained(self) -> Mapping[str, Any]:
-        """The row of the network as it was trained."""
+        """The row of the network under its training solver."""
         return next(row for row in self.rows if row["evaluated_with"] == TRAINED)
 
     @property
     def metric(self) -> str:
-        """What the panel shows: accuracy, or loss where there is none."""
+        """The metric of the panel: accuracy, or loss for a regression."""
         return "loss" if self.trained["accuracy"] is None else "accuracy"
 
     @property
@@ -54,7 +54,7 @@ class Panel:
         return [row[self.metric] for row in self.rows if wording.is_number(row[self.metric])]
 
     def is_finer(self, row: Mapping[str, Any]) -> bool:
-        """Whether the verdict rests on this row; where none was given, whether it could."""
+        """Whether the verdict uses this row; for a regression, whether its error is smaller."""
         if self.metric == "accuracy":
             return row["evaluated_with"] in self.verdict["compared"]
         own, error = self.trained["solver_error"], row["solver_error"]
@@ -62,14 +62,14 @@ class Panel:
 
 
 def read_panels(
-    comparison: Mapping[str, Any], room: float, size: float
+    comparison: Mapping[str, Any], length: float, size: float
 ) -> tuple[list[Panel], SolverAxis, float]:
     """The panels of all networks whose depth is time, their axis, and the end of that axis.
 
     Args:
-        comparison: What `comparison.json` holds.
-        room: Length of the axis in inches.
-        size: Of the names, in points.
+        comparison: Contents of `comparison.json`.
+        length: Length of the axis in inches.
+        size: Font size of the names in points.
     """
     rows = [row for row in comparison["rows"] if row["solver_error"] is not None]
     timed = [n for n in comparison["networks"] if any(r["trained_with"] == n for r in rows)]
@@ -85,7 +85,7 @@ def read_panels(
         ]
         for name in timed
     }
-    inches = scale([label for some in labels.values() for label in some], axis.first, room)
+    inches = scale([label for some in labels.values() for label in some], axis.first, length)
     order = list(comparison["networks"])
     verdicts = {verdict["network"]: verdict for verdict in comparison["verdicts"]}
     panels = [
@@ -100,22 +100,23 @@ def read_panels(
         )
         for name in timed
     ]
-    return panels, axis, axis.first + room / inches
+    return panels, axis, axis.first + length / inches
 
 
 def _axis(rows: Sequence[Mapping[str, Any]]) -> SolverAxis:
     errors = [row["solver_error"] for row in rows]
-    places = [-math.log10(error) for error in errors if wording.is_number(error) and error > 0]
-    places = places or [0.0]
+    exponents = [-math.log10(error) for error in errors if wording.is_number(error) and error > 0]
+    exponents = exponents or [0.0]
     unbounded = any(not wording.is_number(error) for error in errors)
-    first, last = math.floor(min(places)), max(math.ceil(max(places)), math.floor(min(places)) + 2)
+    low, high = min(exponents), max(exponents)
+    first, last = math.floor(low), max(math.ceil(high), math.floor(low) + 2)
     gap = max(1.0, 0.08 * (last - first))
     start = first - (1.6 * gap if unbounded else 0.25)
     return SolverAxis(start, last, last + gap, first - 0.9 * gap if unbounded else None)
 
 
 def label_of(row: Mapping[str, Any], metric: str) -> str:
-    """Name of an evaluation, with what went wrong in it."""
+    """Name of an evaluation, with a note if the solve failed or the metric is not finite."""
     name = canvas.legible(row["evaluated_with"])
     if not row["solver_ok"]:
         name += " (solve failed)"

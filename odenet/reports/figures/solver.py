@@ -1,4 +1,4 @@
-"""The picture: does the accuracy belong to the network or to the solver?"""
+"""The solver figure: does the accuracy depend on the solver?"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,21 +12,21 @@ from odenet.reports.figures.panels import Panel, SolverAxis, label_of, read_pane
 _WIDTH, _LEFT, _RIGHT = 10.0, 0.85, 0.25
 _PLOT, _LEVEL, _TITLE, _FOOT, _HEAD, _KEY = 1.35, 0.17, 0.5, 0.45, 0.15, 0.85
 _SIZE = 8.0
-"""Inches of the parts of the picture, and points of the names in it."""
+"""Sizes of the parts of the figure in inches, and font size of the names in points."""
 
 _FAR = 30.0
-"""Ratio of the largest to the smallest loss from which the axis is logarithmic."""
+"""Ratio of the largest to the smallest loss above which the axis is logarithmic."""
 
 
 @canvas.styled
 def solver_figure(comparison: Mapping[str, Any]) -> Figure | None:
-    """Accuracy (loss, for regression) against the measured error of the solver, by network.
+    """Accuracy (for regression, loss) against the measured error of the solver, by network.
 
     Args:
-        comparison: What `comparison.json` holds.
+        comparison: Contents of `comparison.json`.
 
     Returns:
-        The figure; None if no network has depth that is time.
+        The figure; None if depth is time in no network.
     """
     panels, axis, end = read_panels(comparison, _WIDTH - _LEFT - _RIGHT, _SIZE)
     return _draw(panels, axis, end) if panels else None
@@ -83,7 +83,7 @@ def _draw_title(figure: Figure, panel: Panel, top: float, height: float) -> None
 
 
 def _limits(panels: Sequence[Panel], metric: str) -> tuple[float, float]:
-    """One vertical range for all panels: a fall in one is then as steep as a fall in another."""
+    """One vertical range for all panels, so that drops of accuracy can be compared by eye."""
     panels = [panel for panel in panels if panel.metric == metric]
     values = [value for panel in panels for value in panel.values] or [0.0]
     low, high = min(values), max(values)
@@ -98,7 +98,7 @@ def _limits(panels: Sequence[Panel], metric: str) -> tuple[float, float]:
 
 
 def _draw_range(axes: Axes, panel: Panel, low: float, high: float) -> None:
-    """The vertical axis and, for accuracies, the band in which a change counts as none."""
+    """Draw the vertical axis and, for accuracies, the band of changes up to the threshold."""
     axes.set_ylabel(f"test {panel.metric}")
     axes.set_ylim(low, high)
     if panel.metric == "accuracy":
@@ -115,13 +115,13 @@ def _draw_ticks(axes: Axes, axis: SolverAxis) -> None:
     first = math.ceil(axis.first if axis.unbounded is None else axis.unbounded + 0.5)
     step = max(1, round((axis.last - first) / 10))
     whole = range(first, math.floor(axis.last) + 1, step)
-    places, names = [float(k) for k in whole], [wording.power_of_ten(-k) for k in whole]
-    places, names = [*places, axis.exact], [*names, "0: reference"]
+    positions, names = [float(k) for k in whole], [wording.power_of_ten(-k) for k in whole]
+    positions, names = [*positions, axis.exact], [*names, "0: reference"]
     edges = [(axis.last + axis.exact) / 2]
     if axis.unbounded is not None:
-        places, names = [axis.unbounded, *places], ["not finite", *names]
+        positions, names = [axis.unbounded, *positions], ["not finite", *names]
         edges.append((axis.unbounded + first) / 2)
-    canvas.ticks(axes, "x", places, names)
+    canvas.ticks(axes, "x", positions, names)
     axes.grid(axis="x")
     for edge in edges:
         axes.axvline(edge, color=canvas.MUTED, lw=0.8, ls=(0, (1, 3)))
@@ -177,7 +177,7 @@ def _draw_key(figure: Figure, panels: Sequence[Panel], height: float) -> None:
     ]
     if judged:
         band = canvas.Line2D([], [], color=canvas.NEUTRAL, alpha=0.25, lw=9)
-        entries.append((band, " in this band accuracy counts as unchanged"))
+        entries.append((band, " accuracy unchanged, to the threshold"))
     if any(not row["solver_ok"] for panel in panels for row in panel.rows):
         failed = canvas.Line2D([], [], color=canvas.BAD, ls="", marker="x", ms=8, mew=2.2)
         entries.append((failed, "solve failed"))

@@ -1,4 +1,4 @@
-"""Stability during training: over depth at several moments, and over the steps of the optimiser."""
+"""Stability during training: over depth at several optimiser steps, and over all of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,10 +15,11 @@ _TITLES = {
 
 @canvas.styled
 def stability_history_figure(records: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Eigenvalues and amplification of every layer, and the factor that steps could be longer by.
+    """Eigenvalues and amplification of every layer, and the critical factor of the step sizes.
 
     Args:
-        records: The lines of `stability.jsonl`, oldest first; of many, some at equal distances.
+        records: The lines of `stability.jsonl`, oldest first. Of many lines, a few at equal
+            distances are drawn over depth.
 
     Returns:
         The figure; None if there is no line.
@@ -40,21 +41,21 @@ def stability_history_figure(records: Sequence[Mapping[str, Any]]) -> Figure | N
 
 
 def _draw(axes: Axes, blocks: Sequence[Mapping[str, Any]], key: str, index: int) -> None:
-    place = 1
+    first = 1
     for block in blocks:
         values = block.get(key, [])
-        curve = [(place + i, value) for i, value in enumerate(values) if wording.is_number(value)]
+        curve = [(first + i, value) for i, value in enumerate(values) if wording.is_number(value)]
         if curve:
             axes.plot(
                 *zip(*curve, strict=True), color=canvas.colour_of(index), lw=1.5,
                 ls=canvas.dashes_of(index), marker="." if len(curve) == 1 else None,
             )  # fmt: skip
-        place += len(block["taus"])
+        first += len(block["taus"])
 
 
 def _critical_scales(axes: Axes, records: Sequence[Mapping[str, Any]]) -> None:
     for index in range(len(records[0]["blocks"])):
-        # What is not judged has no factor, and what no step size makes unstable has none either.
+        # A block has no factor if its steps are not judged, or if every step size is stable.
         scales = [(one["step"], one["blocks"][index].get("critical_scale")) for one in records]
         curve = [(step, scale) for step, scale in scales if scale is not None]
         if curve:

@@ -1,4 +1,4 @@
-"""Step sizes over depth: what was learned, beside what was fixed."""
+"""Step sizes over depth, learned and fixed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ def step_sizes_figure(taus: Mapping[str, Taus]) -> Figure | None:
     """Step size tau of every layer, first to last, blocks one after the other.
 
     Args:
-        taus: For every network the step sizes of its blocks; none where depth is not time.
+        taus: For every network the step sizes of its blocks; empty for a block without depth-time.
 
     Returns:
         The figure; None if no network has step sizes.
@@ -23,7 +23,7 @@ def step_sizes_figure(taus: Mapping[str, Taus]) -> Figure | None:
     together: dict[tuple[tuple[float, ...], ...], list[str]] = {}
     for name, blocks in taus.items():
         if any(len(block) for block in blocks):
-            # Equal lines would hide each other: they are drawn once and named together.
+            # Equal lines would hide each other. They are drawn once, with all names.
             together.setdefault(tuple(map(tuple, blocks)), []).append(name)
     if not together:
         return None
