@@ -1,25 +1,34 @@
-"""`odenet doctor`: versions, devices and data sets of this installation."""
+"""`odenet doctor`: machine, versions, plug-ins and data sets of this installation."""
+
+from pathlib import Path
+from typing import Any
 
 from odenet.cli.options import DataDir, Json
 
 
 def command(data_dir: DataDir = None, json: Json = False) -> None:
     """Show versions, devices, threads, memory, plug-ins, and the state of the data sets."""
+    from odenet.cli.output import print_json
+
+    facts = _facts(data_dir)
+    if json:
+        print_json(facts)
+    else:
+        _show(facts, data_dir)
+
+
+def _facts(data_dir: Path | None) -> dict[str, Any]:
+    """The machine, the versions, the plug-ins and the data sets."""
     import dataclasses
     import os
 
     import jax
-    from rich.console import Console
-    from rich.table import Table
 
     from odenet.allocator import keep_freed_memory
-    from odenet.cli.output import print_json
     from odenet.data import PUBLISHED, check, find_data_dir
-    from odenet.data.files import ENVIRONMENT_VARIABLE
     from odenet.experiment.provenance import versions
     from odenet.part.plugin import installed, loaded
 
-    folder = find_data_dir(data_dir)
     data, remedies = {}, {}
     for name in PUBLISHED:
         states = [status.state for status in check(name, data_dir)]
@@ -31,7 +40,7 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
         data[name] = ", ".join(counts)
         if "missing" in states or "damaged" in states:
             remedies[name] = f"odenet data fetch {name}"
-    facts = {
+    return {
         "versions": versions(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
         "threads": len(os.sched_getaffinity(0))
@@ -40,13 +49,19 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
         "keeps_freed_memory": keep_freed_memory(),  # called again for its result
         "plugins": [dataclasses.asdict(plugin) for plugin in loaded()],
         "installed_plugins": installed(),
-        "data_dir": str(folder),
+        "data_dir": str(find_data_dir(data_dir)),
         "data": data,
         "to_fetch": remedies,
     }
-    if json:
-        print_json(facts)
-        return
+
+
+def _show(facts: dict[str, Any], data_dir: Path | None) -> None:
+    """The facts as a table, and the commands that fetch missing data."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from odenet.data.files import ENVIRONMENT_VARIABLE
+
     table = Table(show_header=False)
     for name, version in facts["versions"].items():
         table.add_row(name, version)
@@ -56,21 +71,21 @@ def command(data_dir: DataDir = None, json: Json = False) -> None:
     kept = facts["keeps_freed_memory"]
     table.add_row("freed memory", "kept" if kept else "returned to the system: no glibc to keep it")
     table.add_section()
-    for plugin in loaded():
-        version = f"{plugin.version}, " if plugin.version else ""
-        about = f"{version}sha256 {plugin.sha256[:12]}: {', '.join(plugin.parts)}"
-        table.add_row(f"plug-in {plugin.name}", about)
-    for name in installed():
+    for plugin in facts["plugins"]:
+        version = f"{plugin['version']}, " if plugin["version"] else ""
+        about = f"{version}sha256 {plugin['sha256'][:12]}: {', '.join(plugin['parts'])}"
+        table.add_row(f"plug-in {plugin['name']}", about)
+    for name in facts["installed_plugins"]:
         table.add_row("installed parts", f"{name}: load it with --plugin {name}")
     table.add_section()
-    table.add_row("data in", str(folder))
-    for name, state in data.items():
+    table.add_row("data in", facts["data_dir"])
+    for name, state in facts["data"].items():
         table.add_row(f"  {name}", state)
     console = Console()
     console.print(table)
-    if remedies:
+    if facts["to_fetch"]:
         console.print("to fetch missing or damaged data:", highlight=False)
-        for remedy in remedies.values():
+        for remedy in facts["to_fetch"].values():
             where = f" --data-dir {data_dir}" if data_dir is not None else ""
             console.print(f"  {remedy}{where}", highlight=False, markup=False, soft_wrap=True)
         console.print(

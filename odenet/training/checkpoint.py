@@ -164,11 +164,13 @@ class Checkpointer:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder after a failed write, while threads may still create files in it."""
-    for _ in range(50):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+    """Remove a folder after a failed write, until no thread of tensorstore creates it again."""
+    absent = 0
+    for _ in range(100):
+        absent = 0 if folder.exists() else absent + 1
+        if absent == 10:
             return
+        shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.05)
 
 
@@ -196,13 +198,13 @@ def _write(
 ) -> None:
     final = folder / f"{step:08d}"
     partial = folder / f".partial-{step:08d}"
-    shutil.rmtree(partial, ignore_errors=True)
+    for unfinished in folder.glob(".partial-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         _require_space(folder, sum(array.nbytes for array in arrays.values()))
-        checkpointer = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-        checkpointer.save((partial / "arrays").absolute(), arrays)
-        checkpointer.close()
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            checkpointer.save((partial / "arrays").absolute(), arrays)
         (partial / "extras.json").write_text(json.dumps(extras, indent=1))
         (partial / "manifest.json").write_text(json.dumps(_digests(partial), indent=1))
         flush_tree(partial)

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from commands import QUICKSTART, command, environment, odenet, wait_for_step
+from commands import QUICKSTART, command, environment, odenet_process, wait_for_step
 from without_clock import without_clock
 
 from odenet.training.callbacks import read_metrics
@@ -35,7 +35,7 @@ def arrays(path):
 @pytest.mark.slow
 def test_run_killed_at_ten_random_points_ends_bit_identical(tmp_path):
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    assert odenet("run", QUICKSTART, "--out", straight, "--quiet").returncode == 0
+    assert odenet_process("run", QUICKSTART, "--out", straight, "--quiet").returncode == 0
     points = random.Random(20)
     steps = sorted(points.randrange(0, 1200) for _ in range(KILLS))
     words = ("run", QUICKSTART, "--out", killed, "--quiet")
@@ -48,7 +48,7 @@ def test_run_killed_at_ten_random_points_ends_bit_identical(tmp_path):
         deaths += process.returncode == -9
         words = ("resume", killed, "--quiet")
     assert deaths == KILLS
-    done = odenet(*words)
+    done = odenet_process(*words)
     assert done.returncode == 0, done.stderr
     assert numbers(killed) == numbers(straight)
     (step, ours), (other_step, theirs) = arrays(killed), arrays(straight)
