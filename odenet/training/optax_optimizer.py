@@ -1,11 +1,13 @@
 """Any optimiser of optax, by the name of its function."""
 
 import difflib
+import functools
 import inspect
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
 import optax
+import optax.contrib
 from pydantic import Field, model_validator
 
 from odenet.part.explain import nearest
@@ -19,16 +21,23 @@ _OWN = {
 }
 """Arguments set by the options that every optimiser has, with the names of these options."""
 
-_NEED_MORE = {"lbfgs", "noisy_sgd"}
-"""The value of the loss and a random key: extra arguments of an update."""
+_NEED_MORE = {"lbfgs", "contrib.dpsgd", "contrib.momo", "contrib.momo_adam", "contrib.sophia"}
+"""Optimisers that use the value of the loss, its Hessian or the gradient of every example."""
+
+_NEED_ALL = {"contrib.galore"}
+"""Optimisers that fail on a part of the parameters, such as the group of the biases."""
 
 
 class OptaxConfig(OptimizerConfig):
-    """Any optimiser of optax: `name: lion` is `optax.lion`, its arguments are `options`."""
+    """Any optimiser of optax: `name: lion` is `optax.lion`, its arguments are `options`.
+
+    `contrib.muon` orthogonalises updates of matrices; weights stacked over layers have three axes
+    and are updated by its Adam, as biases are.
+    """
 
     kind: Literal["optax"] = "optax"
     name: str
-    """Name of the function in optax, such as `lion`, `adabelief`, `lamb` or `rmsprop`."""
+    """Name of the function in optax, such as `lion`, `adabelief`, `lamb` or `contrib.muon`."""
     options: dict[str, bool | int | float | str | None] = Field(default={})
     """Its arguments by name, except the learning rate and weight decay, which have options of their
     own; a missing argument has optax's default."""
@@ -48,7 +57,7 @@ class OptaxConfig(OptimizerConfig):
         missing = [
             name
             for name, argument in arguments.items()
-            if argument.default is inspect.Parameter.empty
+            if (argument.default is inspect.Parameter.empty or name == "key")
             and name != "learning_rate"
             and name not in self.options
         ]
@@ -64,7 +73,7 @@ class OptaxConfig(OptimizerConfig):
             options["weight_decay"] = weight_decay
         elif weight_decay:
             before = [optax.add_decayed_weights(weight_decay)]
-        return optax.chain(*before, getattr(optax, self.name)(rate, **options))
+        return optax.chain(*before, _function(self.name)(rate, **options))
 
 
 def _arguments(name: str) -> dict[str, inspect.Parameter]:
@@ -89,16 +98,29 @@ def optimisers() -> dict[str, dict[str, inspect.Parameter]]:
     Excluded are functions without a learning-rate schedule, functions that need more than gradients
     at every step, and functions that only scale a gradient.
     """
+    return {
+        name: arguments
+        for name, arguments in _signatures().items()
+        if "Callable" in str(getattr(arguments.get("learning_rate"), "annotation", ""))
+    }
+
+
+@functools.cache
+def _signatures() -> dict[str, dict[str, inspect.Parameter]]:
+    names = [*dir(optax), *(f"contrib.{name}" for name in dir(optax.contrib))]
     found = {}
-    for name in dir(optax):
-        function = getattr(optax, name)
-        if name.startswith(("_", "scale_")) or name in _NEED_MORE:
+    for name in names:
+        if name.rpartition(".")[2].startswith(("_", "scale_", "schedule_")) or (
+            name in _NEED_MORE | _NEED_ALL
+        ):
             continue
-        if inspect.isfunction(function):
-            arguments = dict(inspect.signature(function).parameters)
-            if "Callable" in str(getattr(arguments.get("learning_rate"), "annotation", "")):
-                found[name] = arguments
+        if inspect.isfunction(_function(name)):
+            found[name] = dict(inspect.signature(_function(name)).parameters)
     return found
+
+
+def _function(name: str) -> Any:
+    return functools.reduce(getattr, name.split("."), optax)
 
 
 def _check(name: str, argument: inspect.Parameter, value: Any) -> None:

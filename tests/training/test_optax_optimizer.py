@@ -1,8 +1,7 @@
-import inspect
-
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 import pytest
 
 from odenet.errors import ConfigError
@@ -69,14 +68,17 @@ def test_weight_decay_of_an_optimiser_without_one_is_added_to_the_gradient():
 @pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated")
 @pytest.mark.parametrize("name", sorted(optimisers()))
 def test_every_optimiser_of_optax_makes_a_step(name):
-    moved = after(OptaxConfig(name=name, learning_rate=0.1).build(9, PARAMS), PARAMS)
-    assert not jnp.allclose(moved["layer"]["kernel"], PARAMS["layer"]["kernel"])
+    options = {"key": 0} if name == "noisy_sgd" else {}
+    config = OptaxConfig(name=name, learning_rate=0.1, options=options)
+    moved = after(config.build(9, PARAMS), PARAMS)
+    assert not jnp.array_equal(moved["layer"]["kernel"], PARAMS["layer"]["kernel"])
     assert jnp.all(jnp.isfinite(moved["layer"]["kernel"]))
 
 
 REFUSED = {
     "no optimiser": ({"name": "lyon"}, "optax has no optimiser 'lyon'; nearest: lion"),
     "needs the loss": ({"name": "lbfgs"}, "optax has no optimiser 'lbfgs'"),
+    "needs a key": ({"name": "noisy_sgd"}, "optax.noisy_sgd needs options.key"),
     "no argument": (
         {"name": "adabelief", "options": {"b_1": 0.9}},
         "optax.adabelief has no argument b_1; nearest: b1",
@@ -99,4 +101,10 @@ def test_refused(case):
 
 def test_common_optimisers_are_among_them():
     assert {"adam", "adamw", "lamb", "lars", "lion", "rmsprop", "sgd"} <= set(optimisers())
-    assert all(inspect.isfunction(getattr(optax, name)) for name in optimisers())
+    assert {"noisy_sgd", "contrib.muon", "contrib.prodigy", "contrib.madgrad"} <= set(optimisers())
+
+
+def test_optimiser_of_the_contributed_ones_is_optax_by_hand():
+    config = OptaxConfig(name="contrib.madgrad", learning_rate=0.1, options={"momentum": 0.8})
+    by_hand = after(optax.contrib.madgrad(0.1, momentum=0.8), PARAMS)["layer"]["kernel"]
+    assert jnp.allclose(after(config.build(9, PARAMS), PARAMS)["layer"]["kernel"], by_hand)
