@@ -93,7 +93,9 @@ def _line(model: type[BaseModel], details: Any, values: Any) -> str:
             return _unknown_key(model, owner, siblings, path, values)
         case "union_tag_invalid":
             tag = str(details["ctx"]["tag"])
-            return f"{key}.kind={tag} does not exist; {nearest(tag, _tags(details))}"
+            known = nearest(tag, _tags(details))
+            own = "" if known.startswith("nearest") else "; --plugin FILE adds your own kinds"
+            return f"{key}.kind={tag} does not exist; {known}{own}"
         case "union_tag_not_found":
             kinds = _kinds(siblings)
             return f"{key} needs a `kind`" + (f", one of {', '.join(kinds)}" if kinds else "")

@@ -39,7 +39,9 @@ def written(path, text=SCHEDULE):
 
 
 def test_a_file_gives_experiments_a_kind_and_says_what_it_is(tmp_path):
-    with pytest.raises(ConfigError, match=r"schedule.kind=warm does not exist"):
+    with pytest.raises(
+        ConfigError, match=r"schedule.kind=warm does not exist; valid: .*; --plugin FILE adds"
+    ):
         parse_config(VALUES, WARM)
     plugin = load_plugin(written(tmp_path / "mine.py"))
     assert plugin.name == "mine.py"
