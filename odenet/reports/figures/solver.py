@@ -1,6 +1,7 @@
 """The solver figure: does the accuracy depend on the solver?"""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from odenet.plotting.canvas import Axes, Figure
 from odenet.reports.figures.panels import Panel, SolverAxis, label_of, read_panels
 
 _WIDTH, _LEFT, _RIGHT = 10.0, 0.85, 0.25
-_PLOT, _LEVEL, _TITLE, _FOOT, _HEAD, _KEY = 1.35, 0.17, 0.5, 0.45, 0.15, 0.85
+_PLOT, _LEVEL, _TITLE, _LINE, _FOOT, _HEAD, _KEY = 1.35, 0.17, 0.5, 0.17, 0.45, 0.15, 0.85
 _SIZE = 8.0
 """Sizes of the parts of the figure in inches, and font size of the names in points."""
 
@@ -33,7 +34,14 @@ def solver_figure(comparison: Mapping[str, Any]) -> Figure | None:
 
 
 def _height(panel: Panel) -> float:
-    return _TITLE + (1 + max(panel.levels)) * _LEVEL + 0.1 + _PLOT + _FOOT
+    extra = (len(_reason(panel)) - 1) * _LINE
+    return _TITLE + extra + (1 + max(panel.levels)) * _LEVEL + 0.1 + _PLOT + _FOOT
+
+
+def _reason(panel: Panel) -> list[str]:
+    """The reason of the verdict in lines of the figure's width."""
+    reason = wording.verdict_reason(panel.verdict, panel.trained)
+    return textwrap.wrap(canvas.legible(reason, len(reason)), 125) or [""]
 
 
 def _draw(panels: Sequence[Panel], axis: SolverAxis, end: float) -> Figure:
@@ -77,9 +85,9 @@ def _draw_title(figure: Figure, panel: Panel, top: float, height: float) -> None
         against = " and ".join(panel.verdict["disagreements"])
         title += f", by accuracy; {against} disagree{'s' if against == 'loss' else ''}"
     figure.text(left, top, title, color=tone, weight="bold", size=12, va="top")
-    reason = wording.verdict_reason(panel.verdict, panel.trained)
-    line = canvas.legible(reason, 130)
-    figure.text(left, top - 0.23 / height, line, color=canvas.MUTED, size=9, va="top")
+    for number, line in enumerate(_reason(panel)):
+        below = (0.23 + number * _LINE) / height
+        figure.text(left, top - below, line, color=canvas.MUTED, size=9, va="top")
 
 
 def _limits(panels: Sequence[Panel], metric: str) -> tuple[float, float]:
