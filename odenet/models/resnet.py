@@ -86,8 +86,7 @@ class ResNetConfig(ModelConfig):
     change, or learned maps around every unit (C). Default: A for basic units in the CIFAR
     networks, else B."""
     zeros: Literal["after", "around"] = "after"
-    """Position of the new channels of option A: `after` the old ones, or half before and half
-    after them."""
+    """Position of the new channels of option A: `after` the old ones, or half on either side."""
     strided_weight: Literal[1, 2] = 1
     """The strided weight of a bottleneck: the first, 1x1, as published, or the second, 3x3, as in
     torchvision."""

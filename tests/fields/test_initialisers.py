@@ -277,7 +277,7 @@ def test_depth_scaling_of_one_layer_or_of_no_known_depth_is_refused(last_init):
     block = DepthBlockConfig(num_steps=1, field=field)
     with pytest.raises(ConfigError, match=r"would be ignored: .*, 1 here; use num_steps"):
         block.build((3,), rngs=nnx.Rngs(0))
-    with pytest.raises(ConfigError, match="not known here"):
+    with pytest.raises(ConfigError, match="which is unknown here"):
         field.build((3,), False, rngs=nnx.Rngs(0))
 
 

@@ -182,7 +182,7 @@ def test_options_that_would_be_ignored_or_break_a_rule_are_refused(mapping, mess
     ("mapping", "shape", "message"),
     [
         ({"kind": "antisymmetric"}, (4, 4), r"acts on vectors .* and images .*shape \(4, 4\)"),
-        ({"kind": "parabolic", "kernel_size": 3}, (4,), "would ignore kernel_size=3; leave"),
+        ({"kind": "parabolic", "kernel_size": 3}, (4,), "would ignore kernel_size=3; remove"),
         ({"kind": "parabolic", "kernel_size": 2}, (4, 4, 2), "must be odd.*got 2"),
         ({"kind": "hamiltonian"}, (3,), r"must be even; got shape \(3,\); use an even"),
         ({"kind": "two_layer_hamiltonian"}, (4, 4, 3), "must be even"),

@@ -204,7 +204,7 @@ def test_first_stage_may_have_a_layer_of_its_own():
         ({"stride": 2}, r"shape \(8, 8, 4\).*without a projection"),
         (
             {"stride": 2, "shortcut": {"kind": "zero_pad"}},
-            r"kind=zero_pad brings .* to \(8, 8, 8\), the branch to \(4, 4, 8\).*the same stride",
+            r"kind=zero_pad maps .* to \(8, 8, 8\), the branch to \(4, 4, 8\).*the same stride",
         ),
         ({"shortcut": {"kind": "scaled", "factor": 0.5}}, "keeps the width 4.*the branch has 8"),
         ({"shortcut": {"kind": "matrix"}}, "kind=matrix acts on vectors"),
@@ -304,7 +304,7 @@ def test_second_weight_may_change_the_shape():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shared": False, "field": {"kind": "residual", "arrangement": "original"}}, "nothing"),
+        ({"shared": False, "field": {"kind": "residual", "arrangement": "original"}}, "no norm"),
         ({"shared": False, "activated": True}, "keep one"),
         ({"shared": False, "field": {"kind": "mlp"}}, "kind=mlp would ignore shared"),
         ({"widened_weight": 2, "field": {"kind": "residual", "unit": "bottleneck"}}, "basic units"),

@@ -2,8 +2,7 @@
 
 Python's unpickler calls the functions that a pickle names, and trusts the sizes in it. This machine
 implements the opcodes of PyTorch's checkpoints, and calls only functions that its caller passes.
-All other objects of a checkpoint become a `Placeholder`: they are not constructed, so no code of
-the file runs.
+Other objects become a `Placeholder`: they are not constructed, so no code of the file runs.
 """
 
 import io
