@@ -76,7 +76,7 @@ def config_of(made, base=VectorFieldConfig, **members):
                 del shape, takes_time, depth
                 return made(rngs)
 
-            draw = build
+            init_field = build
 
     for name, value in members.items():
         setattr(OutsideConfig, name, property(lambda self, value=value: value))
