@@ -103,7 +103,7 @@ def test_row_that_is_not_a_number_is_told_at_once_and_raises_nowhere(solver, adj
 
 
 @pytest.mark.parametrize(
-    "adjoint", ["checkpointed", "backsolve", pytest.param("direct", marks=product)]
+    "adjoint", ["backsolve", *(pytest.param(a, marks=product) for a in ("checkpointed", "direct"))]
 )
 def test_path_is_differentiated_by_state_and_by_step_sizes(adjoint):
     integrator, fields = made("tsit5", 1e-5, 1e-5, adjoint), LayerFields.from_function(decay)
