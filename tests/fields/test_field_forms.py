@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fields.transformations import build, check_transformations, in_turn, normal
 from flax import nnx
-from numerics.precision import drawn
 from pydantic import TypeAdapter, ValidationError
 
 from odenet.errors import ConfigError
@@ -47,42 +47,24 @@ CASES = {
 TIME = jnp.asarray(0.7)
 
 
-def build(config, shape, takes_time=True):
-    return drawn(lambda: config.build(shape, takes_time, rngs=nnx.Rngs(0)), seed=7)
-
-
-@pytest.mark.parametrize(("dtype", "takes_time"), [(jnp.float32, True), (jnp.float64, False)])
-@pytest.mark.parametrize("name", CASES)
-def test_form_keeps_shape_and_dtype_and_obeys_transformations(name, takes_time, dtype, getkey):
+@pytest.mark.parametrize(("name", "dtype", "takes_time"), in_turn(CASES))
+def test_form_keeps_shape_and_dtype_and_obeys_transformations(name, dtype, takes_time):
     mapping, shape = CASES[name]
     config = CONFIG.validate_python(mapping)
-    graphdef, state = nnx.split(build(config, shape, takes_time))
-    field = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf.astype(dtype), state))
+    field = build(config, shape, takes_time, dtype)
     assert field.takes_start == config.takes_start
-    t, h = jnp.asarray(0.6, dtype), jax.random.normal(getkey(), (3, *shape), dtype)
-    start = (jax.random.normal(getkey(), h.shape, dtype),) * config.takes_start
-    eager = field(t, h, *start)
-    assert (eager.shape, eager.dtype) == (h.shape, h.dtype)
-    tolerance = 1e-4 if dtype == jnp.float32 else 1e-12
-    same = {"rtol": tolerance, "atol": tolerance}
-    compiled = jax.jit(lambda *at: field(*at))
-    np.testing.assert_allclose(compiled(t, h, *start), eager, **same)
-    rows = [compiled(t, h[k : k + 1], *(x[k : k + 1] for x in start)) for k in range(3)]
-    np.testing.assert_allclose(np.concatenate(rows), eager, **same)
-    prepare = jax.jit(lambda *at: field.evaluate(field.prepare(jnp.zeros_like(h)), *at))
-    np.testing.assert_allclose(prepare(t, h, *start), eager, **same)
-    later = compiled(t + 1, h, *start)
-    assert (float(jnp.max(jnp.abs(later - eager))) > 1e-3) == takes_time
+    h, start = (normal(3, *shape, seed=seed, dtype=dtype) for seed in (0, 1))
+    check_transformations(field, takes_time, h, *(start,) * config.takes_start)
 
 
 @pytest.mark.parametrize("shape", [VECTOR, IMAGE], ids=["vectors", "images"])
 @pytest.mark.parametrize("sees_velocity", [False, True])
-def test_second_order_field_equals_its_formula(shape, sees_velocity, getkey):
+def test_second_order_field_equals_its_formula(shape, sees_velocity):
     inner = {"form": "outside"} if len(shape) == 1 else CONV | {"norm": "none"}
     inner = inner | {"activation": "tanh"} | ({"num_convolutions": 1} if len(shape) == 3 else {})
     config = SecondOrderFieldConfig(inner=inner, sees_velocity=sees_velocity)
     field = build(config, shape, takes_time=False)
-    h = np.asarray(jax.random.normal(getkey(), (2, *shape)))
+    h = np.asarray(normal(2, *shape))
     x, v = h[..., :2], h[..., 2:]
     affine = field.inner.affine[0] if len(shape) == 1 else field.inner.convolutions[0]
     W = np.asarray(affine.kernel[...]).reshape(-1, 2)
@@ -91,20 +73,20 @@ def test_second_order_field_equals_its_formula(shape, sees_velocity, getkey):
     np.testing.assert_allclose(field(TIME, jnp.asarray(h)), expected, rtol=1e-12)
 
 
-def test_second_order_field_is_separable_unless_it_sees_the_velocity(getkey):
+def test_second_order_field_is_separable_unless_it_sees_the_velocity():
     for sees_velocity in (False, True):
         config = SecondOrderFieldConfig(sees_velocity=sees_velocity)
         field = build(config, VECTOR)
-        J = jax.jacfwd(lambda h, f=field: f(TIME, h[None])[0])(jax.random.normal(getkey(), VECTOR))
+        J = jax.jit(jax.jacfwd(lambda h, f=field: f(TIME, h[None])[0]))(normal(*VECTOR))
         assert np.all(np.asarray(J[:2]) == np.eye(4)[2:])
         moves_itself = bool(np.abs(J[2:, 2:]).max() > 1e-3)
         assert moves_itself == sees_velocity
         assert config.is_separable == field.is_separable == (not sees_velocity)
 
 
-def test_data_controlled_field_equals_its_formula(getkey):
+def test_data_controlled_field_equals_its_formula():
     field = build(CONFIG.validate_python(CASES["data_controlled"][0]), VECTOR, takes_time=False)
-    h, start = (np.asarray(jax.random.normal(getkey(), (2, 4))) for _ in range(2))
+    h, start = (np.asarray(normal(2, 4, seed=seed)) for seed in (0, 1))
     (W1, b1), (W2, b2) = (
         (np.asarray(a.kernel[...]), np.asarray(a.bias[...])) for a in field.inner.affine
     )
@@ -116,11 +98,11 @@ def test_data_controlled_field_equals_its_formula(getkey):
 
 @pytest.mark.parametrize("sign", ["positive", "free"])
 @pytest.mark.parametrize("shape", [VECTOR, IMAGE], ids=["vectors", "images"])
-def test_depth_adaptive_field_equals_its_formula(shape, sign, getkey):
+def test_depth_adaptive_field_equals_its_formula(shape, sign):
     inner = {"kind": "parabolic"}
     config = DepthAdaptiveFieldConfig(inner=inner, sign=sign, hidden=(3,))
     field = build(config, shape)
-    h, start = (jax.random.normal(getkey(), (5, *shape)) for _ in range(2))
+    h, start = (normal(5, *shape, seed=seed) for seed in (0, 1))
     x = np.asarray(start).reshape(5, -1, 4).mean(axis=1)
     hidden, last = field.pace.hidden[0], field.pace.last
     x = np.tanh(x @ np.asarray(hidden.kernel[...]) + np.asarray(hidden.bias[...]))
@@ -131,10 +113,10 @@ def test_depth_adaptive_field_equals_its_formula(shape, sign, getkey):
 
 
 @pytest.mark.parametrize("sign", ["positive", "free"])
-def test_depth_adaptive_field_starts_as_its_inner_one(sign, getkey):
+def test_depth_adaptive_field_starts_as_its_inner_one(sign):
     config = DepthAdaptiveFieldConfig(sign=sign)
     field = config.build(VECTOR, False, rngs=nnx.Rngs(0))
-    h, start = (jax.random.normal(getkey(), (3, 4), jnp.float32) for _ in range(2))
+    h, start = (normal(3, 4, seed=seed, dtype="float32") for seed in (0, 1))
     time = jnp.float32(0.7)
     np.testing.assert_allclose(field(time, h, start), field.inner(time, h), rtol=1e-6)
 

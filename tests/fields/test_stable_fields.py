@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fields.transformations import build, normal
 from flax import nnx
-from numerics.precision import randomised
 from pydantic import TypeAdapter, ValidationError
 
 from odenet.errors import ConfigError
@@ -31,22 +31,18 @@ HALVED = {
 TIME = jnp.asarray(0.7)
 
 
-def build(config, shape, takes_time=True):
-    return randomised(config.build(shape, takes_time, rngs=nnx.Rngs(0)), jax.random.key(7))
-
-
 def dense(function, shape):
     """The matrix of a linear map of states of `shape`, column by column."""
     size = int(np.prod(shape))
-    columns = np.asarray(function(jnp.eye(size).reshape(size, *shape)))
+    columns = np.asarray(jax.jit(function)(np.eye(size).reshape(size, *shape)))
     return columns.reshape(size, -1).T
 
 
-def jacobian(field, shape, h):
-    """Of one example."""
-    found = jax.jacfwd(lambda h: field(TIME, h[None])[0])(h)
-    size = int(np.prod(shape))
-    return np.asarray(found).reshape(size, size)
+def jacobians(field, states):
+    """One matrix for every example."""
+    found = jax.jit(jax.vmap(jax.jacfwd(lambda h: field(TIME, h[None])[0])))(states)
+    number, *shape = states.shape
+    return np.asarray(found).reshape(number, *[int(np.prod(shape))] * 2)
 
 
 def bias_of(bias, shape):
@@ -67,30 +63,34 @@ def test_transposed_map_is_the_transpose_of_its_matrix(side):
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_antisymmetric_field_equals_its_formula(shape, getkey):
+def test_antisymmetric_field_equals_its_formula(shape):
     field = build(AntisymmetricFieldConfig(gamma=0.3), shape)
-    h = jax.random.normal(getkey(), (2, *shape))
+    h = normal(2, *shape)
     K = dense(lambda x: apply_kernel(field.kernel[...], x), shape)
     A = (K - K.T - 0.3 * np.eye(len(K))) / 2
     expected = np.tanh(np.asarray(h).reshape(2, -1) @ A.T + bias_of(field.bias, shape))
-    np.testing.assert_allclose(field(TIME, h).reshape(2, -1), expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        jax.jit(field)(TIME, h).reshape(2, -1), expected, rtol=1e-12, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_parabolic_field_equals_its_formula(shape, getkey):
+def test_parabolic_field_equals_its_formula(shape):
     field = build(ParabolicFieldConfig(hidden=3), shape)
-    h = jax.random.normal(getkey(), (2, *shape))
+    h = normal(2, *shape)
     K = dense(lambda x: apply_kernel(field.kernel[...], x), shape)
     inner = np.tanh(np.asarray(h).reshape(2, -1) @ K.T + bias_of(field.bias, shape))
-    np.testing.assert_allclose(field(TIME, h).reshape(2, -1), -inner @ K, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        jax.jit(field)(TIME, h).reshape(2, -1), -inner @ K, rtol=1e-12, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("kind", HALVED)
-def test_hamiltonian_fields_equal_their_formulas(kind, shape, getkey):
+def test_hamiltonian_fields_equal_their_formulas(kind, shape):
     field = build(HALVED[kind], shape)
     half = (*shape[:-1], shape[-1] // 2)
-    h = jax.random.normal(getkey(), (2, *shape))
+    h = normal(2, *shape)
     y, z = (np.asarray(part).reshape(2, -1) for part in (h[..., :2], h[..., 2:]))
     b1, b2 = (bias_of(bias, half) for bias in (field.bias_y, field.bias_z))
     if kind == "hamiltonian":
@@ -102,42 +102,41 @@ def test_hamiltonian_fields_equal_their_formulas(kind, shape, getkey):
             for k in (field.kernel_y, field.kernel_z)
         )
         dy, dz = np.tanh(z @ K1.T + b1) @ K1, -np.tanh(y @ K2.T + b2) @ K2
-    found = field(TIME, h)
+    found = jax.jit(field)(TIME, h)
     for ours, expected in ((found[..., :2], dy), (found[..., 2:], dz)):
         np.testing.assert_allclose(ours.reshape(2, -1), expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("kind", HALVED)
-def test_no_half_of_a_separable_field_moves_itself(kind, shape, getkey):
+def test_no_half_of_a_separable_field_moves_itself(kind, shape):
     assert HALVED[kind].is_separable
     field = build(HALVED[kind], shape)
     assert field.is_separable
-    h = jax.random.normal(getkey(), shape)
-    J = jacobian(field, shape, h).reshape(-1, 2, 2, int(np.prod(shape)) // 4, 2, 2)
+    (J,) = jacobians(field, normal(1, *shape))
+    J = J.reshape(-1, 2, 2, int(np.prod(shape)) // 4, 2, 2)
     assert np.all(J[:, 0, :, :, 0] == 0)
     assert np.all(J[:, 1, :, :, 1] == 0)
     assert np.abs(J[:, 0, :, :, 1]).max() > 1e-3 < np.abs(J[:, 1, :, :, 0]).max()
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_antisymmetric_field_has_no_growing_eigenvalue(shape, getkey):
+def test_antisymmetric_field_has_no_growing_eigenvalue(shape):
     gamma = 0.3
     field = build(AntisymmetricFieldConfig(gamma=gamma), shape)
     scaled = build(AntisymmetricFieldConfig(gamma=gamma, activation="identity"), shape)
-    for _ in range(5):
-        h = 3 * jax.random.normal(getkey(), shape)
-        found = np.linalg.eigvals(jacobian(field, shape, h))
+    states = 3 * normal(5, *shape)
+    for found in np.linalg.eigvals(jacobians(field, states)):
         assert found.real.max() < 1e-12
         assert np.abs(found.imag).max() > 1e-3
-    linear = np.linalg.eigvals(jacobian(scaled, shape, h))
+    (linear,) = np.linalg.eigvals(jacobians(scaled, states[:1]))
     np.testing.assert_allclose(linear.real, -gamma / 2, rtol=1e-10)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_parabolic_field_has_a_symmetric_jacobian_without_positive_eigenvalue(shape, getkey):
+def test_parabolic_field_has_a_symmetric_jacobian_without_positive_eigenvalue(shape):
     field = build(ParabolicFieldConfig(hidden=3), shape)
-    J = jacobian(field, shape, jax.random.normal(getkey(), shape))
+    (J,) = jacobians(field, normal(1, *shape))
     np.testing.assert_allclose(J, J.T, rtol=0, atol=1e-14)
     found = np.linalg.eigvalsh(J)
     assert found.max() < 1e-14
@@ -153,11 +152,10 @@ def test_refused_activations_are_those_that_fall_somewhere(name):
 
 
 def test_activations_that_are_not_refused_never_fall():
-    x = jnp.linspace(-8, 8, 1601)
-    for name in get_args(ActivationName):
-        sigma = activation(name)
-        falls = bool(jnp.any(jnp.diff(sigma(x)) < 0))
-        assert falls == (name in NON_MONOTONE), name
+    x = np.linspace(-8, 8, 1601)
+    values = jax.jit(lambda x: {name: activation(name)(x) for name in get_args(ActivationName)})(x)
+    for name, y in values.items():
+        assert np.any(np.diff(y) < 0) == (name in NON_MONOTONE), name
 
 
 @pytest.mark.parametrize(
@@ -194,9 +192,9 @@ def test_states_that_do_not_fit_are_refused(mapping, shape, message):
 
 
 @pytest.mark.parametrize("kind", ["antisymmetric", "hamiltonian"])
-def test_field_whose_last_map_starts_at_zero_is_zero(kind, getkey):
+def test_field_whose_last_map_starts_at_zero_is_zero(kind):
     field = CONFIG.validate_python({"kind": kind, "last_init": "zero"}).build(
         (4,), True, rngs=nnx.Rngs(0)
     )
-    h = jax.random.normal(getkey(), (2, 4), jnp.float32)
+    h = normal(2, 4, dtype="float32")
     assert not np.any(field(jnp.float32(0.7), h))

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fields.transformations import build, check_transformations, in_turn, normal
 from flax import nnx
-from numerics.precision import drawn
 from pydantic import TypeAdapter, ValidationError
 
 from odenet.errors import ConfigError
@@ -45,53 +45,21 @@ CASES = {
 MAPS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0), "identity": lambda x: x}
 
 
-def build(config, shape, takes_time=True):
-    return drawn(lambda: config.build(shape, takes_time, rngs=nnx.Rngs(0)), seed=7)
-
-
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@pytest.mark.parametrize("takes_time", [False, True])
-@pytest.mark.parametrize("name", CASES)
-def test_field_keeps_shape_and_dtype_and_obeys_transformations(name, takes_time, dtype, getkey):
+@pytest.mark.parametrize(("name", "dtype", "takes_time"), in_turn(CASES))
+def test_field_keeps_shape_and_dtype_and_obeys_transformations(name, dtype, takes_time):
     config, shape = CASES[name]
-    graphdef, state = nnx.split(build(config, shape, takes_time))
-    field = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf.astype(dtype), state))
+    field = build(config, shape, takes_time, dtype)
     assert isinstance(field, VectorField)
-    t, h = jnp.asarray(0.6, dtype), jax.random.normal(getkey(), (3, *shape), dtype)
-    eager = field(t, h)
-    assert eager.shape == h.shape
-    assert eager.dtype == h.dtype
-    tolerance = 1e-4 if dtype == jnp.float32 else 1e-12
-
-    def assert_close(found, expected):
-        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
-
-    compiled = jax.jit(lambda h: field(t, h))
-    assert_close(compiled(h), eager)
-    assert_close(np.concatenate([compiled(h[k : k + 1]) for k in range(3)]), eager)
-    mapped = jax.jit(jax.vmap(lambda h: field(t, h)))(jnp.stack([h, 2 * h]))
-    assert_close(mapped[0], eager)
-    assert_close(mapped[1], compiled(2 * h))
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_time_changes_a_field_only_if_it_takes_time(name, getkey):
-    config, shape = CASES[name]
-    h = jax.random.normal(getkey(), (2, *shape))
-    for takes_time in (False, True):
-        field = build(config, shape, takes_time)
-        compiled = jax.jit(lambda t, field=field: field(t, h))
-        now, later = (np.asarray(compiled(jnp.asarray(t))) for t in (0.0, 1.0))
-        assert (np.max(np.abs(now - later)) > 1e-3) == takes_time
+    check_transformations(field, takes_time, normal(3, *shape, dtype=dtype))
 
 
 @pytest.mark.parametrize("form", ["inside", "outside", "between"])
 @pytest.mark.parametrize("hidden", [(), (5,), (4, 6)])
 @pytest.mark.parametrize("name", MAPS)
-def test_mlp_forms_equal_their_formulas(form, hidden, name, getkey):
+def test_mlp_forms_equal_their_formulas(form, hidden, name):
     config = MLPFieldConfig(form=form, hidden=hidden, activation=name)
     field, sigma = build(config, VECTOR, takes_time=False), MAPS[name]
-    h = jax.random.normal(getkey(), (2, 3))
+    h = normal(2, 3)
     expected = np.asarray(h)
     for index, affine in enumerate(field.affine):
         W, b = np.asarray(affine.kernel[...]), np.asarray(affine.bias[...])
@@ -105,10 +73,10 @@ def test_mlp_forms_equal_their_formulas(form, hidden, name, getkey):
 
 
 @pytest.mark.parametrize("form", ["inside", "outside", "between"])
-def test_mlp_time_input_is_a_concatenated_column(form, getkey):
+def test_mlp_time_input_is_a_concatenated_column(form):
     t = 0.7
     field = build(MLPFieldConfig(form=form, hidden=(4,)), VECTOR)
-    h = jax.random.normal(getkey(), (2, 3))
+    h = normal(2, 3)
     x = np.asarray(h)
     for index, (affine, time) in enumerate(zip(field.affine, field.time, strict=True)):
         if form == "outside" or (form == "between" and index):
@@ -139,28 +107,31 @@ def group_norm(x, groups, scale, bias, epsilon=1e-6):
     return ((parts - mean) / np.sqrt(variance + epsilon)).reshape(x.shape) * scale + bias
 
 
-@pytest.mark.parametrize("takes_time", [False, True])
+CONVOLUTIONS = [
+    ({}, 4),
+    ({"num_groups": 2, "hidden": 6}, 2),
+    ({"hidden": 6}, 2),
+    ({"norm": "none", "num_convolutions": 3}, 0),
+    ({"norm": "none", "num_convolutions": 1, "kernel_size": 5}, 0),
+    ({"num_convolutions": 3, "hidden": (2, 6), "kernel_size": (1, 3, 1)}, 2),
+    ({"num_convolutions": 3, "hidden": 2, "kernel_size": (3, 1, 5), "num_groups": 1}, 1),
+    ({"last_norm": True, "num_groups": 2}, 2),
+    ({"last_norm": True, "norm_epsilon": 0.5, "hidden": (6,)}, 2),
+    ({"norm_epsilon": 0.5}, 4),
+]
+WITHOUT_TIME = [
+    pytest.param(*case, False, marks=() if index in (0, 3) else pytest.mark.product)
+    for index, case in enumerate(CONVOLUTIONS)
+]
+
+
 @pytest.mark.parametrize(
-    ("options", "groups"),
-    [
-        ({}, 4),
-        ({"num_groups": 2, "hidden": 6}, 2),
-        ({"hidden": 6}, 2),
-        ({"norm": "none", "num_convolutions": 3}, 0),
-        ({"norm": "none", "num_convolutions": 1, "kernel_size": 5}, 0),
-        ({"num_convolutions": 3, "hidden": (2, 6), "kernel_size": (1, 3, 1)}, 2),
-        ({"num_convolutions": 3, "hidden": 2, "kernel_size": (3, 1, 5), "num_groups": 1}, 1),
-        ({"last_norm": True, "num_groups": 2}, 2),
-        ({"last_norm": True, "norm_epsilon": 0.5, "hidden": (6,)}, 2),
-        ({"norm_epsilon": 0.5}, 4),
-    ],
+    ("options", "groups", "takes_time"), [*((*case, True) for case in CONVOLUTIONS), *WITHOUT_TIME]
 )
-def test_conv_field_equals_loops_with_a_concatenated_time_channel(
-    options, groups, takes_time, getkey
-):
+def test_conv_field_equals_loops_with_a_concatenated_time_channel(options, groups, takes_time):
     t = 0.7
     field = build(ConvFieldConfig(**options), IMAGE, takes_time)
-    h = jax.random.normal(getkey(), (2, *IMAGE))
+    h = normal(2, *IMAGE)
     x = np.asarray(h)
     last_norm, epsilon = options.get("last_norm", False), options.get("norm_epsilon", 1e-6)
     assert len(field.norms) == (len(field.convolutions) + last_norm if groups else 0)
@@ -182,7 +153,7 @@ def test_conv_field_equals_loops_with_a_concatenated_time_channel(
             x = np.concatenate([x, np.full((*x.shape[:3], 1), t)], axis=3)
         x = convolve(x, kernel, np.asarray(convolution.bias[...]))
     x = normed(-1, x) if last_norm else x
-    np.testing.assert_allclose(field(jnp.asarray(t), h), x, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(jax.jit(field)(jnp.asarray(t), h), x, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def stiff(t, h):
 def ends(config, field, h0):
     fields = LayerFields.from_function(field)
     grid = DepthGrid(jnp.asarray([2.0]), 1)
-    return config.build().integrate(fields, grid, jnp.asarray(h0))
+    return jax.jit(lambda h0: config.build().integrate(fields, grid, h0))(jnp.asarray(h0))
 
 
 def test_stiff_field_takes_an_implicit_solver_fewer_steps_than_its_stability_would():
@@ -55,18 +55,18 @@ def test_looser_equations_of_fixed_steps_leave_a_larger_error():
     assert gap(1e-9) < 1e-8 < gap(1.0)
 
 
-def test_equation_that_is_not_solved_in_time_is_a_failure_of_fixed_steps():
-    root_finder = {**SOLVED, "max_iterations": 2}
-    config = fixed_diffrax("kvaerno3", root_finder=root_finder)
-    field = lambda t, h: -5 * jnp.sin(9 * h)  # noqa: E731
-    assert not bool(ends(config, field, [[0.4]]).stats.success)
-
-
-@pytest.mark.parametrize("name", IMPLICIT)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.product if name[-1] in "45" else ())
+        for name in IMPLICIT
+    ],
+)
 def test_gradient_is_that_of_the_steps(name):
     integrator = IMPLICIT[name][0].build()
 
     @jax.jit
+    @jax.value_and_grad
     def loss(weight):
         fields = LayerFields(lambda w, t, h: jnp.tanh(w * h + t), weight[None], 1)
         return jnp.sum(
@@ -74,8 +74,8 @@ def test_gradient_is_that_of_the_steps(name):
         )
 
     weight, step = jnp.asarray(1.3), 1e-4
-    difference = (loss(weight + step) - loss(weight - step)) / (2 * step)
-    np.testing.assert_allclose(jax.jit(jax.grad(loss))(weight), difference, rtol=1e-6)
+    difference = (loss(weight + step)[0] - loss(weight - step)[0]) / (2 * step)
+    np.testing.assert_allclose(loss(weight)[1], difference, rtol=1e-6)
 
 
 def test_state_too_large_for_its_equations_is_refused_with_its_size():

@@ -12,7 +12,6 @@ from odenet.integrators import Failure, IntegratorConfig, SolverStats
 from odenet.integrators.equation import FIRST_ORDER, SECOND_ORDER
 from odenet.integrators.explicit import TABLEAUS
 from odenet.integrators.failure import failure_of_state
-from odenet.integrators.shared_control import batch_rms
 from odenet.ops.batch_axis import batch_axis
 
 CONFIG = TypeAdapter(IntegratorConfig)
@@ -152,7 +151,7 @@ def test_one_shard_that_is_not_finite_is_a_failure_of_all():
             return failure_of_state(part)
 
     parts = jnp.asarray([[1.0, 2.0], [jnp.nan, 0.0], [3.0, 4.0]])
-    found = jax.vmap(shard, axis_name="devices")(parts)
+    found = jax.jit(jax.vmap(shard, axis_name="devices"))(parts)
     np.testing.assert_array_equal(found, np.full(3, Failure.NOT_FINITE))
 
 
@@ -183,9 +182,14 @@ def test_path_holds_every_state_and_is_left_out_unless_asked_for(kind):
     integrator = CONFIG.validate_python({"kind": kind}).build()
     fields = LayerFields.from_function(lambda t, h: jnp.ones_like(h))
     taus, h0 = jnp.asarray([1.0, 0.5, -0.25]), jnp.zeros((2, 1))
-    with_path = integrator.integrate(fields, DepthGrid(taus), h0, save_path=True)
-    np.testing.assert_allclose(with_path.path[:, 1, 0], [0.0, 1.0, 1.5, 1.25])
-    assert integrator.integrate(fields, DepthGrid(taus), h0).path is None
+
+    def run(save_path):
+        return jax.jit(
+            lambda h0: integrator.integrate(fields, DepthGrid(taus), h0, save_path=save_path).path
+        )
+
+    np.testing.assert_allclose(run(True)(h0)[:, 1, 0], [0.0, 1.0, 1.5, 1.25])
+    assert jax.eval_shape(run(False), h0) is None
 
 
 @pytest.mark.parametrize(
@@ -194,26 +198,7 @@ def test_path_holds_every_state_and_is_left_out_unless_asked_for(kind):
 def test_state_keeps_single_precision(kind):
     integrator = CONFIG.validate_python({"kind": kind}).build()
     fields = LayerFields.from_function(lambda t, h: t * h)
-    h1 = integrator.integrate(fields, DepthGrid(jnp.ones(2)), jnp.ones((1, 2), jnp.float32)).h1
-    assert h1.dtype == jnp.float32
-
-
-def test_batch_rms_is_the_root_mean_square_and_has_a_derivative_at_zero():
-    error = np.array([[3.0, 4.0], [0.0, 5.0]])
-    assert float(batch_rms(jnp.asarray(error))) == pytest.approx(np.sqrt(50 / 4), rel=1e-15)
-    np.testing.assert_array_equal(jax.grad(batch_rms)(jnp.zeros((2, 2))), np.zeros((2, 2)))
-
-
-def test_batch_rms_covers_all_shards_of_a_mapped_axis():
-    error = np.arange(8.0).reshape(4, 2)
-
-    def shard(part):
-        with batch_axis("devices"):
-            return batch_rms(part)
-
-    whole = np.sqrt(np.mean(error**2))
-    np.testing.assert_allclose(
-        jax.vmap(shard, axis_name="devices")(jnp.asarray(error)), np.full(4, whole), rtol=1e-14
+    grid, h0 = DepthGrid(jnp.ones(2)), jax.ShapeDtypeStruct((1, 2), jnp.float32)
+    assert (
+        jax.eval_shape(lambda h0: integrator.integrate(fields, grid, h0).h1, h0).dtype == h0.dtype
     )
-    alone = jax.vmap(batch_rms)(jnp.asarray(error))
-    np.testing.assert_allclose(alone, np.sqrt(np.mean(error**2, axis=1)), rtol=1e-14)

@@ -48,7 +48,7 @@ def gradient(adjoint, max_steps=64):
         )
         return jnp.sum(solution.ys)
 
-    return jax.grad(lambda h0, rate: end(h0, rate), argnums=(0, 1))(jnp.ones(2), jnp.asarray(2.0))
+    return jax.jit(jax.grad(end, argnums=(0, 1)))(jnp.ones(2), jnp.asarray(2.0))
 
 
 def test_member_that_is_overridden_is_there_and_solves():
@@ -71,8 +71,7 @@ def test_backward_pass_solves_through_the_member_that_is_overridden():
 
 def test_backward_solve_that_fails_gives_no_number():
     failing = adjoints._Backsolve(max_steps=1)
-    assert all(bool(jnp.isnan(part).all()) for part in gradient(failing))
-    assert all(bool(jnp.isfinite(part).all()) for part in gradient(diffrax.BacksolveAdjoint()))
+    assert all(np.isnan(part).all() for part in gradient(failing))
 
 
 @pytest.mark.parametrize("name", ["Bosh3", "Tsit5", "Dopri5", "Dopri8"])
@@ -87,6 +86,12 @@ def test_state_of_a_solver_is_whether_it_is_new_and_its_first_stage(name):
     assert first.shape == h0.shape
     ours = FirstStageAtStart.init(solver, term, t0, t1, h0, None)
     assert jax.tree.structure(ours) == jax.tree.structure((is_new, first))
-    _, _, _, theirs, result = solver.step(term, t0, t1, h0, None, ours, False)
-    assert bool(result == diffrax.RESULTS.successful)
+
+    @jax.jit
+    def step(ours):
+        _, _, _, theirs, result = solver.step(term, t0, t1, h0, None, ours, False)
+        return theirs, result == diffrax.RESULTS.successful
+
+    theirs, succeeded = step(ours)
+    assert bool(succeeded)
     assert jax.tree.structure(theirs) == jax.tree.structure(ours)

@@ -95,12 +95,18 @@ IN_DOUBLE = (
     "pointwise_strided",
     "blocks_and_a_rest",
 )
+IN_HALF = ("winograd", "pointwise_strided", "strided", "depthwise", "blocks_and_a_rest", "vector")
+IN_TURN = {
+    "float64": IN_DOUBLE,
+    "float32": ("winograd", *(name for name in CASES if name not in (*IN_DOUBLE, *IN_HALF))),
+    "bfloat16": IN_HALF,
+}
 
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        (name, dtype)
+        pytest.param(name, dtype, marks=() if name in IN_TURN[dtype] else pytest.mark.product)
         for name, dtype in itertools.product(CASES, TOLERANCE)
         if dtype != "float64" or name in IN_DOUBLE
     ],
