@@ -4,12 +4,14 @@ The hand-written network shares no code with the package: a loop over layers in 
 where a zero is added to every state so that the gradient with respect to it is dL/dy.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numerics.precision import randomised
+from numerics.precision import drawn
 
 from odenet.analysis.chain import chain_of
 from odenet.analysis.gradient_flow import gradient_flow
@@ -39,8 +41,8 @@ def network(block, config=RegressorConfig):
         {"width": width} | ({"projection": {"kind": "linear"}} if index else {})
         for index, width in enumerate(WIDTHS)
     ]
-    made = config(stages=stages, block=block).build((2,), 3, rngs=nnx.Rngs(0))
-    made = randomised(made, jax.random.key(11), scale=0.6)
+    config = config(stages=stages, block=block)
+    made = drawn(lambda: config.build((2,), 3, rngs=nnx.Rngs(0)), seed=11, scale=0.6)
     for block in made.blocks:
         if hasattr(block, "step_sizes"):
             block.step_sizes.raw[...] = jnp.asarray(TAUS)
@@ -77,12 +79,19 @@ def written_out(weights, nudges, x):
 def expected(made):
     weights = weights_of(made)
     nudges = [jnp.zeros((DEPTH + 1, BATCH, width)) for width in WIDTHS]
-    return jax.grad(written_out, argnums=(0, 1, 2))(weights, nudges, X)
+    return jax.jit(jax.grad(written_out, argnums=(0, 1, 2)))(weights, nudges, X)
 
 
 RESIDUAL = DepthBlockConfig(num_steps=DEPTH, step_sizes=LearnedStepSizesConfig())
 PLAIN = FeedForwardBlockConfig(num_layers=DEPTH)
 BLOCKS = {"residual": RESIDUAL, "plain": PLAIN}
+
+
+@functools.cache
+def followed(name):
+    """A network with its gradient flow."""
+    made = network(BLOCKS[name])
+    return made, jax.jit(lambda: gradient_flow(made, loss, X))()
 
 
 def close(found, wanted):
@@ -94,8 +103,7 @@ def close(found, wanted):
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_gradients_of_states_weights_and_taus_equal_those_of_a_network_written_by_hand(name):
-    made = network(BLOCKS[name])
-    flow = gradient_flow(made, loss, X)
+    made, flow = followed(name)
     (projections, blocks, head), states, inputs = expected(made)
     close(flow.inputs, inputs)
     for found, wanted in zip(flow.blocks, states, strict=True):
@@ -116,8 +124,7 @@ def test_gradients_of_states_weights_and_taus_equal_those_of_a_network_written_b
 @pytest.mark.parametrize("name", BLOCKS)
 def test_gradient_is_the_product_of_the_factors_and_the_projection(name):
     """dL/dy[0] = dL/dy[L] F_L ... F_1 in each block, times P between the two."""
-    made = network(BLOCKS[name])
-    flow = gradient_flow(made, loss, X)
+    made, flow = followed(name)
     (_, (P, _)), blocks, _ = weights_of(made)
     product = np.asarray(flow.blocks[-1].gradients[-1])
     for index in (1, 0):
@@ -139,14 +146,13 @@ def test_gradient_is_the_product_of_the_factors_and_the_projection(name):
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_factors_are_the_singular_values_of_the_jacobian(name):
-    made = network(BLOCKS[name])
-    flow = gradient_flow(made, loss, X)
+    made, flow = followed(name)
     chain, path = chain_of(made.blocks[1]), flow.blocks[1].states
-    W, b, taus = weights_of(made)[1][1]
+    W, b, taus = (None if a is None else np.asarray(a) for a in weights_of(made)[1][1])
     found = factors(chain, path)
     for k in range(DEPTH):
-        slope = np.asarray(1 - jnp.tanh(jnp.dot(path[k], W[k]) + b[k][None]) ** 2)
-        derivative = slope[:, :, None] * np.asarray(W[k]).T[None]
+        slope = 1 - np.tanh(np.asarray(path)[k] @ W[k] + b[k]) ** 2
+        derivative = slope[:, :, None] * W[k].T[None]
         factor = derivative if taus is None else np.eye(4) + TAUS[k] * derivative
         values = np.linalg.svd(factor, compute_uv=False)
         close(found.largest[k], values.max())
@@ -160,8 +166,7 @@ def test_factors_are_the_singular_values_of_the_jacobian(name):
 
 
 def test_power_iteration_finds_the_largest_singular_value_where_the_state_is_large(monkeypatch):
-    made = network(RESIDUAL)
-    flow = gradient_flow(made, loss, X)
+    made, flow = followed("residual")
     chain, path = chain_of(made.blocks[1]), flow.blocks[1].states
     exact = factors(chain, path)
     monkeypatch.setattr("odenet.analysis.layer_factors.EXACT_SIZE", 3)
@@ -208,16 +213,19 @@ def test_fields_weights_and_methods_give_the_gradients_of_jax(field, weights, in
         integrator={"kind": integrator, "remat": "sqrt"},
     )
     config = ClassifierConfig(stem=stem, stages=[{"width": 2}], block=block)
-    made = randomised(config.build(shape, 3, rngs=nnx.Rngs(0)), jax.random.key(5), scale=0.5)
-    x = jax.random.normal(jax.random.key(6), (BATCH, *shape))
+    made = drawn(lambda: config.build(shape, 3, rngs=nnx.Rngs(0)), seed=5, scale=0.5)
+    x = jnp.asarray(np.random.default_rng(6).normal(size=(BATCH, *shape)))
     graphdef, params = nnx.split(made)
 
+    @jax.jit
+    @jax.value_and_grad
     def value(params):
         return loss(nnx.merge(graphdef, params)(x).outputs)
 
-    wanted = nnx.to_pure_dict(jax.grad(value)(params))
-    flow = gradient_flow(made, loss, x)
-    close(flow.loss, value(params))
+    expected, wanted = value(params)
+    wanted = nnx.to_pure_dict(wanted)
+    flow = jax.jit(lambda: gradient_flow(made, loss, x))()
+    close(flow.loss, expected)
     of_block = wanted["blocks"][0]
     close(flow.blocks[0].taus, of_block["step_sizes"]["raw"])
     jax.tree.map(close, nnx.to_pure_dict(flow.blocks[0].weights), of_block["weights"]["stacked"])
@@ -257,11 +265,11 @@ def test_layers_that_are_no_steps_and_layers_between_shapes_give_the_gradients_o
             },
         }
     )
-    made = randomised(config.build((2,), 3, rngs=nnx.Rngs(0)), jax.random.key(5), scale=0.5)
+    made = drawn(lambda: config.build((2,), 3, rngs=nnx.Rngs(0)), seed=5, scale=0.5)
     graphdef, params = nnx.split(made)
-    wanted = jax.grad(lambda params: loss(nnx.merge(graphdef, params)(X).outputs))(params)
-    wanted = nnx.to_pure_dict(wanted)
-    flow = gradient_flow(made, loss, X)
+    gradient = jax.jit(jax.grad(lambda params: loss(nnx.merge(graphdef, params)(X).outputs)))
+    wanted = nnx.to_pure_dict(gradient(params))
+    flow = jax.jit(lambda: gradient_flow(made, loss, X))()
     for index, (block, projection) in enumerate(zip(flow.blocks, flow.projections, strict=True)):
         of_block = wanted["blocks"][index]
         close(block.taus, of_block["step_sizes"]["raw"])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numerics.precision import randomised
+from numerics.precision import drawn
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import LearnedStepSizesConfig
@@ -25,7 +25,7 @@ TARGET = np.array([0.7, -0.2, 0.4])
 
 def gradients(config):
     """Parameters and gradients of half the squared distance to the target, as plain dicts."""
-    network = randomised(config.build((2,), 3, rngs=nnx.Rngs(0)), jax.random.key(11), scale=0.6)
+    network = drawn(lambda: config.build((2,), 3, rngs=nnx.Rngs(0)), seed=11, scale=0.6)
     graphdef, params = nnx.split(network)
 
     def loss(params):
