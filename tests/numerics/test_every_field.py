@@ -106,10 +106,14 @@ REFUSED = [(field, method) for field in FIELDS for method in METHODS if refused(
 
 def kept(pairs, every_field, *others):
     """Every method once, every field under the method `every_field`, and what failed once."""
+    failed = {method for _, method in FAILED_ONCE}
     return {
         (field, method)
         for field, method in pairs
-        if field == ("hamiltonian" if METHODS[method][0].is_partitioned else "mlp")
+        if (
+            field == ("hamiltonian" if METHODS[method][0].is_partitioned else "mlp")
+            and method not in failed
+        )
         or method == every_field
         or (field, method) in FAILED_ONCE
     }.union(*others)

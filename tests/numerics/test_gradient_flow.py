@@ -194,12 +194,12 @@ WEIGHTS = {
 @pytest.mark.parametrize(
     ("field", "weights", "integrator"),
     [
-        ("mlp", "per_layer", "euler"),
         ("mlp", "shared_with_time", "rk4"),
         ("conv", "shared", "euler"),
-        ("conv", "shared_with_time", "euler"),
         ("hamiltonian", "per_layer", "symplectic_euler"),
         ("two_layer_hamiltonian", "shared_with_time", "verlet"),
+        pytest.param("mlp", "per_layer", "euler", marks=pytest.mark.product),
+        pytest.param("conv", "shared_with_time", "euler", marks=pytest.mark.product),
     ],
 )
 def test_fields_weights_and_methods_give_the_gradients_of_jax(field, weights, integrator):
