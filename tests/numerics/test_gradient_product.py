@@ -144,8 +144,8 @@ def test_adjoint_recursion_of_residual_layer_with_unequal_widths():
         return ExplicitConfig().build().integrate(fields, DepthGrid(tau[None]), both).h1[0, :3]
 
     arguments = tuple(map(jnp.asarray, (P, W, b, tau, y0)))
-    _, pullback = jax.vjp(layer, *arguments)
-    dP, dW, db, dtau, dy0 = pullback(jnp.asarray(lam))
+    pullback = jax.jit(lambda lam, *arguments: jax.vjp(layer, *arguments)[1](lam))
+    dP, dW, db, dtau, dy0 = pullback(lam, *arguments)
     z = W @ y0 + b
     slope = 1 - np.tanh(z) ** 2
     np.testing.assert_allclose(dy0, (P.T + tau * W.T @ np.diag(slope)) @ lam, rtol=1e-10)

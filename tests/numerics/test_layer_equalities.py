@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from numerics.cases import cases
 from numerics.methods import fixed_diffrax
 from numerics.precision import drawn
 
@@ -51,14 +52,7 @@ def first_layers(num_layers):
     return type(FIELDS)(FIELDS.apply, params, num_layers)
 
 
-ALWAYS = {1, 2, 3, 8, 13, 64}
-DEPTHS = [
-    pytest.param(depth, marks=() if depth in ALWAYS else pytest.mark.product)
-    for depth in range(1, 65)
-]
-
-
-@pytest.mark.parametrize("num_layers", DEPTHS)
+@pytest.mark.parametrize("num_layers", cases(range(1, 65), {1, 2, 13, 64}))
 def test_euler_diffrax_and_handwritten_residual_network_agree(num_layers):
     rng = np.random.default_rng(num_layers)
     h0 = rng.normal(size=(2, WIDTH))
@@ -74,7 +68,7 @@ def test_euler_diffrax_and_handwritten_residual_network_agree(num_layers):
             assert bool(integration.stats.success)
 
 
-@pytest.mark.parametrize("num_layers", [1, 2, 5, 12])
+@pytest.mark.parametrize("num_layers", cases([1, 2, 5, 12], {1, 5}))
 def test_several_steps_per_layer_agree_with_handwritten_loop(num_layers):
     per_layer = 3
     rng = np.random.default_rng(num_layers)
