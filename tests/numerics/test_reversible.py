@@ -136,7 +136,7 @@ def test_forward_mode_needs_stored_states():
         jax.jvp(loss_of("reversible", 4), at, tangents)
     _, slope = jax.jit(functools.partial(jax.jvp, loss_of("none", 4)))(at, tangents)
     expected = jax.jit(jax.grad(loss_of("none", 4), (0, 1, 2)))(*at)
-    expected = sum(np.sum(leaf) for leaf in jax.tree.leaves(expected))
+    expected = float(sum(np.sum(leaf) for leaf in jax.tree.leaves(expected)))
     assert float(slope) == pytest.approx(expected, rel=1e-12)
 
 
