@@ -32,13 +32,16 @@ def randomised(module, key, scale=0.4):
 def drawn(make, seed, scale=0.4):
     """The module that `make()` builds, with every parameter drawn by NumPy.
 
-    As `randomised`, for modules without integers; nothing is compiled for it.
+    As `randomised`, but nothing is compiled for it: the module is built only if it has integers.
     """
     graphdef, state = nnx.split(nnx.eval_shape(make))
+    if not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(state)):
+        graphdef, state = nnx.split(make())
     draw = np.random.default_rng(seed)
 
     def new(leaf):
-        assert jnp.issubdtype(leaf.dtype, jnp.floating)
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
         return jnp.asarray(scale * draw.normal(size=leaf.shape))
 
     return nnx.merge(graphdef, jax.tree.map(new, state))

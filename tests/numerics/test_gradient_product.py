@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numerics.precision import randomised
+from numerics.precision import drawn
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.step_sizes import LearnedStepSizesConfig
@@ -25,7 +25,7 @@ TARGET = np.array([0.7, -0.2, 0.4])
 
 def gradients(config):
     """Parameters and gradients of half the squared distance to the target, as plain dicts."""
-    network = randomised(config.build((2,), 3, rngs=nnx.Rngs(0)), jax.random.key(11), scale=0.6)
+    network = drawn(lambda: config.build((2,), 3, rngs=nnx.Rngs(0)), seed=11, scale=0.6)
     graphdef, params = nnx.split(network)
 
     def loss(params):
@@ -144,8 +144,8 @@ def test_adjoint_recursion_of_residual_layer_with_unequal_widths():
         return ExplicitConfig().build().integrate(fields, DepthGrid(tau[None]), both).h1[0, :3]
 
     arguments = tuple(map(jnp.asarray, (P, W, b, tau, y0)))
-    _, pullback = jax.vjp(layer, *arguments)
-    dP, dW, db, dtau, dy0 = pullback(jnp.asarray(lam))
+    pullback = jax.jit(lambda lam, *arguments: jax.vjp(layer, *arguments)[1](lam))
+    dP, dW, db, dtau, dy0 = pullback(lam, *arguments)
     z = W @ y0 + b
     slope = 1 - np.tanh(z) ** 2
     np.testing.assert_allclose(dy0, (P.T + tau * W.T @ np.diag(slope)) @ lam, rtol=1e-10)

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numerics.cases import cases
 from numerics.problems import SECOND_ORDER
 
 from odenet.depth.grid import DepthGrid
 from odenet.depth.weights import LayerFields
 from odenet.integrators import LeapfrogConfig
-from odenet.integrators.stages import reverse_step
 from odenet.integrators.symplectic import Leapfrog
 
 REMAT = ["none", "step", "sqrt", "reversible"]
@@ -41,8 +41,11 @@ def by_hand(params, taus, per_layer, h):
     return np.stack(path)
 
 
-@pytest.mark.parametrize("remat", REMAT)
-@pytest.mark.parametrize(("num_layers", "per_layer"), [(1, 7), (7, 1), (3, 4), (1, 1)])
+SHAPES = [(remat, *shape) for shape in ((1, 7), (7, 1), (3, 4), (1, 1)) for remat in REMAT]
+ALWAYS = {case for case in SHAPES if case[0] == "reversible" or case[1:] == (3, 4)}
+
+
+@pytest.mark.parametrize(("remat", "num_layers", "per_layer"), cases(SHAPES, ALWAYS))
 def test_path_is_that_of_a_loop_by_hand(remat, num_layers, per_layer):
     draw = np.random.default_rng(1)
     fields, h0 = layers(num_layers), draw.normal(size=(2, 3))
@@ -50,12 +53,15 @@ def test_path_is_that_of_a_loop_by_hand(remat, num_layers, per_layer):
     assert len(taus) == 1 or taus.min() < 0
     grid = DepthGrid(jnp.asarray(taus), num_layers)
     integrator = LeapfrogConfig(remat=remat).build()
-    found = jax.jit(lambda h0: integrator.integrate(fields, grid, h0, save_path=True))(h0)
+    found, alone = jax.jit(
+        lambda h0: [integrator.integrate(fields, grid, h0, save_path=s) for s in (True, False)]
+    )(h0)
     expected = by_hand(fields.params, taus, per_layer, h0)
     np.testing.assert_allclose(found.path, expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(found.h1, expected[-1], rtol=1e-12, atol=1e-12)
     assert int(found.stats.nfe) == int(found.stats.accepted) == len(taus)
-    assert integrator.integrate(fields, grid, jnp.asarray(h0)).path is None
+    assert alone.path is None
+    np.testing.assert_allclose(alone.h1, found.h1, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("remat", REMAT)
@@ -97,30 +103,6 @@ def step(field, pair, t0, tau):
     for stage in Leapfrog().stages:
         pair = stage.move(pair, field(*stage.point(pair, t0, tau)), tau)
     return pair
-
-
-def test_reconstruction_returns_to_the_start():
-    draw = np.random.default_rng(2)
-    fields, num_steps = layers(64), 64
-    taus = jnp.asarray(draw.uniform(-0.1, 0.3, num_steps))
-    times = DepthGrid(taus).times
-    start = tuple(jnp.asarray(draw.normal(size=(2, 3))) for _ in range(2))
-    steps = [
-        (
-            jax.tree_util.Partial(apply, jax.tree.map(lambda leaf, k=k: leaf[k], fields.params)),
-            times[k],
-            taus[k],
-        )
-        for k in range(num_steps)
-    ]
-    pair = start
-    for field, t0, tau in steps:
-        pair = step(field, pair, t0, tau)
-    assert float(jnp.max(jnp.abs(pair[0] - start[0]))) > 0.1
-    for field, t0, tau in reversed(steps):
-        pair, _ = reverse_step(Leapfrog().stages, field, pair, t0, tau, pair)
-    for ours, expected in zip(pair, start, strict=True):
-        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
 
 def test_step_backwards_in_time_is_the_inverse():

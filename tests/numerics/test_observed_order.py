@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numerics.cases import cases
 from numerics.methods import (
     DIFFRAX_ORDERS,
     EXPLICIT,
@@ -116,7 +117,7 @@ def test_flows_solve_their_problems():
             np.testing.assert_allclose(derivative, field, rtol=1e-6, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", FIXED_STEP)
+@pytest.mark.parametrize("name", cases(FIXED_STEP, {*EXPLICIT, "diffrax_bosh3", "diffrax_dopri8"}))
 def test_observed_order_is_theoretical_for_uniform_and_random_steps(name):
     config, order = FIXED_STEP[name]
     steps, problems = RANGES.get(name) or (STEPS[order], SMOOTH)
@@ -127,7 +128,7 @@ def test_observed_order_is_theoretical_for_uniform_and_random_steps(name):
         assert slope == pytest.approx(order, abs=0.1), (problem, observed)
 
 
-@pytest.mark.parametrize("name", IMPLICIT)
+@pytest.mark.parametrize("name", cases(IMPLICIT, {"diffrax_implicit_euler", "diffrax_kvaerno5"}))
 def test_observed_order_of_implicit_methods_is_theoretical(name):
     config, order = IMPLICIT[name]
     steps = {1: (256, 512), 3: (64, 128), 4: (96, 192), 5: (32, 64)}[order]
@@ -143,7 +144,13 @@ def test_observed_order_on_stiff_problem_is_theoretical(name):
     assert slope == pytest.approx(order, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["euler", "rk4", "kutta_3", "diffrax_tsit5", "diffrax_dopri8"])
+@pytest.mark.parametrize(
+    "name",
+    cases(
+        ["euler", "rk4", "kutta_3", "diffrax_tsit5", "diffrax_dopri8"],
+        {"euler", "rk4", "kutta_3", "diffrax_dopri8"},
+    ),
+)
 def test_constant_field_is_integrated_exactly(name):
     taus = np.random.default_rng(0).uniform(-0.2, 0.5, 7)
     assert errors(FIXED_STEP[name][0].build(), (CONSTANT,), [taus])[0][0] < 1e-14
@@ -182,7 +189,18 @@ INVERTIBLE = {
 }
 
 
-@pytest.mark.parametrize("name", INVERTIBLE)
+MET_BEFORE = {
+    "reversible_heun",
+    "reversible_ralston",
+    "symplectic_euler_quadratic",
+    "verlet_rotating",
+    "diffrax_rotating",
+    "diffrax_swinging",
+}
+"""Without which every method and every problem is still met."""
+
+
+@pytest.mark.parametrize("name", cases(INVERTIBLE, set(INVERTIBLE) - MET_BEFORE))
 def test_observed_order_of_reversible_methods_is_theoretical_for_steps_of_any_sizes(name):
     integrator, order, problems = INVERTIBLE[name]
     families = [grids(spacing, STEPS[order]) for spacing in ("uniform", "random", "graded")]

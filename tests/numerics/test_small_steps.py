@@ -1,9 +1,12 @@
 """Steps of size zero, increments far smaller than the state, and second derivatives by steps."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numerics.cases import cases
 from pydantic import TypeAdapter
 from user_settings import as_a_user
 
@@ -41,20 +44,25 @@ def field_of(params, t, h):
     return jnp.concatenate(derivatives, axis=-1)
 
 
-def layers(kept=tuple(range(6))):
+def layers():
     draw = np.random.default_rng(0)
-    params = {name: draw.normal(size=(6, 2, 2))[list(kept)] for name in ("w", "v")}
-    return LayerFields(field_of, jax.tree.map(jnp.asarray, params), len(list(kept)))
+    params = {name: jnp.asarray(draw.normal(size=(6, 2, 2))) for name in ("w", "v")}
+    return LayerFields(field_of, params, 6)
 
 
 H0 = np.random.default_rng(1).normal(size=(2, 4))
 
 
-def program(integrator, kept=tuple(range(6))):
-    """Path and loss as a function of the step sizes."""
-    fields = layers(kept)
+def without(values, number):
+    """All but one of the values, along the first axis of every array."""
+    return jax.tree.map(lambda leaf: np.delete(leaf, number, axis=0), values)
 
-    def run(taus):
+
+def program(integrator):
+    """Path as a function of the step sizes, and of the parameters of as many layers."""
+
+    def run(taus, params=None):
+        fields = layers() if params is None else LayerFields(field_of, params, len(taus))
         grid = DepthGrid(taus, fields.num_layers)
         path = integrator.integrate(fields, grid, jnp.asarray(H0), save_path=True).path
         assert path is not None
@@ -67,24 +75,36 @@ def loss(path):
     return jnp.sum(jnp.sin(path[-1]))
 
 
+def with_gradient(run):
+    """Value, path and gradient by step sizes, as one program."""
+
+    def value(*arguments):
+        path = run(*arguments)
+        return loss(path), path
+
+    return jax.jit(jax.value_and_grad(value, has_aux=True))
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_step_of_size_zero_keeps_the_state_and_has_the_derivative_of_the_others(name):
     run = program(made(name))
-    path, pull = jax.vjp(run, jnp.asarray(TAUS))
+    both = with_gradient(run)
+    (at_zero, path), gradient = both(TAUS)
+    path = np.asarray(path)
     if name != "reversible_rk":  # its coupling draws the two states together at every step
         np.testing.assert_array_equal(path[ZERO + 1], path[ZERO])
-    left_out = tuple(k for k in range(6) if k != ZERO)
     if name not in ("reversible_rk", "asynchronous_leapfrog"):  # a step turns its derivative round
-        without = program(made(name), left_out)(jnp.asarray(TAUS[list(left_out)]))
-        np.testing.assert_allclose(path[-1], without[-1], rtol=1e-9)
+        left_out = jax.jit(run)(without(TAUS, ZERO), without(layers().params, ZERO))
+        np.testing.assert_allclose(path[-1], np.asarray(left_out)[-1], rtol=1e-9)
 
-    (gradient,) = pull(jax.grad(loss)(path))
-    end = jax.jit(lambda taus: loss(run(taus)))
+    def end(taus):
+        return float(both(taus)[0][0])
+
     steps = 1e-5 * np.eye(6)
     differences = [(end(TAUS + step) - end(TAUS - step)) / 2e-5 for step in steps]
     if name == "residual with memory":  # powers of negative steps are no numbers
         one, two = (end(TAUS + n * steps[ZERO]) for n in (1, 2))
-        differences[ZERO] = (4 * one - two - 3 * end(TAUS)) / 2e-5
+        differences[ZERO] = (4 * one - two - 3 * float(at_zero)) / 2e-5
     np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-8)
 
 
@@ -93,9 +113,11 @@ def two_steps(taus, nudge=0.0):
 
     `nudge` moves the state there, and the time after it, as a short step of Euler does.
     """
-    weights, h, t, derivative, before = layers().params, H0, 0.0, 0.0, None
+    weights = jax.tree.map(np.asarray, layers().params)
+    h, t, derivative, before = H0, 0.0, 0.0, None
     for k, tau in enumerate(taus):
-        f = np.asarray(field_of(jax.tree.map(lambda w, k=k: w[k], weights), t, jnp.asarray(h)))
+        y, z = np.split(h, 2, axis=-1)
+        f = np.hstack([np.tanh(z @ weights["w"][k] + t), -np.sin(y @ weights["v"][k] + 2 * t)])
         if tau == 0:
             h, t = h + nudge * f, t + nudge
             continue
@@ -104,14 +126,19 @@ def two_steps(taus, nudge=0.0):
     return float(np.sum(np.sin(h)))
 
 
+@functools.cache
+def two_step_program(remat):
+    return with_gradient(program(made("two_step_midpoint", remat=remat)))
+
+
 @pytest.mark.parametrize("remat", ["reversible", "none"])
 @pytest.mark.parametrize("zero", [0, ZERO])
 def test_two_step_midpoint_passes_over_a_step_of_size_zero(remat, zero):
     taus = np.array([0.3, 0.5, 0.2, 0.4, 0.25, 0.3])
     taus[zero] = 0.0
-    run = program(made("two_step_midpoint", remat=remat))
-    value, gradient = jax.jit(jax.value_and_grad(lambda taus: loss(run(taus))))(taus)
+    (value, _), gradient = two_step_program(remat)(taus)
     np.testing.assert_allclose(value, two_steps(taus), rtol=1e-12)
+    gradient = np.asarray(gradient)
     for k in range(6):
         step = 1e-6 * (np.arange(6) == k)
         differences = (
@@ -122,21 +149,23 @@ def test_two_step_midpoint_passes_over_a_step_of_size_zero(remat, zero):
         np.testing.assert_allclose(gradient[k], differences / 2e-6, rtol=1e-6, atol=1e-8)
 
 
+@functools.cache
+def program_with_memory():
+    return with_gradient(program(made("fractional", gamma=0.5)))
+
+
 @pytest.mark.parametrize("zero", [0, ZERO, 5])
 def test_memory_passes_over_a_step_of_size_zero(zero):
     taus = np.array([0.3, 0.5, 0.2, 0.4, 0.25, 0.3])
     taus[zero] = 0.0
-    left_out = tuple(k for k in range(6) if k != zero)
-    integrator = made("fractional", gamma=0.5)
-    run, without = program(integrator), program(integrator, left_out)
-    path = run(jnp.asarray(taus))
-    np.testing.assert_array_equal(path[zero + 1], path[zero])
-    of_others = [loss(without(jnp.asarray(taus[list(left_out)])))]
-    np.testing.assert_allclose(loss(path), of_others[0], rtol=1e-12)
-    gradient = jax.grad(lambda taus: loss(run(taus)))(jnp.asarray(taus))
-    expected = jax.grad(lambda taus: loss(without(taus)))(jnp.asarray(taus[list(left_out)]))
-    np.testing.assert_allclose(gradient[np.array(left_out)], expected, rtol=1e-10)
-    assert np.isfinite(gradient[zero])
+    params = jax.tree.map(np.asarray, layers().params)
+    both = program_with_memory()
+    (value, path), gradient = both(taus, params)
+    np.testing.assert_array_equal(np.asarray(path)[zero + 1], np.asarray(path)[zero])
+    (of_others, _), expected = both(without(taus, zero), without(params, zero))
+    np.testing.assert_allclose(value, of_others, rtol=1e-12)
+    np.testing.assert_allclose(without(np.asarray(gradient), zero), expected, rtol=1e-10)
+    assert np.isfinite(np.asarray(gradient)[zero])
 
 
 @pytest.mark.parametrize(
@@ -153,7 +182,13 @@ def test_increments_far_smaller_than_the_state_are_added_once(name):
     assert abs(end - 5.9) <= 1.1 * (5.90074 - 5.9)
 
 
-@pytest.mark.parametrize("name", ["two_step_midpoint", "leapfrog", "momentum", "verlet"])
+@pytest.mark.parametrize(
+    "name",
+    cases(
+        ["two_step_midpoint", "leapfrog", "momentum", "verlet"],
+        {"two_step_midpoint", "verlet"},  # leapfrog: test_reversible
+    ),
+)
 def test_second_derivatives_by_steps_are_those_of_stored_states_and_differences(name):
     taus = jnp.asarray([0.3, 0.5, 0.2, 0.4, 0.25, 0.3])
     hessians = {}

@@ -25,11 +25,16 @@ def of_diffrax(max_steps=64, solver="tsit5", **options):
 MAKERS = [own, of_diffrax]
 
 
-def solve(integrator, apply, num_layers, h0=1.0):
+def solver_of(integrator, apply, num_layers):
     """Layer `k` sees the number `k`; every layer has the length 1."""
-    fields = LayerFields(apply, jnp.arange(float(num_layers)), num_layers)
-    grid = DepthGrid(jnp.ones(num_layers), num_layers)
-    return jax.jit(lambda h: integrator.integrate(fields, grid, h))(jnp.full((2, 1), h0))
+    fields = LayerFields(apply, jnp.asarray(np.arange(float(num_layers))), num_layers)
+    grid = DepthGrid(jnp.asarray(np.ones(num_layers)), num_layers)
+    run = jax.jit(lambda h: integrator.integrate(fields, grid, h))
+    return lambda h0: run(np.full((2, 1), h0))
+
+
+def solve(integrator, apply, num_layers):
+    return solver_of(integrator, apply, num_layers)(1.0)
 
 
 @pytest.mark.parametrize("make", [*MAKERS, lambda **o: of_diffrax(solver="kvaerno3", **o)])
@@ -47,10 +52,11 @@ def test_step_that_must_be_shorter_than_allowed_is_told(make):
     def pole(layer, t, h):
         return h**2  # h = 1 / (1 - t)
 
-    shortened = solve(make(max_steps=512, min_step=1e-3), pole, 1)
+    run = solver_of(make(max_steps=512, min_step=1e-3), pole, 1)
+    shortened = run(1.0)
     assert int(shortened.stats.failure) == Failure.STEP_TOO_SMALL
     assert np.all(np.isfinite(shortened.h1))
-    through = solve(make(max_steps=512, min_step=1e-3), pole, 1, h0=0.5)
+    through = run(0.5)
     assert bool(through.stats.success)
     np.testing.assert_allclose(through.h1, 1.0, rtol=1e-5)
 
