@@ -44,23 +44,24 @@ def drawn_run(config, path):
     return path
 
 
-def stored(path, which="last"):
-    """The arrays of a checkpoint by path."""
+def checkpoint(path, which="last"):
     checkpointer = Checkpointer(path / "checkpoints")
     try:
         found = checkpointer.read(which)
     finally:
         checkpointer.close()
     assert found is not None
-    return found.state
+    return found
+
+
+def stored(path, which="last"):
+    """The arrays of a checkpoint by path."""
+    return checkpoint(path, which).state
 
 
 def rewrite(path, arrays):
     """Replace arrays of the last checkpoint of a run, as if it had learned them."""
-    checkpointer = Checkpointer(path / "checkpoints")
-    found = checkpointer.read("last")
-    checkpointer.close()
-    assert found is not None
+    found = checkpoint(path)
     save_last(path, found.step, found.state | arrays, found.extras)
 
 
@@ -69,9 +70,9 @@ def _drawn(*shape):
 
 
 def _of_network(path, function):
-    experiment, checkpoint = load(path)
+    experiment, held = load(path)
     compiled = jax.jit(lambda *states: function(experiment.network(*states)))
-    return jax.device_get(compiled(checkpoint.state.params, checkpoint.state.statistics))
+    return jax.device_get(compiled(held.state.params, held.state.statistics))
 
 
 def logits(path, step_factor=1):
