@@ -69,7 +69,12 @@ def assert_holds(made, arrays, layer="layer1.1.conv1.weight"):
 
 @pytest.mark.parametrize(
     "prefix",
-    ["module.", "_orig_mod.", "encoder_q.", "module.model."],
+    [
+        pytest.param("module.", marks=pytest.mark.product),
+        pytest.param("_orig_mod.", marks=pytest.mark.product),
+        "encoder_q.",
+        "module.model.",
+    ],
 )
 def test_prefix_of_all_names_is_removed_and_told(tmp_path, data, prefix):
     arrays = small_arrays()
