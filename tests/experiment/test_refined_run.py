@@ -11,8 +11,9 @@ from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.errors import ConfigError
+from odenet.experiment.config import read_experiment
 from odenet.experiment.refinement.refine import refine
-from odenet.experiment.run import load, resume, run
+from odenet.experiment.run import resume, run
 
 TWICE, HALF = Fraction(2), Fraction(1, 2)
 POSITIVE = {"kind": "learned", "parametrisation": "positive", "horizon": 2.0}
@@ -191,8 +192,8 @@ def test_functions_that_are_enough_keep_the_network(tmp_path):
 
 def test_layers_become_functions_and_layers_again(source, outputs, tmp_path):
     refine(source, None, tmp_path / "cells", num_basis=2)
-    experiment, _ = load(tmp_path / "cells")
-    assert experiment.config.model.block.weights.num_layers == 2
+    written = read_experiment(tmp_path / "cells" / "config.yaml")
+    assert written.model.block.weights.num_layers == 2
     kernel = "params/blocks/0/weights/stacked/affine/0/kernel"
     means = stored(source)[kernel].reshape(2, 2, 6, 6).mean(axis=1)
     np.testing.assert_allclose(stored(tmp_path / "cells")[kernel], means, rtol=1e-5, atol=1e-7)
