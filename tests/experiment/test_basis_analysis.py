@@ -2,9 +2,10 @@
 
 import json
 
-import jax
 import pytest
+from stored_runs import drawn_run
 from tiny_experiment import classifier, configured, tiny
+from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.errors import ConfigError
@@ -27,7 +28,7 @@ VALUES = tiny(
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("basis") / "source"
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+    with as_a_user():
         run(configured(VALUES), path)
     return path
 
@@ -66,6 +67,6 @@ def test_networks_without_functions_of_depth_are_refused(source, tmp_path):
         ("shared", {"weights": {"kind": "shared"}}, "the same at every depth"),
         ("plain", {"kind": "feedforward"}, "no weights that are functions of depth"),
     ):
-        run(configured(VALUES | {"model": classifier(6, **block)}), tmp_path / name)
+        drawn_run(configured(VALUES | {"model": classifier(6, **block)}), tmp_path / name)
         with pytest.raises(ConfigError, match=message):
             measure("basis", tmp_path / name)

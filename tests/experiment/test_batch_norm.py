@@ -23,10 +23,18 @@ VALUES = tiny(MODEL, num_steps=4, evaluate_every=4, checkpoint_every=4)
 SOLVER = ("model.block.integrator", {"kind": "dopri5"})
 
 
-def test_trained_network_is_evaluated_by_a_solver(tmp_path):
-    run(parse_config(VALUES), tmp_path / "run")
-    own = evaluate(tmp_path / "run")
-    solved = evaluate(tmp_path / "run", ["model.block.integrator={kind: dopri5}"])
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A run whose gradient flow is measured after its last step."""
+    path = tmp_path_factory.mktemp("batch_norm") / "run"
+    monitors = [{"kind": "gradient_flow", "every": 4}]
+    run(parse_config(VALUES, [("training.monitors", monitors)]), path)
+    return path
+
+
+def test_trained_network_is_evaluated_by_a_solver(watched):
+    own = evaluate(watched)
+    solved = evaluate(watched, ["model.block.integrator={kind: dopri5}"])
     assert solved["solver_ok"] == 1
     assert solved["nfe"] > own["nfe"] == 3
     assert math.isfinite(solved["loss"])
@@ -52,19 +60,17 @@ def test_training_on_one_value_is_refused_before_a_directory_is_made(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_gradient_flow_is_that_of_training_and_says_so(tmp_path):
-    watched = parse_config(VALUES, [("training.monitors", [{"kind": "gradient_flow", "every": 4}])])
-    run(watched, tmp_path / "run")
-    training = measure("gradient-flow", tmp_path / "run", examples=16, factor_examples=2)
+def test_gradient_flow_is_that_of_training_and_says_so(watched):
+    training = measure("gradient-flow", watched, examples=16, factor_examples=2)
     (during,) = [
-        line for line in read_metrics(tmp_path / "run" / "gradient_flow.jsonl") if line["step"] == 4
+        line for line in read_metrics(watched / "gradient_flow.jsonl") if line["step"] == 4
     ]
     assert training["batch_statistics"] == during["batch_statistics"] == "training"
     assert training["identity"] == (None,)
     assert len(training["blocks"][0]["factors"]["largest"]) == 3
     assert any("examples; factors in evaluation" in one for one in GradientFlow.sentences(training))
     frozen = measure(
-        "gradient-flow", tmp_path / "run", examples=16, factor_examples=2, batch_statistics="frozen"
+        "gradient-flow", watched, examples=16, factor_examples=2, batch_statistics="frozen"
     )
     assert frozen["batch_statistics"] == "frozen"
     assert frozen["identity"] != (None,)

@@ -1,23 +1,21 @@
 """Networks that change their depth while they train."""
 
 import functools
-import json
-import signal
+import shutil
 from fractions import Fraction
 
-import jax
 import numpy as np
 import pytest
+from interrupted_runs import SignalAt, assert_same_run, assert_same_state, results_of
 from tiny_experiment import classifier, configured, tiny
+from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
-from without_clock import without_clock
 
 from odenet.errors import ConfigError
 from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import load, resume, run
 from odenet.instruments import measure
-from odenet.training.callbacks import Callback, read_metrics
-from odenet.training.checkpoint import Checkpointer, named
+from odenet.training.callbacks import read_metrics
 from odenet.training.interrupt import Interrupted
 
 TWICE = Fraction(2)
@@ -34,40 +32,21 @@ VALUES = tiny(
 configure = functools.partial(configured, VALUES)
 
 
-class SignalAt(Callback):
-    """Sends this process a signal at an event after a step, as an operator would."""
-
-    def __init__(self, step, event):
-        self.step, self.when, self.sent = step, frozenset({event}), False
-
-    def __call__(self, info):
-        if info.step >= self.step and not self.sent:
-            self.sent = True
-            if info.event == "end":  # between two networks, where a signal is obeyed at once
-                raise KeyboardInterrupt
-            signal.raise_signal(signal.SIGINT)
-
-
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     path = tmp_path_factory.mktemp("schedule") / "straight"
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+    with as_a_user():
         run(configure(), path)
     return path
 
 
-def results_of(path):
-    return json.loads((path / "results.json").read_text())
-
-
-def assert_same_run(one, other):
-    metrics = [without_clock(read_metrics(path / "metrics.jsonl")) for path in (one, other)]
-    assert metrics[0] == metrics[1]
-    (_, first), (_, second) = load(one), load(other)
-    for x, y in zip(jax.tree.leaves(first.state), jax.tree.leaves(second.state), strict=True):
-        np.testing.assert_array_equal(x, y)
-    assert first.extras == second.extras
-    assert results_of(one)["levels"] == results_of(other)["levels"]
+@pytest.fixture(scope="module")
+def within_a_level(tmp_path_factory):
+    """A run that was stopped between its two changes of depth."""
+    path = tmp_path_factory.mktemp("schedule") / "stopped"
+    with as_a_user(), pytest.raises(Interrupted):
+        run(configure(), path, callbacks=[SignalAt(12, "log")])
+    return path
 
 
 def test_layers_are_divided_at_their_steps_and_curves_show_the_whole(straight):
@@ -88,24 +67,30 @@ def test_layers_are_divided_at_their_steps_and_curves_show_the_whole(straight):
 
 
 def test_level_is_the_refined_network_trained_on(straight, tmp_path):
-    """One run through two levels equals three commands: run, refine, resume."""
-    once = configure(training__depth_schedule=None)
+    """A run through a level equals three commands: run, refine, resume."""
     with pytest.raises(Interrupted):
-        run(once, tmp_path / "coarse", callbacks=[SignalAt(8, "checkpoint")])
-    refine(tmp_path / "coarse", TWICE, tmp_path / "middle")
-    with pytest.raises(Interrupted):
-        resume(tmp_path / "middle", callbacks=[SignalAt(16, "checkpoint")])
-    refine(tmp_path / "middle", TWICE, tmp_path / "fine")
-    state = resume(tmp_path / "fine").state
-    _, found = load(straight)
-    for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(found.state), strict=True):
-        np.testing.assert_array_equal(x, y)
+        run(configure(), tmp_path / "coarse", callbacks=[SignalAt(8, "checkpoint")])
+    refine(tmp_path / "coarse", TWICE, tmp_path / "fine")
+    resume(tmp_path / "fine")
+    # The network that was changed at this step is not changed there again.
+    results = results_of(tmp_path / "fine")
+    assert [level["step"] for level in results["levels"]] == [16]
+    assert len(results["taus"][0]) == 8
+    assert_same_state(straight, tmp_path / "fine")
+
+
+PRODUCT = pytest.mark.product
 
 
 @pytest.mark.parametrize(
-    ("step", "event"), [(8, "log"), (8, "checkpoint"), (8, "end"), (14, "log")]
+    ("step", "event"),
+    [
+        pytest.param(8, "log", marks=PRODUCT),
+        pytest.param(8, "checkpoint", marks=PRODUCT),
+        (8, "end"),
+    ],
 )
-def test_interrupted_schedule_resumes_bit_for_bit(step, event, straight, tmp_path):
+def test_schedule_interrupted_at_a_change_resumes_bit_for_bit(step, event, straight, tmp_path):
     path = tmp_path / "stopped"
     with pytest.raises((Interrupted, KeyboardInterrupt)):
         run(configure(), path, callbacks=[SignalAt(step, event)])
@@ -114,33 +99,26 @@ def test_interrupted_schedule_resumes_bit_for_bit(step, event, straight, tmp_pat
     assert_same_run(straight, path)
 
 
-def test_checkpoints_of_every_level_are_loaded_with_their_network(straight, tmp_path):
-    path = tmp_path / "stopped"
-    with pytest.raises(Interrupted):
-        run(configure(), path, callbacks=[SignalAt(12, "log")])
+def test_schedule_interrupted_within_a_level_resumes_bit_for_bit(
+    straight, within_a_level, tmp_path
+):
+    path = shutil.copytree(within_a_level, tmp_path / "stopped")
+    assert not (path / "results.json").exists()
+    resume(path)
+    assert_same_run(straight, path)
+
+
+def test_checkpoints_of_every_level_are_loaded_with_their_network(within_a_level, tmp_path):
+    path = within_a_level
     experiment, checkpoint = load(path, [("model.block.integrator.kind", "midpoint")])
-    assert checkpoint.step >= 12
+    assert 12 <= checkpoint.step < 16
     (block,) = experiment.config.model.blocks
     assert (block.num_steps, block.integrator.kind) == (4, "midpoint")
     assert load(path, which="best")[1].step == 8
     with pytest.raises(ConfigError, match="another depth than at the start of its training"):
         measure("gradient-flow", path, at="start")
-    # A network made from it is written out, and does not change at that step again.
     refine(path, TWICE, tmp_path / "finer")
     assert load(tmp_path / "finer")[0].config.model.blocks[0].num_steps == 8
-    resume(tmp_path / "finer")
-    assert len(results_of(tmp_path / "finer")["taus"][0]) == 16
-
-
-def test_network_that_was_changed_at_a_step_is_not_changed_there_again(tmp_path):
-    path = tmp_path / "stopped"
-    with pytest.raises(Interrupted):
-        run(configure(), path, callbacks=[SignalAt(8, "checkpoint")])
-    refine(path, TWICE, tmp_path / "finer")  # by hand, what the schedule would do next
-    resume(tmp_path / "finer")
-    results = results_of(tmp_path / "finer")
-    assert [level["step"] for level in results["levels"]] == [16]
-    assert len(results["taus"][0]) == 8
 
 
 def test_loss_of_a_trained_network_does_not_jump_more_than_between_two_steps(tmp_path):
@@ -157,75 +135,6 @@ def test_loss_of_a_trained_network_does_not_jump_more_than_between_two_steps(tmp
         assert 0 < abs(level["jump"]) <= level["largest_change_of_a_step"], level
     first, second = (abs(level["jump"]) for level in results["levels"])
     assert second < first
-
-
-PRUNING = {"kind": "pruning", "every": 8, "fraction": 0.15}
-FREE = {"kind": "learned", "horizon": 2.0}
-
-
-def pruned(**changes):
-    model = classifier(6, num_steps=4, step_sizes=FREE)
-    schedule = {"depth_schedule": PRUNING | changes}
-    return VALUES | {"model": model, "training": VALUES["training"] | schedule}
-
-
-def shrink(path, taus):
-    """Give the last checkpoint of a run these step sizes, as if it had learned them."""
-    checkpointer = Checkpointer(path / "checkpoints")
-    found = checkpointer.read("last")
-    arrays = found.state | {"params/blocks/0/step_sizes/raw": np.asarray(taus, np.float32)}
-    checkpointer.save("last", found.step, arrays, found.extras)
-    checkpointer.close()
-    return arrays
-
-
-@pytest.mark.parametrize(
-    ("remove", "kept"), [("smallest", [0, 1, 3]), ("all", [1, 3])], ids=["smallest", "all"]
-)
-def test_layers_of_small_steps_go_while_the_rest_trains_on(remove, kept, tmp_path):
-    path = tmp_path / "run"
-    with pytest.raises(Interrupted):
-        run(configured(pruned(remove=remove)), path, callbacks=[SignalAt(2, "log")])
-    # The smallest of all is -0.9, but its layer is the longest.
-    before = shrink(path, [0.05, -0.9, 0.02, 0.7])
-    with pytest.raises(Interrupted):
-        resume(path, callbacks=[SignalAt(8, "checkpoint")])
-    _, at = load(path)
-    assert at.step == 8
-    old = {key: leaf for key, leaf in named(at.state).items() if "blocks/0" in key}
-    with pytest.raises(Interrupted):
-        resume(path, callbacks=[SignalAt(10, "log")])
-    record = json.loads((path / "levels.json").read_text())
-    assert [level["step"] for level in record] == [8]
-    stage = record[0]["stages"][0]
-    assert (stage["num_layers"], stage["removed"]) == (
-        [4, len(kept)],
-        sorted({0, 1, 2, 3} - set(kept)),
-    )
-    # A step of the pruned network, from the survivors' weights and moments.
-    experiment, checkpoint = load(path)
-    assert experiment.config.model.blocks[0].num_steps == len(kept)
-    assert before.keys() == named(checkpoint.state).keys()
-    for key, leaf in named(checkpoint.state).items():
-        if key in old:
-            np.testing.assert_allclose(leaf, np.asarray(old[key])[kept], atol=0.05, err_msg=key)
-            if "/mu/" in key:
-                assert np.any(leaf)
-
-
-def test_pruned_run_resumes_bit_for_bit_and_stays_where_nothing_is_small(tmp_path):
-    values = pruned(fraction=0.24, every=4)
-    run(configured(values), tmp_path / "straight")
-    with pytest.raises(Interrupted):
-        run(configured(values), tmp_path / "stopped", callbacks=[SignalAt(10, "log")])
-    resume(tmp_path / "stopped")
-    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
-    levels = results_of(tmp_path / "straight")["levels"]
-    assert levels
-    taus = results_of(tmp_path / "straight")["taus"][0]
-    assert len(taus) == 4 - len(levels)
-    whole = run(configured(pruned(fraction=1e-6)), tmp_path / "whole").results
-    assert (whole["levels"], len(whole["taus"][0])) == ([], 4)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from stored_runs import drawn_run
 from tiny_experiment import classifier, configured, tiny
 from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
@@ -22,6 +23,7 @@ from odenet.training.loop import SolverWarning
 VALUES = tiny(classifier(8, num_steps=4), num_steps=40, log_every=20, evaluate_every=20)
 UNITS = {
     "kind": "resnet",
+    "layout": "vector",
     "shortcut": "projection",
     "depth": 14,
     "width": 4,
@@ -223,8 +225,7 @@ def test_run_writes_the_report_of_the_command(directory):
 
 
 def test_network_with_layers_between_shapes(tmp_path):
-    odenet.run(configured(tiny(UNITS, num_steps=1)), tmp_path / "run")
-    run = odenet.load(tmp_path / "run")
+    run = odenet.load(drawn_run(configured(tiny(UNITS)), tmp_path / "run"))
     doubled = run.with_taus([2 * taus for taus in run.taus])
     for own, other in zip(run.taus, doubled.taus, strict=True):
         np.testing.assert_array_equal(other, 2 * own)

@@ -3,19 +3,21 @@
 import functools
 import json
 
-import jax
 import numpy as np
 import pytest
+from stored_runs import drawn_run, logits, rewrite, stored
 from tiny_experiment import classifier, configured, tiny
+from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.errors import ConfigError, RunDirectoryError
-from odenet.experiment.config import parse_config, to_values, to_yaml
+from odenet.experiment.build import build
+from odenet.experiment.config import read_experiment, to_yaml, variant
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.refinement.prune import prune, select_layers
 from odenet.experiment.run import load, resume, run
+from odenet.experiment.source import beginning
 from odenet.instruments import measure
-from odenet.training.checkpoint import Checkpointer, named
 
 VALUES = tiny(
     classifier(6, num_steps=4, step_sizes={"kind": "learned"}),
@@ -26,53 +28,48 @@ VALUES = tiny(
 configure = functools.partial(configured, VALUES)
 
 
-def rewrite(path, taus, block=0, simplex=False):
-    """Give the last checkpoint of a run these step sizes, as if it had learned them."""
-    checkpointer = Checkpointer(path / "checkpoints")
-    found = checkpointer.read("last")
-    assert found is not None
-    raw = np.log(taus) if simplex else np.asarray(taus)
-    arrays = found.state | {f"params/blocks/{block}/step_sizes/raw": raw.astype(np.float32)}
-    checkpointer.save("last", found.step, arrays, found.extras)
-    checkpointer.close()
+def learn(path, *raw):
+    """Give the last checkpoint of a run these step sizes, one list per block; None for no change.
+
+    The numbers are those of the parameters, before the parametrisation.
+    """
+    name = "params/blocks/{}/step_sizes/raw"
+    rewrite(path, {name.format(i): np.float32(v) for i, v in enumerate(raw) if v is not None})
 
 
-def stored(path):
-    checkpointer = Checkpointer(path / "checkpoints")
-    found = checkpointer.read("last")
-    checkpointer.close()
-    assert found is not None
-    return found.state
-
-
-def logits(path):
+def network_of(path):
     experiment, checkpoint = load(path)
-    state = jax.tree.map(jax.numpy.asarray, checkpoint.state)
-    network = experiment.network(state.params, state.statistics)
-    x = jax.random.normal(jax.random.key(0), (3, 64), np.float32)
-    return np.asarray(network(x).outputs)
+    return experiment.network(checkpoint.state.params, checkpoint.state.statistics)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("pruned") / "source"
-    run(configure(), path)
-    rewrite(path, [0.5, 0.0, -0.3, 0.0])
+    with as_a_user():
+        run(configure(), path)
+    learn(path, [0.5, 0.0, -0.3, 0.0])
     return path
 
 
-def test_layers_of_no_step_go_and_the_network_stays_what_it_is(source, tmp_path):
-    found = prune(source, 0.02, tmp_path / "pruned")
+@pytest.fixture(scope="module")
+def pruned(source, tmp_path_factory):
+    path = tmp_path_factory.mktemp("pruned") / "run"
+    with as_a_user():
+        return path, prune(source, 0.02, path)
+
+
+def test_layers_of_no_step_go_and_the_network_stays_what_it_is(source, pruned):
+    path, found = pruned
     assert found["stages"][0]["removed"] == (1, 3)
-    np.testing.assert_array_equal(logits(tmp_path / "pruned"), logits(source))
-    assert evaluate(tmp_path / "pruned")["accuracy"] == evaluate(source)["accuracy"]
-    assert evaluate(tmp_path / "pruned")["nfe"] == 2
-    assert evaluate(tmp_path / "pruned")["num_parameters"] == found["num_parameters"]
+    np.testing.assert_array_equal(logits(path), logits(source))
+    evaluated = evaluate(path)
+    assert evaluated["accuracy"] == evaluate(source)["accuracy"]
+    assert evaluated["nfe"] == 2
+    assert evaluated["num_parameters"] == found["num_parameters"]
 
 
-def test_survivors_keep_their_bytes_and_their_moments(source, tmp_path):
-    prune(source, 0.02, tmp_path / "pruned")
-    before, after = stored(source), stored(tmp_path / "pruned")
+def test_survivors_keep_their_bytes_and_their_moments(source, pruned):
+    before, after = stored(source), stored(pruned[0])
     assert before.keys() == after.keys()
     for path, leaf in before.items():
         layered = "/weights/stacked/" in path or "/step_sizes/raw" in path
@@ -83,21 +80,20 @@ def test_survivors_keep_their_bytes_and_their_moments(source, tmp_path):
 
 
 def test_record_says_what_went_and_the_source_is_as_it_was(source, tmp_path):
-    before = named({"state": stored(source)})
+    before = stored(source)
     prune(source, 0.02, tmp_path / "pruned")
     record = json.loads((tmp_path / "pruned" / "run.json").read_text())["pruned"]
     assert (record["run"], record["step"], record["fraction"]) == (str(source), 4, 0.02)
     stage = record["stages"][0]
     assert (stage["kept"], stage["removed"]) == ([0, 2], [1, 3])
     np.testing.assert_allclose(stage["fractions"], [0.625, 0, 0.375, 0], atol=1e-6)
-    for path, leaf in named({"state": stored(source)}).items():
+    for path, leaf in stored(source).items():
         np.testing.assert_array_equal(leaf, before[path])
 
 
-def test_pruned_network_is_refined_by_another_run(source, tmp_path):
-    prune(source, 0.02, tmp_path / "pruned")
+def test_pruned_network_is_refined_by_another_run(pruned, tmp_path):
     block = {"num_steps": 2, "step_sizes": {"kind": "learned", "horizon": 4.0}}
-    config = configure(model__block=block, start={"run": str(tmp_path / "pruned")})
+    config = configure(model__block=block, start={"run": str(pruned[0])})
     trained = run(config, tmp_path / "refined")
     assert len(trained.results["taus"][0]) == 2
     raw = trained.state.params["blocks"][0]["step_sizes"]["raw"]
@@ -112,37 +108,30 @@ def test_pruned_run_is_complete_with_results_of_its_own(source, tmp_path):
     assert results["best_validation_score"] is None
 
 
-def test_simplex_keeps_the_step_sizes_of_the_survivors(tmp_path):
-    simplex = {"kind": "learned", "parametrisation": "simplex", "horizon": 2.0}
-    run(configure(model__block={"num_steps": 4, "step_sizes": simplex}), tmp_path / "source")
-    rewrite(tmp_path / "source", [0.5, 0.01, 0.3, 0.19], simplex=True)
-    prune(tmp_path / "source", 0.05, tmp_path / "pruned")
-    experiment, checkpoint = load(tmp_path / "pruned")
-    block = experiment.network(checkpoint.state.params, checkpoint.state.statistics).blocks[0]
-    np.testing.assert_allclose(block.grid().taus, [1.0, 0.6, 0.38], rtol=1e-5)
+def learned(**options):
+    step_sizes = {"kind": "learned"} | options
+    return {"width": 6, "block": {"kind": "depth", "num_steps": 4, "step_sizes": step_sizes}}
 
 
-def test_remainder_keeps_the_step_sizes_of_the_survivors(tmp_path):
-    chosen = {"kind": "learned", "parametrisation": "remainder", "horizon": 2.0}
-    run(configure(model__block={"num_steps": 4, "step_sizes": chosen}), tmp_path / "source")
-    rewrite(tmp_path / "source", [0.5, 0.75, 0.74])  # the remainder is 0.01
-    prune(tmp_path / "source", 0.05, tmp_path / "pruned")
-    experiment, checkpoint = load(tmp_path / "pruned")
-    block = experiment.network(checkpoint.state.params, checkpoint.state.statistics).blocks[0]
-    np.testing.assert_allclose(block.grid().taus, [0.5, 0.75, 0.74], rtol=1e-5)
-    assert jax.tree.leaves(checkpoint.state.params["blocks"][0]["step_sizes"])[0].shape == (2,)
-    with pytest.raises(ConfigError, match=r"one layer would stay.*smaller fraction"):
-        prune(tmp_path / "source", 0.9, tmp_path / "one")
-
-
-def test_penalty_still_pulls_to_the_horizon_of_before(tmp_path):
-    learned = {"kind": "learned", "penalty": {"horizon": 0.1}}
-    run(configure(model__block={"num_steps": 4, "step_sizes": learned}), tmp_path / "source")
-    rewrite(tmp_path / "source", [1.0, 0.0, 2.0, 0.0])
-    prune(tmp_path / "source", 0.05, tmp_path / "pruned")
-    experiment, checkpoint = load(tmp_path / "pruned")
-    network = experiment.network(checkpoint.state.params, checkpoint.state.statistics)
+def test_parametrised_step_sizes_of_the_survivors_and_their_penalty_stay(tmp_path):
+    stages = [
+        learned(parametrisation="remainder", horizon=2.0),
+        learned(parametrisation="simplex", horizon=2.0),
+        learned(penalty={"horizon": 0.1}),
+    ]
+    source = drawn_run(configure(model__stages=stages), tmp_path / "source")
+    # Of the first block, the remainder is 0.01.
+    learn(source, [0.5, 0.75, 0.74], np.log([0.5, 0.01, 0.3, 0.19]), [1.0, 0.0, 2.0, 0.0])
+    prune(source, 0.05, tmp_path / "pruned")
+    network = network_of(tmp_path / "pruned")
+    remainder, simplex, _ = network.blocks
+    np.testing.assert_allclose(remainder.grid().taus, [0.5, 0.75, 0.74], rtol=1e-5)
+    assert stored(tmp_path / "pruned")["params/blocks/0/step_sizes/raw"].shape == (2,)
+    np.testing.assert_allclose(simplex.grid().taus, [1.0, 0.6, 0.38], rtol=1e-5)
+    # The penalty still pulls to the horizon of before.
     np.testing.assert_allclose(network.penalty(), 0.1 * (3.0 - 4.0) ** 2, rtol=1e-5)
+    with pytest.raises(ConfigError, match=r"one layer would stay.*smaller fraction"):
+        prune(source, 0.9, tmp_path / "one")
 
 
 def test_stages_are_pruned_apart_and_others_are_kept_whole(tmp_path):
@@ -151,9 +140,8 @@ def test_stages_are_pruned_apart_and_others_are_kept_whole(tmp_path):
     field = {"kind": "mlp", "last_init": "1/L"}
     block = VALUES["model"]["block"] | {"field": field}
     config = configure(model__stages=stages, model__block=block)
-    run(config, tmp_path / "source")
-    rewrite(tmp_path / "source", [0.0, 0.5, 0.3, 0.2])
-    rewrite(tmp_path / "source", [0.0, 0.0, 0.0, 2.0], block=2)
+    drawn_run(config, tmp_path / "source")
+    learn(tmp_path / "source", [0.0, 0.5, 0.3, 0.2], None, [0.0, 0.0, 0.0, 2.0])
     found = prune(tmp_path / "source", 0.1, tmp_path / "pruned")
     assert [stage["removed"] for stage in found["stages"]] == [(0,), (), (0, 1, 2)]
     assert found["stages"][1]["kept_whole"] == "its step sizes are fixed"
@@ -165,7 +153,7 @@ def test_a_run_that_started_from_another_is_pruned_with_its_start(source, tmp_pa
     optimizer = {"transferred": {"unfreeze_at": 2}}
     config = configure(start={"run": str(source)}, training__optimizer=optimizer)
     run(config, tmp_path / "tuned")
-    rewrite(tmp_path / "tuned", [0.5, 0.0, 0.3, 0.0])
+    learn(tmp_path / "tuned", [0.5, 0.0, 0.3, 0.0])
     prune(tmp_path / "tuned", 0.02, tmp_path / "pruned")
     np.testing.assert_array_equal(logits(tmp_path / "pruned"), logits(tmp_path / "tuned"))
     experiment, _ = load(tmp_path / "pruned")
@@ -233,17 +221,16 @@ def test_network_by_its_depth_is_written_out_without_the_layers_that_went(tmp_pa
         "kind": "resnet", "layout": "vector", "depth": 20, "width": 4,
         "arrangement": "full_preactivation", "step_sizes": {"kind": "learned"},
     }  # fmt: skip
-    run(configure(model=model), tmp_path / "run")
-    rewrite(tmp_path / "run", [1.0, 0.0], block=1)
+    drawn_run(configure(model=model), tmp_path / "run")
+    learn(tmp_path / "run", None, [1.0, 0.0])
     before = logits(tmp_path / "run")
     record = prune(tmp_path / "run", 0.1, tmp_path / "pruned")
     assert [stage["removed"] for stage in record["stages"]] == [(), (1,), ()]
-    experiment, _ = load(tmp_path / "pruned")
-    assert experiment.config.model.kind == "classifier"
-    assert [block.num_steps for block in experiment.config.model.blocks] == [2, 1, 2]
+    written = read_experiment(tmp_path / "pruned" / "config.yaml")
+    assert written.model.kind == "classifier"
+    assert [block.num_steps for block in written.model.blocks] == [2, 1, 2]
     np.testing.assert_allclose(logits(tmp_path / "pruned"), before, rtol=1e-4, atol=1e-5)
-    refined = run(
-        parse_config(to_values(experiment.config), [("start", {"run": str(tmp_path / "pruned")})]),
-        tmp_path / "refined",
-    )
-    assert [len(taus) for taus in refined.results["taus"]] == [3, 2, 3]
+    config = variant(written, {"start": {"run": str(tmp_path / "pruned")}})
+    refined = build(config, begin=beginning(config))
+    network = refined.network(refined.start.params, refined.start.statistics)
+    assert [len(taus) for taus in network.taus()] == [3, 2, 3]

@@ -3,17 +3,17 @@
 import json
 from fractions import Fraction
 
-import jax
 import numpy as np
 import pytest
+from stored_runs import block_outputs, drawn_run, logits, stored
 from tiny_experiment import classifier, configured, tiny
+from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.errors import ConfigError
+from odenet.experiment.config import read_experiment
 from odenet.experiment.refinement.refine import refine
-from odenet.experiment.run import load, resume, run
-from odenet.models import Discretisation
-from odenet.training.checkpoint import Checkpointer
+from odenet.experiment.run import resume, run
 
 TWICE, HALF = Fraction(2), Fraction(1, 2)
 POSITIVE = {"kind": "learned", "parametrisation": "positive", "horizon": 2.0}
@@ -27,35 +27,32 @@ VALUES = tiny(
 )
 
 
-def stored(path):
-    checkpointer = Checkpointer(path / "checkpoints")
-    found = checkpointer.read("last")
-    checkpointer.close()
-    assert found is not None
-    return found.state
-
-
-def logits(path, step_factor=1):
-    experiment, checkpoint = load(path)
-    state = jax.tree.map(jax.numpy.asarray, checkpoint.state)
-    network = experiment.network(state.params, state.statistics)
-    x = jax.random.normal(jax.random.key(0), (3, 64), np.float32)
-    return np.asarray(network(x, Discretisation(step_factor=Fraction(step_factor))).outputs)
+def of_stages(width, blocks):
+    """The experiment with a stage for every block."""
+    stages = [{"width": width, "block": {"kind": "depth"} | block} for block in blocks]
+    return configured(VALUES | {"model": {"kind": "classifier", "stages": stages}})
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("refined") / "source"
-    with jax.numpy_dtype_promotion("standard"):
+    with as_a_user():
         run(configured(VALUES), path)
     return path
 
 
-def test_refined_network_is_the_old_one_with_half_the_steps(source, tmp_path):
+@pytest.fixture(scope="module")
+def outputs(source):
+    with as_a_user():
+        return logits(source)
+
+
+def test_refined_network_is_the_old_one_with_half_the_steps(source, outputs, tmp_path):
     found = refine(source, TWICE, tmp_path / "fine")
     assert found["stages"] == [{"num_layers": [4, 8], "num_steps": [4, 8]}]
-    np.testing.assert_allclose(logits(tmp_path / "fine"), logits(source, 2), rtol=2e-5, atol=1e-6)
-    assert np.max(np.abs(logits(tmp_path / "fine") - logits(source))) > 1e-4
+    fine = logits(tmp_path / "fine")
+    np.testing.assert_allclose(fine, logits(source, 2), rtol=2e-5, atol=1e-6)
+    assert np.max(np.abs(fine - outputs)) > 1e-4
     record = json.loads((tmp_path / "fine" / "run.json").read_text())["refined"]
     assert (record["factor"], record["run"], record["step"]) == ("2", str(source), 4)
 
@@ -83,43 +80,35 @@ def test_training_goes_on_from_the_refined_network(source, tmp_path):
         refine(source, TWICE, tmp_path / "other", num_steps=4)
 
 
-@pytest.mark.parametrize(
-    "step_sizes",
-    [
-        {"kind": "fixed"},
-        {"kind": "fixed", "taus": [0.5, 1.0, 0.25, 0.25]},
-        {"kind": "learned", "parametrisation": "simplex"},
-        {"kind": "learned", "parametrisation": "remainder"},
-        {"kind": "learned", "sharing": "shared"},
-    ],
-    ids=lambda sizes: "_".join(map(str, sizes.values())),
-)
-def test_every_kind_of_step_sizes_keeps_its_horizon(step_sizes, tmp_path):
-    model = classifier(6, num_steps=4, step_sizes=step_sizes)
-    run(configured(VALUES | {"model": model}), tmp_path / "source")
-    refine(tmp_path / "source", TWICE, tmp_path / "fine")
-    fine = logits(tmp_path / "fine")
-    np.testing.assert_allclose(fine, logits(tmp_path / "source", 2), rtol=2e-5, atol=1e-6)
+STEP_SIZES = [
+    {"kind": "fixed"},
+    {"kind": "fixed", "taus": [0.5, 1.0, 0.25, 0.25]},
+    {"kind": "learned", "parametrisation": "simplex"},
+    {"kind": "learned", "parametrisation": "remainder"},
+    {"kind": "learned", "sharing": "shared"},
+]
+WEIGHTS = [
+    ({"kind": "shared_with_time"}, 1),
+    ({"kind": "per_layer", "num_layers": 2}, 4),
+    ({"kind": "basis", "basis": "legendre", "num_basis": 3}, 3),
+    ({"kind": "basis", "basis": "piecewise_constant", "num_basis": 2}, 4),
+]
 
 
-@pytest.mark.parametrize(
-    ("weights", "sets"),
-    [
-        ({"kind": "shared_with_time"}, 1),
-        ({"kind": "per_layer", "num_layers": 2}, 4),
-        ({"kind": "basis", "basis": "legendre", "num_basis": 3}, 3),
-        ({"kind": "basis", "basis": "piecewise_constant", "num_basis": 2}, 4),
-    ],
-    ids=lambda x: "_".join(map(str, x.values())) if isinstance(x, dict) else str(x),
-)
-def test_every_kind_of_weights_is_refined(weights, sets, tmp_path):
-    model = classifier(6, num_steps=4, step_sizes=POSITIVE, weights=weights)
-    run(configured(VALUES | {"model": model}), tmp_path / "source")
-    refine(tmp_path / "source", TWICE, tmp_path / "fine")
-    kernel = stored(tmp_path / "fine")["params/blocks/0/weights/stacked/affine/0/kernel"]
-    assert len(kernel) == sets
-    fine = logits(tmp_path / "fine")
-    np.testing.assert_allclose(fine, logits(tmp_path / "source", 2), rtol=2e-5, atol=1e-6)
+def test_every_kind_of_step_sizes_and_weights_is_refined(tmp_path):
+    blocks = [{"num_steps": 4, "step_sizes": sizes} for sizes in STEP_SIZES]
+    blocks += [
+        {"num_steps": 4, "step_sizes": POSITIVE, "weights": weights} for weights, _ in WEIGHTS
+    ]
+    source = drawn_run(of_stages(6, blocks), tmp_path / "source")
+    refine(source, TWICE, tmp_path / "fine")
+    fine, old = block_outputs(tmp_path / "fine", 6), block_outputs(source, 6, 2)
+    for block, found, expected in zip(blocks, fine, old, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6, err_msg=str(block))
+    arrays = stored(tmp_path / "fine")
+    for index, (_, sets) in enumerate(WEIGHTS, start=len(STEP_SIZES)):
+        kernel = arrays[f"params/blocks/{index}/weights/stacked/affine/0/kernel"]
+        assert len(kernel) == sets
 
 
 def test_new_layers_may_lie_between_their_neighbours(source, tmp_path):
@@ -150,7 +139,7 @@ def test_layers_between_two_widths_stay_while_their_stages_are_refined(tmp_path)
         "kind": "resnet", "layout": "vector", "depth": 20, "width": 4,
         "arrangement": "full_preactivation", "step_sizes": {"kind": "learned"},
     }  # fmt: skip
-    run(configured(VALUES | {"model": model}), tmp_path / "source")
+    drawn_run(configured(VALUES | {"model": model}), tmp_path / "source")
     found = refine(tmp_path / "source", TWICE, tmp_path / "fine")
     assert [stage["num_steps"] for stage in found["stages"]] == [[2, 4]] * 3
     before, after = stored(tmp_path / "source"), stored(tmp_path / "fine")
@@ -179,28 +168,32 @@ def test_network_moves_to_a_grid_that_is_no_multiple(source, tmp_path):
     np.testing.assert_allclose(taus[1].sum(), taus[0].sum(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("basis", ["legendre", "chebyshev", "piecewise_linear", "fourier"])
-def test_functions_that_are_enough_keep_the_network(basis, tmp_path):
-    weights = {"kind": "basis", "basis": basis, "num_basis": 3}
-    block = {"field": {"kind": "residual"}, "step_sizes": {"horizon": 1.0}}
-    model = classifier(4, num_steps=6, weights=weights, **block)
-    run(configured(VALUES | {"model": model}), tmp_path / "source")
+def test_functions_that_are_enough_keep_the_network(tmp_path):
+    bases = ["legendre", "chebyshev", "piecewise_linear", "fourier"]
+    common = {"num_steps": 6, "field": {"kind": "residual"}, "step_sizes": {"horizon": 1.0}}
+    blocks = [
+        common | {"weights": {"kind": "basis", "basis": basis, "num_basis": 3}} for basis in bases
+    ]
+    source = drawn_run(of_stages(4, blocks), tmp_path / "source")
     # Hats over 3 knots are hats over 5 too; of the others, the first 5 hold the first 3.
-    refine(tmp_path / "source", None, tmp_path / "more", num_basis=5)
-    np.testing.assert_allclose(logits(tmp_path / "more"), logits(tmp_path / "source"), atol=2e-5)
+    refine(source, None, tmp_path / "more", num_basis=5)
+    more, old = block_outputs(tmp_path / "more", 4), block_outputs(source, 4)
+    for basis, found, expected in zip(bases, more, old, strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=basis)
     back = refine(tmp_path / "more", None, tmp_path / "back", num_basis=3)
-    assert back["stages"][0]["num_basis"] == [5, 3]
-    before, after = stored(tmp_path / "source"), stored(tmp_path / "back")
+    assert [stage["num_basis"] for stage in back["stages"]] == [[5, 3]] * len(bases)
+    before, after = stored(source), stored(tmp_path / "back")
+    hats = f"/nu/blocks/{bases.index('piecewise_linear')}/"
     for path, leaf in before.items():
-        if basis == "piecewise_linear" and "/nu/" in path:
+        if hats in path:
             continue  # shares of both signs: the roots of squares add up to a bound
         np.testing.assert_allclose(after[path], leaf, rtol=1e-3, atol=1e-5, err_msg=path)
 
 
-def test_layers_become_functions_and_layers_again(source, tmp_path):
+def test_layers_become_functions_and_layers_again(source, outputs, tmp_path):
     refine(source, None, tmp_path / "cells", num_basis=2)
-    experiment, _ = load(tmp_path / "cells")
-    assert experiment.config.model.block.weights.num_layers == 2
+    written = read_experiment(tmp_path / "cells" / "config.yaml")
+    assert written.model.block.weights.num_layers == 2
     kernel = "params/blocks/0/weights/stacked/affine/0/kernel"
     means = stored(source)[kernel].reshape(2, 2, 6, 6).mean(axis=1)
     np.testing.assert_allclose(stored(tmp_path / "cells")[kernel], means, rtol=1e-5, atol=1e-7)
@@ -214,7 +207,7 @@ def test_layers_become_functions_and_layers_again(source, tmp_path):
     np.testing.assert_allclose(stored(tmp_path / "line")[kernel][:, 0, 0], line, rtol=1e-4)
     for basis in ("legendre", "piecewise_linear"):  # as many functions as layers
         refine(source, None, tmp_path / basis, basis=basis, num_basis=4)
-        np.testing.assert_allclose(logits(tmp_path / basis), logits(source), atol=2e-4)
+        np.testing.assert_allclose(logits(tmp_path / basis), outputs, atol=2e-4)
     resume_from = refine(tmp_path / "line", None, tmp_path / "on", num_basis=3, num_steps=6)
     assert int(resume(resume_from["directory"]).state.step) == 6
 

@@ -7,6 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from stored_runs import drawn_run, stored
 from tiny_experiment import classifier, configured, tiny
 
 from odenet.errors import CheckpointError, ConfigError, RunDirectoryError
@@ -15,6 +16,7 @@ from odenet.experiment.compare import compare
 from odenet.experiment.continuation import BeginsAgainWarning
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.run import load, resume, run
+from odenet.experiment.source import beginning
 from odenet.training.callbacks import Callback
 from odenet.training.checkpoint import Checkpointer, named
 
@@ -40,16 +42,15 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def learned_source(tmp_path_factory):
     path = tmp_path_factory.mktemp("learned") / "run"
-    run(configure(model__block=LEARNED), path)
+    return drawn_run(configure(model__block=LEARNED), path)
+
+
+@pytest.fixture(scope="module")
+def continued(source, tmp_path_factory):
+    """A run that starts from all weights of another."""
+    path = tmp_path_factory.mktemp("continued") / "run"
+    run(configure(start={"run": str(source)}), path)
     return path
-
-
-def stored(path, which="last"):
-    checkpointer = Checkpointer(path / "checkpoints")
-    found = checkpointer.read(which)
-    checkpointer.close()
-    assert found is not None
-    return found.state
 
 
 def params_of(arrays):
@@ -75,14 +76,17 @@ def test_run_begins_with_the_bytes_of_the_source_and_says_so(source, tmp_path):
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(experiment.start.opt_state))
 
 
-def test_best_checkpoint_is_another_one(tmp_path):
-    # With a rate this large the first evaluation is the best.
-    path = tmp_path / "source"
-    run(configure(training__optimizer={"kind": "sgd", "learning_rate": 2.0}), path)
-    assert json.loads((path / "results.json").read_text())["best_step"] == 2
-    run(configure(start={"run": str(path), "checkpoint": "best"}), tmp_path / "run")
-    began, best = (params_of(stored(*at)) for at in ((tmp_path / "run", "start"), (path, "best")))
-    for name, leaf in began.items():
+def test_best_checkpoint_is_another_one(source, tmp_path):
+    path = shutil.copytree(source, tmp_path / "source")
+    best = {name: leaf + np.ones_like(leaf) for name, leaf in params_of(stored(path)).items()}
+    shutil.rmtree(path / "checkpoints" / "best")
+    checkpointer = Checkpointer(path / "checkpoints")
+    checkpointer.save("best", 2, best, {})
+    checkpointer.close()
+    config = configure(start={"run": str(path), "checkpoint": "best"})
+    experiment = build(config, begin=beginning(config))
+    assert (experiment.origin.checkpoint, experiment.origin.step) == ("best", 2)
+    for name, leaf in named({"params": experiment.start.params}).items():
         np.testing.assert_array_equal(leaf, best[name])
 
 
@@ -116,7 +120,8 @@ def test_run_goes_on_without_its_source_bit_for_bit(source, tmp_path):
     one, other = stored(tmp_path / "straight"), stored(tmp_path / "killed")
     for path, leaf in one.items():
         np.testing.assert_array_equal(leaf, other[path], err_msg=path)
-    assert evaluate(tmp_path / "straight")["loss"] == evaluate(tmp_path / "killed")["loss"]
+    results = json.loads((tmp_path / "straight" / "results.json").read_text())
+    assert evaluate(tmp_path / "killed")["loss"] == results["test"]["loss"]
     with pytest.raises(RunDirectoryError, match=r"does not exist .*moved or removed"):
         run(config, tmp_path / "again")
     assert not (tmp_path / "again").exists()
@@ -178,7 +183,7 @@ def test_weights_are_not_given_another_meaning(learned_source, tmp_path, block, 
 
 def test_simplex_keeps_its_horizon(tmp_path):
     simplex = {"kind": "learned", "parametrisation": "simplex"}
-    run(configure(model__block={"num_steps": 3, "step_sizes": simplex}), tmp_path / "source")
+    drawn_run(configure(model__block={"num_steps": 3, "step_sizes": simplex}), tmp_path / "source")
     other = {"num_steps": 3, "step_sizes": simplex | {"horizon": 2.0}}
     config = configure(model__block=other, start={"run": str(tmp_path / "source")})
     with pytest.raises(ConfigError, match=r"sum to 3.* there and to 2.0 here.*horizon=3"):
@@ -221,25 +226,25 @@ def test_options_for_what_was_transferred_need_a_start():
         configure(training__optimizer={"transferred": {"unfreeze_at": 2}})
 
 
-def test_lost_record_or_start_is_named(source, tmp_path):
-    run(configure(start={"run": str(source)}), tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "checkpoints" / "start")
+def test_lost_record_or_start_is_named(continued, tmp_path):
+    path = shutil.copytree(continued, tmp_path / "run")
+    shutil.rmtree(path / "checkpoints" / "start")
     with pytest.raises(CheckpointError, match="has no start checkpoint"):
-        load(tmp_path / "run")
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
+        load(path)
+    record = json.loads((path / "run.json").read_text())
     del record["start"]
-    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    (path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunDirectoryError, match="does not record the source of the first weights"):
-        load(tmp_path / "run")
+        load(path)
 
 
-def test_directory_of_a_run_that_was_killed_before_it_began_is_used_again(source, tmp_path):
-    config = configure(start={"run": str(source)})
-    run(config, tmp_path / "whole")
-    shutil.copytree(tmp_path / "whole" / "checkpoints" / "start",
-                    tmp_path / "run" / "checkpoints" / "start")  # fmt: skip
-    run(config, tmp_path / "run")
-    assert evaluate(tmp_path / "run")["loss"] == evaluate(tmp_path / "whole")["loss"]
+def test_directory_of_a_run_that_was_killed_before_it_began_is_used_again(
+    source, continued, tmp_path
+):
+    checkpoints = tmp_path / "run" / "checkpoints"
+    shutil.copytree(continued / "checkpoints" / "start", checkpoints / "start")
+    run(configure(start={"run": str(source)}), tmp_path / "run")
+    assert evaluate(tmp_path / "run")["loss"] == evaluate(continued)["loss"]
 
 
 def test_build_by_itself_does_not_draw_what_comes_from_elsewhere(source):

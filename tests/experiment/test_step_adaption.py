@@ -6,6 +6,8 @@ import json
 import jax
 import jax.numpy as jnp
 import pytest
+from stopping import SignalAt
+from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
 from without_clock import without_clock
 
@@ -17,6 +19,7 @@ from odenet.experiment.refinement.adaptable import with_steps
 from odenet.experiment.refinement.plan import DepthPlan
 from odenet.experiment.run import load, resume, run
 from odenet.training.callbacks import read_metrics
+from odenet.training.interrupt import Interrupted
 
 SCHEDULE = StepAdaptionConfig()
 VALUES = {
@@ -70,8 +73,6 @@ def test_numbers_of_steps_stay_within_their_bounds():
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    from user_settings import as_a_user
-
     path = tmp_path_factory.mktemp("adapted") / "run"
     with as_a_user():
         run(parse_config(VALUES), path)
@@ -113,13 +114,9 @@ def test_methods_of_as_many_steps_are_kept_apart(straight, monkeypatch):
 
 
 def test_resumed_run_adapts_as_one_that_was_never_stopped(straight, tmp_path):
-    from test_depth_schedule import SignalAt
-
-    from odenet.training.interrupt import Interrupted
-
     path = tmp_path / "run"
     with pytest.raises(Interrupted):
-        run(parse_config(VALUES), path, callbacks=[SignalAt(6, "log")])
+        run(parse_config(VALUES), path, callbacks=[SignalAt(6)])
     resume(path)
     kept = [without_clock(read_metrics(folder / "metrics.jsonl")) for folder in (straight, path)]
     assert [r for r in kept[0] if r["split"] == "train"] == [
