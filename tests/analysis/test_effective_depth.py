@@ -6,15 +6,17 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
-from toy_run import toy_run
+from toy_run import toy_run, toy_values
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet import load
 from odenet.analysis.effective_depth import BlockDepth, check_lesions
 from odenet.analysis.flow_probe import evenly_chosen
 from odenet.errors import ConfigError
+from odenet.experiment.config import parse_config
 from odenet.instruments import measure
 from odenet.instruments.base import normalized
+from odenet.models import init_network
 
 LAYERS = {
     "num_steps": 3,
@@ -138,11 +140,10 @@ def test_effective_depth_is_what_is_left_when_enough_is_kept(scores, threshold, 
     assert block.participation == pytest.approx(4)
 
 
-def test_layers_that_cannot_be_left_out_are_refused(tmp_path, trained):
-    run = toy_run(
-        tmp_path / "run", weights={"kind": "per_layer"}, integrator={"kind": "fractional"}
-    )
+def test_layers_that_cannot_be_left_out_are_refused(trained):
+    values = toy_values(weights={"kind": "per_layer"}, integrator={"kind": "fractional"})
+    network = init_network(parse_config(values).model, (2,), 2, jax.random.key(0))
     with pytest.raises(ConfigError, match=r"step of size 0, which Fractional in model.stages.0"):
-        check_lesions(load(run).network)
+        check_lesions(network)
     with pytest.raises(ConfigError, match=r"above 0 and below 1; got 1\.0"):
         measure("effective-depth", trained, threshold=1.0)
