@@ -16,7 +16,9 @@ from odenet.errors import ConfigError
 from odenet.experiment.config import parse_config
 from odenet.instruments import measure
 from odenet.instruments.base import normalized
+from odenet.instruments.effective_depth import EffectiveDepth
 from odenet.models import init_network
+from odenet.plotting import wording
 
 LAYERS = {
     "num_steps": 3,
@@ -112,6 +114,19 @@ def test_contribution_is_what_a_layer_adds_relative_to_its_state(found, by_hand)
     assert block["taus"] == [0.5, 1.0, 0.25]
     squares = sum(c**2 for c in expected)
     assert block["participation"] == pytest.approx(sum(expected) ** 2 / squares, rel=1e-5)
+
+
+def test_table_has_a_row_per_layer_and_a_sentence_names_the_effective_depth(found):
+    table = EffectiveDepth.table(found)
+    (block,) = found["blocks"]
+    assert list(table.columns[1].cells) == ["0", "1", "2"]
+    assert [float(tau) for tau in table.columns[2].cells] == [0.5, 1.0, 0.25]
+    assert list(table.columns[5].cells)[-1] == wording.NONE, "the last layer has no next"
+    (sentence,) = EffectiveDepth.sentences(found)
+    assert sentence.startswith(f"block 1: effective depth {block['effective_depth']} of 3: ")
+    needed = {**block, "effective_depth": 3}
+    (sentence,) = EffectiveDepth.sentences(found | {"blocks": [needed]})
+    assert "every layer is needed" in sentence
 
 
 def test_steps_are_the_layers_of_shared_weights(tmp_path):
