@@ -1,6 +1,8 @@
 """How the programs of tests are compiled: in little time, or as users compile theirs."""
 
+import os
 from importlib.metadata import version
+from pathlib import Path
 
 QUICK: dict[str, str | bool | int] = {
     "xla_backend_optimization_level": 0,
@@ -18,3 +20,18 @@ AS_USERS_DO: dict[str, str | bool | int] = {
 if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):
     QUICK["xla_cpu_use_fusion_emitters"] = False
     AS_USERS_DO["xla_cpu_use_fusion_emitters"] = True
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of another process, on one device, whose programs compile in little time."""
+    flags = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())
+    cache = os.environ.get(
+        "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".jax_cache")
+    )
+    return os.environ | {
+        "XLA_FLAGS": flags,
+        "MPLBACKEND": "Agg",
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        **variables,
+    }

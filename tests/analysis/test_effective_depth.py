@@ -6,15 +6,19 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
-from toy_run import toy_run
+from toy_run import toy_run, toy_values
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet import load
 from odenet.analysis.effective_depth import BlockDepth, check_lesions
 from odenet.analysis.flow_probe import evenly_chosen
 from odenet.errors import ConfigError
+from odenet.experiment.config import parse_config
 from odenet.instruments import measure
 from odenet.instruments.base import normalized
+from odenet.instruments.effective_depth import EffectiveDepth
+from odenet.models import init_network
+from odenet.plotting import wording
 
 LAYERS = {
     "num_steps": 3,
@@ -112,6 +116,19 @@ def test_contribution_is_what_a_layer_adds_relative_to_its_state(found, by_hand)
     assert block["participation"] == pytest.approx(sum(expected) ** 2 / squares, rel=1e-5)
 
 
+def test_table_has_a_row_per_layer_and_a_sentence_names_the_effective_depth(found):
+    table = EffectiveDepth.table(found)
+    (block,) = found["blocks"]
+    assert list(table.columns[1].cells) == ["0", "1", "2"]
+    assert [float(tau) for tau in table.columns[2].cells] == [0.5, 1.0, 0.25]
+    assert list(table.columns[5].cells)[-1] == wording.NONE, "the last layer has no next"
+    (sentence,) = EffectiveDepth.sentences(found)
+    assert sentence.startswith(f"block 1: effective depth {block['effective_depth']} of 3: ")
+    needed = {**block, "effective_depth": 3}
+    (sentence,) = EffectiveDepth.sentences(found | {"blocks": [needed]})
+    assert "every layer is needed" in sentence
+
+
 def test_steps_are_the_layers_of_shared_weights(tmp_path):
     run = toy_run(tmp_path / "run")
     found = measure("effective-depth", run, examples=16)
@@ -138,11 +155,10 @@ def test_effective_depth_is_what_is_left_when_enough_is_kept(scores, threshold, 
     assert block.participation == pytest.approx(4)
 
 
-def test_layers_that_cannot_be_left_out_are_refused(tmp_path, trained):
-    run = toy_run(
-        tmp_path / "run", weights={"kind": "per_layer"}, integrator={"kind": "fractional"}
-    )
+def test_layers_that_cannot_be_left_out_are_refused(trained):
+    values = toy_values(weights={"kind": "per_layer"}, integrator={"kind": "fractional"})
+    network = init_network(parse_config(values).model, (2,), 2, jax.random.key(0))
     with pytest.raises(ConfigError, match=r"step of size 0, which Fractional in model.stages.0"):
-        check_lesions(load(run).network)
+        check_lesions(network)
     with pytest.raises(ConfigError, match=r"above 0 and below 1; got 1\.0"):
         measure("effective-depth", trained, threshold=1.0)

@@ -4,12 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy_run import toy_run
+from toy_run import toy_run, toy_values
+from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
 
-from odenet.analysis.gradient_audit import differences, exact_gradient
+from odenet.analysis.gradient_audit import Gradient, differences, exact_gradient, loss_of
 from odenet.analysis.gradient_audit import measure as error_of
 from odenet.errors import ConfigError
+from odenet.experiment.config import parse_config
+from odenet.instruments import gradient_audit as instrument
 from odenet.instruments import measure
 from odenet.integrators import (
     AdaptiveConfig,
@@ -19,6 +22,8 @@ from odenet.integrators import (
     MomentumConfig,
 )
 from odenet.integrators.gradient_methods import EXACT
+from odenet.models import init_network
+from odenet.objectives import Objective
 
 LEARNED = {"kind": "learned", "horizon": 1.0}
 
@@ -28,15 +33,16 @@ def trained(tmp_path_factory):
     return toy_run(tmp_path_factory.mktemp("toy") / "run", step_sizes=LEARNED)
 
 
-def rows(found):
-    return {one["name"]: one for one in found["gradients"]}
+@pytest.fixture(scope="module")
+def audit(trained):
+    with as_a_user():
+        return measure("gradient-audit", trained, examples=8)
 
 
-def test_what_stores_or_recomputes_is_exact_and_an_adjoint_equation_is_not(trained):
-    found = measure("gradient-audit", trained, examples=8)
-    assert found["own"] == [EXACT]
-    assert max(found["differences"]) < 1e-6
-    by_name = rows(found)
+def test_what_stores_or_recomputes_is_exact_and_an_adjoint_equation_is_not(audit):
+    assert audit["own"] == [EXACT]
+    assert max(audit["differences"]) < 1e-6
+    by_name = {one["name"]: one for one in audit["gradients"]}
     adjoint = by_name.pop("adjoint equation (backsolve)")
     for row in by_name.values():
         for part in ("weights_error", "step_sizes_error", "inputs_error"):
@@ -45,31 +51,54 @@ def test_what_stores_or_recomputes_is_exact_and_an_adjoint_equation_is_not(train
     assert by_name["recomputed step by step"]["peak_bytes"] > 0
 
 
-def test_error_of_the_adjoint_equation_falls_with_the_step(trained):
-    errors = []
-    for steps in (32, 64):
-        run = toy_run(
-            trained.parent / f"of-{steps}",
-            num_steps=steps,
-            step_sizes={"kind": "fixed", "horizon": 1.0},
-        )
-        found = rows(measure("gradient-audit", run, examples=8))
-        errors.append(found["adjoint equation (backsolve)"]["inputs_error"])
-    assert errors[0] / errors[1] == pytest.approx(2, rel=0.25)
+def errors(*names, **block):
+    """The measurements of these gradient methods of a network before its training."""
+    config = parse_config(toy_values(**block))
+    network = init_network(config.model, (2,), 2, jax.random.key(0))
+    objective = Objective(config.loss.build())
+    (methods,) = [block.gradient_methods() for block in config.model.blocks]
+    inputs, targets = jax.random.normal(jax.random.key(1), (8, 2)), jnp.arange(8) % 2
+    loss, params = loss_of(network, [methods[EXACT]], objective, targets)
+    exact = exact_gradient(loss, params, inputs)
+    for name in names:
+        loss, params = loss_of(network, [methods[name]], objective, targets)
+        yield error_of(name, loss, params, inputs, exact)
 
 
-def test_tolerance_of_an_adaptive_method_decides_the_error_of_its_adjoint(trained):
-    errors = []
+def test_error_of_the_adjoint_equation_falls_with_the_step():
+    (coarse,), (fine,) = (
+        errors("adjoint equation (backsolve)", num_steps=steps) for steps in (32, 64)
+    )
+    assert coarse.inputs_error / fine.inputs_error == pytest.approx(2, rel=0.25)
+
+
+def test_tolerance_of_an_adaptive_method_decides_the_error_of_its_adjoint():
+    found = []
     for tolerance in (1e-2, 1e-5):
-        options = f"{{kind: dopri5, rtol: {tolerance}, atol: {tolerance}}}"
-        found = measure(
-            "gradient-audit", trained, [f"model.block.integrator={options}"], examples=8
+        checkpointed, adjoint = errors(
+            "diffrax, checkpointed",
+            "diffrax, adjoint equation (backsolve)",
+            integrator={"kind": "dopri5", "rtol": tolerance, "atol": tolerance},
         )
-        assert found["chooses_steps"]
-        by_name = rows(found)
-        assert by_name["diffrax, checkpointed"]["weights_error"] < 1e-4
-        errors.append(by_name["diffrax, adjoint equation (backsolve)"]["weights_error"])
-    assert errors[1] < 0.1 * errors[0]
+        assert checkpointed.weights_error < 1e-4
+        found.append(adjoint.weights_error)
+    assert found[1] < 0.1 * found[0]
+
+
+def test_steps_that_depend_on_the_parameters_are_said(trained, audit, monkeypatch):
+    """Nothing is differentiated: only the words depend on the choice of steps."""
+    monkeypatch.setattr(instrument, "exact_gradient", lambda *_: [np.zeros(())])
+    monkeypatch.setattr(
+        instrument, "measure", lambda name, *_: Gradient(name, 0.0, None, 0.0, 0.0, 0.0, None)
+    )
+    monkeypatch.setattr(instrument, "differences", lambda *_: [0.0])
+    found = measure("gradient-audit", trained, ["model.block.integrator.kind=dopri5"], examples=8)
+    assert found["chooses_steps"]
+    words = "the exact gradient holds them fixed"
+    sentences = instrument.GradientAudit.sentences
+    assert words in " ".join(sentences(found))
+    assert not audit["chooses_steps"]
+    assert words not in " ".join(sentences(audit))
 
 
 def test_wrong_gradient_is_seen():

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from toy_run import toy_run
+from toy_run import copy_with, toy_run
 
 from odenet.analysis.gradient_scaling import DepthGradient, scaling
 from odenet.errors import ConfigError
@@ -81,14 +81,16 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path):
         measure("gradient-scaling", [])
     with pytest.raises(ConfigError, match="seed and the steps of an earlier"):
         measure("gradient-scaling", [runs[2, 0], runs[2, 0]])
-    bare = toy_run(tmp_path / "bare")
+    bare = shutil.copytree(runs[2, 0], tmp_path / "bare")
+    (bare / "gradient_flow.json").unlink()
     with pytest.raises(ConfigError, match="measure it with: odenet analyse gradient-flow"):
         measure("gradient-scaling", [bare])
     measure("gradient-flow", bare, at="start", examples=16, factor_examples=0)
     with pytest.raises(ConfigError, match=r"parameters start, .* parameters last"):
         measure("gradient-scaling", [runs[2, 0], bare])
-    other = toy_run(tmp_path / "other", integrator={"kind": "midpoint"})
-    measure("gradient-flow", other, examples=16, factor_examples=0)
+    other = copy_with(
+        tmp_path / "other", runs[4, 0], model={"block": {"integrator": {"kind": "midpoint"}}}
+    )
     with pytest.raises(ConfigError, match="differ in more"):
         measure("gradient-scaling", [runs[2, 0], other])
 

@@ -1,5 +1,7 @@
 """The stability instrument against theory, finite differences and numpy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,7 +104,14 @@ def differences(f, h, eps=1e-6):
     return np.stack(columns, axis=-1)
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+MORE = {"two_step", "leapfrog", "reversible", "diffrax"}
+"""Beside `momentum`, which carries a second state too, and `adaptive`, which chooses its steps."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.product] * (name in MORE)) for name in BLOCKS],
+)
 def test_eigenvalues_and_growth_are_those_of_finite_differences(name):
     field, integrator, options = BLOCKS[name]
     block = drawn(field, integrator, **options)
@@ -110,15 +119,13 @@ def test_eigenvalues_and_growth_are_those_of_finite_differences(name):
     path = field_path(block, h0)
     found, grid = spectra(path), block.grid()
     fields = block.weights.over(grid)
+    derivative = jax.jit(lambda params, t, h: fields.apply(params, t, h[None])[0])
     for step in range(4):
         layer = step // grid.steps_per_layer
         params = jax.tree.map(lambda leaf, layer=layer: leaf[layer], fields.params)
         for example in range(2):
-
-            def derivative(h, params=params, t=grid.times[step]):
-                return fields.apply(params, t, h[None])[0]
-
-            exact = differences(derivative, np.asarray(path.path[step, example]))
+            at_step = functools.partial(derivative, params, grid.times[step])
+            exact = differences(at_step, np.asarray(path.path[step, example]))
             values = found.eigenvalues[step][example]
             expected = np.linalg.eigvals(exact)
             assert sorted(values.real) == pytest.approx(sorted(expected.real), abs=1e-7)

@@ -29,6 +29,19 @@ def factor_of(options, z, tau=1.0):
     return amplification.factors(np.full(z.shape, tau), z, np.full(z.shape, 2))
 
 
+def table(methods, eigenvalues, whole):
+    """All pairs; the first eigenvalue with every method, all of them with the method `whole`."""
+    return [
+        pytest.param(
+            method,
+            eigenvalue,
+            marks=[pytest.mark.product] * (number > 0 and method != whole),
+        )
+        for number, eigenvalue in enumerate(eigenvalues)
+        for method in methods
+    ]
+
+
 def limit_of(options, eigenvalue):
     """The longest stable step."""
     amplification = CONFIG.validate_python(options).build().amplification(GRID)
@@ -56,10 +69,12 @@ def test_function_of_any_tableau_is_that_of_its_linear_equations(getkey):
         assert function(np.asarray([z]))[0] == pytest.approx(1 + z * (b @ stages), rel=1e-10)
 
 
+SOLVERS = ["euler", "heun", "bosh3", "dopri5", "kvaerno3", "implicit_euler"]
+
+
 @pytest.mark.parametrize(
-    "solver", ["euler", "heun", "bosh3", "dopri5", "kvaerno3", "implicit_euler"]
+    ("solver", "eigenvalue"), table(SOLVERS, [0.4 + 1.1j, -0.7], whole="kvaerno3")
 )
-@pytest.mark.parametrize("eigenvalue", [-0.7, 0.4 + 1.1j])
 def test_solvers_of_diffrax_multiply_by_their_functions(solver, eigenvalue):
     options = {"kind": "diffrax", "solver": solver, "controller": {"kind": "constant"}}
     assert factor_of(options, eigenvalue)[0] == pytest.approx(
@@ -110,19 +125,21 @@ def test_longest_stable_step_is_that_of_theory(options, eigenvalue, limit):
     assert limit_of(options, eigenvalue) == pytest.approx(limit, rel=1e-6, abs=1e-6)
 
 
+SEVERAL_STATES = [
+    {"kind": "leapfrog"},
+    {"kind": "leapfrog", "form": "kick_drift"},
+    {"kind": "momentum", "gamma": 0.6},
+    {"kind": "two_step_midpoint"},
+    {"kind": "asynchronous_leapfrog"},
+    {"kind": "reversible_rk", "method": "midpoint", "coupling": 0.7},
+]
+
+
 @pytest.mark.parametrize(
-    "options",
-    [
-        {"kind": "leapfrog"},
-        {"kind": "leapfrog", "form": "kick_drift"},
-        {"kind": "momentum", "gamma": 0.6},
-        {"kind": "two_step_midpoint"},
-        {"kind": "asynchronous_leapfrog"},
-        {"kind": "reversible_rk", "method": "midpoint", "coupling": 0.7},
-    ],
+    ("options", "eigenvalue"),
+    table(SEVERAL_STATES, [0.3 + 0.4j, -0.9, 0.5], whole={"kind": "leapfrog"}),
     ids=str,
 )
-@pytest.mark.parametrize("eigenvalue", [-0.9, 0.5, 0.3 + 0.4j])
 def test_factor_is_what_many_steps_multiply_by(options, eigenvalue):
     """The block itself takes 400 steps: their mean factor is that of the growing eigenvector."""
     tau, steps = 0.5, 400

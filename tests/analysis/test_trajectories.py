@@ -71,7 +71,13 @@ def test_euler_swaps_all_pairs_of_a_decay_once_its_step_is_too_long(tau, crossin
 
 
 @pytest.mark.parametrize(
-    "integrator", [{"kind": "dopri5"}, {"kind": "diffrax"}, {"kind": "rk4"}], ids=str
+    "integrator",
+    [
+        {"kind": "dopri5"},
+        pytest.param({"kind": "diffrax"}, marks=pytest.mark.product),
+        {"kind": "rk4"},
+    ],
+    ids=str,
 )
 def test_paths_of_an_ode_do_not_cross_nor_turn_over(integrator):
     """A nonlinear field in one dimension, solved well: order is kept, whatever the weights."""

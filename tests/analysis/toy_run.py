@@ -1,5 +1,8 @@
 """A run on points in the plane that trains in a second, for instruments to look at."""
 
+import shutil
+
+import yaml
 from user_settings import as_a_user
 
 from odenet.experiment.config import parse_config
@@ -37,3 +40,16 @@ def toy_run(directory, seed=0, **block):
     with as_a_user():
         run(parse_config(toy_values(**block), [("seed", seed)]), directory)
     return directory
+
+
+def copy_with(path, run, **values):
+    """A copy of a run directory whose experiment has other values."""
+    shutil.copytree(run, path)
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    (path / "config.yaml").write_text(yaml.safe_dump(_merged(config, values)))
+    return path
+
+
+def _merged(values, others):
+    nested = {k: _merged(values[k], v) for k, v in others.items() if isinstance(v, dict)}
+    return values | others | nested

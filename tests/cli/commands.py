@@ -1,7 +1,7 @@
 """The command line as a user runs it: its exit code and its two streams.
 
 `odenet` calls it in this process, since another one spends seconds on importing jax. What a process
-alone shows (signals, locks, full disks, the devices of the machine) is tested by `odenet_process`.
+alone shows (signals, locks, full disks) is tested by `odenet_process`.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from unittest import mock
 
+from compilation import environment
 from user_settings import as_a_user
 
 from odenet.cli.main import main
@@ -32,15 +33,18 @@ SMALL = (
     "training.parallel.devices=1",
 )
 """Overrides that make the quickstart a matter of seconds."""
-
-
-def environment():
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
-    return os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": cache,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-        "COLUMNS": "100",
-    }
+NETWORKS = {
+    "euler": {},
+    "euler_learned_tau": {"model.block.step_sizes.kind": "learned"},
+    "feedforward": {"model.block": {"kind": "feedforward"}},
+}
+WAYS = {
+    "euler": {"integrator": {"kind": "euler"}},
+    "euler_half": {"integrator": {"kind": "euler"}, "step_factor": 0.5},
+    "rk4": {"integrator": {"kind": "rk4"}},
+    "tsit5_1e-5": {"integrator": {"kind": "diffrax", "controller": {"rtol": 1e-5, "atol": 1e-5}}},
+}
+"""Networks and discretisations of a small comparison."""
 
 
 def command(*words):
@@ -95,7 +99,7 @@ def odenet_process(*words, cwd=ROOT):
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=environment(),
+        env=environment(COLUMNS="100"),
         timeout=300,
         check=False,
     )

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from commands import QUICKSTART, SMALL, answer, odenet
+from commands import NETWORKS, QUICKSTART, SMALL, WAYS, answer, odenet
 from once import made_once
 
 
@@ -13,7 +13,7 @@ def small_run(tmp_path_factory):
     """The quickstart in small, with its gradients watched; not to be changed."""
 
     def make(path):
-        watched = "training.monitors=[{kind: gradient_flow, every: 10}]"
+        watched = "training.monitors=[{kind: gradient_flow, every: 10, num_examples: 32}]"
         answer("run", QUICKSTART, *SMALL, watched, "--out", path, "--json")
 
     return made_once(tmp_path_factory, "small_run", make)
@@ -27,14 +27,15 @@ def trained(small_run, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_comparison(tmp_path_factory):
-    """A comparison of two networks in `out`, not to be changed, and its `stderr`."""
+    """A comparison of three networks in `out`, not to be changed, its `stdout` and `stderr`."""
 
     def make(path):
-        networks = "compare.networks={euler: {}, seed: {seed: 1}}"
-        ways = "compare.evaluate={rk4: {integrator: {kind: rk4}}}"
+        networks = f"compare.networks={json.dumps(NETWORKS)}"
+        ways = f"compare.evaluate={json.dumps(WAYS)}"
         path.mkdir()
         done = odenet("compare", QUICKSTART, *SMALL, networks, ways, "--out", path / "out")
         assert done.returncode == 0, done.stderr
+        (path / "stdout").write_text(done.stdout)
         (path / "stderr").write_text(done.stderr)
 
     return made_once(tmp_path_factory, "small_comparison", make)

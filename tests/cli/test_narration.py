@@ -7,7 +7,8 @@ import shutil
 import subprocess
 
 import pytest
-from commands import command, environment, odenet
+from commands import command, odenet
+from compilation import environment
 from rich.console import Console
 
 from odenet.narration import doing, narrator, part, shown_on, silence
@@ -116,17 +117,17 @@ def compared(small_comparison, tmp_path_factory):
 
 def test_comparison_in_a_pipe_says_which_network_and_what_is_done(compared):
     _, lines = compared
-    names = re.findall(r"network (\d) of 2 \((\w+)\): compiling the training step", lines)
-    assert [number for number, _ in names] == ["1", "2"]
+    names = re.findall(r"network (\d) of 3 \((\w+)\): compiling the training step", lines)
+    assert [number for number, _ in names] == ["1", "2", "3"]
     assert in_order(
         lines,
-        "network 1 of 2 (euler): reading data (digits)",
-        "network 1 of 2 (euler): building the network",
-        "network 1 of 2 (euler): compiling the training step",
+        "network 1 of 3 (euler): reading data (digits)",
+        "network 1 of 3 (euler): building the network",
+        "network 1 of 3 (euler): compiling the training step",
         "step 20 of 20: train loss",
-        "network 1 of 2 (euler): evaluating on test",
-        "network 1 of 2 (euler): reference solve",
-        "network 2 of 2",
+        "network 1 of 3 (euler): evaluating on test",
+        "network 1 of 3 (euler): reference solve",
+        "network 2 of 3",
         "writing the report",
     )
     assert "\x1b" not in lines
@@ -150,7 +151,7 @@ def test_instrument_on_a_terminal_shows_a_live_line_and_leaves_the_table(compare
         ["script", "-qec", line, str(tmp_path / "log")],
         capture_output=True,
         text=True,
-        env=environment() | {"COLUMNS": "80", "TERM": "xterm"},
+        env=environment(COLUMNS="80", TERM="xterm"),
         stdin=subprocess.DEVNULL,
         check=False,
     )

@@ -2,35 +2,26 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from compilation import QUICK
+from compilation import environment
+from pages import OWN_PART, ROOT, blocks_of
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "own_part.md"
+HERE = Path(__file__).parent
 MOST_LINES = 40
 
 COMMANDS = """
-import contextlib, io, json, sys, traceback
-import odenet
+import json, sys
+import odenet, one_process
 from odenet.cli.main import main
 
 outputs = []
 for line in json.load(sys.stdin):
-    sys.argv, out, err, code = line, io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code or 0
-        except BaseException:
-            code = traceback.format_exc()
-    outputs.append({"line": " ".join(line), "code": code, "out": out.getvalue(),
-                    "err": err.getvalue()})
+    code, out, err = one_process.outcome(main, ".", line.split()[1:])
+    outputs.append({"line": line, "code": code, "out": out, "err": err})
     if code:
         break
 print(json.dumps({"odenet": odenet.__file__, "outputs": outputs}))
@@ -38,7 +29,7 @@ print(json.dumps({"odenet": odenet.__file__, "outputs": outputs}))
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    return blocks_of(OWN_PART, language)
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +51,12 @@ def folder(tmp_path_factory):
 
 
 def ran(folder, lines):
-    flags = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())
-    environment = os.environ | {
-        "PYTHONPATH": str(folder / "installed"), "MPLBACKEND": "Agg", "XLA_FLAGS": flags
-    }  # fmt: skip
+    path = os.pathsep.join(map(str, (folder / "installed", HERE)))
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS],
-        input=json.dumps([line.split() for line in lines]),
-        capture_output=True, text=True, check=False, cwd=folder, env=environment,
+        input=json.dumps(lines),
+        capture_output=True, text=True, check=False, cwd=folder,
+        env=environment(PYTHONPATH=path),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
@@ -82,26 +71,33 @@ def test_every_part_of_the_page_fits_in_forty_lines():
 
 
 MORE = """
-odenet report runs/mine --plugin my_parts.py
-odenet analyse path-length runs/mine --json --examples 3 --plugin my_parts.py
-odenet analyse all runs/mine --plugin my_parts.py
-odenet refine runs/mine --factor 2 --num-steps 60 --out runs/refined --plugin my_parts.py
-odenet resume runs/refined --plugin my_parts.py
-odenet run my.yaml --plugin my_parts.py --out runs/tau model.block.step_sizes=learned -q
-odenet analyse steps-to-reach runs/mine runs/tau --accuracy 0.6 --plugin my_parts.py
-odenet prune runs/tau --fraction 0.5 --out runs/pruned --plugin my_parts.py
-odenet export runs/mine weights.safetensors --plugin my_parts.py
-odenet names --experiment my.yaml --plugin my_parts.py
-odenet import weights.safetensors --experiment my.yaml --out runs/imported --plugin my_parts.py
-odenet explain gated --plugin my_parts.py
-odenet doctor --json --plugin=my_parts.py
+odenet report runs/mine
+odenet analyse path-length runs/mine --json --examples 3
+odenet refine runs/mine --factor 2 --num-steps 60 --out runs/refined
+odenet resume runs/refined
+odenet run my.yaml --out runs/tau model.block.step_sizes=learned -q
+odenet analyse steps-to-reach runs/mine runs/tau --accuracy 0.6
+odenet analyse convergence runs/both/networks/ssp3 --finest 2 --solver none --examples 16
+odenet analyse gradient-audit runs/tau --examples 4
+odenet analyse gradient-flow runs/refined --examples 8 --factor-examples 1
+odenet analyse stability runs/tau --examples 1
+odenet analyse effective-depth runs/mine --examples 16
+odenet analyse basis runs/both/networks/ssp3 --basis legendre --num-basis 2 --examples 16
+odenet analyse trajectories runs/refined --examples 4
+odenet prune runs/tau --fraction 0.5 --out runs/pruned
+odenet export runs/mine weights.safetensors
+odenet names --experiment my.yaml
+odenet import weights.safetensors --experiment my.yaml --out runs/imported
+odenet explain gated
+odenet doctor --json
 """
+"""All with `--plugin`; on several runs, since each instrument draws the report of its run anew."""
 
 
 @pytest.mark.slow
 def test_the_page_and_every_other_command_work_on_the_file(folder):
     lines = [line for block in blocks("sh") for line in block.splitlines() if line]
-    lines += [line for line in MORE.splitlines() if line]
+    lines += [f"{line} --plugin=my_parts.py" for line in MORE.splitlines() if line]
     outputs = ran(folder, lines)
     for output in outputs:
         assert output["code"] == 0, f"{output['line']}\n{output['out']}\n{output['err']}"

@@ -6,24 +6,18 @@ from pathlib import Path
 
 import jax
 import pytest
-from tiny_experiment import classifier, configured, tiny
-from user_settings import as_a_user
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet import __version__, load, write_report
 from odenet.errors import ConfigError
-from odenet.experiment.run import run
 from odenet.instruments import measure
 
 BEFORE = Path(__file__).parent / "before"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    path = tmp_path_factory.mktemp("trained") / "run"
-    with as_a_user():
-        run(configured(tiny(classifier(4, num_steps=2), num_steps=2)), path)
-    return path
+def trained(small_run, tmp_path_factory):
+    return shutil.copytree(small_run, tmp_path_factory.mktemp("trained") / "run")
 
 
 def test_envelope_says_what_was_looked_at_and_how(trained):

@@ -1,18 +1,15 @@
 """An instrument costs one file: its command, help, JSON, report and page follow from it."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tiny_experiment import classifier, configured, tiny
-from user_settings import as_a_user
+from compilation import environment
 
 import odenet
-from odenet.experiment.run import run
 
 HERE = Path(__file__).parent
 KEPT = {"__init__", "base", "every", "measurement", "table", "effective_depth", "seeds"}
@@ -33,6 +30,16 @@ def said(*words):
 path = sys.argv[1]
 helps = said("--help")
 assert "jax" not in sys.modules
+
+from odenet.instruments import every
+
+measure_all, measured = every.measure_all, []
+
+def measure_once(*words, **options):
+    measured.append(measured[0] if measured else measure_all(*words, **options))
+    return measured[-1]
+
+every.measure_all = measure_once
 said_all = {
     "help": helps,
     "own help": said("demonstration", "--help"),
@@ -46,8 +53,11 @@ print(json.dumps(said_all))
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
-    """What every command says, of a package with one file more, and most instruments gone."""
+def said(small_run, tmp_path_factory):
+    """What every command says, of a package with one file more, and most instruments gone.
+
+    `all` measures once, for its two forms of output.
+    """
     folder = tmp_path_factory.mktemp("package")
     package = folder / "odenet"
     shutil.copytree(
@@ -57,16 +67,14 @@ def said(tmp_path_factory):
         if path.stem not in KEPT:
             path.unlink()
     shutil.copy(HERE / "demonstration.py", package / "instruments")
-    block = {"num_steps": 2, "weights": {"kind": "shared"}}
-    with as_a_user():
-        run(configured(tiny(classifier(4, **block), num_steps=2)), folder / "run")
+    shutil.copytree(small_run, folder / "run")
     done = subprocess.run(
         [sys.executable, "-c", EVERY_COMMAND, folder / "run"],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "100"},
+        env=environment(PYTHONPATH=str(folder), COLUMNS="100"),
     )
     assert done.returncode == 0, done.stderr
     return folder / "run", json.loads(done.stdout)
@@ -100,6 +108,9 @@ def test_all_measures_what_applies_and_says_why_the_others_do_not(said):
     assert found["results"]["demonstration"]["split"] == "test"
     assert "several runs" in found["not_applied"]["seeds"]
     assert "not measured: seeds: it compares several runs" in words["all, read"]
+    assert "effective depth" in words["all, read"]
+    depth = json.loads((path / "effective_depth.json").read_text())
+    assert (depth["parameters"], depth["step"]) == ("last", 2)
     page = (path / "instruments.html").read_text()
     assert page.count("data:image/svg+xml") == 2
     for part in ("How far do the states", "states travel", "it compares several runs", "jax "):

@@ -1,0 +1,61 @@
+"""The Python of pages and notebooks, in one process, without the settings of tests."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from compilation import environment
+from pages import PAGES, ROOT, blocks_of
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+NAMES = "import odenet\nfor name in odenet.__all__:\n    print(getattr(odenet, name))"
+SOURCES = {
+    "public names": [NAMES],
+    **{path.stem: blocks for path in PAGES if (blocks := blocks_of(path, "python"))},
+    **{path.name: [path.read_text()] for path in NOTEBOOKS},
+}
+
+RUN = """
+import contextlib, io, json, sys, traceback
+
+found = {}
+for name, blocks in json.load(sys.stdin).items():
+    printed, error = io.StringIO(), None
+    with contextlib.redirect_stdout(printed):
+        for number, code in enumerate(blocks):
+            try:
+                exec(compile(code, f"{name}, block {number}", "exec"), {"__name__": "__main__"})
+            except BaseException:
+                error = traceback.format_exc()
+                break
+    found[name] = {"error": error, "printed": printed.getvalue()}
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """The error and the output of every source, each block with names of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        input=json.dumps(SOURCES),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_blocks_run(outcomes, name):
+    assert outcomes[name]["error"] is None, outcomes[name]["error"]
+
+
+def test_names_and_notebooks_print_something(outcomes):
+    assert NOTEBOOKS
+    for name in ("public names", *(path.name for path in NOTEBOOKS)):
+        assert outcomes[name]["printed"], name
