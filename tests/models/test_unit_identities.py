@@ -19,7 +19,7 @@ NO_STEPS = ("original", "batch_norm_after_addition")
 def made(arrangement, tau=1.0):
     field = {"kind": "residual", "arrangement": arrangement}
     config = DepthBlockConfig(num_steps=LAYERS, field=field, step_sizes={"tau": tau})
-    return drawn(config.build(SHAPE, rngs=nnx.Rngs(0)))
+    return drawn(nnx.eval_shape(lambda: config.build(SHAPE, rngs=nnx.Rngs(0))))
 
 
 def branches(block, path):
