@@ -17,7 +17,7 @@ import jax, jax.numpy as jnp
 @jax.jit
 def step(x):  # two temporaries of 64 MiB
     outer = x[:, None] * x
-    return jnp.tanh(jnp.sin(outer) @ x + x @ jnp.cos(outer))
+    return jnp.tanh(jnp.maximum(outer, 0) @ x + x @ jnp.minimum(outer, 0))
 
 x = jnp.ones(4096)
 for _ in range(50):  # the heap finds its size: pieces that are left between others are too short

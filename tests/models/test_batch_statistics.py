@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fields.figure import drawn
 from flax import nnx
 from numerics.finite_differences import check_gradient
 from pydantic import ValidationError
@@ -19,17 +20,8 @@ LAYERS, SHAPE = 3, (4, 4, 6)
 def made(**options):
     """A block in double precision with random variables."""
     config = {"num_steps": LAYERS, "field": {"kind": "residual"}} | options
-    block = DepthBlockConfig.model_validate(config).build(SHAPE, rngs=nnx.Rngs(0))
-    rng = np.random.default_rng(1)
-
-    def one(path, leaf):
-        values = 0.3 * rng.normal(size=leaf.shape)
-        return jnp.asarray(np.exp(values) if "variance" in str(path) else values)
-
-    nnx.update(
-        block, jax.tree_util.tree_map_with_path(one, nnx.state(block, (nnx.Param, nnx.BatchStat)))
-    )
-    return block
+    of = DepthBlockConfig.model_validate(config)
+    return drawn(nnx.eval_shape(lambda: of.build(SHAPE, rngs=nnx.Rngs(0))), seed=1)
 
 
 def states(seed=2):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from numerics.methods import adaptive_diffrax, fixed_diffrax
-from numerics.precision import in_float64, randomised
+from numerics.precision import drawn
 
 from odenet.errors import ConfigError
 from odenet.integrators import DiffraxConfig, ExplicitConfig, LeapfrogConfig
@@ -16,17 +16,17 @@ from odenet.models import (
     Discretisation,
     FeedForwardBlockConfig,
     RegressorConfig,
-    init_network,
 )
 
 DEPTH, WIDTH = 4, 3
 H0 = np.random.default_rng(0).normal(size=(2, WIDTH))
-BLOCK = randomised(
-    DepthBlockConfig(num_steps=DEPTH, step_sizes={"horizon": 1.0}).build(
-        (WIDTH,), rngs=nnx.Rngs(0)
-    ),
-    jax.random.key(2),
-)
+
+
+def built(config, seed=2, **options):
+    return drawn(lambda: config.build((WIDTH,), rngs=nnx.Rngs(0)), seed, **options)
+
+
+BLOCK = built(DepthBlockConfig(num_steps=DEPTH, step_sizes={"horizon": 1.0}))
 
 
 def numbers(module):
@@ -114,10 +114,7 @@ def test_config_and_block_agree_on_the_number_of_layers(weights, expected):
 
 
 def test_feedforward_block_is_the_composition_of_its_layers():
-    block = randomised(
-        FeedForwardBlockConfig(num_layers=DEPTH).build((WIDTH,), rngs=nnx.Rngs(0)),
-        jax.random.key(5),
-    )
+    block = built(FeedForwardBlockConfig(num_layers=DEPTH), 5)
     states = [H0]
     for W, b in layers_of(block):
         states.append(np.tanh(states[-1] @ W + b))
@@ -133,8 +130,13 @@ def test_feedforward_block_is_the_composition_of_its_layers():
     [({"kind": "mlp", "hidden": (5,)}, (WIDTH,)), ({"kind": "conv"}, (4, 4, 2))],
 )
 def test_feedforward_control_has_the_parameters_of_the_residual_block(field, shape):
-    plain = FeedForwardBlockConfig(field=field, num_layers=DEPTH).build(shape, rngs=nnx.Rngs(0))
-    residual = DepthBlockConfig(field=field, num_steps=DEPTH).build(shape, rngs=nnx.Rngs(0))
+    configs = (
+        FeedForwardBlockConfig(field=field, num_layers=DEPTH),
+        DepthBlockConfig(field=field, num_steps=DEPTH),
+    )
+    plain, residual = nnx.eval_shape(
+        lambda: tuple(config.build(shape, rngs=nnx.Rngs(0)) for config in configs)
+    )
     assert numbers(plain) == numbers(residual) > 0
 
 
@@ -144,7 +146,7 @@ def test_only_the_residual_block_has_a_skip_connection():
         (DepthBlockConfig(num_steps=DEPTH), H0),
         (FeedForwardBlockConfig(num_layers=DEPTH), np.zeros_like(H0)),
     ):
-        block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(0), scale=0.0)
+        block = built(config, scale=0.0)
         np.testing.assert_array_equal(run(block).h1, expected)
 
 
@@ -152,7 +154,7 @@ def test_feedforward_network_refuses_another_discretisation():
     config = RegressorConfig.model_validate(
         {"stages": [{"width": 3}], "block": {"kind": "feedforward", "num_layers": 2}}
     )
-    network = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
+    network = drawn(lambda: config.build((2,), 1, rngs=nnx.Rngs(0)), 0)
     assert network(jnp.ones((1, 2))).outputs.shape == (1, 1)
     with pytest.raises(ConfigError, match="feed-forward block is not a discretised ODE"):
         network(jnp.ones((1, 2)), Discretisation(fixed_diffrax("heun").build()))
@@ -175,7 +177,7 @@ def test_inverse_of_a_block_with_break_points_asks_for_those_from_its_end():
     config = DepthBlockConfig.model_validate(
         {"num_steps": 2, "integrator": {"kind": "dopri5", "break_points": [0.5]}}
     )
-    block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(2))
+    block = built(config)
     with pytest.raises(ConfigError, match=r"break_points=\[0.5\].*horizon - t"):
         block.inverse(jnp.asarray(H0))
 
@@ -195,7 +197,7 @@ def test_learned_steps_that_an_adaptive_solver_cannot_see_are_refused():
 def test_integrators_of_two_equations_are_not_exchanged(other):
     for own, asked in ((LeapfrogConfig(), other), (other, LeapfrogConfig())):
         config = DepthBlockConfig(num_steps=DEPTH, integrator=own)
-        block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(2))
+        block = built(config)
         way = Discretisation(asked.build())
         with pytest.raises(ConfigError, match=r"within one equation.*another network; use"):
             block(jnp.asarray(H0), way)
@@ -205,7 +207,7 @@ def test_integrators_of_two_equations_are_not_exchanged(other):
 
 def test_leapfrog_block_takes_another_policy_and_finer_steps():
     config = DepthBlockConfig(num_steps=DEPTH, integrator=LeapfrogConfig())
-    block = randomised(config.build((WIDTH,), rngs=nnx.Rngs(0)), jax.random.key(2))
+    block = built(config)
     stored = Discretisation(LeapfrogConfig(remat="none").build())
     np.testing.assert_allclose(run(block, stored).h1, run(block).h1, rtol=1e-14)
     finer = [run(block, Discretisation(step_factor=Fraction(n))).h1 for n in (2, 4, 8)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from numerics.methods import adaptive_diffrax
-from numerics.precision import in_float64
+from numerics.precision import drawn, in_float64
 from pydantic import TypeAdapter, ValidationError
 
 from odenet.errors import ConfigError
@@ -29,9 +29,18 @@ def config_of(integrator=EULER, **block):
     return ClassifierConfig.model_validate({"stages": stages, "block": block})
 
 
+def built(config, shape=(2,), outputs=3):
+    """The network with random numbers of double precision; nothing is compiled for it."""
+    return drawn(lambda: config.build(shape, outputs, rngs=nnx.Rngs(0)), 0)
+
+
 def arrays(network):
     """Every parameter with its path, in order."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(nnx.state(network))
+    return leaves_of(nnx.state(network))
+
+
+def leaves_of(state):
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
     return [(jax.tree_util.keystr(path), np.asarray(leaf)) for path, leaf in leaves]
 
 
@@ -56,12 +65,13 @@ def arrays(network):
     ],
 )
 def test_outputs_have_one_number_per_class_or_value(kind, model, input_shape):
-    network = init_network(
-        MODEL.validate_python({"kind": kind} | model), input_shape, 5, jax.random.key(0)
+    config = MODEL.validate_python({"kind": kind} | model)
+    shape = jax.eval_shape(
+        lambda x: config.build(input_shape, 5, rngs=nnx.Rngs(0))(x).outputs,
+        jax.ShapeDtypeStruct((3, *input_shape), jnp.float32),
     )
-    shape = jax.eval_shape(network, jnp.ones((3, *input_shape), jnp.float32))
-    assert shape.outputs.shape == (3, 5)
-    assert shape.outputs.dtype == jnp.float32
+    assert shape.shape == (3, 5)
+    assert shape.dtype == jnp.float32
 
 
 def test_head_averages_images_after_its_activation(getkey):
@@ -92,27 +102,32 @@ def test_zero_padding_is_the_augmentation_of_dupont(getkey):
             "block": {"num_steps": 2, "field": config, "integrator": RK4},
             "head": {"affine": False},
         }
-        network = init_network(RegressorConfig.model_validate(model), shape, 2, jax.random.key(0))
-        x = jax.random.normal(getkey(), (3, *shape), jnp.float32)
-        first = network.projections[0](x)
+        network = built(RegressorConfig.model_validate(model), shape, 2)
+        x = jax.random.normal(getkey(), (3, *shape))
+        first = np.asarray(network.projections[0](x))
         np.testing.assert_array_equal(first[..., :2], x)
         assert first.shape == (3, *shape[:-1], 5)
         assert not np.any(first[..., 2:])
-        path = network.blocks[0](first, save_path=True).path
+        path = np.asarray(network.blocks[0](jnp.asarray(first), save_path=True).path)
         assert np.abs(path[-1, ..., 2:]).max() > 1e-3  # what is zero at first moves
         assert network(x).outputs.shape == (3, 2)
 
 
-@pytest.mark.parametrize("weights", ["per_layer", "shared", "shared_with_time"])
+@pytest.mark.parametrize(
+    "weights",
+    ["per_layer", pytest.param("shared", marks=pytest.mark.product), "shared_with_time"],
+)
 def test_integrators_share_their_parameters_byte_for_byte(weights):
-    first, *others = (
-        arrays(
-            init_network(
-                config_of(integrator, weights={"kind": weights}), (2,), 3, jax.random.key(7)
+    def initialised(key):
+        """States by one program, which draws the weights of all three networks."""
+        return [
+            nnx.state(
+                config_of(integrator, weights={"kind": weights}).build((2,), 3, rngs=nnx.Rngs(key))
             )
-        )
-        for integrator in (EULER, RK4, DIFFRAX)
-    )
+            for integrator in (EULER, RK4, DIFFRAX)
+        ]
+
+    first, *others = map(leaves_of, jax.jit(initialised)(jax.random.key(7)))
     for other in others:
         assert [path for path, _ in other] == [path for path, _ in first]
         for (_, a), (_, b) in zip(first, other, strict=True):
@@ -120,8 +135,9 @@ def test_integrators_share_their_parameters_byte_for_byte(weights):
 
 
 def test_same_key_gives_the_same_bytes_and_another_key_other_weights():
+    config = ClassifierConfig.model_validate({"stages": [{"width": 4}]})
     first, again, other = (
-        arrays(init_network(config_of(), (2,), 3, jax.random.key(seed))) for seed in (0, 0, 1)
+        arrays(init_network(config, (2,), 3, jax.random.key(seed))) for seed in (0, 0, 1)
     )
     assert all(a.tobytes() == b.tobytes() for (_, a), (_, b) in zip(first, again, strict=True))
     assert any(a.tobytes() != b.tobytes() for (_, a), (_, b) in zip(first, other, strict=True))
@@ -138,11 +154,11 @@ def test_parameters_are_single_precision_and_counted():
 
 
 def test_discretisation_changes_the_solver_of_every_block_and_no_parameter():
-    network = in_float64(init_network(config_of(), (2,), 3, jax.random.key(0)))
+    network = built(config_of())
     before = arrays(network)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 2)))
-    own = network(x)
-    other = network(x, Discretisation(adaptive_diffrax("dopri5", 1e-6).build()))
+    solver = Discretisation(adaptive_diffrax("dopri5", 1e-6).build())
+    own, other = jax.jit(lambda x: (network(x), network(x, solver)))(x)
     assert int(own.stats.nfe) == 2 * 2
     assert int(other.stats.nfe) > 2 * 2 * 7 - 1
     assert float(jnp.max(jnp.abs(own.outputs - other.outputs))) > 1e-3
@@ -156,15 +172,16 @@ def test_head_that_starts_at_zero_gives_zero_and_learns(getkey):
     x = jax.random.normal(getkey(), (5, 2), jnp.float32)
     assert not np.any(network(x).outputs)
     graphdef, params = nnx.split(network)
-    grads = jax.grad(lambda p: jnp.sum(nnx.merge(graphdef, p)(x).outputs[:, 0]))(params)
+    grads = jax.jit(jax.grad(lambda p: jnp.sum(nnx.merge(graphdef, p)(x).outputs[:, 0])))(params)
     assert np.any(nnx.to_pure_dict(grads)["head"]["linear"]["kernel"])
 
 
 def test_penalty_of_a_network_is_the_sum_over_its_blocks():
     penalty = {"l1": 1.0}
     learned = {"kind": "learned", "horizon": 1.5, "penalty": penalty}
-    network = init_network(config_of(step_sizes=learned), (2,), 3, jax.random.key(0))
-    assert float(network.penalty()) == pytest.approx(2 * 1.5)
+    config = config_of(step_sizes=learned)
+    penalty = jax.jit(lambda: config.build((2,), 3, rngs=nnx.Rngs(0)).penalty())()
+    assert float(penalty) == pytest.approx(2 * 1.5)
 
 
 def test_stage_may_have_its_own_block():
@@ -203,7 +220,7 @@ def test_feedforward_and_residual_stages_cannot_share_another_solver():
             "block": {"num_steps": 1},
         }
     )
-    network = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
+    network = built(config, outputs=1)
     with pytest.raises(ConfigError, match="feed-forward"):
         network(jnp.ones((1, 2)), Discretisation(ExplicitConfig(kind="rk4").build()))
 
@@ -211,6 +228,6 @@ def test_feedforward_and_residual_stages_cannot_share_another_solver():
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, bool])
 def test_inputs_that_are_no_floats_are_refused(dtype):
     config = ClassifierConfig.model_validate({"stages": [{"width": 2}]})
-    network = config.build((4,), 3, rngs=nnx.Rngs(0))
+    network = nnx.eval_shape(lambda: config.build((4,), 3, rngs=nnx.Rngs(0)))
     with pytest.raises(ConfigError, match=f"floating-point inputs.*got {np.dtype(dtype)}.*predict"):
         network(jnp.ones((2, 4), dtype))

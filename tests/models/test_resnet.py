@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from odenet.errors import ConfigError
 from odenet.integrators import AdaptiveConfig, DiffraxConfig, ExplicitConfig
-from odenet.models import DepthBlockConfig, Discretisation, ResNetConfig, init_network
+from odenet.models import DepthBlockConfig, Discretisation, ResNetConfig
 
 STEPS = {"arrangement": "full_preactivation"}
 SMALL = {"layout": "vector", "width": 2, "depth": 20}
@@ -18,41 +18,49 @@ SMALL = {"layout": "vector", "width": 2, "depth": 20}
 
 def built(**options):
     config = ResNetConfig.model_validate(SMALL | options)
-    return init_network(config, (3,), 4, jax.random.key(0))
+    return config.build((3,), 4, rngs=nnx.Rngs(0))
 
 
-def taus_of(**options):
-    return [np.asarray(taus).tolist() for taus in built(**options).taus()]
+STEP_SIZES = [
+    ({}, [1.0] * 3),
+    ({"tau": 0.5}, [0.5] * 3),
+    ({"horizon": 1.5}, [0.5] * 3),
+    ({"taus": [1.0, 0.5, 0.25]}, [1.0, 0.5, 0.25]),
+    ({"kind": "learned"}, [1.0] * 3),
+    ({"kind": "learned", "horizon": 0.75}, [0.25] * 3),
+    ({"kind": "learned", "horizon": 0.75, "sharing": "shared"}, [0.25] * 3),
+]
 
 
 @pytest.mark.parametrize("arrangement", ["original", "full_preactivation"])
 def test_every_unit_starts_at_the_step_size_it_has_in_its_stage(arrangement):
-    for step_sizes, expected in (
-        ({}, [1.0] * 3),
-        ({"tau": 0.5}, [0.5] * 3),
-        ({"horizon": 1.5}, [0.5] * 3),
-        ({"taus": [1.0, 0.5, 0.25]}, [1.0, 0.5, 0.25]),
-        ({"kind": "learned"}, [1.0] * 3),
-        ({"kind": "learned", "horizon": 0.75}, [0.25] * 3),
-        ({"kind": "learned", "horizon": 0.75, "sharing": "shared"}, [0.25] * 3),
-    ):
-        found = taus_of(arrangement=arrangement, step_sizes=step_sizes)
-        np.testing.assert_allclose(found, [expected] * 3, rtol=1e-6)
+    # By one program, which draws no weights: nothing of it depends on them.
+    found = jax.jit(
+        lambda: [
+            built(arrangement=arrangement, step_sizes=step_sizes).taus()
+            for step_sizes, _ in STEP_SIZES
+        ]
+    )()
+    for taus, (_, expected) in zip(found, STEP_SIZES, strict=True):
+        np.testing.assert_allclose(taus, [expected] * 3, rtol=1e-6)
 
 
 def test_penalty_of_a_stage_is_zero_at_the_horizon_that_it_starts_with():
     learned = {"kind": "learned", "horizon": 0.75, "parametrisation": "positive"}
-    network = built(step_sizes=learned | {"penalty": {"horizon": 3.0}})
-    np.testing.assert_allclose(network.penalty(), 0, atol=1e-10)
-    by_size = built(step_sizes=learned | {"penalty": {"l1": 2.0}})
-    np.testing.assert_allclose(by_size.penalty(), 2 * 3 * 0.75, rtol=1e-5)
+    penalties = {"horizon": 3.0}, {"l1": 2.0}
+    by_horizon, by_size = jax.jit(
+        lambda: [built(step_sizes=learned | {"penalty": each}).penalty() for each in penalties]
+    )()
+    np.testing.assert_allclose(by_horizon, 0, atol=1e-10)
+    np.testing.assert_allclose(by_size, 2 * 3 * 0.75, rtol=1e-5)
 
 
 def test_steps_of_one_stage_alone_are_learned():
     fixed, learned = {"kind": "fixed", "tau": 0.5}, {"kind": "learned", "horizon": 6.0}
-    network = built(step_sizes=[fixed, learned, fixed])
-    found = [np.asarray(taus).tolist() for taus in network.taus()]
+    given = [fixed, learned, fixed]
+    found = jax.jit(lambda: built(step_sizes=given).taus())()
     np.testing.assert_allclose(found, [[0.5] * 3, [2.0] * 3, [0.5] * 3])
+    network = nnx.eval_shape(lambda: built(step_sizes=given))
     paths = [
         path for path, _ in nnx.to_flat_state(nnx.state(network, nnx.Param)) if "step_sizes" in path
     ]
@@ -111,12 +119,16 @@ def test_stages_halve_the_image_and_double_the_channels():
     ids=lambda value: value.get("layout") if isinstance(value, dict) else None,
 )
 def test_network_gives_finite_logits_in_training_mode_and_not(options, shape):
-    network = init_network(ResNetConfig.model_validate(options), shape, 3, jax.random.key(0))
+    config = ResNetConfig.model_validate(options)
+
+    @jax.jit
+    def outputs(key, x):
+        network = config.build(shape, 3, rngs=nnx.Rngs(key))
+        frozen = network(x).outputs
+        return network(x, training=True).outputs, frozen
+
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, *shape)), jnp.float32)
-    training, frozen = (
-        nnx.jit(lambda n, x, training=training: n(x, training=training).outputs)(network, x)
-        for training in (True, False)
-    )
+    training, frozen = outputs(jax.random.key(0), x)
     assert training.shape == frozen.shape == (4, 3)
     assert jnp.isfinite(training).all()
     assert jnp.abs(training - frozen).max() > 1e-3
@@ -126,11 +138,12 @@ EULER = DiffraxConfig.model_validate({"solver": "euler", "controller": {"kind": 
 
 
 def test_network_of_steps_is_run_by_any_solver_and_is_an_euler_solve():
-    network = drawn(built(depth=14, **STEPS))
+    network = drawn(nnx.eval_shape(lambda: built(depth=14, **STEPS)))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
-    own = network(x)
-    np.testing.assert_allclose(network(x, Discretisation(EULER.build())).outputs, own.outputs)
-    finer = network(x, Discretisation(ExplicitConfig(kind="rk4").build(), step_factor=2))
+    rk4 = Discretisation(ExplicitConfig(kind="rk4").build(), step_factor=2)
+    ways = [], [Discretisation(EULER.build())], [rk4]
+    own, solved, finer = jax.jit(lambda x: [network(x, *way) for way in ways])(x)
+    np.testing.assert_allclose(solved.outputs, own.outputs)
     assert own.stats.nfe == 6  # two units in every stage, the first a layer between shapes
     assert finer.stats.nfe == 3 + 3 * 2 * 4
     assert np.abs(finer.outputs - own.outputs).max() > 1e-6

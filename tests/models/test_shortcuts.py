@@ -22,7 +22,8 @@ def config(shortcut, **options):
 
 
 def made(shortcut, shape=(WIDTH,), **options):
-    return drawn(config(shortcut, **options).build(shape, rngs=nnx.Rngs(0)))
+    of = config(shortcut, **options)
+    return drawn(nnx.eval_shape(lambda: of.build(shape, rngs=nnx.Rngs(0))))
 
 
 def arrays(block, *names):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from numerics.methods import fixed_diffrax
-from numerics.precision import randomised
+from numerics.precision import drawn
 from pydantic import TypeAdapter, ValidationError
 
 from odenet import ClassifierConfig, init_network
@@ -29,7 +29,7 @@ def way(**integrator):
 
 
 def built(config, shape=(4,)):
-    return randomised(config.build(shape, rngs=nnx.Rngs(0)), jax.random.key(2))
+    return drawn(lambda: config.build(shape, rngs=nnx.Rngs(0)), 2)
 
 
 @pytest.mark.parametrize("kind", ["symplectic_euler", "verlet"])
@@ -61,8 +61,23 @@ def test_trained_block_of_another_field_is_not_run_by_partitioned_methods(integr
         built(config)(jnp.ones((1, 4)), other)
 
 
-@pytest.mark.parametrize("shape", [(4,), (3, 4, 2)], ids=["vectors", "images"])
-@pytest.mark.parametrize("field", ["hamiltonian", "two_layer_hamiltonian"])
+def crossed(first, second):
+    """All pairs of two values each; those off the diagonal are `product`."""
+    return [
+        pytest.param(
+            one, other, marks=() if row == column else pytest.mark.product, id=f"{one}-{name}"
+        )
+        for row, one in enumerate(first)
+        for column, (name, other) in enumerate(second.items())
+    ]
+
+
+SHAPES = {"vectors": (4,), "images": (3, 4, 2)}
+
+
+@pytest.mark.parametrize(
+    ("field", "shape"), crossed(["hamiltonian", "two_layer_hamiltonian"], SHAPES)
+)
 def test_partitioned_fields_are_run_by_every_method_of_the_first_order(field, shape):
     options = {"step_sizes": {"kind": "fixed", "horizon": 0.3}, "weights": {"kind": "shared"}}
     config = block_config({"kind": field}, {"kind": "verlet"}, **options)
@@ -79,9 +94,8 @@ def test_partitioned_fields_are_run_by_every_method_of_the_first_order(field, sh
         np.testing.assert_allclose(block(h0, way(kind=kind)).h1, exact, atol=tolerance)
 
 
-@pytest.mark.parametrize("shape", [(4,), (3, 4, 2)], ids=["vectors", "images"])
-@pytest.mark.parametrize("adjoint", ["checkpointed", "direct"])
-def test_symplectic_solver_of_diffrax_takes_the_same_steps(shape, adjoint):
+@pytest.mark.parametrize(("adjoint", "shape"), crossed(["checkpointed", "direct"], SHAPES))
+def test_symplectic_solver_of_diffrax_takes_the_same_steps(adjoint, shape):
     options = {"step_sizes": {"kind": "learned"}, "weights": {"kind": "per_layer"}}
     config = block_config({"kind": "hamiltonian"}, {"kind": "symplectic_euler"}, **options)
     block, h0 = built(config, shape), jax.random.normal(jax.random.key(3), (2, *shape))

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numerics.precision import in_float64
+from numerics.precision import drawn
 
 from odenet.integrators import Failure, SolverStats
-from odenet.models import ClassifierConfig, RegressorConfig, init_network
+from odenet.models import ClassifierConfig, RegressorConfig
 from odenet.objectives import CrossEntropyConfig, MeanSquaredErrorConfig, Objective, solver_metrics
 
 X = np.random.default_rng(0).normal(size=(5, 2))
@@ -22,12 +22,12 @@ def network(penalty):
         "step_sizes": {"kind": "learned", "horizon": 1.5, "penalty": penalty},
     }
     config = RegressorConfig.model_validate({"stages": [{"width": 4}], "block": block})
-    return in_float64(init_network(config, (2,), 1, jax.random.key(0)))
+    return drawn(lambda: config.build((2,), 1, rngs=nnx.Rngs(0)), 0)
 
 
-def evaluate(model, inputs, targets, weights):
+def evaluate(model, *batch):
     objective = Objective(MeanSquaredErrorConfig().build())
-    return objective(model, jnp.asarray(inputs), jnp.asarray(targets), jnp.asarray(weights))
+    return jax.jit(lambda *batch: objective(model, *batch))(*batch)
 
 
 def test_objective_is_the_mean_loss_and_the_metrics_say_what_it_cost():
@@ -43,10 +43,10 @@ def test_objective_is_the_mean_loss_and_the_metrics_say_what_it_cost():
 
 def test_smoothed_labels_are_minimised_and_the_plain_loss_is_reported():
     config = ClassifierConfig.model_validate({"stages": [{"width": 4}], "block": {"num_steps": 1}})
-    model = in_float64(init_network(config, (2,), 3, jax.random.key(0)))
+    model = drawn(lambda: config.build((2,), 3, rngs=nnx.Rngs(0)), 0)
     labels = jnp.asarray([0, 1, 2, 0, 1])
     objective = Objective(CrossEntropyConfig(label_smoothing=0.3).build())
-    value, metrics = objective(model, jnp.asarray(X), labels, jnp.ones(5))
+    value, metrics = jax.jit(lambda *batch: objective(model, *batch))(X, labels, jnp.ones(5))
     outputs = np.asarray(model(jnp.asarray(X)).outputs)
     log_p = outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
     plain = -log_p[range(5), np.asarray(labels)].mean()
@@ -89,8 +89,9 @@ def test_penalty_on_the_step_sizes_enters_the_objective_and_its_gradient():
         metrics = evaluate(nnx.merge(graphdef, params), X, Y, np.ones(5))[1]
         return metrics[name]
 
+    gradient_of = jax.jit(jax.grad(part), static_argnums=1)
     gradients = {
-        name: jax.grad(part)(params, name)["blocks"][0]["step_sizes"]["raw"][...]
+        name: gradient_of(params, name)["blocks"][0]["step_sizes"]["raw"][...]
         for name in ("objective", "loss")
     }
     expected = 2 * 0.5 * (raw.sum() - 1.5) + 0.25 * np.sign(raw)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numerics.precision import randomised
+from numerics.precision import drawn
 
 from odenet.errors import ConfigError
 from odenet.fields import MLPFieldConfig
@@ -40,6 +40,13 @@ def by_nested_jvp(field, order):
     return derivative
 
 
+def both_ways(field, t, h, order):
+    """The derivative by Taylor series and by nested `jvp`, in one program."""
+    return jax.jit(
+        lambda t, h: (path_derivative(field, t, h, order), by_nested_jvp(field, order)(t, h))
+    )(t, h)
+
+
 def test_path_derivatives_of_convolutions_are_those_by_nested_jvp(getkey):
     kernel, change = (jax.random.normal(getkey(), (3, 3, 2, 2)) for _ in range(2))
 
@@ -50,18 +57,17 @@ def test_path_derivatives_of_convolutions_are_those_by_nested_jvp(getkey):
 
     t, h = jnp.asarray(0.3), jax.random.normal(getkey(), (2, 3, 3, 2))
     for order in (2, 3, 4):
-        expected = by_nested_jvp(field, order)(t, h)
-        found = path_derivative(field, t, h, order)
+        found, expected = both_ways(field, t, h, order)
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "silu", "gelu", "elu", "sin"])
 def test_path_derivatives_through_activations_are_those_by_nested_jvp(name, getkey):
-    field = MLPFieldConfig(activation=name).build((3,), True, rngs=nnx.Rngs(0))
-    field, t = randomised(field, getkey()), jnp.asarray(0.3)
+    config = MLPFieldConfig(activation=name)
+    field = drawn(lambda: config.build((3,), True, rngs=nnx.Rngs(0)), 1)
     h = jax.random.normal(getkey(), (2, 3))
-    expected = by_nested_jvp(field, 3)(t, h)
-    np.testing.assert_allclose(path_derivative(field, t, h, 3), expected, rtol=1e-9, atol=1e-12)
+    found, expected = both_ways(field, jnp.asarray(0.3), h, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("function", [jax.nn.relu, jax.nn.softplus, jax.lax.lgamma])

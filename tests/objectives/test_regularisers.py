@@ -10,7 +10,7 @@ import scipy.linalg
 from flax import nnx
 from numerics.finite_differences import check_gradient
 from numerics.methods import adaptive_diffrax, fixed_diffrax
-from numerics.precision import in_float64, randomised
+from numerics.precision import drawn, in_float64
 from pydantic import TypeAdapter
 
 from odenet.depth.grid import DepthGrid
@@ -141,18 +141,19 @@ def test_integrals_do_not_change_the_steps(method):
     np.testing.assert_allclose(found.h1, alone.h1, rtol=1e-13)
 
 
-def network(integrator, field=None, **block):
+STAGES = [{"width": 2}, {"width": 3, "projection": {"kind": "linear"}}]
+
+
+def network(integrator, stages=STAGES):
     block = {
         "num_steps": 3,
-        "field": field or {"kind": "mlp", "form": "between", "hidden": [3]},
+        "field": {"kind": "mlp", "form": "between", "hidden": [3]},
         "weights": {"kind": "per_layer"},
         "step_sizes": {"kind": "learned", "parametrisation": "positive", "horizon": 1.2},
         "integrator": integrator,
-    } | block
-    config = RegressorConfig.model_validate(
-        {"stages": [{"width": 2}, {"width": 3, "projection": {"kind": "linear"}}], "block": block}
-    )
-    return randomised(init_network(config, (2,), 1, jax.random.key(0)), jax.random.key(1))
+    }
+    config = RegressorConfig.model_validate({"stages": stages, "block": block})
+    return drawn(lambda: config.build((2,), 1, rngs=nnx.Rngs(0)), 1)
 
 
 ALL = [
@@ -168,52 +169,74 @@ def objective_of(*given):
     return Objective(config.build(), build_regularisers(config.regularisers))
 
 
+BACKSOLVE = adaptive_diffrax("dopri8", 1e-10, adjoint={"kind": "backsolve"}).model_dump()
+GRADIENTS = {
+    "rk4": (METHODS["rk4"], STAGES, 2e-6),
+    "dopri5": (METHODS["dopri5"], STAGES[:1], 2e-6),
+    "diffrax_fixed": (METHODS["diffrax_fixed"], STAGES[:1], 2e-6),
+    "diffrax_adaptive": (METHODS["diffrax_adaptive"], STAGES[:1], 1e-5),
+    "diffrax_backsolve": (BACKSOLVE, STAGES[:1], 1e-5),
+}
+"""Method, stages, tolerance. A fixed diffrax method shares its adjoint with the adaptive one."""
+
+
 @pytest.mark.parametrize(
-    "method",
-    [*METHODS, "diffrax_backsolve"],
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.product if name == "diffrax_fixed" else ())
+        for name in GRADIENTS
+    ],
 )
-def test_gradient_of_the_regularised_objective_equals_finite_differences(method):
-    backsolve = adaptive_diffrax("dopri8", 1e-10, adjoint={"kind": "backsolve"}).model_dump()
-    graphdef, params = nnx.split(network((METHODS | {"diffrax_backsolve": backsolve})[method]))
-    objective, weights = objective_of(*ALL), jnp.asarray([1.0, 0.5, 2.0])
+def test_gradient_of_the_regularised_objective_equals_finite_differences(name):
+    integrator, stages, rtol = GRADIENTS[name]
+    graphdef, params = nnx.split(network(integrator, stages))
+    second_order = [*ALL[:2], {"kind": "taylor", "order": 2, "weight": 0.1}, ALL[3]]
+    objective, weights = objective_of(*second_order), jnp.asarray([1.0, 0.5, 2.0])
 
     def value(params):
         model = nnx.merge(graphdef, params)
         targets = jnp.ones((3, 1))
         return objective(model, jnp.asarray(H0), targets, weights, key=jax.random.key(4))[0]
 
-    check_gradient(value, params, rtol=1e-5 if "adaptive" in method or "back" in method else 2e-6)
+    check_gradient(value, params, rtol=rtol)
+
+
+def kinetic_energy_by_hand(slope, h, tau):
+    """The state after `tau`, and the kinetic energy of its path, by 200 steps of midpoint."""
+
+    def step(_, carry):
+        h, energy = carry
+        k1 = slope(jnp.asarray(0.0), h)
+        k2 = slope(jnp.asarray(0.0), h + tau / 400 * k1)
+        return h + tau / 200 * k2, energy + tau / 200 * jnp.sum(k2**2, axis=1)
+
+    return jax.lax.fori_loop(0, 200, step, (h, jnp.zeros(len(h))))
 
 
 def test_objective_adds_the_weighted_means_and_names_them():
     model, key = network({"kind": "rk4"}), jax.random.key(4)
     weights = jnp.asarray([1.0, 0.0, 2.0])
     arguments = (model, jnp.asarray(H0), jnp.ones((3, 1)), weights)
-    value, metrics = objective_of(*ALL)(*arguments, key=key)
+    of_all = jax.jit(lambda key: objective_of(*ALL)(*arguments, key=key))
+    value, metrics = of_all(key)
     parts = {"kinetic": 0.3, "jacobian": 0.2, "taylor_3": 0.1}
     total = sum(weight * float(metrics[name]) for name, weight in parts.items())
     assert float(metrics["regularisation"]) == pytest.approx(total, rel=1e-12)
     assert float(value) == pytest.approx(float(metrics["loss"]) + total, rel=1e-12)
-    again = objective_of(*ALL)(*arguments, key=key)[0]
-    assert float(again) == float(value)
-    other = objective_of(*ALL)(*arguments, key=jax.random.key(5))[0]
-    assert float(other) != float(value)
+    assert float(of_all(key)[0]) == float(value)
+    assert float(of_all(jax.random.key(5))[0]) != float(value)
 
     # By hand, without STEER: the kinetic energy of both stages, by a fine sum over their paths.
     _, metrics = objective_of(ALL[0])(*arguments, key=key)
-    x, expected = jnp.asarray(H0), 0.0
+    x, expected = H0, 0.0
     for projection, block in zip(model.projections, model.blocks, strict=True):
         fields, grid = block.weights.fields(), block.grid()
-        h = projection(x)
+        h = projection(jnp.asarray(x))
+        by_hand = jax.jit(lambda p, h, tau: kinetic_energy_by_hand(fields.field(p), h, tau))  # noqa: B023
         for layer in range(3):
             params = jax.tree.map(lambda leaf, k=layer: leaf[k], fields.params)
-            slope = fields.field(params)
-            step = grid.taus[layer] / 200
-            for _ in range(200):
-                k1 = slope(jnp.asarray(0.0), h)
-                k2 = slope(jnp.asarray(0.0), h + step / 2 * k1)
-                expected = expected + step * jnp.sum(k2**2, axis=1)
-                h = h + step * k2
+            h, energy = by_hand(params, h, grid.taus[layer])
+            expected = expected + energy
         x = h
     expected = float(jnp.sum(expected * weights) / 3)
     assert float(metrics["kinetic"]) == pytest.approx(expected, rel=2e-3)
@@ -222,12 +245,17 @@ def test_objective_adds_the_weighted_means_and_names_them():
 def test_without_regularisers_the_objective_is_what_it_was():
     model = network({"kind": "rk4"})
     arguments = (model, jnp.asarray(H0), jnp.ones((3, 1)), jnp.ones(3))
-    plain, metrics = Objective(MeanSquaredErrorConfig().build())(*arguments)
-    keyed, _ = objective_of()(*arguments, key=jax.random.key(0))
+    key = jax.random.key(0)
+    narrow = objective_of({"kind": "steer", "width": 1e-12})
+    (plain, metrics), (keyed, _), (close, _) = jax.jit(
+        lambda key: (
+            Objective(MeanSquaredErrorConfig().build())(*arguments),
+            objective_of()(*arguments, key=key),
+            narrow(*arguments, key=key),
+        )
+    )(key)
     assert float(plain) == float(keyed)
     assert "regularisation" not in metrics
-    narrow = objective_of({"kind": "steer", "width": 1e-12})
-    close = narrow(*arguments, key=jax.random.key(0))[0]
     assert float(close) == pytest.approx(float(plain), rel=1e-9)
 
 
@@ -236,16 +264,16 @@ def test_forms_of_field_are_regularised(kind):
     block = {"num_steps": 2, "field": {"kind": kind}, "integrator": {"kind": "rk4"}}
     config = RegressorConfig.model_validate({"stages": [{"width": 2}], "block": block})
     model = in_float64(init_network(config, (2,), 1, jax.random.key(0)))
-    _, metrics = objective_of(*ALL)(
-        model, jnp.asarray(H0), jnp.ones((3, 1)), jnp.ones(3), key=jax.random.key(4)
-    )
+    arguments = (model, jnp.asarray(H0), jnp.ones((3, 1)), jnp.ones(3))
+    _, metrics = jax.jit(lambda key: objective_of(*ALL)(*arguments, key=key))(jax.random.key(4))
     assert all(float(metrics[name]) > 0 for name in ("kinetic", "jacobian", "taylor_3"))
 
 
 def test_images_are_regularised():
     config = ConvFieldConfig(activation="tanh", norm="none")
-    field = randomised(config.build((3, 3, 2), True, rngs=nnx.Rngs(0)), jax.random.key(2))
+    field = drawn(lambda: config.build((3, 3, 2), True, rngs=nnx.Rngs(0)), 2)
     h0 = np.random.default_rng(0).normal(size=(2, 3, 3, 2))
-    found = integrals(field, [KineticEnergy(), JacobianNorm(), TaylorDerivative(2)], h0=h0, steps=2)
+    three = [KineticEnergy(), JacobianNorm(), TaylorDerivative(2)]
+    found = jax.jit(lambda h0: integrals(field, three, h0=h0, steps=2))(h0)
     assert found.h1.shape == h0.shape
     assert found.integrals.shape == (2, 3)

@@ -8,6 +8,7 @@ from tiny_experiment import classifier, configured, tiny
 from user_settings import settings_of_a_user as settings_of_a_user
 
 from odenet.experiment.build import build
+from odenet.experiment.config import to_yaml
 
 VALUES = tiny(
     classifier(8, num_steps=3, field={"kind": "mlp"}),
@@ -51,5 +52,24 @@ def take_steps():
             metrics.append(jax.device_get(found))
         joined = {name: np.concatenate([m[name] for m in metrics]) for name in metrics[0]}
         return Taken(jax.device_get(state.params), joined, jax.device_get(state.statistics))
+
+    return take
+
+
+@pytest.fixture(scope="module")
+def taken():
+    """Results of the file's experiments, by their values and number of dispatches."""
+    return {}
+
+
+@pytest.fixture
+def take_once(take_steps, taken):
+    """As `take_steps`, once per experiment: reference trainings that several tests read."""
+
+    def take(config, dispatches=1):
+        key = to_yaml(config), dispatches
+        if key not in taken:
+            taken[key] = take_steps(config, dispatches)
+        return taken[key]
 
     return take

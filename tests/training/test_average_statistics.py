@@ -1,6 +1,7 @@
 """Statistics of batch norms as an average over training batches with the final weights."""
 
 import dataclasses
+import shutil
 import signal
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from training.test_resume import SignalAt
+from stopping import SignalAt
 
 from odenet.data import normalize
 from odenet.errors import ConfigError
@@ -106,18 +107,32 @@ def statistics_of(path, which="last"):
     return load(path, which=which)[1].state.statistics
 
 
-def test_run_ends_with_averaged_statistics_and_reports_them(configure, tmp_path):
+@pytest.fixture(scope="module")
+def runs():
+    """Runs that several tests read."""
+    return {}
+
+
+@pytest.fixture
+def averaged(configure, tmp_path_factory, runs):
+    """A run that averages, whose folder no test may change."""
+    if "averaged" not in runs:
+        path = tmp_path_factory.mktemp("runs") / "averaged"
+        runs["averaged"] = run(configure(**NORMED, **BATCHES), path), path
+    return runs["averaged"]
+
+
+def test_run_ends_with_averaged_statistics_and_reports_them(configure, tmp_path, averaged):
     running = run(configure(**NORMED), tmp_path / "running")
-    averaged = run(configure(**NORMED, **BATCHES), tmp_path / "averaged")
+    averaged, path = averaged
     assert jax.tree.all(jax.tree.map(np.array_equal, running.state.params, averaged.state.params))
     expected = averaged.experiment.finish()(running.state)
-    for found in (averaged.state.statistics, statistics_of(tmp_path / "averaged")):
+    for found in (averaged.state.statistics, statistics_of(path)):
         jax.tree.map(np.testing.assert_array_equal, found, expected.statistics)
-    again = evaluate(tmp_path / "averaged")
+    again = evaluate(path)
     assert again["loss"] == averaged.results["test"]["loss"] != running.results["test"]["loss"]
     first, last = (
-        [validation_losses(tmp_path / name)[row] for name in ("running", "averaged")]
-        for row in (0, -1)
+        [validation_losses(each)[row] for each in (tmp_path / "running", path)] for row in (0, -1)
     )
     assert first[0] == first[1]
     assert last[0] != last[1]
@@ -128,7 +143,11 @@ def validation_losses(path):
     return [line["loss"] for line in lines if line["split"] == "validation"]
 
 
-@pytest.mark.parametrize("parallel", [{"kind": "pmap", "devices": 2}, {"devices": 4}], ids=str)
+@pytest.mark.parametrize(
+    "parallel",
+    [{"kind": "pmap", "devices": 2}, pytest.param({"devices": 4}, marks=pytest.mark.product)],
+    ids=str,
+)
 def test_many_devices_average_what_one_does(configure, tmp_path, parallel):
     config = configure(**NORMED, **BATCHES, training__parallel=parallel)
     trained = run(config, tmp_path / "run")
@@ -140,18 +159,18 @@ def test_many_devices_average_what_one_does(configure, tmp_path, parallel):
     )
 
 
-def test_resumed_run_averages_the_same_bytes(configure, tmp_path):
+def test_resumed_run_averages_the_same_bytes(configure, tmp_path, averaged):
     config = configure(**NORMED, **BATCHES)
-    run(config, tmp_path / "straight")
     with pytest.raises(Interrupted):
         run(config, tmp_path / "stopped", callbacks=[SignalAt(8, signal.SIGTERM)])
     resume(tmp_path / "stopped")
-    found, expected = (statistics_of(tmp_path / name) for name in ("stopped", "straight"))
+    found, expected = (statistics_of(path) for path in (tmp_path / "stopped", averaged[1]))
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
-def test_run_stopped_before_its_results_resumes_with_the_averaged_statistics(configure, tmp_path):
-    trained = run(configure(**NORMED, **BATCHES), tmp_path / "run")
+def test_run_stopped_before_its_results_resumes_with_the_averaged_statistics(tmp_path, averaged):
+    trained, path = averaged
+    shutil.copytree(path, tmp_path / "run")
     (tmp_path / "run" / "results.json").unlink()
     again = resume(tmp_path / "run")
     assert again.results["test"] == trained.results["test"]

@@ -139,8 +139,7 @@ PARTS = {
 @pytest.mark.parametrize("name", PARTS)
 def test_config_knows_whether_the_network_has_batch_norm(configure, name):
     config = configure(**PARTS[name])
-    experiment = build(config)
-    network = experiment.network(experiment.start.params, experiment.start.statistics)
+    network = nnx.eval_shape(lambda: config.model.build((8, 8, 1), 10, rngs=nnx.Rngs(0)))
     assert config.model.has_batch_norm == bool(jax.tree.leaves(nnx.state(network, nnx.BatchStat)))
     assert config.model.has_batch_norm == (name in ("residual", "head", "stage"))
 

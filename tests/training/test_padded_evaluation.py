@@ -40,7 +40,14 @@ def solve(kind, h0, tolerance=1e-4):
     return integrator.integrate(fields, grid, h0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+CASES = [
+    "dopri5",
+    pytest.param("bosh3", marks=pytest.mark.product),  # the method of dopri5 with other numbers
+    "tsit5",
+]
+
+
+@pytest.mark.parametrize("kind", CASES)
 def test_steps_of_a_padded_batch_are_those_of_its_examples(kind):
     real, hard = [3.0, 4.0, 5.0], 60.0
 
@@ -71,16 +78,20 @@ def test_padding_on_one_shard_has_no_part_in_the_steps_of_all():
     h0 = states([3.0, 4.0, 5.0, 60.0]).reshape(2, 2, 2)
     weights = jnp.asarray([[1.0, 1.0], [1.0, 0.0]])
     found = jax.jit(jax.vmap(shard, axis_name="devices"))(h0, weights)
-    alone = solve("dopri5", states([3.0, 4.0, 5.0]))
+    alone = jax.jit(lambda h0: solve("dopri5", h0))(states([3.0, 4.0, 5.0]))
     np.testing.assert_array_equal(found.stats.nfe, np.full(2, int(alone.stats.nfe)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    ["dopri5", *(pytest.param(kind, marks=pytest.mark.product) for kind in ("bosh3", "tsit5"))],
+)
 def test_one_hard_example_among_easy_ones_has_the_error_that_the_guide_tells(kind):
     """The norm is over the whole batch: 127 examples at rest let the steps of one grow."""
-    alone = solve(kind, states([60.0])).h1[0, 0]
-    among = solve(kind, states([60.0] + [0.0] * 127)).h1[0, 0]
+    solved = jax.jit(solve, static_argnums=(0, 2))
+    alone = solved(kind, states([60.0])).h1[0, 0]
+    among = solved(kind, states([60.0] + [0.0] * 127)).h1[0, 0]
     assert abs(float(alone) - np.sin(60)) < 3e-4
     assert abs(float(among) - np.sin(60)) > 5 * abs(float(alone) - np.sin(60))
-    tighter = solve(kind, states([60.0] + [0.0] * 127), 1e-4 / 128**0.5).h1[0, 0]
+    tighter = solved(kind, states([60.0] + [0.0] * 127), 1e-4 / 128**0.5).h1[0, 0]
     assert abs(float(tighter) - np.sin(60)) < 3e-4

@@ -12,24 +12,21 @@ INTEGRATORS = {
     "reversible": {"kind": "leapfrog"},
     "adaptive": {"kind": "diffrax", "controller": {"rtol": 1e-4, "atol": 1e-4}, "max_steps": 32},
 }
+PARALLEL = [("jit", 2), ("jit", 4), ("pmap", 1), ("pmap", 2), ("pmap", 4)]
+ALWAYS = {"discrete": PARALLEL, "reversible": [("jit", 4), ("pmap", 2)], "adaptive": [("pmap", 4)]}
 
 
-@pytest.fixture(params=INTEGRATORS)
-def integrator(request):
-    return INTEGRATORS[request.param]
+def pairs():
+    """All pairs; those that repeat a method and a placement of others are `product`."""
+    for name, integrator in INTEGRATORS.items():
+        for parallel in PARALLEL:
+            marks = () if parallel in ALWAYS[name] else pytest.mark.product
+            yield pytest.param(integrator, parallel, marks=marks, id=f"{name}-{parallel}")
 
 
-@pytest.fixture
-def on_one_device(configure, take_steps, integrator):
-    return take_steps(configure(model__block__integrator=integrator), dispatches=3)
-
-
-@pytest.mark.parametrize(
-    "parallel", [("jit", 2), ("jit", 4), ("pmap", 1), ("pmap", 2), ("pmap", 4)], ids=str
-)
-def test_many_devices_equal_one_to_roundoff(
-    configure, take_steps, integrator, on_one_device, parallel
-):
+@pytest.mark.parametrize(("integrator", "parallel"), list(pairs()))
+def test_many_devices_equal_one_to_roundoff(configure, take_steps, take_once, integrator, parallel):
+    on_one_device = take_once(configure(model__block__integrator=integrator), dispatches=3)
     kind, devices = parallel
     config = configure(
         model__block__integrator=integrator,
@@ -54,10 +51,10 @@ def test_many_devices_equal_one_to_roundoff(
 
 
 @pytest.mark.parametrize("parallel", [("jit", 4), ("pmap", 4)], ids=str)
-def test_dropout_draws_the_same_for_an_example_on_whichever_device(configure, take_steps, parallel):
+def test_dropout_draws_the_same_for_an_example_on_whichever_device(configure, take_once, parallel):
     kind, devices = parallel
     one, many = (
-        take_steps(
+        take_once(
             configure(model__block__shortcut={"kind": "dropout"}, training__parallel=parallel)
         )
         for parallel in ({"devices": 1}, {"kind": kind, "devices": devices})
@@ -67,7 +64,7 @@ def test_dropout_draws_the_same_for_an_example_on_whichever_device(configure, ta
 
 
 @pytest.mark.parametrize("parallel", [("jit", 4), ("pmap", 4)], ids=str)
-def test_batch_norm_sees_the_batch_of_all_devices(configure, take_steps, parallel):
+def test_batch_norm_sees_the_batch_of_all_devices(configure, take_once, parallel):
     changes = {
         "model__block__field": {"kind": "residual"},
         "model__head": {"norm": "batch", "activation": "relu"},
@@ -75,7 +72,7 @@ def test_batch_norm_sees_the_batch_of_all_devices(configure, take_steps, paralle
     kind, devices = parallel
     together = {"kind": kind, "devices": devices}
     one, many = (
-        take_steps(configure(**changes, training__parallel=parallel), dispatches=2)
+        take_once(configure(**changes, training__parallel=parallel), dispatches=2)
         for parallel in ({"devices": 1}, together)
     )
     for name in ("loss", "gradient_norm"):

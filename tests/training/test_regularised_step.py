@@ -14,39 +14,37 @@ NAMES = ("kinetic", "jacobian", "taylor_2", "regularisation", "loss", "gradient_
 
 
 @pytest.fixture
-def regularised(configure, take_steps):
-    def take(regularisers=REGULARISERS, seed=0, integrator="euler", **parallel):
-        return take_steps(
-            configure(
-                seed=seed,
-                model__block__integrator={"kind": integrator},
-                model__block__field={"kind": "mlp", "activation": "tanh"},
-                objective={"kind": "cross_entropy", "regularisers": regularisers},
-                training__parallel=parallel or {"devices": 1},
-            )
+def regularised(configure):
+    def configured(regularisers=REGULARISERS, integrator="euler", **parallel):
+        return configure(
+            model__block__integrator={"kind": integrator},
+            model__block__field={"kind": "mlp", "activation": "tanh"},
+            objective={"kind": "cross_entropy", "regularisers": regularisers},
+            training__parallel=parallel or {"devices": 1},
         )
 
-    return take
+    return configured
 
 
 @pytest.mark.parametrize("parallel", [("jit", 4), ("pmap", 4)], ids=str)
-def test_probes_and_ends_are_the_same_on_whichever_device(regularised, parallel):
+def test_probes_and_ends_are_the_same_on_whichever_device(regularised, take_once, parallel):
     kind, devices = parallel
-    one, many = regularised(), regularised(kind=kind, devices=devices)
+    one = take_once(regularised())
+    many = take_once(regularised(kind=kind, devices=devices))
     for name in NAMES:
         np.testing.assert_allclose(many.metrics[name], one.metrics[name], rtol=5e-5, err_msg=name)
 
 
-def test_same_seed_gives_the_same_bytes_and_every_step_its_own_draws(regularised):
-    first, again = (regularised(integrator="dopri5") for _ in range(2))
+def test_same_seed_gives_the_same_bytes_and_every_step_its_own_draws(regularised, take_steps):
+    first, again = (take_steps(regularised(integrator="dopri5")) for _ in range(2))
     jax.tree.map(np.testing.assert_array_equal, first.params, again.params)
     for name in NAMES:
         np.testing.assert_array_equal(first.metrics[name], again.metrics[name])
 
 
-def test_steps_draw_anew(regularised):
-    fixed = regularised(regularisers=REGULARISERS[:1])
-    moved = regularised(regularisers=[*REGULARISERS[:1], REGULARISERS[3]])
+def test_steps_draw_anew(regularised, take_steps):
+    fixed = take_steps(regularised(regularisers=REGULARISERS[:1]))
+    moved = take_steps(regularised(regularisers=[*REGULARISERS[:1], REGULARISERS[3]]))
     ratios = moved.metrics["kinetic"] / fixed.metrics["kinetic"]
     assert np.all(np.abs(ratios - 1) < 1)
     assert len(np.unique(np.round(ratios, 4))) == len(ratios)

@@ -4,6 +4,7 @@ import signal
 import jax
 import numpy as np
 import pytest
+from once import made_once
 from stopping import SignalAt
 from without_clock import without_clock
 
@@ -28,13 +29,21 @@ def assert_same_run(one, other):
 
 
 @pytest.fixture
-def straight(configure, tmp_path):
-    run(configure(), tmp_path / "straight")
-    return tmp_path / "straight"
+def straight(configure, tmp_path_factory):
+    """A run without a stop, which no test may change."""
+    return made_once(tmp_path_factory, "straight_training", lambda path: run(configure(), path))
 
 
-@pytest.mark.parametrize("step", [2, 8, 18])
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def stops():
+    """Before the first checkpoint, after it, after the first evaluation; by both signals."""
+    for step, usual in ((2, signal.SIGTERM), (8, None), (18, signal.SIGINT)):
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            # The run with dropout stops after its first checkpoint.
+            marks = () if signum == usual else pytest.mark.product
+            yield pytest.param(step, signum, marks=marks, id=f"{signum.name}-{step}")
+
+
+@pytest.mark.parametrize(("step", "signum"), list(stops()))
 def test_interrupted_run_resumes_bit_for_bit(configure, tmp_path, straight, step, signum):
     path = tmp_path / "stopped"
     with pytest.raises(Interrupted, match="saved at step") as caught:
@@ -109,8 +118,11 @@ def test_non_finite_loss_stops_with_the_step_and_the_last_finite_metrics(configu
     assert "not finite" in status["reason"]
 
 
+TOO_FEW_STEPS = {"kind": "dopri5", "rtol": 1e-5, "atol": 1e-5, "max_steps": 1}
+
+
 def test_solver_that_does_not_reach_t1_stops_the_run_or_warns(configure, tmp_path):
-    changes = {"model__block__integrator": {"kind": "diffrax", "max_steps": 1}}
+    changes = {"model__block__integrator": TOO_FEW_STEPS}
     with pytest.raises(
         SolverFailure,
         match=r"step 1, in model.stages.0, layer 0 .*at depth-time [0-9.]+: .*more than integ",
@@ -123,7 +135,7 @@ def test_solver_that_does_not_reach_t1_stops_the_run_or_warns(configure, tmp_pat
 
 
 def test_failed_steps_can_be_skipped_and_leave_the_network_as_it_was(configure, tmp_path):
-    changes = {"model__block__integrator": {"kind": "diffrax", "max_steps": 1}}
+    changes = {"model__block__integrator": TOO_FEW_STEPS}
     with pytest.warns(SolverWarning, match=r"at step .*more than integrator.max_steps"):
         trained = run(configure(**changes, training__on_solver_failure="skip"), tmp_path / "run")
     assert trained.results["solver_failures"] == 24
@@ -159,13 +171,13 @@ def test_metrics_are_logged_at_the_steps_asked_for(straight):
     assert list((straight / "events").glob("events.out.tfevents.*"))
 
 
-def test_euler_weights_load_into_diffrax_and_back(configure, tmp_path, straight):
+def test_euler_weights_load_into_adaptive_solvers_and_back(configure, tmp_path, straight):
     experiment, checkpoint = load(straight, [("model.block.integrator.kind", "diffrax")])
     assert experiment.config.model.block.integrator.kind == "diffrax"
     state = checkpoint.state
     continuous = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
     assert continuous.metrics["nfe"] > 3
-    config = configure(model__block__integrator={"kind": "diffrax"})
+    config = configure(model__block__integrator={"kind": "dopri5"})
     run(config, tmp_path / "continuous")
     experiment, checkpoint = load(
         tmp_path / "continuous", [("model.block.integrator", {"kind": "euler"})]

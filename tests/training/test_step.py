@@ -52,8 +52,8 @@ def test_steps_per_dispatch_do_not_change_the_numbers(configure, take_steps):
     )
 
 
-def test_streamed_and_resident_data_give_the_same_numbers(configure, take_steps):
-    resident = take_steps(configure())
+def test_streamed_and_resident_data_give_the_same_numbers(configure, take_steps, take_once):
+    resident = take_once(configure())
     streamed = take_steps(configure(training__resident_bytes=0))
     np.testing.assert_allclose(resident.metrics["loss"], streamed.metrics["loss"], rtol=1e-6)
 
@@ -86,10 +86,10 @@ def test_no_leaf_of_the_state_is_weakly_typed(configure):
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(experiment.start))
 
 
-def test_augmented_images_do_not_depend_on_the_number_of_devices(configure, take_steps):
+def test_augmented_images_do_not_depend_on_the_number_of_devices(configure, take_steps, take_once):
     changes = {"data__augment": {"padding": 1, "flip": False}}
     one = take_steps(configure(**changes))
-    plain = take_steps(configure())
+    plain = take_once(configure())
     four = take_steps(configure(**changes, training__parallel={"kind": "pmap", "devices": 4}))
     np.testing.assert_allclose(one.metrics["loss"], four.metrics["loss"], rtol=1e-5)
     assert not np.allclose(one.metrics["loss"], plain.metrics["loss"], rtol=1e-3)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from fields.figure import drawn
 from flax import nnx
 
 from odenet.models.given_taus import with_taus
@@ -32,12 +33,11 @@ COMMON = {"depth": 14, "width": 2}
 )
 def test_folded_network_computes_the_same_with_step_sizes_of_one(given):
     model = ResNetConfig(**(COMMON | given))
-    network = model.build((8, 8, 3), 4, rngs=nnx.Rngs(0))
+    abstract = nnx.eval_shape(lambda: model.build((8, 8, 3), 4, rngs=nnx.Rngs(0)))
+    network = drawn(abstract)  # biases that matter
+    nnx.update(network, jax.tree.map(lambda leaf: leaf.astype(np.float32), nnx.state(network)))
     rng = np.random.default_rng(0)
     network = with_taus(network, [rng.uniform(-1, 2, len(taus)) for taus in network.taus()])
-    for path, array in flatten(split_network(network)[1]).items():
-        if path.endswith("bias"):  # biases that matter
-            _set(network, path, rng.normal(size=array.shape))
     _, params, statistics = split_network(network)
     ours = {**flatten(params), **flatten(statistics)}
     ours = {path: array for path, array in ours.items() if ".step_sizes." not in path}
@@ -46,8 +46,8 @@ def test_folded_network_computes_the_same_with_step_sizes_of_one(given):
     taus = [np.asarray(stage) for stage in network.taus()]
     named = fold_step_sizes(export(ours, names), family.arrays_in(model, 4, 3), taus)
 
-    plain = model.build((8, 8, 3), 4, rngs=nnx.Rngs(1))
-    structure, weights, running = split_network(plain)
+    abstract = nnx.eval_shape(lambda: model.build((8, 8, 3), 4, rngs=nnx.Rngs(1)))
+    structure, weights, running = split_network(abstract)
     filled = convert(named, names, {**shapes_of(weights), **shapes_of(running)})
     plain = nnx.merge(structure, _taken(weights, filled), _taken(running, filled))
     x = rng.normal(size=(3, 8, 8, 3)).astype(np.float32)
@@ -61,12 +61,3 @@ def _taken(tree, arrays):
     if not isinstance(tree, dict):
         return jax.numpy.asarray(arrays, tree.dtype)
     return {key: _taken(part, arrays[key]) for key, part in tree.items()}
-
-
-def _set(network, path, value):
-    node = network
-    *parents, last = path.split(".")
-    for key in parents:
-        node = node[int(key)] if key.isdecimal() else getattr(node, key)
-    variable = getattr(node, last)
-    variable[...] = jax.numpy.asarray(value, variable[...].dtype)
