@@ -1,6 +1,7 @@
 """Builds the objects of an experiment from its configuration."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from odenet.data import Dataset, Split, TrainingBatches, evaluation_batches, is_
 from odenet.errors import ConfigError
 from odenet.experiment.config import ExperimentConfig
 from odenet.experiment.start import Begin, Origin
-from odenet.models import Discretisation, Network, count_parameters, init_network
+from odenet.models import Discretisation, Network, abstract_network, count_parameters, init_network
 from odenet.narration import doing
 from odenet.objectives import Objective
 from odenet.objectives.regularisers import build_regularisers
@@ -37,7 +38,8 @@ class Experiment:
         objective: The minimised objective.
         optimizer: The optimiser, from gradients to updates.
         placement: The devices of the training.
-        start: State before the first step, on the devices.
+        template: Shapes and types of the training state.
+        init: Makes the state before the first step, once; see `start`.
         origin: Source run of the weights in `start`, or None if they were initialised.
     """
 
@@ -48,8 +50,14 @@ class Experiment:
     objective: Objective
     optimizer: optax.GradientTransformation
     placement: Placement
-    start: TrainState
+    template: TrainState
+    init: Callable[[], TrainState]
     origin: Origin | None = None
+
+    @property
+    def start(self) -> TrainState:
+        """The state before the first step, on the devices; the first access initialises it."""
+        return self.init()
 
     def batches(self) -> TrainingBatches:
         """The training batches, from the first step."""
@@ -78,7 +86,7 @@ class Experiment:
     def compile(self, resident: dict[str, Array] | None, chunk: dict[str, np.ndarray]) -> Compiled:
         """Compile the training dispatch for chunks like `chunk`."""
         placed = self.placement.place_chunk(chunk)
-        return self.placement.compile(self.train_step(), self.start, resident, placed)
+        return self.placement.compile(self.train_step(), self.template, resident, placed)
 
     def train_step(self) -> TrainStep:
         """The training dispatch, before compilation."""
@@ -106,7 +114,7 @@ class Experiment:
         if self.config.training.batch_size > 1 or not self.config.training.uses_batch_statistics:
             return
         inputs = jax.ShapeDtypeStruct((1, *self.dataset.input_shape), np.float32)
-        states = self.start.params, self.start.statistics
+        states = self.template.params, self.template.statistics
         jax.eval_shape(lambda x, *states: self.network(*states)(x, training=True), inputs, *states)
 
     def finish(self) -> Callable[[TrainState], TrainState] | None:
@@ -166,28 +174,34 @@ def build(
             "the first weights of an experiment with `start` come from another run: train it by "
             "run(), or read the trained network by load()"
         )
-    if dataset is None:
-        with doing(f"reading data ({config.data.kind})"):
-            dataset = config.data.build(data_dir)
-    classes = config.model.is_classifier
-    if classes != (dataset.num_classes is not None):
-        targets = "values" if dataset.num_classes is None else "classes"
-        raise ConfigError(
-            f"model.kind={config.model.kind} does not fit data.kind={config.data.kind}, whose "
-            f"targets are {targets}; use model.kind={'regressor' if classes else 'classifier'}"
-        )
+    dataset = _read(config, data_dir) if dataset is None else dataset
+    _refuse_other_targets(config, dataset)
     config.training.check_data(len(dataset.train))
     placement = config.training.parallel.build(config.training.batch_size)
     init_key, train_key = jax.random.split(jax.random.key(config.seed))
+    sizes = dataset.input_shape, dataset.num_outputs
     with doing("building the network"):
-        network = init_network(config.model, dataset.input_shape, dataset.num_outputs, init_key)
-    graphdef, params, statistics = split_network(network)
+        network = abstract_network(config.model, *sizes)
+    graphdef, *variables = split_network(network)
+
+    def initialised() -> tuple[Any, Any]:
+        with doing("initialising the network"):
+            return split_network(init_network(config.model, *sizes, init_key))[1:]
+
     origin = None
     if begin is not None:
-        params, statistics, origin = begin(params, statistics)
+        *variables, origin = begin(*initialised())
     transferred = () if origin is None else origin.transferred_params
-    optimizer = config.training.optimizer.build(config.training.num_steps, params, transferred)
-    start = init_state(params, statistics, optimizer, train_key)
+    optimizer = config.training.optimizer.build(
+        config.training.num_steps, variables[0], transferred
+    )
+
+    def first_state(params: Any, statistics: Any) -> TrainState:
+        return init_state(params, statistics, optimizer, train_key)
+
+    def start() -> TrainState:
+        return placement.place(first_state(*(initialised() if begin is None else variables)))
+
     return Experiment(
         config,
         dataset,
@@ -196,6 +210,23 @@ def build(
         Objective(config.loss.build(), build_regularisers(config.loss.regularisers)),
         optimizer,
         placement,
-        placement.place(start),
+        jax.eval_shape(first_state, *variables),
+        functools.cache(start),
         origin,
     )
+
+
+def _read(config: ExperimentConfig, data_dir: Path | None) -> Dataset:
+    with doing(f"reading data ({config.data.kind})"):
+        return config.data.build(data_dir)
+
+
+def _refuse_other_targets(config: ExperimentConfig, dataset: Dataset) -> None:
+    """Refuse a classifier on values, and a regressor on classes."""
+    classes = config.model.is_classifier
+    if classes != (dataset.num_classes is not None):
+        targets = "values" if dataset.num_classes is None else "classes"
+        raise ConfigError(
+            f"model.kind={config.model.kind} does not fit data.kind={config.data.kind}, whose "
+            f"targets are {targets}; use model.kind={'regressor' if classes else 'classifier'}"
+        )

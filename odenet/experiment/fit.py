@@ -103,8 +103,9 @@ def _through_depths(
 ) -> Trained:
     training = experiment.config.training
     plan = None if training.depth_schedule is None else DepthPlan(training.depth_schedule)
-    phase = Phase(experiment, experiment.start, 0, None, Progress(), {})
-    if checkpoint is not None:
+    if checkpoint is None:
+        phase = Phase(experiment, experiment.start, 0, None, Progress(), {})
+    else:
         phase = _recorded(experiment, checkpoint)
         # A change of depth that was due at the stop is repeated from the same state.
         if plan is not None and changed_at(checkpoint.extras) != phase.step < training.num_steps:

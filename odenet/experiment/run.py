@@ -203,7 +203,7 @@ def _restored(
     if found is None:
         return experiment, None
     what = f"checkpoint {directory / 'checkpoints' / which}, step {found.step}"
-    return experiment, fitted(found, experiment.start, what)
+    return experiment, fitted(found, experiment.template, what)
 
 
 def _refuse_other_equations(trained: ExperimentConfig, asked: ExperimentConfig) -> None:

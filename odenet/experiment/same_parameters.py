@@ -35,7 +35,7 @@ def refuse_other_parameters(
         ConfigError: naming the override, one array, and the remedy.
     """
     there = _shapes(found.state)
-    here = _shapes(named(experiment.start))
+    here = _shapes(named(experiment.template))
     differ = [path for path in (there | here) if there.get(path) != here.get(path)]
     keys = [key for key, _ in overrides if key.split(".")[0] == "model"]
     if not differ or not keys:

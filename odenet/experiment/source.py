@@ -1,6 +1,7 @@
 """The source run of an experiment with `start`: read once, when the experiment begins."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
         return experiment
     checkpointer = Checkpointer(checkpoints)
     try:
-        found = checkpointer.restore("start", experiment.start)
+        found = checkpointer.restore("start", experiment.template)
     finally:
         checkpointer.close()
     if found is None:
@@ -160,7 +161,9 @@ def restore_start(experiment: Experiment, checkpoints: Path) -> Experiment:
             f"{checkpoints} has no start checkpoint, which holds the weights from "
             f"{experiment.origin.run}; run it again under another --out"
         )
-    return dataclasses.replace(experiment, start=experiment.placement.place(found.state))
+    return dataclasses.replace(
+        experiment, init=functools.cache(lambda: experiment.placement.place(found.state))
+    )
 
 
 def _refuse_other_meaning(trained: DepthBlockConfig | None, own: DepthBlockConfig | None) -> None:

@@ -162,7 +162,7 @@ def _projected(run: Run, basis: BasisName, size: int, examples: Split) -> dict[s
     config = config.model_copy(update={"start": None})
     made = build(config, dataset=run.dataset)
     found = dataclasses.replace(run.checkpoint, state=transferred(arrays, stages))
-    found = fitted(found, made.start, "the projected network")
+    found = fitted(found, made.template, "the projected network")
     return {"num_basis": size} | _scores(made, found, examples)
 
 

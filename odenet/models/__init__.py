@@ -8,6 +8,7 @@ from odenet.models.discretisation import Discretisation as Discretisation
 from odenet.models.empty_block import EmptyBlock as EmptyBlock
 from odenet.models.empty_block import EmptyBlockConfig as EmptyBlockConfig
 from odenet.models.feedforward import FeedForwardBlockConfig as FeedForwardBlockConfig
+from odenet.models.init import abstract_network as abstract_network
 from odenet.models.init import count_parameters as count_parameters
 from odenet.models.init import init_network as init_network
 from odenet.models.layer_stack import FeedForwardBlock as FeedForwardBlock

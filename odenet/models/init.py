@@ -34,11 +34,31 @@ def init_network(
     """
 
     def build(key):
+        return nnx.split(config.build(input_shape, num_outputs, rngs=nnx.Rngs(key)))
+
+    return nnx.merge(*jax.jit(build)(key))
+
+
+def abstract_network(
+    config: BuildsNetwork, input_shape: tuple[int, ...], num_outputs: int
+) -> Network:
+    """The network of `init_network` with shapes and types in place of its weights.
+
+    Nothing is compiled: for weights that are read from a file.
+
+    Args:
+        config: The model.
+        input_shape: Shape of one example.
+        num_outputs: Number of classes or values.
+
+    Raises:
+        ConfigError: naming the stage, if shapes do not fit.
+    """
+
+    def build(key):
         return config.build(input_shape, num_outputs, rngs=nnx.Rngs(key))
 
-    graphdef = nnx.graphdef(nnx.eval_shape(build, key))
-    state = jax.jit(lambda key: nnx.split(build(key))[1])(key)
-    return nnx.merge(graphdef, state)
+    return nnx.eval_shape(build, jax.random.key(0))
 
 
 def count_parameters(network: Network) -> int:

@@ -240,3 +240,17 @@ def test_public_names():
     assert {"AdaptiveConfig", "refine", "NpzConfig", "DigitsConfig", "__version__"} <= set(names)
     assert odenet.__version__[0].isdigit()
     assert issubclass(ConfigError, OdenetError)
+
+
+def test_trained_weights_are_read_without_initialising_others(directory, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a network was initialised")
+
+    copy = shutil.copytree(directory, tmp_path / "run")
+    (copy / "results.json").unlink()
+    monkeypatch.setattr("odenet.experiment.build.init_network", refuse)
+    loaded = odenet.load(copy)
+    assert loaded.evaluate()["loss"] == evaluate(copy)["loss"]
+    odenet.resume(copy)
+    with pytest.raises(AssertionError, match="was initialised"):
+        odenet.load(copy, which="start")

@@ -35,7 +35,7 @@ def next_phase(phase: Phase, change: DepthChange, run_directory: RunDirectory) -
     begin = None if origin is None else lambda params, rest: (params, rest, origin)
     new = build(change.config, begin=begin, dataset=old.dataset)
     found = Checkpoint(phase.step, change.arrays(arrays), {}, "")
-    state = new.placement.place(fitted(found, new.start, "the changed network").state)
+    state = new.placement.place(fitted(found, new.template, "the changed network").state)
     with doing("measuring the effect of the change of depth"):
         jump = _jump(phase, new, state)
     record = {
