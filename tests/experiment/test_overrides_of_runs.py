@@ -48,6 +48,7 @@ def test_bare_kind_exchanges_the_integrator_of_a_run(trained):
 
 
 def test_report_shows_texts_without_their_escapes(trained):
+    (trained / "metrics.jsonl").touch()
     assert read_contents(trained).config["description"] == "costs ${5}"
     (trained / "config.yaml").write_text(
         "name: 1e999\n"
