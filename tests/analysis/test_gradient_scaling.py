@@ -49,14 +49,18 @@ def test_what_has_no_power_law_says_so():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
+    """Two depths of one trained network, whose layers share their weights, and another seed."""
     place = tmp_path_factory.mktemp("depths")
-    made = {
-        (steps, seed): toy_run(place / f"{steps}-{seed}", seed, num_steps=steps)
-        for steps, seed in ((2, 0), (4, 0), (4, 1))
-    }
-    for run in made.values():
+    four = toy_run(place / "4-0")
+    two = copy_with(place / "2-0", four, model={"block": {"num_steps": 2}})
+    for run in (two, four):
         measure("gradient-flow", run, examples=16, factor_examples=0)
-    return made
+    other = copy_with(place / "4-1", four, seed=1)
+    found = json.loads((other / "gradient_flow.json").read_text())
+    gradients = found["blocks"][0]["gradients"]
+    gradients["norm"] = [(2 + number) * norm for number, norm in enumerate(gradients["norm"])]
+    (other / "gradient_flow.json").write_text(json.dumps(found))
+    return {(2, 0): two, (4, 0): four, (4, 1): other}
 
 
 def test_norms_at_both_ends_are_read_by_depth_and_seed(runs):

@@ -41,7 +41,6 @@ NETWORKS = {
 WAYS = {
     "euler": {"integrator": {"kind": "euler"}},
     "euler_half": {"integrator": {"kind": "euler"}, "step_factor": 0.5},
-    "rk4": {"integrator": {"kind": "rk4"}},
     "tsit5_1e-5": {"integrator": {"kind": "diffrax", "controller": {"rtol": 1e-5, "atol": 1e-5}}},
 }
 """Networks and discretisations of a small comparison."""
@@ -72,9 +71,16 @@ def warnings_of_a_new_process():
         yield
 
 
-def odenet(*words, cwd=ROOT):
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def odenet(*words, cwd=ROOT, stream=io.StringIO):
     """What a command does, called in this process, where there is no terminal."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = stream(), stream()
     with (
         mock.patch.object(sys, "argv", ["odenet", *map(str, words)]),
         mock.patch.dict(os.environ, {"COLUMNS": "100"}),

@@ -42,6 +42,12 @@ def small_comparison(tmp_path_factory):
 
 
 @pytest.fixture
+def without_reports(monkeypatch):
+    """No command draws a report, for tests of everything else that it does."""
+    monkeypatch.setattr("odenet.cli.finish.write_report", lambda path: path / "report.html")
+
+
+@pytest.fixture
 def comparison_to_resume(small_comparison, tmp_path):
     """A copy of the small comparison that has not ended, and the rows that it had."""
     path = shutil.copytree(small_comparison / "out", tmp_path / "copy")

@@ -19,6 +19,7 @@ def measured(trained):
     return done.stdout
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_lines_of_the_training_are_what_the_command_finds_in_its_checkpoints(
     trained, measured, small_run, tmp_path
 ):

@@ -24,6 +24,7 @@ def test_command_writes_numbers_figure_and_report_and_says_what_they_mean(traine
     assert "inside the green region the step is stable" in (trained / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_network_is_measured_under_another_method_and_before_training(trained):
     found = answer(
         "analyse", "stability", trained, "model.block.integrator.kind=dopri5", "--at", "start",

@@ -86,6 +86,7 @@ def test_a_run_without_its_plugin_names_the_file(run):
     assert "foreign_parts.py" in without.stderr
 
 
+@pytest.mark.product  # schedules of users are tested by tests/experiment, plug-ins by the others
 def test_depth_schedule_changes_the_depth(tmp_path):
     path = tmp_path / "foreign.yaml"
     path.write_text(EXPERIMENT)

@@ -1,4 +1,8 @@
-"""Instruments from the command line: numbers, a figure, the report, and words."""
+"""Instruments from the command line: numbers, a figure, the report, and words.
+
+Both commands are `product`: `tests/analysis` tests their numbers, words and figures, and
+`test_analyse*.py` the commands of other instruments.
+"""
 
 import json
 
@@ -9,15 +13,17 @@ from commands import odenet
 @pytest.mark.parametrize(
     ("words", "said", "alt"),
     [
-        (
+        pytest.param(
             ("convergence", "--finest", "2", "--solver", "none", "--examples", "50"),
             "errors are relative to dopri8",
             "Error of the outputs at halved steps",
+            marks=pytest.mark.product,
         ),
-        (
+        pytest.param(
             ("gradient-audit", "model.block.integrator.kind=midpoint", "--examples", "4"),
             "finite differences along 3",
             "Error, time and",
+            marks=pytest.mark.product,
         ),
     ],
     ids=lambda words: words[0] if isinstance(words, tuple) else "",

@@ -17,6 +17,7 @@ from odenet.instruments import names
 
 RUNNER = CliRunner()
 PARTS = list_parts()
+LARGEST = ("training", "integrator")
 
 
 def shown(*words, columns=80):
@@ -25,8 +26,16 @@ def shown(*words, columns=80):
     return done.output
 
 
-@pytest.mark.parametrize("columns", [80, 200])
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    ("part", "columns"),
+    [
+        pytest.param(
+            part, columns, marks=[pytest.mark.product] * (columns == 80 and part not in LARGEST)
+        )
+        for part in PARTS
+        for columns in (80, 200)
+    ],
+)
 def test_part_shows_its_options_whole_and_described(part, columns):
     text = shown("list", part, columns=columns)
     assert all(len(line) <= columns for line in text.splitlines())

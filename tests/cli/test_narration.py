@@ -4,11 +4,9 @@ import io
 import json
 import re
 import shutil
-import subprocess
 
 import pytest
-from commands import command, odenet
-from compilation import environment
+from commands import Terminal, odenet
 from rich.console import Console
 
 from odenet.narration import doing, narrator, part, shown_on, silence
@@ -142,20 +140,12 @@ def test_evaluation_says_what_it_does_and_json_and_errors_are_left_alone(compare
     assert json.loads(done.stdout)["solver_ok"] == 1
 
 
-@pytest.mark.skipif(shutil.which("script") is None, reason="needs `script` for a terminal")
-def test_instrument_on_a_terminal_shows_a_live_line_and_leaves_the_table(compared, tmp_path):
+def test_instrument_on_a_terminal_shows_a_live_line_and_leaves_the_table(compared, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     run = compared[0] / "networks" / "euler"
-    words = command("analyse", "trajectories", run, "--examples", "4")
-    line = "stty cols 80; " + " ".join(map(str, words))
-    done = subprocess.run(
-        ["script", "-qec", line, str(tmp_path / "log")],
-        capture_output=True,
-        text=True,
-        env=environment(COLUMNS="80", TERM="xterm"),
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert in_order(done.stdout, "measuring trajectories ...", "reading data (digits) ...")
-    assert "writing the report ..." in done.stdout
-    assert "report: " in done.stdout.split("writing the report ...")[-1]
+    done = odenet("analyse", "trajectories", run, "--examples", "4", stream=Terminal)
+    assert done.returncode == 0, done.stderr
+    assert in_order(done.stderr, "measuring trajectories ...", "reading data (digits) ...")
+    assert "writing the report ..." in done.stderr
+    assert "report: " in done.stdout
+    assert "..." not in done.stdout

@@ -67,22 +67,25 @@ def test_existing_directory_is_refused_and_left_alone(tmp_path):
     assert (tmp_path / "precious").read_text() == "data"
 
 
-def test_directory_in_use_is_refused(tmp_path):
+def test_directory_in_use_is_refused_and_an_interrupted_comparison_goes_on_as_a_whole(tmp_path):
     path = tmp_path / "busy"
-    words = ("run", QUICKSTART, "training.num_steps=100000", "--out", path, "--quiet")
+    words = ("compare", QUICKSTART, "training.num_steps=100000", "--out", path, "--quiet")
     process = subprocess.Popen(command(*words), env=environment(), stderr=subprocess.PIPE)
+    network = path / "networks" / "euler"
     try:
-        wait_for_step(process, path, 1)
-        done = odenet("resume", path)
-        assert done.returncode == 2
-        assert f"in use by another process (pid {process.pid})" in done.stderr
+        wait_for_step(process, network, 1)
+        for used in (path, network):
+            done = odenet("resume", used)
+            assert done.returncode == 2
+            assert f"in use by another process (pid {process.pid})" in done.stderr
     finally:
         process.terminate()
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + 15
-    assert f"continue with: odenet resume {path}".encode() in errors
+    assert errors.decode().splitlines()[-1] == f"continue with: odenet resume {path}"
 
 
+@pytest.mark.usefixtures("without_reports")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device /dev/full")
 def test_full_disk_is_said_and_nothing_is_lost(small_run, tmp_path):
     path = shutil.copytree(small_run, tmp_path / "out")
@@ -98,16 +101,7 @@ def test_full_disk_is_said_and_nothing_is_lost(small_run, tmp_path):
     assert odenet("resume", path).returncode == 0
 
 
-def test_interrupted_comparison_says_how_to_go_on_as_a_whole(tmp_path):
-    path = tmp_path / "out"
-    words = ("compare", QUICKSTART, "training.num_steps=100000", "--out", path, "--quiet")
-    process = subprocess.Popen(command(*words), env=environment(), stderr=subprocess.PIPE)
-    wait_for_step(process, path / "networks" / "euler", 1)
-    process.terminate()
-    _, errors = process.communicate(timeout=60)
-    assert errors.decode().splitlines()[-1] == f"continue with: odenet resume {path}"
-
-
+@pytest.mark.usefixtures("without_reports")
 def test_directory_of_a_run_killed_before_it_began_is_taken(tmp_path):
     path = tmp_path / "out"
     path.mkdir()

@@ -52,6 +52,9 @@ def within_a_level(tmp_path_factory):
 def test_layers_are_divided_at_their_steps_and_curves_show_the_whole(straight):
     levels = results_of(straight)["levels"]
     assert [level["step"] for level in levels] == [8, 16]
+    for level in levels:
+        assert level["jump"] == level["loss_after"] - level["loss_before"] != 0
+        assert level["largest_change_of_a_step"] > 0
     assert [level["stages"][0]["num_layers"] for level in levels] == [[2, 4], [4, 8]]
     assert len(results_of(straight)["taus"][0]) == 8
     records = read_metrics(straight / "metrics.jsonl")
@@ -99,6 +102,7 @@ def test_schedule_interrupted_at_a_change_resumes_bit_for_bit(step, event, strai
     assert_same_run(straight, path)
 
 
+@pytest.mark.product  # beside that of pruning, whose changed network is stopped and resumed too
 def test_schedule_interrupted_within_a_level_resumes_bit_for_bit(
     straight, within_a_level, tmp_path
 ):
@@ -121,6 +125,7 @@ def test_checkpoints_of_every_level_are_loaded_with_their_network(within_a_level
     assert load(tmp_path / "finer")[0].config.model.blocks[0].num_steps == 8
 
 
+@pytest.mark.product  # its record is that of every schedule; only the sizes are of this training
 def test_loss_of_a_trained_network_does_not_jump_more_than_between_two_steps(tmp_path):
     model = classifier(16, num_steps=4, step_sizes={"kind": "fixed", "horizon": 0.5})
     schedule = {"kind": "multilevel", "at": [200, 240]}

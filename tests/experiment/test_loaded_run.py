@@ -180,9 +180,7 @@ def test_overrides_are_strings_or_mappings_everywhere(directory, tmp_path, name)
 def test_overrides_reach_evaluations_and_instruments(directory, trained, tmp_path):
     once = trained.evaluate(model__block__integrator__kind="rk4")
     assert once["nfe"] == 16
-    assert evaluate(directory, WAYS["mapping"])["loss"] == once["loss"]
     assert evaluate(directory, WAYS["string"])["loss"] == once["loss"]
-    assert odenet.load(directory, WAYS["string"]).evaluate()["loss"] == once["loss"]
     copy = shutil.copytree(directory, tmp_path / "copy")
     assert measure("stability", copy, WAYS["mapping"], examples=2)["blocks"]
 

@@ -13,11 +13,14 @@ from tiny_experiment import classifier, configured, tiny
 
 from odenet.cli.main import app
 from odenet.errors import CheckpointError, OdenetError, RunDirectoryError
+from odenet.experiment.build import build
+from odenet.experiment.config import load_config
 from odenet.experiment.continuation import BeginsAgainWarning, LostBestWarning
 from odenet.experiment.import_weights import export_weights, import_weights
 from odenet.experiment.refinement.prune import prune
 from odenet.experiment.refinement.refine import refine
 from odenet.experiment.run import load, resume, run
+from odenet.experiment.source import beginning
 from odenet.training.callbacks import Callback
 from odenet.training.checkpoint import Checkpointer, steps_on_disk
 from odenet.training.interrupt import Interrupted
@@ -156,7 +159,7 @@ def commands_in(message):
     return {name: shlex.split(words) for name, words in found}
 
 
-def test_commands_that_the_refusal_names_go_on_from_the_weights_there(copy, tmp_path, monkeypatch):
+def test_commands_that_the_refusal_names_go_on_from_the_weights_there(copy, monkeypatch):
     monkeypatch.setattr("odenet.cli.finish.write_report", lambda path: path)
     path = copy("imported")
     shutil.rmtree(path / "checkpoints" / "last")
@@ -165,9 +168,8 @@ def test_commands_that_the_refusal_names_go_on_from_the_weights_there(copy, tmp_
         resume(path)
     words = commands_in(str(caught.value))
     assert set(words) == {"eval", "resume", "run"}
-    new = tmp_path / "new"
-    app(["run", *words["run"], "--out", str(new), "--quiet"], standalone_mode=False)
-    began = load(new, which="last")[0].start.params["head"]["linear"]["kernel"]
+    config = load_config(words["run"][0], words["run"][1:])  # as `odenet run` reads it
+    began = build(config, begin=beginning(config)).start.params["head"]["linear"]["kernel"]
     np.testing.assert_array_equal(began, given.state.params["head"]["linear"]["kernel"])
     app(["eval", *words["eval"], "--json"], standalone_mode=False)
     app(["resume", *words["resume"], "--quiet"], standalone_mode=False)

@@ -5,13 +5,13 @@ import warnings
 
 import jax
 import pytest
+from stored_runs import drawn_run
 from tiny_experiment import classifier, configured, tiny
 from user_settings import as_a_user
 
 from odenet.errors import ConfigError, RunDirectoryError
 from odenet.experiment.evaluate import evaluate
 from odenet.experiment.ignored_settings import IgnoredPrecisionWarning, warn_of_ignored_precision
-from odenet.experiment.run import run
 from odenet.reports.contents import read_contents
 from odenet.training.callbacks import read_metrics
 
@@ -19,11 +19,10 @@ from odenet.training.callbacks import read_metrics
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs") / "tiny"
-    values = tiny(classifier(8, num_steps=8), num_steps=2, evaluate_every=2, log_every=2)
+    values = tiny(classifier(8, num_steps=8))
     values["description"] = r"costs \${5}"
     with as_a_user():
-        run(configured(values), directory)
-    return directory
+        return drawn_run(configured(values), directory)
 
 
 REFUSED = {
@@ -49,6 +48,7 @@ def test_bare_kind_exchanges_the_integrator_of_a_run(trained):
 
 
 def test_report_shows_texts_without_their_escapes(trained):
+    (trained / "metrics.jsonl").touch()
     assert read_contents(trained).config["description"] == "costs ${5}"
     (trained / "config.yaml").write_text(
         "name: 1e999\n"

@@ -1,15 +1,14 @@
 """A residual network in an experiment: as published, and as Euler steps."""
 
-import json
-
 import pytest
+from stored_runs import drawn_run
 from tiny_experiment import tiny
 
+import odenet
 from odenet.errors import ConfigError
 from odenet.experiment.compare import compare, networks_of
 from odenet.experiment.config import parse_config
 from odenet.experiment.evaluate import evaluate
-from odenet.experiment.run import run
 from odenet.plotting.wording import verdict_reason
 
 MODEL = {"kind": "resnet", "layout": "vector", "depth": 14, "width": 4}
@@ -24,10 +23,10 @@ def test_integrator_of_all_stages_is_one_override():
         parse_config(VALUES, [("model.integrator.kind", "rk4")])
 
 
-def test_run_writes_the_steps_of_every_unit_and_is_evaluated_by_a_solver(tmp_path):
-    run(parse_config(VALUES, [*STEPS.items(), ("model.step_sizes.tau", 0.5)]), tmp_path / "run")
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["taus"] == [[0.5] * 2] * 3
+def test_network_has_the_steps_of_every_unit_and_is_evaluated_by_a_solver(tmp_path):
+    config = parse_config(VALUES, [*STEPS.items(), ("model.step_sizes.tau", 0.5)])
+    taus = odenet.load(drawn_run(config, tmp_path / "run")).taus
+    assert [block.tolist() for block in taus] == [[0.5] * 2] * 3
     own, solved = (
         evaluate(tmp_path / "run", overrides)
         for overrides in ([], ["model.integrator={kind: rk4}"])

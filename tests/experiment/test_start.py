@@ -127,7 +127,13 @@ def test_run_goes_on_without_its_source_bit_for_bit(source, tmp_path):
     assert not (tmp_path / "again").exists()
 
 
-@pytest.mark.parametrize("parallel", [{"devices": 1}, {"kind": "pmap", "devices": 2}])
+@pytest.mark.parametrize(
+    "parallel",
+    [
+        pytest.param({"devices": 1}, marks=pytest.mark.product),
+        {"kind": "pmap", "devices": 2},
+    ],
+)
 def test_transferred_layers_wait_for_a_step_inside_a_dispatch(source, tmp_path, parallel):
     config = configure(
         start={"run": str(source), "last": "reinitialise"},

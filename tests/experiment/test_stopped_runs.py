@@ -9,6 +9,7 @@ import pytest
 from tiny_experiment import classifier, configured, tiny
 
 import odenet
+from odenet.cli.finish import show_evaluation
 from odenet.cli.main import app
 from odenet.errors import NonFiniteLoss, SolverFailure
 from odenet.experiment.compare import compare
@@ -51,7 +52,8 @@ def straight(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "event", ["log", pytest.param("evaluate", marks=pytest.mark.product), "checkpoint"]
+    "event",
+    ["log", *(pytest.param(e, marks=pytest.mark.product) for e in ("evaluate", "checkpoint"))],
 )
 def test_callback_stops_a_run_that_is_saved_and_can_go_on(tmp_path, straight, event):
     path = tmp_path / "run"
@@ -114,7 +116,7 @@ def test_failure_after_a_checkpoint_starts_from_its_weights(tmp_path, monkeypatc
 
 
 def test_failed_solver_and_comparison_say_what_to_change(tmp_path):
-    integrator = {"kind": "diffrax", "max_steps": 1}
+    integrator = {"kind": "dopri5", "max_steps": 1}
     config = configured(
         VALUES | {"compare": {"networks": {"one": {"model.block.integrator": integrator}}}}
     )
@@ -125,17 +127,17 @@ def test_failed_solver_and_comparison_say_what_to_change(tmp_path):
 
 
 def test_evaluation_shows_failures_only_where_there_are_some(straight, capsys):
-    def shown(*words):
-        app(["eval", str(straight), *words], standalone_mode=False)
+    def shown(found, as_json=False):
+        show_evaluation(found, as_json)
         return capsys.readouterr().out
 
-    found = json.loads(shown("--json"))
+    found = json.loads(shown(evaluate(straight), as_json=True))
     assert found["solver_ok"] == 1
     assert {name: found[name] for name in FAILURE} == dict.fromkeys(FAILURE)
-    table = shown()
+    table = shown(found)
     assert "accuracy" in table
     assert not any(name in table for name in (*FAILURE, "solver_failure"))
-    failing = "model.block.integrator={kind: diffrax, max_steps: 1}"
-    assert evaluate(straight, [failing])["failed_layer"] == 0
-    table = shown(failing)
+    failed = evaluate(straight, ["model.block.integrator={kind: diffrax, max_steps: 1}"])
+    assert failed["failed_layer"] == 0
+    table = shown(failed)
     assert all(name in table for name in (*FAILURE, "solver_failure"))
