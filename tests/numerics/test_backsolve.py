@@ -43,10 +43,10 @@ def test_gradient_converges_to_the_exact_one_as_the_tolerance_tightens(seminorm)
     adjoint = {"kind": "backsolve", "seminorm": seminorm}
     errors = [
         np.max(np.abs(gradient(adaptive_diffrax("tsit5", rtol, adjoint=adjoint)) / exact() - 1))
-        for rtol in (1e-3, 1e-6, 1e-9)
+        for rtol in (1e-3, 1e-9)
     ]
-    assert errors[0] > 10 * errors[1] > 100 * errors[2]
-    assert errors[2] < 1e-7
+    assert errors[0] > 100 * errors[1]
+    assert errors[1] < 1e-7
 
 
 def test_failed_solve_backwards_gives_no_number_instead_of_a_wrong_gradient():

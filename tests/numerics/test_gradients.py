@@ -75,10 +75,14 @@ ALWAYS = set(INTEGRATORS) - {
     "reversible_midpoint",
     "adaptive_bosh3",
     "diffrax_fixed",
+    "diffrax_adaptive",
     "diffrax_adaptive_direct",
     "diffrax_adaptive_backsolve",
 }
-"""Without the methods that `test_every_field` differentiates in the same way."""
+"""Without the methods that `test_every_field` differentiates in the same way.
+
+The gradient of an adaptive solve by diffrax is that of ours: `integrators/test_adaptive_methods`.
+"""
 # An adaptive solver takes other steps at shifted parameters; backsolve solves once more. The
 # explicit methods and fixed steps leave the error of the central difference alone.
 TOLERANCE = {
