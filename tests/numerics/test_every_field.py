@@ -140,15 +140,12 @@ ALWAYS_DIFFERENCES = kept(
     {(field, method) for field, methods in CARRIED.items() for method in methods},
 ) - {("mlp", "diffrax_bosh3"), ("mlp", "diffrax_backsolve")}
 REVERSIBLE = [pair for pair in PAIRS if isinstance(METHODS[pair[1]][0], StagedConfig)]
-ALWAYS_RECONSTRUCTED = kept(
-    REVERSIBLE,
-    None,
-    {
-        (field, "asynchronous_leapfrog")
-        for field in ("conv", "residual", "data_controlled", "depth_adaptive", "dense")
-    },
-)
-"""Fields with weights prepared, with statistics, a first state and integers."""
+ALWAYS_RECONSTRUCTED = {
+    (field, "asynchronous_leapfrog")
+    for field in ("conv", "residual", "data_controlled", "depth_adaptive", "dense")
+}
+"""Fields with weights prepared, with statistics, a first state and integers; the methods are those of
+`test_inverted_steps`."""
 
 
 def configured(field_name, method_name, num_steps=6, remat=None):

@@ -103,6 +103,9 @@ LIKE_OTHERS = [
     {"kind": "leapfrog", "remat": "none"},
     {"kind": "leapfrog", "remat": "sqrt"},
     {"kind": "leapfrog", "form": "kick_drift"},
+    {"kind": "symplectic_euler"},
+    {"kind": "momentum"},
+    {"kind": "asynchronous_leapfrog"},
 ]
 
 
