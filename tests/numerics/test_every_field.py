@@ -144,7 +144,7 @@ ALWAYS_RECONSTRUCTED = {
     (field, "asynchronous_leapfrog")
     for field in ("conv", "residual", "data_controlled", "depth_adaptive", "dense")
 }
-"""Fields with weights prepared, statistics, a first state, integers; methods: test_inverted_steps."""
+"""Prepared weights, statistics, a first state and integers; the methods: `test_inverted_steps`."""
 
 
 def configured(field_name, method_name, num_steps=6, remat=None):
