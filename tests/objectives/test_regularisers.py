@@ -169,7 +169,7 @@ def objective_of(*given):
     return Objective(config.build(), build_regularisers(config.regularisers))
 
 
-BACKSOLVE = adaptive_diffrax("tsit5", 1e-9, adjoint={"kind": "backsolve"}).model_dump()
+BACKSOLVE = adaptive_diffrax("dopri8", 1e-10, adjoint={"kind": "backsolve"}).model_dump()
 GRADIENTS = {
     "rk4": (METHODS["rk4"], STAGES[:1], 2e-6),
     "dopri5": (METHODS["dopri5"], STAGES[:1], 2e-6),
