@@ -11,7 +11,7 @@ from odenet.errors import ConfigError
 from odenet.integrators import ExplicitConfig
 
 EULER = ExplicitConfig().build()
-TAUS = st.lists(st.floats(-3, 3, width=32), min_size=1, max_size=12)
+TAUS = st.lists(st.floats(-3, 3, width=32), min_size=1, max_size=6)
 PROPERTY = settings(max_examples=60, deadline=None)
 
 
@@ -27,7 +27,7 @@ def test_times_are_partial_sums_and_horizon_is_their_end():
 
 
 @PROPERTY
-@given(TAUS, st.integers(1, 5))
+@given(TAUS, st.integers(1, 4))
 def test_refined_grid_keeps_horizon_and_old_times(taus, factor):
     grid = grid_of(taus)
     fine = grid.with_num_steps(factor * len(taus))
@@ -40,7 +40,7 @@ def test_refined_grid_keeps_horizon_and_old_times(taus, factor):
 
 
 @PROPERTY
-@given(TAUS, st.integers(1, 5))
+@given(TAUS, st.integers(1, 4))
 def test_coarsened_grid_keeps_horizon_and_its_own_times(taus, factor):
     fine = grid_of(np.repeat(taus, factor) + np.tile(np.arange(factor), len(taus)))
     coarse = fine.with_num_steps(len(taus))
@@ -49,7 +49,7 @@ def test_coarsened_grid_keeps_horizon_and_its_own_times(taus, factor):
 
 
 @PROPERTY
-@given(TAUS, st.integers(1, 6))
+@given(TAUS, st.integers(1, 4))
 def test_coarsening_undoes_refinement(taus, factor):
     there = grid_of(taus, len(taus)).with_num_steps(factor * len(taus))
     assert there.num_layers == len(taus)
@@ -122,8 +122,15 @@ def layers_used(num_layers, steps_per_layer):
     return np.diff(np.asarray(states)[:, 0, 0])
 
 
-def test_every_depth_uses_each_layer_exactly_once_and_in_order():
-    for num_layers in range(1, 129):
+@pytest.mark.parametrize(
+    "depths",
+    [
+        pytest.param([1, 2, 3, 4, 7, 12, 31, 64, 128], id="some"),
+        pytest.param(range(1, 129), marks=pytest.mark.product, id="all"),
+    ],
+)
+def test_every_depth_uses_each_layer_exactly_once_and_in_order(depths):
+    for num_layers in depths:
         np.testing.assert_array_equal(layers_used(num_layers, 1), np.arange(num_layers))
 
 

@@ -22,20 +22,20 @@ DIFFRAX = {"dopri5": diffrax.Dopri5, "bosh3": diffrax.Bosh3}
 FIRST_STEP = 0.3  # too long for the field below, so that steps are rejected
 
 
-def solved(integrator, weights="shared_with_time", scale=1.0, horizon=3.0):
+def solved(integrator, weights="shared_with_time", scale=1.0, compiled=AS_USERS_DO):
     """Value, statistics and gradients of a solve in double precision."""
     block = randomised(
         DepthBlockConfig(
             num_steps=2,
             field={"kind": "mlp", "form": "between", "hidden": (5,)},
             weights={"kind": weights},
-            step_sizes={"kind": "learned", "horizon": horizon},
+            step_sizes={"kind": "learned", "horizon": 3.0},
             integrator=integrator,
         ).build((3,), rngs=nnx.Rngs(0)),
         jax.random.key(5),
         scale,
     )
-    block.step_sizes.raw[...] = jnp.asarray([0.4, 0.6]) * horizon
+    block.step_sizes.raw[...] = jnp.asarray([1.2, 1.8])
     graphdef, params = nnx.split(block)
     h0 = jax.random.normal(jax.random.key(6), (4, 3))
 
@@ -44,7 +44,7 @@ def solved(integrator, weights="shared_with_time", scale=1.0, horizon=3.0):
         return jnp.sum(jnp.sin(integration.h1)), integration
 
     gradient = jax.value_and_grad(loss, (0, 1), has_aux=True)
-    return jax.jit(gradient, compiler_options=AS_USERS_DO)(params, h0)
+    return jax.jit(gradient, compiler_options=compiled)(params, h0)
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -58,7 +58,7 @@ def test_tableau_is_that_of_diffrax(name):
     assert abs(sum(ours.error)) < 1e-15
 
 
-IN_TURN = [("dopri5", 1e-7, "per_layer"), ("bosh3", 1e-3, "shared_with_time")]
+IN_TURN = [("dopri5", 1e-7, "per_layer")]
 CASES = itertools.product(EMBEDDED, (1e-3, 1e-7), ("shared_with_time", "per_layer"))
 
 
@@ -90,7 +90,7 @@ def test_steps_values_and_gradients_equal_those_of_diffrax(name, tolerance, weig
 
 
 def test_a_solve_that_runs_out_of_steps_says_so():
-    (_, found), gradient = solved(AdaptiveConfig(rtol=1e-9, atol=1e-9, max_steps=5))
+    (_, found), gradient = solved(AdaptiveConfig(rtol=1e-9, atol=1e-9, max_steps=5), compiled=None)
     assert not bool(found.stats.success)
     assert int(found.stats.accepted + found.stats.rejected) == 5
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))

@@ -125,7 +125,12 @@ def test_path_is_differentiated_by_state_and_by_step_sizes(adjoint):
 
 
 @pytest.mark.parametrize(
-    ("solver", "adjoint"), [("kvaerno3", "checkpointed"), ("bosh3", "backsolve")]
+    ("solver", "adjoint"),
+    [
+        pytest.param("kvaerno3", "checkpointed", marks=product),
+        ("bosh3", "checkpointed"),
+        ("bosh3", "backsolve"),
+    ],
 )
 def test_second_derivatives_name_the_adjoint_that_has_them(solver, adjoint):
     def curvature(adjoint):

@@ -20,7 +20,9 @@ NOT_SOLVED = {
 }
 
 
-@pytest.mark.parametrize("solver", ["implicit_euler", "kvaerno4", "kvaerno5"])
+@pytest.mark.parametrize(
+    "solver", ["implicit_euler", pytest.param("kvaerno4", marks=product), "kvaerno5"]
+)
 def test_equations_are_solved_to_what_precision_resolves(solver):
     # A stiff field of large states, whose equations are rounded far above atol.
     field = lambda t, h: -2000.0 * (h - 100 * jnp.cos(t))  # noqa: E731
@@ -70,7 +72,7 @@ def test_pulse_between_steps_is_missed(solver):
     assert float(missed.h1[0, 0]) == 0  # the trap that the guide tells of
 
 
-@pytest.mark.parametrize("solver", ["tsit5", "kvaerno3"])
+@with_both_kinds
 def test_pulse_between_steps_is_met_by_break_points(solver):
     met = solved(made(solver, break_points=[0.5, 0.51]), pulse, [1.0], jnp.zeros((1, 1)))
     np.testing.assert_allclose(met.h1, 1.0, rtol=1e-4)
@@ -84,7 +86,7 @@ def test_pulse_between_steps_is_met_by_short_steps(solver):
     assert int(short.stats.accepted) >= 200
 
 
-@pytest.mark.parametrize("adjoint", ["checkpointed", "backsolve"])
+@pytest.mark.parametrize("adjoint", ["checkpointed", pytest.param("backsolve", marks=product)])
 def test_solve_that_stops_on_the_way_gives_what_it_reached(adjoint):
     blowing_up = lambda t, h: h * h  # noqa: E731  # h = 1 / (1 - t)
     integrator = made("tsit5", 1e-5, 1e-5, adjoint, max_steps=12)

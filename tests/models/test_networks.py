@@ -115,7 +115,11 @@ def test_zero_padding_is_the_augmentation_of_dupont(getkey):
 
 @pytest.mark.parametrize(
     "weights",
-    ["per_layer", pytest.param("shared", marks=pytest.mark.product), "shared_with_time"],
+    [
+        pytest.param("per_layer", marks=pytest.mark.product),
+        pytest.param("shared", marks=pytest.mark.product),
+        "shared_with_time",
+    ],
 )
 def test_integrators_share_their_parameters_byte_for_byte(weights):
     def initialised(key):

@@ -32,7 +32,9 @@ STEP_SIZES = [
 ]
 
 
-@pytest.mark.parametrize("arrangement", ["original", "full_preactivation"])
+@pytest.mark.parametrize(
+    "arrangement", [pytest.param("original", marks=pytest.mark.product), "full_preactivation"]
+)
 def test_every_unit_starts_at_the_step_size_it_has_in_its_stage(arrangement):
     # By one program, which draws no weights: nothing of it depends on them.
     found = jax.jit(

@@ -40,7 +40,7 @@ SOLVERS = ["dopri5", "own_dopri5", "own_bosh3"]
 SIZES = [(solver, num_layers) for solver in SOLVERS for num_layers in (1, 2, 4)]
 ALWAYS = [
     ("dopri5", 1),
-    ("dopri5", 4),
+    ("dopri5", 2),
     ("own_dopri5", 1),
     ("own_dopri5", 2),
     ("own_bosh3", 1),

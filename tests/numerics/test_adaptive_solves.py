@@ -37,7 +37,7 @@ def solve(config, problem, taus):
 def test_tolerance_bounds_the_error(solver):
     problem = together(SMOOTH)
     errors, tried = [], []
-    for tolerance in (1e-3, 1e-5, 1e-7):
+    for tolerance in (1e-3, 1e-7):
         result = solve(adaptive_diffrax(solver, tolerance, max_steps=4096), problem, [2.0])
         assert bool(result.stats.success)
         errors.append(np.max(np.abs(result.h1 - problem.flow(2.0))))

@@ -60,7 +60,7 @@ def recomputed(name, remat):
 
 @pytest.mark.parametrize(
     ("name", "remat"),
-    cases(POLICIES, set(POLICIES) - {("rk4", "step"), ("tableau", "sqrt")}),
+    cases(POLICIES, set(POLICIES) - {("rk4", "step"), ("tableau", "step")}),
 )
 def test_remat_gives_the_same_numbers_in_less_memory(name, remat):
     value, gradient, plain_bytes = recomputed(name, "none")
@@ -99,6 +99,14 @@ GROWTH = [
 ]
 WITH_SHARED_WEIGHTS = [{"kind": "euler", "remat": "sqrt"}, {"kind": "leapfrog"}]
 """What is always tried on shared weights too: the policies that save most."""
+LIKE_OTHERS = [
+    {"kind": "leapfrog", "remat": "none"},
+    {"kind": "leapfrog", "remat": "sqrt"},
+    {"kind": "leapfrog", "form": "kick_drift"},
+    {"kind": "symplectic_euler"},
+    {"kind": "momentum"},
+    {"kind": "asynchronous_leapfrog"},
+]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +117,8 @@ WITH_SHARED_WEIGHTS = [{"kind": "euler", "remat": "sqrt"}, {"kind": "leapfrog"}]
             weights,
             id="_".join([*case[0].values(), weights]),
             marks=()
-            if weights == "per_layer" or case[0] in WITH_SHARED_WEIGHTS
+            if (case[0] in WITH_SHARED_WEIGHTS)
+            or (weights == "per_layer" and case[0] not in LIKE_OTHERS)
             else pytest.mark.product,
         )
         for case in GROWTH
@@ -136,8 +145,8 @@ def recorded(remat, num_layers, per_layer):
     return jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))(params, taus, h0)
 
 
-SHAPES = [(1, 1), (5, 1), (12, 1), (1, 13), (3, 2), (5, 23)]
-MORE = [(2, 1), (3, 1), (7, 1), (13, 1), (31, 1), (36, 1)]
+SHAPES = [(1, 1), (12, 1), (1, 13), (5, 23)]
+MORE = [(5, 1), (3, 2), (2, 1), (3, 1), (7, 1), (13, 1), (31, 1), (36, 1)]
 MORE += [(1, 2), (1, 36), (2, 3), (4, 4), (7, 11), (13, 2)]
 
 

@@ -23,6 +23,7 @@ from odenet.training.interrupt import Interrupted
 HEAD = {"model__head": {"norm": "batch", "activation": "relu"}}
 NORMED = HEAD | {"model__block__field": {"kind": "residual"}}
 BATCHES = {"training__average_statistics": 5}
+STEPS = {"training__num_steps": 12, "training__evaluate_every": 6}
 
 
 def first_batches(experiment, number):
@@ -118,12 +119,12 @@ def averaged(configure, tmp_path_factory, runs):
     """A run that averages, whose folder no test may change."""
     if "averaged" not in runs:
         path = tmp_path_factory.mktemp("runs") / "averaged"
-        runs["averaged"] = run(configure(**NORMED, **BATCHES), path), path
+        runs["averaged"] = run(configure(**NORMED, **BATCHES, **STEPS), path), path
     return runs["averaged"]
 
 
 def test_run_ends_with_averaged_statistics_and_reports_them(configure, tmp_path, averaged):
-    running = run(configure(**NORMED), tmp_path / "running")
+    running = run(configure(**NORMED, **STEPS), tmp_path / "running")
     averaged, path = averaged
     assert jax.tree.all(jax.tree.map(np.array_equal, running.state.params, averaged.state.params))
     expected = averaged.experiment.finish()(running.state)
@@ -149,7 +150,8 @@ def validation_losses(path):
     ids=str,
 )
 def test_many_devices_average_what_one_does(configure, tmp_path, parallel):
-    config = configure(**NORMED, **BATCHES, training__parallel=parallel)
+    steps = {"training__num_steps": 2, "training__evaluate_every": 2}
+    config = configure(**NORMED, **BATCHES, **steps, training__parallel=parallel)
     trained = run(config, tmp_path / "run")
     one = build(configure(**NORMED, **BATCHES)).finish()(jax.device_get(trained.state))
     jax.tree.map(
@@ -160,7 +162,7 @@ def test_many_devices_average_what_one_does(configure, tmp_path, parallel):
 
 
 def test_resumed_run_averages_the_same_bytes(configure, tmp_path, averaged):
-    config = configure(**NORMED, **BATCHES)
+    config = configure(**NORMED, **BATCHES, **STEPS)
     with pytest.raises(Interrupted):
         run(config, tmp_path / "stopped", callbacks=[SignalAt(8, signal.SIGTERM)])
     resume(tmp_path / "stopped")

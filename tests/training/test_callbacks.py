@@ -81,6 +81,7 @@ def test_event_file_has_every_number_of_a_record_at_its_step(tmp_path):
     assert all(event.wall_time > 1e9 for event in events)
 
 
+@pytest.mark.slow  # a training in a process of its own
 @pytest.mark.torch
 def test_training_does_not_import_torch(tmp_path):
     pytest.importorskip("torch")

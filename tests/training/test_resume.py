@@ -4,6 +4,7 @@ import signal
 import jax
 import numpy as np
 import pytest
+from experiment.stored_runs import drawn_run
 from once import made_once
 from stopping import SignalAt
 from without_clock import without_clock
@@ -14,6 +15,9 @@ from odenet.training.callbacks import read_metrics
 from odenet.training.checkpoint import DamagedCheckpointWarning
 from odenet.training.interrupt import Interrupted
 from odenet.training.loop import SolverWarning
+
+DROPOUT = {"model__block__shortcut": {"kind": "dropout"}}
+SHORT = {"training__num_steps": 4, "training__evaluate_every": 2, "training__checkpoint_every": 4}
 
 
 def assert_same_run(one, other):
@@ -30,15 +34,17 @@ def assert_same_run(one, other):
 
 @pytest.fixture
 def straight(configure, tmp_path_factory):
-    """A run without a stop, which no test may change."""
-    return made_once(tmp_path_factory, "straight_training", lambda path: run(configure(), path))
+    """A run without a stop, which no test may change; its layers draw at every step."""
+    return made_once(
+        tmp_path_factory, "straight_training", lambda path: run(configure(**DROPOUT), path)
+    )
 
 
 def stops():
     """Before the first checkpoint, after it, after the first evaluation; by both signals."""
     for step, usual in ((2, signal.SIGTERM), (8, None), (18, signal.SIGINT)):
         for signum in (signal.SIGTERM, signal.SIGINT):
-            # The run with dropout stops after its first checkpoint.
+            # The run on four devices stops after its first checkpoint.
             marks = () if signum == usual else pytest.mark.product
             yield pytest.param(step, signum, marks=marks, id=f"{signum.name}-{step}")
 
@@ -47,12 +53,28 @@ def stops():
 def test_interrupted_run_resumes_bit_for_bit(configure, tmp_path, straight, step, signum):
     path = tmp_path / "stopped"
     with pytest.raises(Interrupted, match="saved at step") as caught:
-        run(configure(), path, callbacks=[SignalAt(step, signum)])
+        run(configure(**DROPOUT), path, callbacks=[SignalAt(step, signum)])
     assert caught.value.exit_code == 128 + signum
     assert json.loads((path / "status.json").read_text())["state"] == "stopped"
-    resume(path)
+    trained = resume(path)
     assert_same_run(straight, path)
     assert json.loads((path / "status.json").read_text())["state"] == "complete"
+    assert_every_start_is_recorded(path, trained.results, step)
+
+
+def assert_every_start_is_recorded(path, results, step):
+    """Each with what its program costs."""
+    records = read_metrics(path / "metrics.jsonl")
+    starts = [record for record in records if record["split"] == "program"]
+    assert [record["step"] for record in starts] == [
+        0,
+        records[records.index(starts[1]) - 1]["step"],
+    ]
+    assert starts[1]["step"] >= step
+    for name in ("compile_seconds", "peak_bytes"):
+        assert all(record[name] > 0 for record in starts)
+        assert starts[-1][name] == results[name]
+    assert all(record["step_seconds"] > 0 for record in records if record["split"] == "train")
 
 
 @pytest.mark.slow
@@ -70,19 +92,10 @@ def test_adaptive_run_with_augmentation_on_two_devices_resumes_bit_for_bit(confi
     assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
-def test_run_with_dropout_around_its_layers_resumes_bit_for_bit(configure, tmp_path):
-    config = configure(model__block__shortcut={"kind": "dropout"})
-    run(config, tmp_path / "straight")
-    with pytest.raises(Interrupted):
-        run(config, tmp_path / "stopped", callbacks=[SignalAt(8, signal.SIGTERM)])
-    resume(tmp_path / "stopped")
-    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
-
-
 def test_damaged_last_checkpoint_resumes_from_the_one_before(configure, tmp_path, straight):
     path = tmp_path / "stopped"
     with pytest.raises(Interrupted):
-        run(configure(), path, callbacks=[SignalAt(14, signal.SIGTERM)])
+        run(configure(**DROPOUT), path, callbacks=[SignalAt(14, signal.SIGTERM)])
     newest = max((path / "checkpoints" / "last").iterdir())
     victim = max((newest / "arrays").rglob("*"), key=lambda p: p.stat().st_size * p.is_file())
     victim.write_bytes(victim.read_bytes()[:-7])
@@ -99,7 +112,7 @@ def test_complete_run_is_not_resumed(straight):
 def test_run_into_an_existing_directory_is_refused_and_leaves_it(configure, straight):
     before = (straight / "metrics.jsonl").read_bytes()
     with pytest.raises(RunDirectoryError, match="exists; name another with --out"):
-        run(configure(), straight)
+        run(configure(**DROPOUT), straight)
     assert (straight / "metrics.jsonl").read_bytes() == before
 
 
@@ -122,7 +135,7 @@ TOO_FEW_STEPS = {"kind": "dopri5", "rtol": 1e-5, "atol": 1e-5, "max_steps": 1}
 
 
 def test_solver_that_does_not_reach_t1_stops_the_run_or_warns(configure, tmp_path):
-    changes = {"model__block__integrator": TOO_FEW_STEPS}
+    changes = SHORT | {"model__block__integrator": TOO_FEW_STEPS}
     with pytest.raises(
         SolverFailure,
         match=r"step 1, in model.stages.0, layer 0 .*at depth-time [0-9.]+: .*more than integ",
@@ -130,15 +143,15 @@ def test_solver_that_does_not_reach_t1_stops_the_run_or_warns(configure, tmp_pat
         run(configure(**changes), tmp_path / "stop")
     with pytest.warns(SolverWarning, match="did not reach the end"):
         trained = run(configure(**changes, training__on_solver_failure="warn"), tmp_path / "warn")
-    assert trained.results["solver_failures"] == 24
+    assert trained.results["solver_failures"] == 4
     assert trained.results["test"]["solver_ok"] == 0.0
 
 
 def test_failed_steps_can_be_skipped_and_leave_the_network_as_it_was(configure, tmp_path):
-    changes = {"model__block__integrator": TOO_FEW_STEPS}
+    changes = SHORT | {"model__block__integrator": TOO_FEW_STEPS}
     with pytest.warns(SolverWarning, match=r"at step .*more than integrator.max_steps"):
         trained = run(configure(**changes, training__on_solver_failure="skip"), tmp_path / "run")
-    assert trained.results["solver_failures"] == 24
+    assert trained.results["solver_failures"] == 4
     records = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert len({r["loss"] for r in records if r["split"] == "validation"}) == 1
     failed = [r for r in records if r["split"] == "train"]
@@ -149,8 +162,9 @@ def test_failed_steps_can_be_skipped_and_leave_the_network_as_it_was(configure, 
 
 def test_step_over_the_budget_of_evaluations_is_a_failure(configure, tmp_path):
     with pytest.raises(SolverFailure, match=r"took 3 evaluations at step 1.*nfe_budget"):
-        run(configure(training__nfe_budget=2), tmp_path / "over")
-    assert run(configure(training__nfe_budget=3), tmp_path / "in").results["solver_failures"] == 0
+        run(configure(**SHORT, training__nfe_budget=2), tmp_path / "over")
+    within = run(configure(**SHORT, training__nfe_budget=3), tmp_path / "in")
+    assert within.results["solver_failures"] == 0
 
 
 def test_best_checkpoint_is_the_best_on_validation(straight):
@@ -171,29 +185,28 @@ def test_metrics_are_logged_at_the_steps_asked_for(straight):
     assert list((straight / "events").glob("events.out.tfevents.*"))
 
 
-def test_euler_weights_load_into_adaptive_solvers_and_back(configure, tmp_path, straight):
-    experiment, checkpoint = load(straight, [("model.block.integrator.kind", "diffrax")])
+def test_euler_weights_load_into_adaptive_solvers_and_back(configure, tmp_path):
+    path = drawn_run(configure(), tmp_path / "discrete")
+    experiment, checkpoint = load(path, [("model.block.integrator.kind", "diffrax")])
     assert experiment.config.model.block.integrator.kind == "diffrax"
     state = checkpoint.state
     continuous = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
     assert continuous.metrics["nfe"] > 3
     config = configure(model__block__integrator={"kind": "dopri5"})
-    run(config, tmp_path / "continuous")
-    experiment, checkpoint = load(
-        tmp_path / "continuous", [("model.block.integrator", {"kind": "euler"})]
-    )
+    continuous = drawn_run(config, tmp_path / "continuous")
+    experiment, checkpoint = load(continuous, [("model.block.integrator", {"kind": "euler"})])
     state = checkpoint.state
     discrete = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
     assert discrete.metrics["nfe"] == 3
     with pytest.raises(ConfigError, match="within one equation"):
-        load(straight, [("model.block.integrator.kind", "leapfrog")])
+        load(path, [("model.block.integrator.kind", "leapfrog")])
 
 
-@pytest.mark.parametrize("kind", ["jit", "pmap"])
+@pytest.mark.parametrize("kind", ["jit", pytest.param("pmap", marks=pytest.mark.product)])
 def test_run_resumed_on_four_devices_equals_one_device_to_roundoff(
     configure, tmp_path, straight, kind
 ):
-    config = configure(training__parallel={"kind": kind, "devices": 4})
+    config = configure(**DROPOUT, training__parallel={"kind": kind, "devices": 4})
     with pytest.raises(Interrupted):
         run(config, tmp_path / "four", callbacks=[SignalAt(8, signal.SIGTERM)])
     resume(tmp_path / "four")
@@ -211,32 +224,17 @@ def test_event_file_names_the_metrics_of_both_splits(straight):
         assert tag in written
 
 
-def test_every_start_records_what_its_program_costs(configure, tmp_path):
-    path = tmp_path / "stopped"
-    with pytest.raises(Interrupted):
-        run(configure(), path, callbacks=[SignalAt(8, signal.SIGTERM)])
-    trained = resume(path)
-    records = read_metrics(path / "metrics.jsonl")
-    starts = [record for record in records if record["split"] == "program"]
-    assert [record["step"] for record in starts] == [
-        0,
-        records[records.index(starts[1]) - 1]["step"],
-    ]
-    assert starts[1]["step"] >= 8
-    for name in ("compile_seconds", "peak_bytes"):
-        assert all(record[name] > 0 for record in starts)
-        assert starts[-1][name] == trained.results[name]
-    assert all(record["step_seconds"] > 0 for record in records if record["split"] == "train")
-
-
 def test_reversible_run_loads_under_another_policy_but_not_another_equation(configure, tmp_path):
-    trained = run(configure(model__block__integrator={"kind": "leapfrog"}), tmp_path / "run")
-    policy = [("model.block.integrator.remat", "sqrt")]
-    experiment, checkpoint = load(tmp_path / "run", policy)
-    assert experiment.config.model.block.integrator.remat == "sqrt"
-    state = checkpoint.state
-    found = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
-    assert found.metrics["loss"] == pytest.approx(trained.results["test"]["loss"], rel=1e-6)
+    path = drawn_run(configure(model__block__integrator={"kind": "leapfrog"}), tmp_path / "run")
+
+    def loss(remat):
+        experiment, checkpoint = load(path, [("model.block.integrator.remat", remat)])
+        assert experiment.config.model.block.integrator.remat == remat
+        state = checkpoint.state
+        found = experiment.evaluator(experiment.dataset.test)(state.params, state.statistics)
+        return found.metrics["loss"]
+
+    assert loss("sqrt") == pytest.approx(loss("reversible"), rel=1e-6)
     for kind in ("euler", "diffrax"):
         with pytest.raises(ConfigError, match="the same weights are another network"):
-            load(tmp_path / "run", [("model.block.integrator", {"kind": kind})])
+            load(path, [("model.block.integrator", {"kind": kind})])

@@ -95,8 +95,9 @@ def test_augmented_images_do_not_depend_on_the_number_of_devices(configure, take
     assert not np.allclose(one.metrics["loss"], plain.metrics["loss"], rtol=1e-3)
 
 
-def test_same_seed_gives_same_bytes_and_another_seed_does_not(configure, take_steps):
-    first, second, other = (take_steps(configure(seed=seed)) for seed in (3, 3, 4))
+def test_same_seed_gives_same_bytes_and_another_seed_does_not(configure, take_steps, take_once):
+    first = take_once(configure())
+    second, other = (take_steps(configure(seed=seed)) for seed in (0, 4))
     leaves = jax.tree.leaves(first.params)
     for a, b in zip(leaves, jax.tree.leaves(second.params), strict=True):
         np.testing.assert_array_equal(a, b)
