@@ -31,7 +31,7 @@ class Spy(adjoints._Backsolve):
         return noted
 
 
-def gradient(adjoint, max_steps=64):
+def gradient(adjoint):
     def end(h0, rate):
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, h, args: -args[0] * h),
@@ -43,7 +43,7 @@ def gradient(adjoint, max_steps=64):
             args=(rate, jnp.zeros(()), jnp.zeros(())),  # three, as `Diffrax` gives
             stepsize_controller=diffrax.PIDController(1e-6, 1e-6),
             adjoint=adjoint,
-            max_steps=max_steps,
+            max_steps=64,
             throw=False,
         )
         return jnp.sum(solution.ys)
