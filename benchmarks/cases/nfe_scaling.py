@@ -64,7 +64,7 @@ def survey(settings: Settings) -> list[Table]:
             "measurements",
             ["varied", "value", "nfe", "step (s)"],
             rows,
-            f"RK4 with fixed steps, dopri5 where the tolerance varies; other settings: "
+            f"RK4 with fixed steps, dopri5 for several tolerances; other settings: "
             f"{settings['start']}.",
         ),
         _first_steps(settings),

@@ -27,7 +27,7 @@ class Chain:
         params: Trained weights of every layer; each leaf has a leading axis `num_layers`.
         fixed: Every other variable of every layer, running statistics included, with the same axis.
         t0s: Start of every step, shape `(num_layers, steps_per_layer)`.
-        taus: Length of every step, same shape; 1 in a feed-forward block, where it has no effect.
+        taus: Length of every step, same shape; 1, without effect, in a feed-forward block.
         has_identity: Whether a step is `h + ...`.
         has_taus: Whether the lengths have an effect.
     """

@@ -1,4 +1,4 @@
-"""Convergence of a trained network as its steps shrink, its cost, and where it is an ODE."""
+"""Convergence of a trained network in the step size, its cost, and the ODE verdict."""
 
 import dataclasses
 import math

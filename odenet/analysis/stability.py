@@ -30,7 +30,7 @@ class StepStability:
 
     Attributes:
         amplification: Largest amplification factor of an eigenvector in the step over the examples,
-            shape `(num_steps,)`; at most 1 where the step is stable.
+            shape `(num_steps,)`; at most 1 for a stable step.
         stable: Whether it is at most 1 up to round-off, shape `(num_steps,)`.
         critical_scale: Largest factor on all step sizes with every step in the region; near 0 if
             one is outside at any length, infinity if every step stays inside at any length.

@@ -62,7 +62,9 @@ class OptaxConfig(OptimizerConfig):
             and name not in self.options
         ]
         if missing:
-            raise ValueError(f"optax.{self.name} needs options.{missing[0]}, which is not given")
+            raise ValueError(
+                f"optax.{self.name} needs the argument {missing[0]}; set options.{missing[0]}"
+            )
         return self
 
     def transform(self, rate: Schedule, weight_decay: float) -> optax.GradientTransformation:

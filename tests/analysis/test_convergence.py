@@ -1,4 +1,4 @@
-"""Halving the steps of a trained network: observed order, costs, and where it is an ODE."""
+"""Halving the steps of a trained network: observed order, costs, ODE verdict."""
 
 import json
 import shutil

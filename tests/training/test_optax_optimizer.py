@@ -78,7 +78,10 @@ def test_every_optimiser_of_optax_makes_a_step(name):
 REFUSED = {
     "no optimiser": ({"name": "lyon"}, "optax has no optimiser 'lyon'; nearest: lion"),
     "needs the loss": ({"name": "lbfgs"}, "optax has no optimiser 'lbfgs'"),
-    "needs a key": ({"name": "noisy_sgd"}, "optax.noisy_sgd needs options.key"),
+    "needs a key": (
+        {"name": "noisy_sgd"},
+        "optax.noisy_sgd needs the argument key; set options.key",
+    ),
     "no argument": (
         {"name": "adabelief", "options": {"b_1": 0.9}},
         "optax.adabelief has no argument b_1; nearest: b1",
